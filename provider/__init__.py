@@ -1,0 +1,9 @@
+"""The ALB provider: tells Argo Rollouts whether the AWS load balancer agrees that green is ready.
+
+It reads Kubernetes and AWS, never writes to either, and answers over HTTP: the metric that an AnalysisTemplate's
+`web` provider asks before and after a blue-green switch or between the steps of a canary.
+"""
+
+from importlib.metadata import version
+
+__version__ = version("alb-provider")

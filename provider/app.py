@@ -1,0 +1,136 @@
+"""HTTP only: routes, problem documents, probes and metrics. Nothing here knows what a target is."""
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.exceptions import HTTPException
+
+from provider import __version__, body, problems
+from provider.checks import QUESTIONS
+from provider.description import describe
+from provider.errors import BadQuery, Problem, RolloutNotFound
+from provider.question import Check, Sources, answer, parse
+from provider.telemetry import Metrics, log_answer
+
+MAX_REQUEST_BYTES = 16 * 1024
+"""A question has a handful of short parameters."""
+
+RETRY_AFTER_SECONDS = 5
+
+
+def create_app(sources: Sources, metrics: Metrics) -> Flask:
+    """Build the application from its readers; it keeps no other state."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer with an empty HTML page
+    app.url_map.merge_slashes = False  # it would redirect, and Argo would follow
+    description = json.dumps(describe(), indent=1).encode()
+
+    for check in QUESTIONS.values():
+        app.add_url_rule(f"/v1/{check.name}", check.name, _question(check, sources, metrics), methods=["GET", "POST"])
+    app.add_url_rule("/", "index", lambda: _json(_index()))
+    app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
+    app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
+    app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(metrics))
+
+    @app.errorhandler(HTTPException)
+    def refuse(error: HTTPException) -> Response:
+        """Flask turns a defect into a 500 that comes here too, after logging it."""
+        status = error.code or 500
+        detail = error.description or "The request cannot be answered."
+        return _problem(metrics, status, detail, headers=_kept_headers(error))
+
+    @app.errorhandler(BadQuery)
+    def bad_query(error: BadQuery) -> Response:
+        return _problem(metrics, 400, f"The question is malformed: {error}", error.problems)
+
+    @app.errorhandler(RolloutNotFound)
+    def not_found(error: RolloutNotFound) -> Response:
+        return _problem(metrics, 404, str(error))
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return app
+
+
+def _question(check: Check, sources: Sources, metrics: Metrics) -> Any:
+    """Return the view of one question."""
+
+    def view() -> Response:
+        started = time.perf_counter()
+        query = parse(check, _fields(request))
+        verdict = answer(check, query, sources)
+        seconds = time.perf_counter() - started
+        metrics.answered(check.name, verdict, seconds)
+        log_answer(check.name, query.model_dump(by_alias=True, exclude_none=True), verdict, seconds)
+        return _json(body.encode(verdict))
+
+    return view
+
+
+def _fields(asked: Request) -> Iterable[tuple[str, object]]:
+    """Return the parameters of a question: of a GET's query string, or of a POST's JSON object."""
+    in_url = [(name, value) for name, values in asked.args.lists() for value in values]
+    if asked.method != "POST":
+        return in_url
+    if in_url:
+        raise BadQuery((Problem(in_url[0][0][:100], "belongs in the JSON body of a POST, not in its URL"),))
+    try:
+        fields = json.loads(asked.get_data(), object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as error:
+        raise BadQuery((Problem("body", "is not JSON"),)) from error
+    if not isinstance(fields, tuple):  # with the hook a tuple of pairs is what an object looks like, `{}` included
+        raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
+    return fields
+
+
+def _ready(sources: Sources) -> Response:
+    """Ready once Kubernetes and AWS have each answered: before that a question could only be Inconclusive."""
+    answered = {"kubernetes": sources.cluster.answered, "aws": sources.load_balancers.answered}
+    silent = [name for name, has in answered.items() if not has]
+    if not silent:
+        return _json(json.dumps({"status": "ready", **answered}).encode())
+    detail = f"No answer yet from: {', '.join(silent)}. The log says why."
+    return Response(
+        problems.problem(503, detail), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}, content_type=problems.MEDIA_TYPE
+    )
+
+
+def _index() -> bytes:
+    """Tell a visitor what there is to ask."""
+    index = {
+        "name": "alb-provider",
+        "version": __version__,
+        "questions": {f"/v1/{check.name}": check.about.strip().partition("\n\n")[0] for check in QUESTIONS.values()},
+        "description": "/openapi.json",
+    }
+    return json.dumps(index, indent=1).encode() + b"\n"
+
+
+def _metrics(metrics: Metrics) -> Response:
+    return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, content_type="application/json")
+
+
+def _problem(
+    metrics: Metrics, status: int, detail: str, errors: tuple[Problem, ...] = (), headers: dict[str, str] | None = None
+) -> Response:
+    metrics.refused(status)
+    return Response(problems.problem(status, detail, errors), status, headers, content_type=problems.MEDIA_TYPE)
+
+
+def _kept_headers(error: HTTPException) -> dict[str, str]:
+    """Keep what a refusal must say beside its body: which methods are allowed."""
+    return {name: value for name, value in error.get_headers() if name == "Allow"}

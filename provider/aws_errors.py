@@ -1,0 +1,97 @@
+"""Names what AWS refuses, or fails to say, by what the operator must do."""
+
+from botocore import exceptions as boto
+
+from provider.errors import CannotTell
+from provider.reasons import Reason
+
+_THROTTLED = {
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+    "PriorRequestNotComplete",
+    "EC2ThrottledException",
+}  # botocore retries/standard.py; ELBv2 is documented to send ThrottlingException and seen to send Throttling
+_FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"}
+_CREDENTIALS = {
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidIdentityToken",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
+_SERVER_ERROR = 500
+
+
+def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str) -> CannotTell:
+    """Return the CannotTell for an error of a call; `action` is the IAM action, `what` the resource in words."""
+    match error:
+        case boto.ClientError():
+            return _refused(error, action, what)
+        case boto.ConnectTimeoutError() | boto.ReadTimeoutError():
+            return CannotTell(Reason.AWS_TIMEOUT, f"AWS did not answer {action} of {what} in time")
+        case (
+            boto.NoCredentialsError()
+            | boto.PartialCredentialsError()
+            | boto.CredentialRetrievalError()
+            | boto.NoAuthTokenError()
+            | boto.TokenRetrievalError()
+            | boto.ProfileNotFound()
+        ):
+            return CannotTell(
+                Reason.AWS_CREDENTIALS,
+                f"There are no usable AWS credentials for {action}: give the provider's ServiceAccount a role "
+                "(EKS Pod Identity or IRSA)",
+            )
+        case boto.HTTPClientError():
+            return CannotTell(
+                Reason.AWS_UNAVAILABLE, f"AWS cannot be reached ({type(error).__name__}) for {action} of {what}"
+            )
+        case _:
+            return malformed(action, what)
+
+
+def malformed(action: str, what: str) -> CannotTell:
+    """Return the CannotTell for an answer that is not what the API promises."""
+    return CannotTell(Reason.AWS_MALFORMED, f"AWS's answer to {action} of {what} is not what its API promises")
+
+
+def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
+    code = str(error.response.get("Error", {}).get("Code", "")) or "no code"
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    # A role that cannot be assumed says AccessDenied too, but by another operation than ours.
+    if code in _CREDENTIALS or error.operation_name.startswith(("AssumeRole", "GetSessionToken")):
+        return CannotTell(
+            Reason.AWS_CREDENTIALS,
+            f"AWS rejects the provider's credentials ({code}) for {action}: check its role (EKS Pod Identity or IRSA)",
+        )
+    if code in _FORBIDDEN:
+        return CannotTell(
+            Reason.AWS_FORBIDDEN,
+            f"AWS forbids {action} of {what} ({code}): allow the action in the provider's IAM role",
+        )
+    if code in _THROTTLED:
+        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {action} of {what} ({code})")
+    if code == "TargetGroupNotFound":
+        return CannotTell(
+            Reason.TARGET_GROUP_NOT_FOUND,
+            f"AWS does not know {what} ({code}): correct the TargetGroupBinding, or the account the provider runs in",
+        )
+    if code in _UNAVAILABLE or status >= _SERVER_ERROR:
+        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {action} of {what}")
+    return CannotTell(Reason.AWS_REJECTED, f"AWS refuses {action} of {what} ({status} {code})")

@@ -1,0 +1,58 @@
+"""The time one question has, and the threads that its reads run on.
+
+Argo waits 10 s for an answer. A question therefore gets one budget (8 s unless set) for all it reads; whatever is still
+under way when it ends is named in the answer and left to its own timeouts.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotDone
+from dataclasses import dataclass
+from typing import Any
+
+from provider.errors import DeadlineExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One read: what is being read, in words for the operator, and the call that reads it."""
+
+    what: str
+    call: Callable[[], Any]
+
+
+class Budget:
+    """What is left of one question's time."""
+
+    def __init__(self, seconds: float, threads: ThreadPoolExecutor) -> None:
+        """Start the clock now."""
+        self.seconds = seconds
+        self._threads = threads
+        self._end = time.monotonic() + seconds
+
+    def remaining_seconds(self) -> float:
+        """Return the seconds left; never less than a millisecond, since a timeout of 0 means "for ever" to some."""
+        return max(self._end - time.monotonic(), 0.001)
+
+    def read(self, *reads: Read) -> list[Any]:
+        """Run independent reads at the same time and return their results in order.
+
+        Raises what a read raised (the first in order that failed), or DeadlineExceeded naming the first one that is
+        still under way when the budget ends. Not to be called from within a read: it would wait for its own thread.
+        """
+        futures = [(one, self._threads.submit(one.call)) for one in reads]
+        try:
+            return [self._result(one, future) for one, future in futures]
+        finally:
+            for _, future in futures:
+                future.cancel()
+
+    def _result(self, one: Read, future: Future[Any]) -> Any:
+        try:
+            return future.result(timeout=self.remaining_seconds())
+        except NotDone:
+            if future.done():  # the read itself raised a TimeoutError that its reader did not name
+                raise
+            sentence = f"Reading {one.what} did not finish within the question's {self.seconds:g} s"
+            raise DeadlineExceeded(sentence) from None

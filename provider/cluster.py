@@ -1,0 +1,247 @@
+"""Reads Kubernetes: the only importer of the `kubernetes` package.
+
+Raw GETs through the client library's ApiClient, which keeps its kubeconfig, token refresh and TLS, decoded into
+records by kubernetes_shapes. Nothing here judges. A read that fails raises CannotTell naming the verb, the resource
+and what to fix; an absent object is None; a list is complete or an error, never a guess.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from itertools import chain
+from os import environ
+from typing import Any, cast
+from urllib.parse import quote
+
+import msgspec
+import urllib3
+from kubernetes import config
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+
+from provider import kubernetes_shapes as shapes
+from provider.budget import Budget, Read
+from provider.errors import CannotTell, RolloutNotFound
+from provider.kubernetes_errors import Absent, refused, unreachable, well_formed
+from provider.reasons import Reason
+from provider.records import HASH_LABEL, Binding, Rollout, Topology
+from provider.telemetry import Metrics
+
+PAGE_SIZE = 1000
+"""Objects per page of a list: every list we need fits one page but for the largest fleets."""
+
+FEW = 8
+"""Up to so many objects are read one by one; more are cheaper as one list."""
+
+_PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+_NOT_SENT_TWICE = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """One resource of the API: where it is, and what RBAC calls it."""
+
+    prefix: str
+    plural: str
+    rbac: str
+    namespaced: bool = True
+
+    def path(self, namespace: str, name: str = "") -> str:
+        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
+        return f"{self.prefix}{where}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+ROLLOUTS = _Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
+REPLICA_SETS = _Api("/apis/apps/v1", "replicasets", "replicasets.apps")
+SERVICES = _Api("/api/v1", "services", "services")
+PODS = _Api("/api/v1", "pods", "pods")
+NODES = _Api("/api/v1", "nodes", "nodes", namespaced=False)
+SLICES = _Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
+BINDING_APIS = (
+    _Api("/apis/elbv2.k8s.aws/v1beta1", "targetgroupbindings", "targetgroupbindings.elbv2.k8s.aws"),
+    _Api("/apis/eks.amazonaws.com/v1", "targetgroupbindings", "targetgroupbindings.eks.amazonaws.com"),
+)
+"""The AWS Load Balancer Controller's own API, and that of EKS Auto Mode."""
+
+
+def connect(*, pool_size: int) -> ApiClient:
+    """Return a client for the cluster that KUBECONFIG, the pod's ServiceAccount or ~/.kube/config names, in this order.
+
+    Raises kubernetes.config.ConfigException when there is none.
+    """
+    configuration = Configuration()
+    if "KUBECONFIG" not in environ and "KUBERNETES_SERVICE_HOST" in environ:
+        config.load_incluster_config(client_configuration=configuration)
+    else:
+        # The library reads KUBECONFIG when it is imported, so it is handed over again.
+        config.load_kube_config(environ.get("KUBECONFIG"), client_configuration=configuration, persist_config=False)
+    configuration.retries = _NOT_SENT_TWICE  # the library's own default is three retries
+    configuration.connection_pool_maxsize = pool_size
+    configuration.keep_alive = True
+    return ApiClient(configuration)
+
+
+class Cluster:
+    """The cluster's side of the evidence."""
+
+    def __init__(
+        self, client: ApiClient, *, connect_timeout_seconds: float, read_timeout_seconds: float, metrics: Metrics
+    ) -> None:
+        """Read through this client; each request has these timeouts, cut to what is left of its question."""
+        self._client = client
+        self._connect = connect_timeout_seconds
+        self._read = read_timeout_seconds
+        self._metrics = metrics
+        self.answered = False
+        """Whether the API server ever answered anything at all, a refusal included."""
+
+    def ping(self, budget: Budget) -> None:
+        """Ask for the version, which every authenticated client may. Raises CannotTell."""
+        with self._metrics.upstream("kubernetes", "version"):
+            self._get("/version", [], "get the server's version", budget)
+
+    def topology(self, namespace: str, name: str, budget: Budget) -> Topology:
+        """Read a Rollout, then together everything that hangs on it: two round trips.
+
+        Raises RolloutNotFound, and CannotTell if anything else could not be read.
+        """
+        read_at = datetime.now(UTC)
+        (rollout,) = budget.read(Read(f"Rollout {name}", lambda: self._rollout(namespace, name, budget)))
+        of_green = f"{HASH_LABEL}={rollout.current_hash}" if rollout.current_hash else ""
+        names = rollout.strategy.services
+        of_services = f"kubernetes.io/service-name in ({','.join(names)})" if names else ""
+
+        def listed(api: _Api, shape: type[Any], selector: str) -> Read:
+            """Nothing can match an empty selector here, while the API would read it as "everything"."""
+            call = partial(self._list, api, namespace, shape, budget, selector) if selector else list
+            return Read(api.rbac, call)
+
+        def listed_if_served(api: _Api) -> Read:
+            return Read(api.rbac, lambda: self._list_if_served(api, namespace, shapes.TargetGroupBinding, budget))
+
+        def service(name: str) -> Read:
+            return Read(f"Service {name}", lambda: self._object(SERVICES, namespace, name, shapes.Service, budget))
+
+        replica_sets, pods, slices, *rest = budget.read(
+            listed(REPLICA_SETS, shapes.ReplicaSet, of_green),
+            listed(PODS, shapes.PodMetadata, of_green),
+            listed(SLICES, shapes.EndpointSlice, of_services),
+            *(listed_if_served(api) for api in BINDING_APIS),
+            *(service(name) for name in names),
+        )
+        bindings, services = rest[: len(BINDING_APIS)], rest[len(BINDING_APIS) :]
+        return Topology(
+            rollout=rollout,
+            replica_sets=tuple(replica_sets),
+            services={one.name: one for one in services if one is not None},
+            pods=tuple(pods),
+            endpoints=tuple(chain.from_iterable(slices)),
+            bindings=_served(bindings),
+            read_at=read_at,
+        )
+
+    def containers_ready_since(
+        self, namespace: str, pod_hash: str, names: Iterable[str], budget: Budget
+    ) -> Mapping[str, datetime]:
+        """Map pod uids to the time since when all their containers are ready; pods that are not are left out.
+
+        These are full pods, the dearest read there is (10 KB each), so ask only for those that need explaining.
+        """
+        pods = self._few(PODS, namespace, shapes.Pod, f"{HASH_LABEL}={pod_hash}", tuple(names), budget)
+        return {uid: since for uid, since in pods if since is not None}
+
+    def instance_ids(self, names: Iterable[str], budget: Budget) -> Mapping[str, str]:
+        """Map node names to EC2 instance ids."""
+        return dict(self._few(NODES, "", shapes.Node, "", tuple(names), budget))
+
+    def _few(
+        self, api: _Api, namespace: str, shape: type[Any], selector: str, names: tuple[str, ...], budget: Budget
+    ) -> list[Any]:
+        """Read named objects, one by one while they are few, else all that the selector finds."""
+        if len(names) > FEW:
+            listing = Read(api.rbac, partial(self._list, api, namespace, shape, budget, selector))
+            return list(chain.from_iterable(budget.read(listing)))
+        one = partial(self._object, api, namespace, shape=shape, budget=budget)
+        found = budget.read(*(Read(f"{api.rbac} {name}", partial(one, name)) for name in names))
+        return [record for record in found if record is not None]
+
+    def _rollout(self, namespace: str, name: str, budget: Budget) -> Rollout:
+        shape = self._object(ROLLOUTS, namespace, name, shapes.Rollout, budget)
+        if shape is None:
+            raise RolloutNotFound(f"There is no Rollout {name} in namespace {namespace}")
+        return cast(Rollout, shape)
+
+    def _object(self, api: _Api, namespace: str, name: str, shape: type[Any], budget: Budget) -> Any:
+        """Get one object's record, or None if it does not exist."""
+        what = f"get {api.rbac} {name}" + (f" in namespace {namespace}" if api.namespaced else "")
+        with self._metrics.upstream("kubernetes", f"get {api.plural}"):
+            try:
+                body = self._get(api.path(namespace, name), [], what, budget)
+            except Absent:
+                return None
+            with well_formed(what):
+                return msgspec.json.decode(body, type=shape).record()
+
+    def _list(self, api: _Api, namespace: str, shape: type[Any], budget: Budget, selector: str = "") -> list[Any]:
+        """List the records of all objects that match."""
+        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
+            return list(self._pages(api, namespace, shape, budget, selector))
+
+    def _list_if_served(self, api: _Api, namespace: str, shape: type[Any], budget: Budget) -> list[Any] | None:
+        """List all records, or return None where the cluster does not serve this API."""
+        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
+            try:
+                return list(self._pages(api, namespace, shape, budget, ""))
+            except CannotTell as error:
+                if error.reason is Reason.KUBERNETES_API_MISSING:
+                    return None
+                raise
+
+    def _pages(self, api: _Api, namespace: str, shape: type[Any], budget: Budget, selector: str) -> Iterator[Any]:
+        """Yield the records of a list, page by page."""
+        what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
+        accept = _PARTIAL if shape is shapes.PodMetadata else "application/json"
+        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        decoder = msgspec.json.Decoder(shapes.Page[shape])  # type: ignore[valid-type] # the shape is chosen at run time
+        while True:
+            body = self._get(api.path(namespace), list(query.items()), what, budget, accept)
+            with well_formed(what):
+                page: Any = decoder.decode(body)
+                records = [item.record() for item in page.items or ()]
+            yield from records
+            if not page.metadata.continue_token:
+                return
+            query["continue"] = page.metadata.continue_token
+
+    def _get(
+        self, path: str, query: list[tuple[str, str]], what: str, budget: Budget, accept: str = "application/json"
+    ) -> bytes:
+        """GET a path; raise CannotTell for anything but a whole 200, Absent for an object that does not exist."""
+        method, url, headers, _, _ = self._client.param_serialize(
+            "GET", path, query_params=query, header_params={"Accept": accept}, auth_settings=["BearerToken"]
+        )
+        left = budget.remaining_seconds()
+        try:
+            response = self._client.call_api(
+                method, url, headers, _request_timeout=(min(self._connect, left), min(self._read, left))
+            )
+            status, body = response.status, bytes(response.read())
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(what, error) from error
+        self.answered = True
+        if status != HTTPStatus.OK:
+            raise refused(what, status, body)
+        return body
+
+
+def _served(bindings: list[list[Binding] | None]) -> tuple[Binding, ...]:
+    """Join what the binding APIs listed; one may be missing, not all."""
+    if all(one is None for one in bindings):
+        raise CannotTell(
+            Reason.KUBERNETES_API_MISSING,
+            f"The cluster serves neither {' nor '.join(api.rbac for api in BINDING_APIS)}: is the AWS Load Balancer "
+            "Controller, or EKS Auto Mode, installed?",
+        )
+    return tuple(chain.from_iterable(one for one in bindings if one is not None))

@@ -1,0 +1,49 @@
+"""What can go wrong with a question, named by who must act.
+
+Two kinds. `CannotTell`: the question was fine, but the world gives no answer; it becomes an Inconclusive verdict, since
+Argo throws away the body of anything but a 200 and aborts after a few. `BadQuery` and `RolloutNotFound`: the asker
+must correct the question; they become 400 and 404. Readers chain the client library's own error; its text reaches
+the log, never the answer.
+"""
+
+from dataclasses import dataclass
+
+from provider.reasons import Reason
+
+
+class CannotTell(Exception):
+    """There is no evidence for a yes or a no: `reason` says why, `str()` is a sentence for the operator."""
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        """Keep the reason beside its sentence."""
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class DeadlineExceeded(CannotTell):
+    """The question's time budget ran out before every read had its answer."""
+
+    def __init__(self, sentence: str) -> None:
+        """Name in the sentence what was still being read."""
+        super().__init__(Reason.DEADLINE_EXCEEDED, sentence)
+
+
+class RolloutNotFound(Exception):
+    """The Rollout that the question is about does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One parameter and what is wrong with it."""
+
+    parameter: str
+    detail: str
+
+
+class BadQuery(Exception):
+    """The question is malformed: every parameter at fault, each with its own sentence."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Keep all problems, so that a template is corrected in one go."""
+        super().__init__("; ".join(f"{problem.parameter}: {problem.detail}" for problem in problems))
+        self.problems = problems

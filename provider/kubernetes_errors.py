@@ -1,0 +1,78 @@
+"""Names what the Kubernetes API refuses, or fails to say, by what the operator must do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+import msgspec
+from urllib3 import exceptions as http
+
+from provider import kubernetes_shapes as shapes
+from provider.errors import CannotTell
+from provider.reasons import Reason
+
+
+class Absent(Exception):
+    """The API server says that the object does not exist."""
+
+
+@contextmanager
+def well_formed(what: str) -> Iterator[None]:
+    """Turn an answer of another shape into a CannotTell."""
+    try:
+        yield
+    except msgspec.DecodeError as error:
+        sentence = (
+            f"The Kubernetes API's answer to {what} is not what its schema promises; is there a proxy in between?"
+        )
+        raise CannotTell(Reason.KUBERNETES_MALFORMED, sentence) from error
+
+
+def unreachable(what: str, error: Exception) -> CannotTell:
+    """Name a request that got no whole answer."""
+    cause = error.reason if isinstance(error, http.MaxRetryError) else error
+    # urllib3 derives a refused connection from its ConnectTimeoutError; that is no time-out.
+    if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):
+        return CannotTell(Reason.KUBERNETES_TIMEOUT, f"The Kubernetes API did not answer in time: {what}")
+    return CannotTell(
+        Reason.KUBERNETES_UNAVAILABLE, f"The Kubernetes API cannot be reached ({type(cause).__name__}): {what}"
+    )
+
+
+def refused(what: str, status: int, body: bytes) -> Exception:
+    """Name a status other than 200 by what the operator must do."""
+    verb, _, resource = what.partition(" ")
+    match status:
+        case HTTPStatus.NOT_FOUND if _says_not_found(body):
+            return Absent()
+        case HTTPStatus.NOT_FOUND:  # plain text "404 page not found": the API server does not know the resource
+            return CannotTell(
+                Reason.KUBERNETES_API_MISSING, f"The cluster does not serve this API ({what}): are its CRDs installed?"
+            )
+        case HTTPStatus.UNAUTHORIZED:
+            return CannotTell(
+                Reason.KUBERNETES_UNAUTHORIZED,
+                f"The Kubernetes API rejects the provider's credentials (401): {what}; renew its ServiceAccount token "
+                "or kubeconfig",
+            )
+        case HTTPStatus.FORBIDDEN:
+            return CannotTell(
+                Reason.KUBERNETES_FORBIDDEN,
+                f"The Kubernetes API forbids (403): {what}; grant the verb {verb} on {resource} to the provider (RBAC)",
+            )
+        case HTTPStatus.TOO_MANY_REQUESTS:
+            return CannotTell(Reason.KUBERNETES_THROTTLED, f"The Kubernetes API asks for fewer requests (429): {what}")
+        case HTTPStatus.REQUEST_TIMEOUT | HTTPStatus.GATEWAY_TIMEOUT:
+            return CannotTell(Reason.KUBERNETES_TIMEOUT, f"The Kubernetes API timed out ({status}): {what}")
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return CannotTell(Reason.KUBERNETES_UNAVAILABLE, f"The Kubernetes API has an error ({status}): {what}")
+        case _:
+            return CannotTell(Reason.KUBERNETES_REJECTED, f"The Kubernetes API refused to answer ({status}): {what}")
+
+
+def _says_not_found(body: bytes) -> bool:
+    try:
+        status = msgspec.json.decode(body, type=shapes.Status)
+    except msgspec.DecodeError:
+        return False
+    return status.kind == "Status" and status.reason == "NotFound"

@@ -1,0 +1,335 @@
+"""The few fields of Kubernetes objects that we judge, decoded straight from JSON into records.
+
+Decoding only these costs 1/50 of the CPU of the client library's models (250 pods: 6 ms instead of 370), and an answer
+of another shape fails loudly (msgspec.ValidationError) instead of reading as absent. Field names are those of the
+APIs; a field that the API may leave out or send as null has a default here and nowhere else. One flat list, as long as
+the APIs make it.
+"""
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import field
+
+from provider import records
+
+
+class _Shape(msgspec.Struct, rename="camel"):
+    """A part of an API object: camelCase on the wire, unknown fields skipped."""
+
+
+class Owner(_Shape):
+    uid: str
+    controller: bool | None = None
+
+
+class Metadata(_Shape):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+    owner_references: list[Owner] | None = None
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+
+    @property
+    def owner_uid(self) -> str:
+        """The uid of the controller owner, empty without one."""
+        return next((owner.uid for owner in self.owner_references or () if owner.controller), "")
+
+
+class _PingPong(_Shape):
+    ping_service: str = ""
+    pong_service: str = ""
+
+
+class _BlueGreen(_Shape):
+    active_service: str = ""
+    preview_service: str = ""
+
+
+class _Canary(_Shape):
+    canary_service: str = ""
+    stable_service: str = ""
+    ping_pong: _PingPong | None = None
+
+
+class _Strategy(_Shape):
+    blue_green: _BlueGreen | None = None
+    canary: _Canary | None = None
+
+
+class _RolloutSpec(_Shape):
+    strategy: _Strategy | None = None
+    replicas: int | None = None
+
+
+class _CanaryStatus(_Shape):
+    stable_ping_pong: str = ""
+
+
+class _RolloutStatus(_Shape):
+    current_hash: str = field(default="", name="currentPodHash")
+    stable_hash: str = field(default="", name="stableRS")
+    observed_generation: str = ""
+    workload_observed_generation: str = ""
+    canary: _CanaryStatus | None = None
+
+
+class Rollout(_Shape):
+    """argoproj.io/v1alpha1 Rollout."""
+
+    metadata: Metadata
+    spec: _RolloutSpec
+    status: _RolloutStatus | None = None
+
+    def record(self) -> records.Rollout:
+        """Return what we judge of it."""
+        status = self.status or _RolloutStatus()
+        annotations = self.metadata.annotations or {}
+        return records.Rollout(
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            uid=self.metadata.uid,
+            replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the CRD's default
+            strategy=_strategy(self.spec.strategy or _Strategy()),
+            generation=self.metadata.generation,
+            observed_generation=status.observed_generation,
+            workload_generation=annotations.get("rollout.argoproj.io/workload-generation", ""),
+            workload_observed_generation=status.workload_observed_generation,
+            current_hash=status.current_hash,
+            stable_hash=status.stable_hash,
+            stable_ping_pong=status.canary.stable_ping_pong if status.canary else "",
+        )
+
+
+def _strategy(strategy: _Strategy) -> records.BlueGreen | records.Canary:
+    if strategy.blue_green:
+        return records.BlueGreen(strategy.blue_green.active_service, strategy.blue_green.preview_service or None)
+    canary = strategy.canary or _Canary()
+    pair = canary.ping_pong or _PingPong()
+    return records.Canary(
+        canary_service=canary.canary_service or None,
+        stable_service=canary.stable_service or None,
+        ping_service=pair.ping_service or None,
+        pong_service=pair.pong_service or None,
+    )
+
+
+class _ReplicaSetSpec(_Shape):
+    replicas: int | None = None
+
+
+class _ReplicaSetStatus(_Shape):
+    available_replicas: int = 0
+    observed_generation: int = 0
+
+
+class ReplicaSet(_Shape):
+    """apps/v1 ReplicaSet."""
+
+    metadata: Metadata
+    spec: _ReplicaSetSpec
+    status: _ReplicaSetStatus | None = None
+
+    def record(self) -> records.ReplicaSet:
+        """Return what we judge of it."""
+        status = self.status or _ReplicaSetStatus()
+        return records.ReplicaSet(
+            name=self.metadata.name,
+            uid=self.metadata.uid,
+            owner_uid=self.metadata.owner_uid,
+            replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the API's default
+            available=status.available_replicas,
+            generation=self.metadata.generation,
+            observed_generation=status.observed_generation,
+        )
+
+
+class _ServicePort(_Shape):
+    port: int
+    name: str = ""
+    node_port: int = 0
+
+
+class _ServiceSpec(_Shape):
+    selector: dict[str, str] | None = None
+    ports: list[_ServicePort] | None = None
+    external_traffic_policy: str = "Cluster"
+
+
+class Service(_Shape):
+    """v1 Service."""
+
+    metadata: Metadata
+    spec: _ServiceSpec
+
+    def record(self) -> records.Service:
+        """Return what we judge of it."""
+        return records.Service(
+            name=self.metadata.name,
+            selector=self.spec.selector or {},
+            ports=tuple(records.ServicePort(one.name, one.port, one.node_port) for one in self.spec.ports or ()),
+            external_traffic_policy=self.spec.external_traffic_policy,
+        )
+
+
+class PodMetadata(_Shape):
+    """A pod as PartialObjectMetadata: everything but its spec and status."""
+
+    metadata: Metadata
+
+    def record(self) -> records.Pod:
+        """Return what we judge of it; a pod without a creation time is refused, since its age decides."""
+        if self.metadata.creation_timestamp is None:
+            raise msgspec.ValidationError(f"Pod {self.metadata.name} has no creationTimestamp")
+        return records.Pod(
+            name=self.metadata.name,
+            uid=self.metadata.uid,
+            owner_uid=self.metadata.owner_uid,
+            created_at=self.metadata.creation_timestamp,
+            terminating=self.metadata.deletion_timestamp is not None,
+        )
+
+
+class _Condition(_Shape):
+    type: str
+    status: str
+    last_transition_time: datetime | None = None
+
+
+class _PodStatus(_Shape):
+    conditions: list[_Condition] | None = None
+
+
+class Pod(_Shape):
+    """v1 Pod, for the one condition that tells how long its containers have been ready."""
+
+    metadata: Metadata
+    status: _PodStatus
+
+    def record(self) -> tuple[str, datetime | None]:
+        """Return its uid and since when all its containers are ready; None while they are not."""
+        for condition in self.status.conditions or ():
+            if condition.type == "ContainersReady" and condition.status == "True":
+                return self.metadata.uid, condition.last_transition_time
+        return self.metadata.uid, None
+
+
+class _TargetRef(_Shape):
+    uid: str = ""
+    kind: str = ""
+
+
+class _EndpointConditions(_Shape):
+    ready: bool | None = None
+
+
+class _Endpoint(_Shape):
+    addresses: list[str]
+    conditions: _EndpointConditions | None = None
+    target_ref: _TargetRef | None = None
+    node_name: str | None = None
+
+
+class _EndpointPort(_Shape):
+    name: str | None = None
+    port: int | None = None
+
+
+class EndpointSlice(_Shape):
+    """discovery.k8s.io/v1 EndpointSlice. `endpoints` and `ports` can be null."""
+
+    metadata: Metadata
+    address_type: str
+    endpoints: list[_Endpoint] | None = None
+    ports: list[_EndpointPort] | None = None
+
+    def record(self) -> list[records.Endpoint]:
+        """Return one record per pod in the slice; the controller registers an endpoint's first address only."""
+        ports = tuple((port.name or "", port.port) for port in self.ports or () if port.port is not None)
+        service = (self.metadata.labels or {}).get("kubernetes.io/service-name", "")
+        return [
+            records.Endpoint(
+                service=service,
+                family=self.address_type,
+                address=one.addresses[0],
+                pod_uid=one.target_ref.uid,
+                ready=one.conditions is None or one.conditions.ready is not False,  # nil means ready
+                node_name=one.node_name or "",
+                ports=ports,
+            )
+            for one in self.endpoints or ()
+            if one.target_ref is not None and one.target_ref.kind == "Pod" and one.addresses
+        ]
+
+
+class _ServiceReference(_Shape):
+    name: str
+    port: int | str
+
+
+class _BindingSpec(_Shape):
+    service_ref: _ServiceReference
+    target_group_arn: str = field(default="", name="targetGroupARN")
+    target_group_name: str = ""
+    ip_address_type: str = "ipv4"
+    role_arn: str = field(default="", name="iamRoleArnToAssume")
+
+
+class TargetGroupBinding(_Shape):
+    """TargetGroupBinding of elbv2.k8s.aws/v1beta1 and eks.amazonaws.com/v1."""
+
+    metadata: Metadata
+    spec: _BindingSpec
+
+    def record(self) -> records.Binding:
+        """Return what we judge of it; an unset address type is IPv4, as the controller reads it."""
+        return records.Binding(
+            name=self.metadata.name,
+            service=self.spec.service_ref.name,
+            port=self.spec.service_ref.port,
+            arn=self.spec.target_group_arn,
+            group_name=self.spec.target_group_name,
+            family="IPv6" if self.spec.ip_address_type == "ipv6" else "IPv4",
+            role_arn=self.spec.role_arn,
+        )
+
+
+class _NodeSpec(_Shape):
+    provider_id: str = field(default="", name="providerID")
+
+
+class Node(_Shape):
+    """v1 Node, for its EC2 instance id: the last part of `spec.providerID` (aws:///eu-west-1a/i-0abc)."""
+
+    metadata: Metadata
+    spec: _NodeSpec
+
+    def record(self) -> tuple[str, str]:
+        """Return its name and its EC2 instance id, which is empty where the cloud has not named the node yet."""
+        return self.metadata.name, self.spec.provider_id.rpartition("/")[2]
+
+
+class Status(_Shape):
+    """v1 Status: how the API server itself says that something is wrong; a proxy's error page has another shape."""
+
+    kind: str
+    reason: str = ""
+
+
+class _ListMetadata(_Shape):
+    continue_token: str = field(default="", name="continue")
+
+
+Item = TypeVar("Item")
+
+
+class Page(_Shape, Generic[Item]):
+    """One page of a list. Go writes an empty list as null; an answer without `items` is no list at all."""
+
+    items: list[Item] | None
+    metadata: _ListMetadata

@@ -1,0 +1,25 @@
+"""The one shape of every answer that is not a verdict: an RFC 9457 problem document."""
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from provider.errors import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+_MAX_ERRORS = 20
+_MAX_DETAIL = 500
+
+
+def problem(status: int, detail: str, errors: Sequence[Problem] = ()) -> bytes:
+    """Return the JSON of a problem: `detail` is a sentence for the asker, `errors` has one entry per parameter."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail[:_MAX_DETAIL],
+    }
+    if errors:
+        document["errors"] = [{"parameter": one.parameter, "detail": one.detail} for one in errors[:_MAX_ERRORS]]
+    return json.dumps(document).encode()

@@ -1,0 +1,171 @@
+"""What every question shares: its parameters, what a check is, and the one way from a question to an answer.
+
+A check is a file in `provider/checks/`: `gather` asks the readers for its evidence, `judge` is a pure function of the
+query, the evidence and the time. This module does the rest once for all of them: find green, keep the time budget,
+turn "could not look" into a verdict, and refuse stale evidence.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from provider.budget import Budget
+from provider.cluster import Cluster
+from provider.errors import BadQuery, CannotTell, Problem
+from provider.green import find_green
+from provider.load_balancers import LoadBalancers
+from provider.reasons import Reason
+from provider.records import Green, Phase, Topology, Verdict
+
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+
+
+class Query(BaseModel):
+    """The parameters of every question, camelCase on the wire. Unknown, malformed and empty ones are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
+    )
+
+    namespace: str = Field(pattern=_DNS_LABEL, max_length=63, description="Namespace of the Rollout.")
+    rollout: str = Field(pattern=_DNS_SUBDOMAIN, max_length=253, description="Name of the Rollout.")
+    pod_template_hash: str | None = Field(
+        default=None,
+        pattern=_LABEL_VALUE,
+        max_length=63,
+        description="The hash the asker means by green (podTemplateHashValue: Latest). "
+        "If it is not the current green, the answer is Inconclusive/Superseded. Left out: whichever is green now.",
+    )
+    service: str | None = Field(
+        default=None,
+        pattern=_DNS_LABEL,
+        max_length=63,
+        description="One of the Rollout's own strategy Services, instead of the one chosen by strategy and stage.",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_empty_and_no_flags(cls, value: object) -> object:
+        """An empty value is what Argo sends for an argument it could not resolve: never a default."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise ValueError("must not be empty")
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise ValueError("must be a text or a number")  # noqa: TRY004 - pydantic collects only ValueError
+        return value
+
+
+class Evidence(Protocol):
+    """What a check gathers; `read_at` is when the oldest part of it was read."""
+
+    @property
+    def read_at(self) -> datetime:
+        """When the oldest part was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The readers, the threads their reads run on, and the limits of every question: all that an answer needs."""
+
+    cluster: Cluster
+    load_balancers: LoadBalancers
+    threads: ThreadPoolExecutor
+    budget_seconds: float
+    max_evidence_age_seconds: float
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question. `about` is its documentation; `charts` names the number it gives Argo to chart."""
+
+    name: str
+    about: str
+    charts: str
+    query: type[Query]
+    gather: Callable[[Any, Topology, Green, Sources, Budget], Evidence]
+    judge: Callable[[Any, Any, datetime], Verdict]
+
+
+def parse(check: Check, fields: Iterable[tuple[str, object]]) -> Query:
+    """Make a check's query of wire names and values; a name that comes twice is refused.
+
+    Raises BadQuery naming every parameter at fault.
+    """
+    pairs = list(fields)
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadQuery(tuple(Problem(name, "is given more than once") for name in twice))
+    try:
+        return check.query.model_validate(dict(pairs))
+    except ValidationError as error:
+        raise BadQuery(tuple(_problem(check, one) for one in error.errors())) from error
+
+
+def _problem(check: Check, error: Any) -> Problem:
+    name = str(error["loc"][0])[:100]
+    match error["type"]:
+        case "extra_forbidden":
+            known = ", ".join(sorted(str(field.alias) for field in check.query.model_fields.values()))
+            return Problem(name, f"is not a parameter of {check.name}; these are: {known}")
+        case "missing":
+            return Problem(name, "is required")
+        case "value_error":
+            return Problem(name, str(error["ctx"]["error"]))
+        case _:
+            return Problem(name, error["msg"][:1].lower() + error["msg"][1:])
+
+
+def answer(check: Check, query: Query, sources: Sources) -> Verdict:
+    """Answer a question within its time budget.
+
+    Raises RolloutNotFound; everything else that keeps us from looking is an Inconclusive verdict.
+    """
+    budget = Budget(sources.budget_seconds, sources.threads)
+    known: dict[str, Any] = {}
+    try:
+        topology = sources.cluster.topology(query.namespace, query.rollout, budget)
+        green = find_green(topology, query.pod_template_hash)
+        known = green.observed()
+        evidence = check.gather(query, topology, green, sources, budget)
+        verdict = check.judge(query, evidence, sources.clock())
+    except CannotTell as error:
+        return cannot_tell(error, known)
+    return refuse_stale(verdict, evidence.read_at, sources.clock(), sources.max_evidence_age_seconds)
+
+
+def cannot_tell(error: CannotTell, known: dict[str, Any]) -> Verdict:
+    """Make the Inconclusive verdict of a CannotTell, with what is known all the same."""
+    return Verdict(Phase.INCONCLUSIVE, error.reason, str(error), observed=known)
+
+
+def refuse_stale(verdict: Verdict, read_at: datetime, now: datetime, max_age_seconds: float) -> Verdict:
+    """Add the evidence's age to a verdict, and let neither a pass nor a failure rest on old or future evidence.
+
+    One second into the future is allowed: the clock may be stepped while a question is under way.
+    """
+    age = now - read_at
+    aged = replace(
+        verdict,
+        observed={
+            **verdict.observed,
+            "evidenceAgeSeconds": round(age.total_seconds(), 1),
+            "evidenceReadAt": read_at.isoformat(timespec="seconds"),
+        },
+    )
+    if verdict.phase is Phase.INCONCLUSIVE or timedelta(seconds=-1) <= age <= timedelta(seconds=max_age_seconds):
+        return aged
+    return replace(
+        aged,
+        phase=Phase.INCONCLUSIVE,
+        reason=Reason.STALE_EVIDENCE,
+        message=f"The evidence is {age.total_seconds():.1f} s old, more than the {max_age_seconds:g} s allowed, so it "
+        f"decides nothing ({verdict.phase} otherwise: {verdict.message})",
+    )

@@ -1,0 +1,263 @@
+"""Frozen records: what Kubernetes and AWS said (evidence), and what we say (verdict).
+
+Readers return them, judges take them. Every record of evidence that can go stale carries `read_at`, the time just
+before the request was sent, so that its age is never understated.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from provider.reasons import Reason
+
+HASH_LABEL = "rollouts-pod-template-hash"
+"""The label that Argo puts on ReplicaSets and pods, and in the selectors of the strategy's Services."""
+
+
+class Phase(StrEnum):
+    """Argo's own words for the outcome of a measurement."""
+
+    SUCCESSFUL = "Successful"
+    INCONCLUSIVE = "Inconclusive"
+    FAILED = "Failed"
+
+    @property
+    def severity(self) -> int:
+        """0 for Successful, 1 for Inconclusive, 2 for Failed: the worst of several is their maximum."""
+        return list(Phase).index(self)
+
+
+class Stage(StrEnum):
+    """Whether green takes production traffic by its own Service yet."""
+
+    BEFORE_SWITCH = "BeforeSwitch"
+    AFTER_SWITCH = "AfterSwitch"
+
+
+@dataclass(frozen=True, slots=True)
+class BlueGreen:
+    """`spec.strategy.blueGreen`: the names of its Services."""
+
+    active_service: str
+    preview_service: str | None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Every Service the strategy names."""
+        return tuple(name for name in (self.active_service, self.preview_service) if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """`spec.strategy.canary`: the names of its Services, each optional."""
+
+    canary_service: str | None = None
+    stable_service: str | None = None
+    ping_service: str | None = None
+    pong_service: str | None = None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Every Service the strategy names."""
+        names = (self.canary_service, self.stable_service, self.ping_service, self.pong_service)
+        return tuple(name for name in names if name)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What we judge of a Rollout: its identity, its strategy's Services, and which hash is green and which blue."""
+
+    namespace: str
+    name: str
+    uid: str
+    replicas: int
+    strategy: BlueGreen | Canary
+    generation: int
+    observed_generation: str
+    workload_generation: str
+    workload_observed_generation: str
+    current_hash: str
+    stable_hash: str
+    stable_ping_pong: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet:
+    """A ReplicaSet with the uid of its controller owner. `replicas` is what it wants (`spec.replicas`)."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    replicas: int
+    available: int
+    generation: int
+    observed_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service; `name` is empty for an unnamed one, `node_port` 0 where there is none."""
+
+    name: str
+    port: int
+    node_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service as it is now; its selector is the truth about where traffic goes."""
+
+    name: str
+    selector: Mapping[str, str]
+    ports: tuple[ServicePort, ...]
+    external_traffic_policy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod's metadata."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    created_at: datetime
+    terminating: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of one pod behind a Service. `ports` maps ServicePort names to the pod's own port numbers."""
+
+    service: str
+    family: str
+    address: str
+    pod_uid: str
+    ready: bool
+    node_name: str
+    ports: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A TargetGroupBinding: which target group holds a Service's endpoints. One of `arn` and `group_name` is set."""
+
+    name: str
+    service: str
+    port: int | str
+    arn: str
+    group_name: str
+    family: str
+    role_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """One consistent look at a Rollout and everything in Kubernetes that hangs on it."""
+
+    rollout: Rollout
+    replica_sets: tuple[ReplicaSet, ...]
+    services: Mapping[str, Service]
+    pods: tuple[Pod, ...]
+    endpoints: tuple[Endpoint, ...]
+    bindings: tuple[Binding, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Green:
+    """Green as found: its ReplicaSet, its living pods, and the one Service whose target groups are judged."""
+
+    rollout: Rollout
+    replica_set: ReplicaSet
+    pods: tuple[Pod, ...]
+    read_at: datetime
+
+    @property
+    def desired(self) -> int:
+        """The number of replicas that green's ReplicaSet wants now."""
+        return self.replica_set.replicas
+
+    @property
+    def coverage(self) -> str:
+        """A clause for the sentence where green is smaller than the Rollout, else empty."""
+        if self.desired >= self.rollout.replicas:
+            return ""
+        return f"; this covers only {self.desired} of the Rollout's {self.rollout.replicas} replicas"
+
+    def observed(self) -> dict[str, Any]:
+        """What every answer about this green shows."""
+        return {
+            "podTemplateHash": self.rollout.current_hash,
+            "replicaSet": self.replica_set.name,
+            "desiredCount": self.desired,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class GreenService:
+    """The Service whose target groups are judged, its stage, its endpoints and its bindings."""
+
+    service: Service
+    stage: Stage
+    endpoints: tuple[Endpoint, ...]
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetGroup:
+    """A target group's settings. `in_use`: a listener rule forwards to it, so the load balancer checks it."""
+
+    arn: str
+    name: str
+    target_type: str
+    in_use: bool
+    health_check_interval_seconds: int
+    unhealthy_threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One entry of DescribeTargetHealth: `id` is an IP address or an instance id; reason and description are AWS's."""
+
+    id: str
+    port: int
+    state: str
+    reason: str = ""
+    description: str = ""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The identity by which an expected target is found."""
+        return (same_address(self.id), self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupHealth:
+    """One target group and the health of everything registered in it."""
+
+    group: TargetGroup
+    binding: Binding
+    targets: tuple[Target, ...]
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer: Argo's phase, the reason, one sentence, the number to chart, and what decided."""
+
+    phase: Phase
+    reason: Reason
+    message: str
+    number: float = 0.0
+    observed: Mapping[str, Any] = field(default_factory=dict)
+
+
+def same_address(text: str) -> str:
+    """Spell an IP address in one way, since IPv6 has many; leave anything else as it is."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text

@@ -1,0 +1,84 @@
+"""The only reader of the environment: one frozen, validated object.
+
+Every setting is `PROVIDER_` and its name in capitals. The clients' own settings (KUBECONFIG, AWS's credential chain)
+are read by the clients themselves, but for AWS_REGION: every AWS SDK knows it except boto3.
+"""
+
+import os
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "PROVIDER_"
+
+
+class Settings(BaseSettings):
+    """Settings of the provider, with their defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=False)
+
+    host: str = Field(default="0.0.0.0", min_length=1, description="Address to listen on.")  # noqa: S104 - a cluster service
+    port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on.")
+    threads: int = Field(default=16, ge=1, le=256, description="Questions answered at the same time.")
+    read_threads: int = Field(default=32, ge=4, le=512, description="Reads of Kubernetes and AWS at the same time.")
+    budget_seconds: float = Field(
+        default=8,
+        ge=1,
+        le=60,
+        description="Time one question may take; keep it under the metric's timeoutSeconds (10).",
+    )
+    max_evidence_age_seconds: float = Field(
+        default=10, ge=1, le=60, description="Evidence older than this never passes and never fails."
+    )
+    connect_timeout_seconds: float = Field(default=1, gt=0, le=30, description="Time to connect to Kubernetes or AWS.")
+    read_timeout_seconds: float = Field(
+        default=3, gt=0, le=30, description="Time without a byte from Kubernetes or AWS before a read is tried again."
+    )
+    graceful_timeout_seconds: int = Field(
+        default=20, ge=1, le=300, description="Time for questions under way when the server is told to stop."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged; INFO has one line per question."
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """An answer that took its whole budget must not be too old to pass."""
+        if self.max_evidence_age_seconds < self.budget_seconds:
+            raise ValueError(
+                f"{PREFIX}MAX_EVIDENCE_AGE_SECONDS ({self.max_evidence_age_seconds:g}) must not be less than "
+                f"{PREFIX}BUDGET_SECONDS ({self.budget_seconds:g})"
+            )
+        if self.graceful_timeout_seconds < self.budget_seconds:
+            raise ValueError(
+                f"{PREFIX}GRACEFUL_TIMEOUT_SECONDS ({self.graceful_timeout_seconds}) must not be less than "
+                f"{PREFIX}BUDGET_SECONDS ({self.budget_seconds:g}): a stop would cut questions off"
+            )
+        return self
+
+
+class BadSettings(Exception):
+    """The environment holds a setting that is unknown or malformed; the text names each."""
+
+
+def load() -> Settings:
+    """Read and validate the environment. Raises BadSettings: a typo must never become a default."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    if unknown:
+        raise BadSettings(f"Unknown settings: {', '.join(unknown)}. Known ones: {', '.join(sorted(known))}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise BadSettings("; ".join(_sentence(one["loc"], one["msg"]) for one in error.errors())) from error
+
+
+def aws_region() -> str | None:
+    """Return the region that AWS_REGION names; None leaves the choice to boto3 (AWS_DEFAULT_REGION, a profile)."""
+    return os.environ.get("AWS_REGION") or None
+
+
+def _sentence(where: tuple[int | str, ...], message: str) -> str:
+    name = f"{PREFIX}{where[0]}".upper() + ": " if where else ""
+    return name + message.removeprefix("Value error, ")

@@ -1,0 +1,64 @@
+"""Builds everything from the settings, once, for the server and the command line."""
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+from flask import Flask
+
+from provider import cluster, settings
+from provider.app import create_app
+from provider.budget import Budget
+from provider.cluster import Cluster
+from provider.errors import CannotTell
+from provider.load_balancers import LoadBalancers
+from provider.question import Sources
+from provider.settings import Settings
+from provider.telemetry import Metrics
+
+ASK_AGAIN_SECONDS = 2
+"""Pause between two attempts to reach an upstream that has not answered since the start."""
+
+
+def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
+    """Connect the readers to the cluster and the account that the environment names.
+
+    Raises kubernetes.config.ConfigException if it names no cluster.
+    """
+    timeouts = {
+        "connect_timeout_seconds": chosen.connect_timeout_seconds,
+        "read_timeout_seconds": chosen.read_timeout_seconds,
+    }
+    return Sources(
+        cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), **timeouts, metrics=metrics),
+        load_balancers=LoadBalancers(
+            boto3.Session(region_name=settings.aws_region()), **timeouts, pool_size=chosen.read_threads, metrics=metrics
+        ),
+        threads=ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read"),
+        budget_seconds=chosen.budget_seconds,
+        max_evidence_age_seconds=chosen.max_evidence_age_seconds,
+    )
+
+
+def served_app() -> Flask:
+    """Return the application that gunicorn serves; its upstream connections are warmed in the background."""
+    chosen, metrics = settings.load(), Metrics()
+    sources = sources_of(chosen, metrics)
+    for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
+        threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
+    return create_app(sources, metrics)
+
+
+def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
+    """Ask an upstream for something cheap until it has answered; each failure is logged with its reason."""
+    log = logging.getLogger(__name__)
+    while not reader.answered:
+        try:
+            reader.ping(Budget(sources.budget_seconds, sources.threads))
+        except CannotTell as error:
+            log.warning("%s: %s", name, error)
+        if not reader.answered:
+            time.sleep(ASK_AGAIN_SECONDS)
+    log.info("%s answers", name)

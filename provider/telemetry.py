@@ -1,0 +1,124 @@
+"""What the provider tells its operators: metrics with closed label sets, and JSON logs.
+
+Labels hold questions, phases, reasons, services and operations: all from closed lists, so the number of series is
+bounded. Namespaces, Rollouts and hashes are in the log line of each question instead.
+"""
+
+import logging
+import logging.config
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from provider import __version__
+from provider.errors import CannotTell
+from provider.records import Verdict
+
+_QUESTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
+_UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """The provider's metrics, in a registry of their own, and when each upstream first answered."""
+
+    def __init__(self) -> None:
+        """Register every metric, so that each one is there from the first scrape on."""
+        self.registry = CollectorRegistry()
+        self._answers = Counter(
+            "alb_provider_answers",
+            "Questions answered, by what was answered.",
+            ["question", "phase", "reason"],
+            registry=self.registry,
+        )
+        self._answer_seconds = Histogram(
+            "alb_provider_answer_seconds",
+            "Time from a question to its answer, in seconds.",
+            ["question"],
+            buckets=_QUESTION_BUCKETS,
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "alb_provider_refused_requests",
+            "Requests refused with a problem document, by HTTP status.",
+            ["status"],
+            registry=self.registry,
+        )
+        self._upstream_seconds = Histogram(
+            "alb_provider_upstream_seconds",
+            "Time of one upstream read including its retries, in seconds, by outcome (ok or the reason).",
+            ["service", "operation", "outcome"],
+            buckets=_UPSTREAM_BUCKETS,
+            registry=self.registry,
+        )
+        build = Gauge("alb_provider_build_info", "Always 1.", ["version"], registry=self.registry)
+        build.labels(__version__).set(1)
+
+    def answered(self, question: str, verdict: Verdict, seconds: float) -> None:
+        """Count an answer."""
+        self._answers.labels(question, verdict.phase, verdict.reason).inc()
+        self._answer_seconds.labels(question).observe(seconds)
+
+    def refused(self, status: int) -> None:
+        """Count a request that got a problem document."""
+        self._refusals.labels(str(status)).inc()
+
+    @contextmanager
+    def upstream(self, service: str, operation: str) -> Iterator[None]:
+        """Time one upstream read; its outcome is `ok` or the reason of the CannotTell it raises."""
+        started, outcome = time.perf_counter(), "ok"
+        try:
+            yield
+        except CannotTell as error:
+            outcome = error.reason.value
+            logging.getLogger(__name__).warning(
+                "upstream read failed",
+                extra={"service": service, "operation": operation, "reason": outcome, "cause": repr(error.__cause__)},
+            )
+            raise
+        finally:
+            self._upstream_seconds.labels(service, operation, outcome).observe(time.perf_counter() - started)
+
+
+def logging_config(level: str) -> dict[str, Any]:
+    """Return the logging configuration of the server: one JSON object per line on standard error."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "format": "%(levelname)s %(name)s %(message)s",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+                "timestamp": True,
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # gunicorn gives its loggers handlers of their own unless they are told to pass records on.
+            "gunicorn.error": {"handlers": [], "propagate": True},
+            "gunicorn.access": {"handlers": [], "propagate": False},
+            # botocore and urllib3 log request details below WARNING, which can hold credentials' ids.
+            "botocore": {"level": "WARNING"},
+            "urllib3": {"level": "ERROR"},
+        },
+    }
+
+
+def log_answer(question: str, query: dict[str, Any], verdict: Verdict, seconds: float) -> None:
+    """Write the one log line of a question."""
+    logging.getLogger("provider.answers").info(
+        verdict.message,
+        extra={
+            "question": question,
+            "query": query,
+            "phase": verdict.phase.value,
+            "reason": verdict.reason.value,
+            "number": verdict.number,
+            "durationSeconds": round(seconds, 3),
+            "evidenceAgeSeconds": verdict.observed.get("evidenceAgeSeconds"),
+        },
+    )
