@@ -1,0 +1,229 @@
+"""An embedded AWS: moto's own server for the protocols, our model for what a load balancer does."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from provider.demo import moto_elbv2
+from provider.demo.faults import Call, Faults
+from provider.demo.http_server import HttpServer
+from provider.demo.load_balancer import LoadBalancers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+REGION = "eu-west-1"
+ACCESS_KEY_ID = "AKIADEMODEMODEMODEMO"
+SECRET_ACCESS_KEY = "only-the-embedded-aws-accepts-this-key"
+ACCOUNT_ID: str = DEFAULT_ACCOUNT_ID
+
+_REGISTER_TOGETHER_COUNT = 200
+
+
+class AwsApi:
+    """Elastic Load Balancing, CloudWatch and the little of EC2 they need, over HTTP, in every region.
+
+    moto keeps its state per process, so only one AwsApi may run at a time; one after another are independent.
+    `clock` returns seconds and drives target health; a faster clock shortens all its durations.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, port: int = 0) -> None:
+        self.load_balancers = LoadBalancers(clock)
+        self.faults = Faults(DomainDispatcherApplication(create_backend_app))
+        self._server = HttpServer(self.faults, port)
+        self._undo: Callable[[], None] | None = None
+        self._lock = threading.RLock()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._networks: dict[str, tuple[str, list[str]]] = {}
+        self._listeners: dict[str, str] = {}
+        self._rules_count = 0
+
+    @property
+    def url(self) -> str:
+        """The endpoint for every service and region."""
+        return self._server.url
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls so far, those of this class's own methods included."""
+        return self.faults.calls
+
+    def start(self) -> Self:
+        """Listen, with nothing in the account."""
+        if self._undo is None:
+            self._undo = moto_elbv2.install(self.load_balancers)
+            ec2_backends[ACCOUNT_ID].clear()
+            self._networks.clear()
+            self._server.start()
+            self.reset()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and give moto its own methods back."""
+        if self._undo is not None:
+            self.faults.clear()
+            self._server.stop()
+            self._undo()
+            self._undo = None
+
+    def reset(self) -> None:
+        """Empty the account, clear the faults and forget the calls; clients stay usable."""
+        with self._lock:
+            self.faults.clear()
+            self.load_balancers.reset()
+            # A region's backend is created anew when next asked for. EC2's would take 100 ms, so VPCs stay.
+            elbv2_backends[ACCOUNT_ID].clear()
+            cloudwatch_backends[ACCOUNT_ID].clear()
+            self._listeners.clear()
+            self._rules_count = 0
+            self.faults.forget_calls()
+
+    def client(self, service: str = "elbv2", region: str = REGION) -> Any:
+        """Return a boto3 client of this AWS that reads no credentials, profiles or proxies of the machine."""
+        with self._lock:
+            key = (service, region)
+            if key not in self._clients:
+                self._clients[key] = _isolated_session().client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self.url,
+                    aws_access_key_id=ACCESS_KEY_ID,
+                    aws_secret_access_key=SECRET_ACCESS_KEY,
+                    config=Config(proxies={}, retries={"mode": "standard", "total_max_attempts": 3}),
+                )
+            return self._clients[key]
+
+    def target_group(
+        self,
+        name: str,
+        *,
+        attached: bool = True,
+        target_type: str = "ip",
+        interval: int = 15,
+        unhealthy_threshold: int = 2,
+        healthy_threshold: int = 2,
+        port: int = 1,
+        region: str = REGION,
+        deregistration_delay: int = 10,
+    ) -> str:
+        """Create a target group, `attached` to a listener rule of the region's ALB, and return its ARN.
+
+        `interval` and `deregistration_delay` are in seconds; the port is 1 as the AWS Load Balancer
+        Controller sets it for a named targetPort, because every target is registered with its own.
+        """
+        vpc, _ = self._network(region)
+        elbv2 = self.client(region=region)
+        created = elbv2.create_target_group(
+            Name=name,
+            Protocol="HTTP",
+            Port=port,
+            VpcId=vpc,
+            TargetType=target_type,
+            HealthCheckIntervalSeconds=interval,
+            HealthCheckTimeoutSeconds=min(5, interval - 1),
+            HealthyThresholdCount=healthy_threshold,
+            UnhealthyThresholdCount=unhealthy_threshold,
+            HealthCheckPath="/",
+            Matcher={"HttpCode": "200"},
+        )
+        arn: str = created["TargetGroups"][0]["TargetGroupArn"]
+        delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(deregistration_delay)}
+        elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
+        if attached:
+            self.rule({arn: 1}, region)
+        return arn
+
+    def rule(self, weights: Mapping[str, int], region: str = REGION) -> str:
+        """Create a listener rule that forwards to target groups by weight (0-999) and return its ARN."""
+        listener = self._listener(region)
+        with self._lock:
+            self._rules_count += 1
+            priority = self._rules_count
+        created = self.client(region=region).create_rule(
+            ListenerArn=listener,
+            Priority=priority,
+            Conditions=[{"Field": "path-pattern", "Values": [f"/{priority}/*"]}],
+            Actions=[forward(weights)],
+        )
+        arn: str = created["Rules"][0]["RuleArn"]
+        return arn
+
+    def register(self, arn: str, targets: Iterable[tuple[str, int]]) -> None:
+        """Register (id, port) pairs, in calls of at most 200 as the AWS Load Balancer Controller does."""
+        elbv2 = self.client(region=arn.split(":")[3])
+        for chunk in _chunks(targets):
+            elbv2.register_targets(TargetGroupArn=arn, Targets=chunk)
+
+    def deregister(self, arn: str, targets: Iterable[tuple[str, int]]) -> None:
+        """Deregister (id, port) pairs, in calls of at most 200."""
+        elbv2 = self.client(region=arn.split(":")[3])
+        for chunk in _chunks(targets):
+            elbv2.deregister_targets(TargetGroupArn=arn, Targets=chunk)
+
+    def _network(self, region: str) -> tuple[str, list[str]]:
+        """Return the ids of the region's VPC and subnets, created at first need."""
+        with self._lock:
+            if region not in self._networks:
+                ec2 = self.client("ec2", region)
+                vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+                subnets = [
+                    ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=region + zone)
+                    for block, zone in (("10.0.0.0/18", "a"), ("10.0.64.0/18", "b"))
+                ]
+                self._networks[region] = (vpc, [subnet["Subnet"]["SubnetId"] for subnet in subnets])
+            return self._networks[region]
+
+    def _listener(self, region: str) -> str:
+        """Return the ARN of the listener of the region's load balancer, created at first need."""
+        with self._lock:
+            if region not in self._listeners:
+                elbv2 = self.client(region=region)
+                _, subnets = self._network(region)
+                balancer = elbv2.create_load_balancer(Name="demo", Subnets=subnets)["LoadBalancers"][0]
+                created = elbv2.create_listener(
+                    LoadBalancerArn=balancer["LoadBalancerArn"],
+                    Protocol="HTTP",
+                    Port=80,
+                    DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+                )
+                self._listeners[region] = created["Listeners"][0]["ListenerArn"]
+            return self._listeners[region]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def forward(weights: Mapping[str, int]) -> dict[str, Any]:
+    """Return the action of a listener rule that forwards to target groups by weight."""
+    groups = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights.items()]
+    return {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+
+
+def _isolated_session() -> Any:
+    """Return a boto3 Session that reads neither profiles nor credential files of this machine."""
+    nothing = (None, None, os.devnull, None)
+    variables = {"profile": (None, None, None, None), "config_file": nothing, "credentials_file": nothing}
+    return boto3.Session(botocore_session=botocore.session.Session(session_vars=variables))
+
+
+def _chunks(targets: Iterable[tuple[str, int]]) -> list[list[dict[str, Any]]]:
+    every = [{"Id": id_, "Port": port} for id_, port in targets]
+    return [every[i : i + _REGISTER_TOGETHER_COUNT] for i in range(0, len(every), _REGISTER_TOGETHER_COUNT)]

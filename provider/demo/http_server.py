@@ -1,0 +1,157 @@
+"""Serves one WSGI application on 127.0.0.1, keeping connections open as AWS and Kubernetes do."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import socket
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any, Self
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from wsgiref.types import WSGIApplication
+
+HOST = "127.0.0.1"
+
+
+class _KeepAliveHandler(WSGIRequestHandler):
+    """Answers many requests on one connection.
+
+    Werkzeug's own handler closes every connection and waits 10 ms after each request; a client that keeps
+    connections, as boto3 and the Kubernetes client do, would never be exercised.
+    """
+
+    protocol_version = "HTTP/1.1"
+    # Header and body are separate writes; Nagle's algorithm would hold the second back for 40 ms.
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        _open_connections(self.server).add(self.connection)
+
+    def finish(self) -> None:
+        _open_connections(self.server).discard(self.connection)
+        super().finish()
+
+    def run_wsgi(self) -> None:
+        """Answer one request; an application that raises ConnectionError hangs up without an answer."""
+        self.environ = environ = self.make_environ()
+        # The body must leave the socket even if nobody reads it, or it would be taken for the next request.
+        environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
+        try:
+            status, headers, body = call_application(self.server.app, environ)
+        except ConnectionError:
+            self._hang_up()
+            return
+        except Exception:  # noqa: BLE001 - whatever the application did wrong, the client gets an answer
+            status, headers = "500 Internal Server Error", [("Content-Type", "text/plain")]
+            body = traceback.format_exc().encode()
+        self._write(status, headers, body)
+
+    def _write(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        promised = len(body)
+        for name, value in headers:
+            if name.lower() == "content-length":
+                promised = int(value)
+            else:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(promised))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        if promised > len(body):  # a truncated answer: the client must see the end of the stream
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the parent's name for it
+        """Say nothing: the demo's terminal belongs to the story."""
+
+
+def call_application(app: WSGIApplication, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Run a WSGI application to its end and return its status line, headers and whole body."""
+    answer: list[tuple[str, list[tuple[str, str]]]] = []
+    chunks: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: object = None) -> Any:
+        answer[:] = [(status, headers)]
+        return chunks.append
+
+    result = app(environ, start_response)
+    try:
+        chunks.extend(result)
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+    status, headers = answer[0]
+    return status, headers, b"".join(chunks)
+
+
+def _open_connections(server: Any) -> set[socket.socket]:
+    connections: set[socket.socket] = server.__dict__.setdefault("open_connections", set())
+    return connections
+
+
+class HttpServer:
+    """A context manager around one threaded server on 127.0.0.1.
+
+    `port=0` takes a free port. The port is kept over `stop()` and `start()`, so that a test can let the same
+    address go away and come back. `stop()` also closes the connections that clients keep open.
+    """
+
+    def __init__(self, app: WSGIApplication, port: int = 0) -> None:
+        self._app = app
+        self._port = port
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port; 0 until the first start if no port was given."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address without a trailing slash."""
+        return f"http://{HOST}:{self._port}"
+
+    def start(self) -> Self:
+        """Listen and answer in daemon threads; does nothing if it already runs."""
+        if self._server is None:
+            server = make_server(HOST, self._port, self._app, threaded=True, request_handler=_KeepAliveHandler)
+            self._server, self._port = server, server.port
+            self._thread = threading.Thread(
+                target=server.serve_forever, args=(0.05,), name=f"http-{server.port}", daemon=True
+            )
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening and close every connection; does nothing if it does not run."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        for connection in list(_open_connections(self._server)):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._server = self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,104 @@
+"""Tells the story: six Rollouts in the namespace `shop`, in real time, again and again."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Self
+
+from provider.demo.blue_green import BlueGreen, Broken, Waiting
+from provider.demo.controllers import EndpointSliceController, LoadBalancerController
+from provider.demo.ping_pong import PingPong
+from provider.demo.revisions import Cluster
+from provider.demo.rollouts import NAMESPACE, DemoRollout
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from provider.demo.world import World
+
+TICK_SECONDS = 0.25
+"""How often the story moves on, in its own seconds."""
+
+
+class Story:
+    """Six Rollouts that show what the service has to tell apart.
+
+    As a context manager it runs in a thread, at the world's speed. A test that has its own clock calls
+    `set_up` once and `tick` as often as it likes.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._cluster = Cluster(world.kubernetes)
+        self._slices = EndpointSliceController(world.kubernetes)
+        self._load_balancers = LoadBalancerController(world.kubernetes, world.aws, world.seconds)
+        self._started_at = 0.0
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self.failure: Exception | None = None
+        """What ended the thread before its time."""
+        cluster, aws = self._cluster, world.aws
+        self.rollouts: tuple[DemoRollout, ...] = (
+            BlueGreen(cluster, aws, "web", 6),
+            Broken(cluster, aws, "broken", 4),
+            Waiting(cluster, aws, "unattached", 3, has_preview=True),
+            Waiting(cluster, aws, "nopreview", 3, has_preview=False),
+            PingPong(cluster, aws, "pingpong", 5),
+            BlueGreen(cluster, aws, "big", 250, ramp_seconds=4.0),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Story seconds since `set_up`."""
+        return self._world.seconds() - self._started_at
+
+    def set_up(self) -> None:
+        """Create everything as it is before the first loop: every stable pod is a healthy target."""
+        self._world.aws.load_balancers.passes = lambda id_, _: id_ not in self._cluster.sick_addresses
+        self._cluster.put_namespace_and_nodes(NAMESPACE)
+        for rollout in self.rollouts:
+            rollout.set_up()
+        self._slices.reconcile()
+        self._load_balancers.reconcile(at_once=True)
+        self._world.aws.load_balancers.settle()
+        self._started_at = self._world.seconds()
+
+    def tick(self) -> None:
+        """Do what is due now: Argo Rollouts and the kubelets first, then the controllers that follow them."""
+        now = self.seconds
+        for rollout in self.rollouts:
+            rollout.tick(now)
+        self._slices.reconcile()
+        self._load_balancers.reconcile()
+
+    def start(self) -> Self:
+        """Set up and run in a daemon thread."""
+        self.set_up()
+        self.tick()
+        self._thread = threading.Thread(target=self._run, name="story", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End the thread; raises what ended it before, if anything did."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(TICK_SECONDS / self._world.speed):
+                self.tick()
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to; stop() and main() look here
+            self.failure = error
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
