@@ -1,0 +1,106 @@
+"""The embedded world, readers that read it with the real client libraries, and the application over them."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import boto3
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from provider import cluster
+from provider.app import create_app
+from provider.cluster import Cluster
+from provider.demo.world import World
+from provider.load_balancers import LoadBalancers
+from provider.question import Sources
+from provider.telemetry import Metrics
+from tests.scene import Scene
+
+
+@dataclass
+class Clock:
+    """The world's clock: real time, or while `frozen` only what a test says."""
+
+    frozen: bool = False
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds if self.frozen else time.monotonic()
+
+
+@pytest.fixture(scope="session")
+def shared_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def shared_world(shared_clock: Clock) -> Iterator[World]:
+    """One world for the whole run: moto keeps its state per process."""
+    with World(clock=shared_clock) as world:
+        yield world
+
+
+@pytest.fixture
+def world(shared_world: World) -> Iterator[World]:
+    """An empty cluster and an empty account."""
+    shared_world.reset()
+    yield shared_world
+    shared_world.reset()
+
+
+@pytest.fixture
+def environment(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables that lead a program into the world, set in this process too; no proxy stands in between."""
+    variables = world.environment(tmp_path) | {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    return variables
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def sources(environment: dict[str, str], metrics: Metrics) -> Iterator[Sources]:
+    """Readers with short timeouts, so that a test of a fault takes a second and not eight."""
+    timeouts = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 0.5}
+    session = boto3.Session(region_name=environment["AWS_REGION"])
+    with ThreadPoolExecutor(16) as threads:
+        client = cluster.connect(pool_size=16)
+        yield Sources(
+            cluster=Cluster(client, **timeouts, metrics=metrics),
+            load_balancers=LoadBalancers(session, **timeouts, pool_size=16, metrics=metrics),
+            threads=threads,
+            budget_seconds=2,
+            max_evidence_age_seconds=10,
+        )
+        client.rest_client.pool_manager.clear()
+
+
+@pytest.fixture
+def impatient(sources: Sources) -> Sources:
+    """The same readers with a budget that a slow upstream exceeds."""
+    return replace(sources, budget_seconds=0.3)
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    return Scene(world).build()
+
+
+@pytest.fixture
+def app(sources: Sources, metrics: Metrics) -> Flask:
+    return create_app(sources, metrics)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()

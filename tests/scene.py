@@ -1,0 +1,69 @@
+"""A Rollout standing still in the embedded world: what the reader, HTTP and command line tests look at."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from provider.demo import objects
+from provider.demo.world import World
+
+GREEN, BLUE = "6d9f7c", "5b8c4d"
+
+
+@dataclass
+class Scene:
+    """A blue-green Rollout before its switch; every green pod is a healthy target of the preview group.
+
+    Change its parts and `put()` it again; `pods` and targets follow `addresses`.
+    """
+
+    world: World
+    name: str = "web"
+    replicas: int = 3
+    ready_for: timedelta = timedelta(minutes=10)
+    rollout: dict[str, Any] = field(default_factory=dict)
+    replica_set: dict[str, Any] = field(default_factory=dict)
+    service: dict[str, Any] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    arn: str = ""
+
+    @property
+    def preview(self) -> str:
+        return f"{self.name}-preview"
+
+    @property
+    def addresses(self) -> list[str]:
+        return [f"10.0.{number // 250}.{number % 250 + 1}" for number in range(self.replicas)]
+
+    def build(self) -> "Scene":
+        """Make every object and target, and put them into the world."""
+        since = datetime.now(UTC) - self.ready_for
+        strategy = {"blueGreen": {"activeService": f"{self.name}-active", "previewService": self.preview}}
+        self.rollout = objects.rollout(
+            self.name, replicas=self.replicas, current_hash=GREEN, stable_hash=BLUE, strategy=strategy
+        )
+        self.replica_set = objects.replica_set(self.rollout, GREEN, replicas=self.replicas)
+        self.pods = [
+            objects.pod(
+                self.replica_set, f"{self.name}-{GREEN}-{n:04}", ip=ip, created_at=since, containers_ready_since=since
+            )
+            for n, ip in enumerate(self.addresses)
+        ]
+        self.service = objects.service(self.preview, selector={"app": self.name, objects.HASH_LABEL: GREEN})
+        active = objects.service(f"{self.name}-active", selector={"app": self.name, objects.HASH_LABEL: BLUE})
+        self.arn = self.world.aws.target_group(f"k8s-shop-{self.preview}"[:32])
+        binding = objects.target_group_binding(f"k8s-shop-{self.preview}", service=self.preview, arn=self.arn)
+        self.put(active, binding)
+        for ip in self.addresses:
+            self.pin(ip, "healthy")
+        return self
+
+    def put(self, *more: dict[str, Any]) -> None:
+        """Put the scene's objects, and others, into the cluster."""
+        slices = objects.endpoint_slices(self.service, self.pods)
+        for one in (self.rollout, self.replica_set, self.service, *self.pods, *slices, *more):
+            self.world.kubernetes.put(one)
+
+    def pin(self, ip: str, state: str, reason: str | None = None, description: str | None = None) -> None:
+        """Force one target's state."""
+        self.world.aws.load_balancers.pin(self.arn, ip, 8080, state, reason, description)
