@@ -71,7 +71,7 @@ def _question(check: Check, sources: Sources, metrics: Metrics) -> Any:
         verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
-        log_answer(check.name, query.model_dump(by_alias=True, exclude_none=True), verdict, seconds)
+        log_answer(check.name, query.model_dump(by_alias=True, exclude_unset=True), verdict, seconds)
         return _json(body.encode(verdict))
 
     return view

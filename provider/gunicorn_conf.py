@@ -1,6 +1,7 @@
 """Settings of gunicorn, each with its reason: `alb-provider serve` uses this file and nothing else."""
 
 from http import HTTPStatus
+from pathlib import Path
 from socket import socket
 
 from gunicorn.http import errors
@@ -23,7 +24,7 @@ limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = 4096
 control_socket_disable = True  # it would need a writable home directory
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - heartbeats in memory: works on a read-only root, never waits for a disk
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats never wait for a disk
 proc_name = "alb-provider"
 accesslog = None  # one line per question is ours; probes and scrapes need none
 logconfig_dict = logging_config(_chosen.log_level)

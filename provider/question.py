@@ -130,15 +130,20 @@ def answer(check: Check, query: Query, sources: Sources) -> Verdict:
     """
     budget = Budget(sources.budget_seconds, sources.threads)
     known: dict[str, Any] = {}
+    read_at: datetime | None = None
     try:
         topology = sources.cluster.topology(query.namespace, query.rollout, budget)
+        read_at = topology.read_at
         green = find_green(topology, query.pod_template_hash)
         known = green.observed()
         evidence = check.gather(query, topology, green, sources, budget)
+        read_at = evidence.read_at
         verdict = check.judge(query, evidence, sources.clock())
     except CannotTell as error:
-        return cannot_tell(error, known)
-    return refuse_stale(verdict, evidence.read_at, sources.clock(), sources.max_evidence_age_seconds)
+        verdict = cannot_tell(error, known)
+    if read_at is None:
+        return verdict
+    return refuse_stale(verdict, read_at, sources.clock(), sources.max_evidence_age_seconds)
 
 
 def cannot_tell(error: CannotTell, known: dict[str, Any]) -> Verdict:

@@ -98,7 +98,8 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.TARGETS_UNHEALTHY_IN_GRACE: Meaning(
         _WAIT,
-        "Targets are `unhealthy`, but their pods are too young, not ready, or the fault is the load balancer's own.",
+        "Targets are `unhealthy`, which proves nothing against green (yet): its pods are too young or not ready, the "
+        "fault is the load balancer's own, or a node stands for anybody's pods.",
         _ASK_AGAIN,
     ),
     Reason.TARGETS_UNAVAILABLE: Meaning(

@@ -118,12 +118,13 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
         **evidence.green.observed(),
         "service": evidence.service.service.name,
         "stage": evidence.service.stage.value,
-        "examples": [_example(one) for one in worst.examples],
         "targetGroups": [
             {"name": one.name, "healthyPercent": one.percent, **{f"{state}Count": n for state, n in one.counts.items()}}
             for one in groups
         ],
     }
+    if worst.examples:
+        observed["examples"] = [_example(one) for one in worst.examples]
     message = f"{worst.sentence}{others}{evidence.green.coverage}"
     return Verdict(worst.phase, worst.reason, message, worst.percent, observed)
 
