@@ -27,9 +27,11 @@ INTRODUCTION = """\
 Try:
   curl 'localhost:{port}/v1/target-health?namespace=shop&rollout=web'
   curl 'localhost:{port}/v1/target-health?namespace=shop&rollout=broken'
-  curl 'localhost:{port}/v1/gate?namespace=shop&rollout=big'
+  curl 'localhost:{port}/v1/errors?namespace=shop&rollout=noisy'
 Every minute web and big get a new version that becomes healthy and takes over, \
 while broken has one pod that always fails its health check.
+The new version of noisy is healthy but answers 5xx: ask /v1/errors about it; and \
+/v1/gate?namespace=shop&rollout=big&checks=replicas,target-health asks all the rest about the 250 pods of big.
 """
 
 

@@ -17,12 +17,15 @@ from moto.elbv2.models import elbv2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from provider.demo import moto_elbv2
+from provider.demo.cloudwatch import CloudWatch, Datum, Hosts
 from provider.demo.faults import Call, Faults
 from provider.demo.http_server import HttpServer
-from provider.demo.load_balancer import LoadBalancers
+from provider.demo.load_balancer import Health, LoadBalancers
+from provider.demo.network import LOAD_BALANCER, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
     from types import TracebackType
 
 REGION = "eu-west-1"
@@ -47,8 +50,8 @@ class AwsApi:
         self._undo: Callable[[], None] | None = None
         self._lock = threading.RLock()
         self._clients: dict[tuple[str, str], Any] = {}
-        self._networks: dict[str, tuple[str, list[str]]] = {}
-        self._listeners: dict[str, str] = {}
+        self.cloudwatch = CloudWatch(self.client)
+        self._network = Network(self.client)
         self._rules_count = 0
 
     @property
@@ -66,7 +69,7 @@ class AwsApi:
         if self._undo is None:
             self._undo = moto_elbv2.install(self.load_balancers)
             ec2_backends[ACCOUNT_ID].clear()
-            self._networks.clear()
+            self._network.clear()
             self._server.start()
             self.reset()
         return self
@@ -87,7 +90,7 @@ class AwsApi:
             # A region's backend is created anew when next asked for. EC2's would take 100 ms, so VPCs stay.
             elbv2_backends[ACCOUNT_ID].clear()
             cloudwatch_backends[ACCOUNT_ID].clear()
-            self._listeners.clear()
+            self._network.forget_load_balancers()
             self._rules_count = 0
             self.faults.forget_calls()
 
@@ -118,13 +121,15 @@ class AwsApi:
         port: int = 1,
         region: str = REGION,
         deregistration_delay: int = 10,
+        load_balancer: str = LOAD_BALANCER,
     ) -> str:
-        """Create a target group, `attached` to a listener rule of the region's ALB, and return its ARN.
+        """Create a target group, `attached` to a listener rule of a load balancer, and return its ARN.
 
         `interval` and `deregistration_delay` are in seconds; the port is 1 as the AWS Load Balancer
         Controller sets it for a named targetPort, because every target is registered with its own.
+        A region has one load balancer of each name, created when first named.
         """
-        vpc, _ = self._network(region)
+        vpc, _ = self._network.vpc(region)
         elbv2 = self.client(region=region)
         created = elbv2.create_target_group(
             Name=name,
@@ -143,12 +148,16 @@ class AwsApi:
         delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(deregistration_delay)}
         elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
         if attached:
-            self.rule({arn: 1}, region)
+            self.rule({arn: 1}, region, load_balancer)
         return arn
 
-    def rule(self, weights: Mapping[str, int], region: str = REGION) -> str:
+    def load_balancer(self, name: str = LOAD_BALANCER, region: str = REGION) -> str:
+        """Return the ARN of the region's load balancer of this name, created when first named."""
+        return self._network.load_balancer(name, region).arn
+
+    def rule(self, weights: Mapping[str, int], region: str = REGION, load_balancer: str = LOAD_BALANCER) -> str:
         """Create a listener rule that forwards to target groups by weight (0-999) and return its ARN."""
-        listener = self._listener(region)
+        listener = self._network.load_balancer(load_balancer, region).listener_arn
         with self._lock:
             self._rules_count += 1
             priority = self._rules_count
@@ -173,34 +182,20 @@ class AwsApi:
         for chunk in _chunks(targets):
             elbv2.deregister_targets(TargetGroupArn=arn, Targets=chunk)
 
-    def _network(self, region: str) -> tuple[str, list[str]]:
-        """Return the ids of the region's VPC and subnets, created at first need."""
-        with self._lock:
-            if region not in self._networks:
-                ec2 = self.client("ec2", region)
-                vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-                subnets = [
-                    ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=region + zone)
-                    for block, zone in (("10.0.0.0/18", "a"), ("10.0.64.0/18", "b"))
-                ]
-                self._networks[region] = (vpc, [subnet["Subnet"]["SubnetId"] for subnet in subnets])
-            return self._networks[region]
+    def health(self, arn: str) -> list[Health]:
+        """Return the state of every target of a group, draining ones included, without an API call."""
+        return [health for _, _, health in self.load_balancers.health(moto_elbv2.settings(arn))]
 
-    def _listener(self, region: str) -> str:
-        """Return the ARN of the listener of the region's load balancer, created at first need."""
-        with self._lock:
-            if region not in self._listeners:
-                elbv2 = self.client(region=region)
-                _, subnets = self._network(region)
-                balancer = elbv2.create_load_balancer(Name="demo", Subnets=subnets)["LoadBalancers"][0]
-                created = elbv2.create_listener(
-                    LoadBalancerArn=balancer["LoadBalancerArn"],
-                    Protocol="HTTP",
-                    Port=80,
-                    DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
-                )
-                self._listeners[region] = created["Listeners"][0]["ListenerArn"]
-            return self._listeners[region]
+    def publish(
+        self, load_balancer: str, target_group: str | None, metric: str, values: Mapping[datetime, float | Hosts]
+    ) -> None:
+        """Publish exact minutes (by their start) of one metric; ARNs, and None for the load balancer as a whole.
+
+        As in the real CloudWatch, two values for the same minute are added up by Sum.
+        """
+        self.cloudwatch.publish(
+            [Datum(load_balancer, target_group, metric, minute, value) for minute, value in values.items()]
+        )
 
     def __enter__(self) -> Self:
         return self.start()

@@ -1,15 +1,19 @@
-"""The blue-green Rollouts of the story: one goes well, one is broken, some wait for ever."""
+"""The blue-green Rollouts of the story: some go well, one is broken, some wait for ever."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from provider.demo.rollouts import DemoRollout, Steps
+from provider.demo.rollouts import CHECK_INTERVAL_SECONDS, DemoRollout, Steps
 
 if TYPE_CHECKING:
     from provider.demo.aws_api import AwsApi
     from provider.demo.revisions import Cluster
+
+WAITED = timedelta(minutes=20)
+"""How long the green of the waiting ones has been there, and selected, when the story begins."""
+NEIGHBOUR = "neighbour"
 
 
 class BlueGreen(DemoRollout):
@@ -105,13 +109,24 @@ class Broken(BlueGreen):
 
 
 class Waiting(BlueGreen):
-    """A blue-green Rollout that stands still before its switch for ever, because nobody can check it.
+    """A blue-green Rollout that stands still before its switch for ever, since WAITED before the story began.
 
-    Either its preview target group is in no listener rule, or it has no preview Service at all.
+    Unless told otherwise, green is healthy in the preview group. Nobody can check it when its preview target
+    group is not `attached` to a listener rule, or when there is no preview Service at all.
     """
 
-    def __init__(self, cluster: Cluster, aws: AwsApi, name: str, replicas: int, *, has_preview: bool) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        aws: AwsApi,
+        name: str,
+        replicas: int,
+        *,
+        has_preview: bool = True,
+        attached: bool = True,
+    ) -> None:
         super().__init__(cluster, aws, name, replicas)
+        self._attached = attached
         if not has_preview:
             self.preview_service = None
 
@@ -121,13 +136,34 @@ class Waiting(BlueGreen):
 
     def set_up(self) -> None:
         """Let blue serve and green wait, with all containers ready."""
-        self.blue.stand(self.replicas)
+        self.blue.stand(self.replicas, since=2 * WAITED)
         self.put_service(self.active_service, self.blue, by_argo=False)
         self.bind(self.active_service)
-        if self.preview_service is not None:
-            self.bind(self.preview_service, attached=False)
         self.change_template(0.0)
         self.observe(0.0)
-        self.green.stand(self.replicas)
+        if self.preview_service is not None:
+            self.bind(self.preview_service, attached=self._attached)
+            self.put_service(self.preview_service, self.green, ago=WAITED)
+        self.green.stand(self.replicas, since=WAITED)
         self.pause(0.0)
+        self.paused_since = datetime.now(UTC) - WAITED
         self.publish()
+
+
+class Shared(Waiting):
+    """A waiting Rollout on a load balancer of its own, with a neighbour there that answers badly.
+
+    The neighbour is a target group that belongs to no Rollout and has no TargetGroupBinding.
+    """
+
+    def __init__(self, cluster: Cluster, aws: AwsApi, name: str, replicas: int) -> None:
+        super().__init__(cluster, aws, name, replicas)
+        self.load_balancer = name
+
+    def set_up(self) -> None:
+        """Let the neighbour stand beside blue and green."""
+        super().set_up()
+        arn = self.aws.target_group(NEIGHBOUR, load_balancer=self.load_balancer, interval=CHECK_INTERVAL_SECONDS)
+        # No pod of the story ever gets an address from 10.0.160.0 on.
+        self.aws.register(arn, [(f"10.0.{part}.4", 8080) for part in (160, 161)])
+        self.arns[NEIGHBOUR] = arn

@@ -14,9 +14,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.responses import ActionResult
 from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError
-from moto.elbv2.models import ELBv2Backend
+from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
 from provider.demo.load_balancer import Group, Health, LoadBalancers
@@ -50,6 +51,11 @@ def install(load_balancers: LoadBalancers) -> Callable[[], None]:
             setattr(owner, name, original)
 
     return undo
+
+
+def settings(arn: str) -> Group:
+    """Return the settings of a target group as they are now; raises as the API does for an unknown ARN."""
+    return _group(_find(elbv2_backends[DEFAULT_ACCOUNT_ID][arn.split(":")[3]], arn))
 
 
 def _unbound(method: Any) -> Any:

@@ -24,7 +24,6 @@ class PingPong(DemoRollout):
         self.pause_reason = "CanaryPauseStep"
         self._weight = 0
         self._rule_arn = ""
-        self._arns: dict[str, str] = {}
 
     def steps(self) -> Steps:
         """Return a canary that is checked at weight 0 and then takes over."""
@@ -69,7 +68,7 @@ class PingPong(DemoRollout):
         self.blue.stand(self.replicas)
         for role in ("ping", "pong"):
             self.put_service(self.service_of(role), self.blue, by_argo=False)
-            self._arns[role] = self.bind(self.service_of(role), attached=False)
+            self.arns[self.service_of(role)] = self.bind(self.service_of(role), attached=False)
         self._rule_arn = self.aws.rule(self._rule_weights())
         self.put_service(f"{self.name}-root", self.blue, by_argo=False)
         self.publish()
@@ -77,6 +76,10 @@ class PingPong(DemoRollout):
     def service_of(self, role: str) -> str:
         """Return the Service that is called ping or pong."""
         return f"{self.name}-{role}"
+
+    def percent(self, service: str) -> int:
+        """Return the weight of a Service."""
+        return self._rule_weights()[self.arns[service]]
 
     def observe(self, second: float) -> None:
         """See the template and point the idle Service at green before green has a pod."""
@@ -99,5 +102,5 @@ class PingPong(DemoRollout):
         return "pong" if self.stable_ping_pong == "ping" else "ping"
 
     def _rule_weights(self) -> dict[str, int]:
-        idle, stable = self._arns[self._idle()], self._arns[self.stable_ping_pong]
+        idle, stable = (self.arns[self.service_of(role)] for role in (self._idle(), self.stable_ping_pong))
         return {stable: 100 - self._weight, idle: self._weight}

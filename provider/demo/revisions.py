@@ -76,6 +76,7 @@ class Revision:
         self._number = number
         self._replicas = 0
         self._pods: list[_Pod] = []
+        self._created: datetime | None = None
         self._published: tuple[int, int, int] | None = None
 
     @property
@@ -88,11 +89,12 @@ class Revision:
         """How many pods are ready."""
         return sum(pod.stage == "ready" for pod in self._pods)
 
-    def stand(self, replicas: int) -> None:
-        """Have all pods ready, for ten minutes already: where the story begins."""
+    def stand(self, replicas: int, *, since: timedelta = timedelta(minutes=10)) -> None:
+        """Have the ReplicaSet and all pods, ready, for so long already: where the story begins."""
+        self._created = datetime.now(UTC) - since
         self.scale_up(replicas, now=0.0, ramp_seconds=0.0)
         for pod in self._pods:
-            pod.created = datetime.now(UTC) - timedelta(minutes=10)
+            pod.created = self._created
             pod.ready_since = pod.created + timedelta(seconds=READY_SECONDS[0])
             self._put(pod, "ready")
         self.publish()
@@ -156,6 +158,8 @@ class Revision:
     def _replica_set(self) -> dict[str, Any]:
         built = objects.replica_set(self._rollout, self.pod_hash, replicas=self._replicas, available=self.ready_count)
         built["metadata"]["annotations"]["rollout.argoproj.io/revision"] = str(self._number)
+        if self._created is not None:
+            built["metadata"]["creationTimestamp"] = objects.timestamp(self._created)
         built["status"] |= {"replicas": self.pods_count, "fullyLabeledReplicas": self.pods_count}
         return built
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from provider.demo import objects
 from provider.demo.aws_api import REGION, AwsApi
+from provider.demo.meter import Meter
+from provider.demo.network import LOAD_BALANCER
 from provider.demo.revisions import Cluster, Revision
+from provider.demo.users import NOBODY, USERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NAMESPACE = "shop"
 CHECK_INTERVAL_SECONDS = 5
+_JUST_NOW = timedelta(0)
 Steps = tuple[tuple[float, "Callable[[float], None]"], ...]
 
 
@@ -31,6 +36,9 @@ class DemoRollout(ABC):
         self.aws = aws
         self.replicas = replicas
         self.ramp_seconds = 0.5
+        self.load_balancer = LOAD_BALANCER
+        self.arns: dict[str, str] = {}
+        """The target groups of Services that are in a listener rule."""
         self.generation = self.observed_generation = 1
         self.phase, self.message = "Healthy", ""
         self.paused_since: datetime | None = None
@@ -142,21 +150,43 @@ class DemoRollout(ABC):
             status=status,
         )
 
-    def put_service(self, service: str, revision: Revision, *, by_argo: bool = True) -> None:
-        """Write a Service that selects one revision; `by_argo` notes that Argo wrote it just now."""
+    def meters(self) -> list[Meter]:
+        """Return what counts the requests to this Rollout's target groups."""
+        load_balancer = self.aws.load_balancer(self.load_balancer)
+        return [
+            Meter(load_balancer, arn, USERS.get(service, NOBODY), partial(self.percent, service))
+            for service, arn in self.arns.items()
+        ]
+
+    def percent(self, service: str) -> int:  # noqa: ARG002 - where weights move, it depends on the Service
+        """Return how many percent of its users a Service gets now."""
+        return 100
+
+    def put_service(
+        self, service: str, revision: Revision, *, by_argo: bool = True, ago: timedelta = _JUST_NOW
+    ) -> None:
+        """Write a Service that selects one revision; `by_argo` notes that Argo wrote it so long `ago`."""
         self.cluster.kubernetes.put(
             objects.service(
                 service,
                 namespace=NAMESPACE,
                 selector={"app": self.name, objects.HASH_LABEL: revision.pod_hash},
-                selector_written_at=datetime.now(UTC) if by_argo else None,
+                selector_written_at=datetime.now(UTC) - ago if by_argo else None,
             )
         )
 
     def bind(self, service: str, *, attached: bool = True) -> str:
         """Create the target group and the TargetGroupBinding of a Service; returns the ARN."""
         name = target_group_name(NAMESPACE, service)
-        arn = self.aws.target_group(name, attached=attached, interval=CHECK_INTERVAL_SECONDS, region=REGION)
+        arn = self.aws.target_group(
+            name,
+            attached=attached,
+            interval=CHECK_INTERVAL_SECONDS,
+            region=REGION,
+            load_balancer=self.load_balancer,
+        )
+        if attached:
+            self.arns[service] = arn
         self.cluster.kubernetes.put(objects.target_group_binding(name, namespace=NAMESPACE, service=service, arn=arn))
         return arn
 

@@ -1,17 +1,20 @@
-"""Tells the story: six Rollouts in the namespace `shop`, in real time, again and again."""
+"""Tells the story: nine Rollouts in the namespace `shop`, in real time, again and again."""
 
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from provider.demo.blue_green import BlueGreen, Broken, Waiting
+from provider.demo.blue_green import BlueGreen, Broken, Shared, Waiting
 from provider.demo.controllers import EndpointSliceController, LoadBalancerController
 from provider.demo.ping_pong import PingPong
 from provider.demo.revisions import Cluster
 from provider.demo.rollouts import NAMESPACE, DemoRollout
+from provider.demo.traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from provider.demo.world import World
@@ -21,14 +24,22 @@ TICK_SECONDS = 0.25
 
 
 class Story:
-    """Six Rollouts that show what the service has to tell apart.
+    """Nine Rollouts that show what the service has to tell apart, and the users of their load balancers.
 
     As a context manager it runs in a thread, at the world's speed. A test that has its own clock calls
-    `set_up` once and `tick` as often as it likes.
+    `set_up` once and `tick` as often as it likes. The metrics follow the wall clock `now` whatever the
+    speed, and come `publish_delay_seconds` after the end of their minute.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        publish_delay_seconds: float = 60.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._world = world
+        self.traffic = Traffic(world.aws, now, publish_delay_seconds)
         self._cluster = Cluster(world.kubernetes)
         self._slices = EndpointSliceController(world.kubernetes)
         self._load_balancers = LoadBalancerController(world.kubernetes, world.aws, world.seconds)
@@ -41,10 +52,13 @@ class Story:
         self.rollouts: tuple[DemoRollout, ...] = (
             BlueGreen(cluster, aws, "web", 6),
             Broken(cluster, aws, "broken", 4),
-            Waiting(cluster, aws, "unattached", 3, has_preview=True),
+            Waiting(cluster, aws, "unattached", 3, attached=False),
             Waiting(cluster, aws, "nopreview", 3, has_preview=False),
             PingPong(cluster, aws, "pingpong", 5),
             BlueGreen(cluster, aws, "big", 250, ramp_seconds=4.0),
+            Waiting(cluster, aws, "noisy", 4),
+            Waiting(cluster, aws, "idle", 3),
+            Shared(cluster, aws, "shared", 3),
         )
 
     @property
@@ -53,7 +67,10 @@ class Story:
         return self._world.seconds() - self._started_at
 
     def set_up(self) -> None:
-        """Create everything as it is before the first loop: every stable pod is a healthy target."""
+        """Create everything as it is before the first loop: every stable pod is a healthy target.
+
+        The metrics of ten minutes are there already.
+        """
         self._world.aws.load_balancers.passes = lambda id_, _: id_ not in self._cluster.sick_addresses
         self._cluster.put_namespace_and_nodes(NAMESPACE)
         for rollout in self.rollouts:
@@ -61,15 +78,20 @@ class Story:
         self._slices.reconcile()
         self._load_balancers.reconcile(at_once=True)
         self._world.aws.load_balancers.settle()
+        for rollout in self.rollouts:
+            for meter in rollout.meters():
+                self.traffic.add(meter)
+        self.traffic.begin()
         self._started_at = self._world.seconds()
 
     def tick(self) -> None:
-        """Do what is due now: Argo Rollouts and the kubelets first, then the controllers that follow them."""
+        """Do what is due now: Argo Rollouts and the kubelets first, the controllers that follow them, the users."""
         now = self.seconds
         for rollout in self.rollouts:
             rollout.tick(now)
         self._slices.reconcile()
         self._load_balancers.reconcile()
+        self.traffic.tick()
 
     def start(self) -> Self:
         """Set up and run in a daemon thread."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from provider.demo.cloudwatch import Hosts
+from tests.demo.metrics import NOON
 
 if TYPE_CHECKING:
     from provider.demo.world import World
@@ -146,3 +150,58 @@ def test_environment_is_left_alone(world: World) -> None:
     world.aws.target_group("web")
 
     assert dict(os.environ) == before
+
+
+def test_load_balancers_of_other_names(world: World) -> None:
+    """A region has one load balancer per name, made when first named, and none after a reset."""
+    client = world.aws.client()
+    arns = {
+        name: world.aws.target_group(name, load_balancer=balancer)
+        for name, balancer in (("one", "demo"), ("two", "other"), ("three", "other"))
+    }
+
+    groups = {name: client.describe_target_groups(Names=[name])["TargetGroups"][0] for name in arns}
+    assert [groups[name]["LoadBalancerArns"] for name in arns] == [
+        [world.aws.load_balancer()],
+        [world.aws.load_balancer("other")],
+        [world.aws.load_balancer("other")],
+    ]
+    assert len(client.describe_load_balancers()["LoadBalancers"]) == 2
+
+    world.aws.reset()
+    assert client.describe_load_balancers()["LoadBalancers"] == []
+    assert world.aws.load_balancer("other").rpartition("/")[0].endswith(":loadbalancer/app/other")
+
+
+def test_publish_exact_minutes(world: World) -> None:
+    """A test can publish exact minutes of a metric, in the region of the load balancer, and reset() drops them."""
+    load_balancer = world.aws.load_balancer(region="us-east-2")
+    group = world.aws.target_group("web", region="us-east-2")
+    query = {
+        "Namespace": "AWS/ApplicationELB",
+        "MetricName": "HealthyHostCount",
+        "Dimensions": [
+            {"Name": "LoadBalancer", "Value": load_balancer.partition(":loadbalancer/")[2]},
+            {"Name": "TargetGroup", "Value": group.rpartition(":")[2]},
+        ],
+        "StartTime": NOON,
+        "EndTime": NOON + timedelta(hours=1),
+        "Period": 60,
+        "Statistics": ["Minimum", "Average"],
+    }
+    values: dict[datetime, float | Hosts] = {
+        NOON: 3.0,
+        NOON + timedelta(minutes=2): Hosts(least=1, most=3, total=150, samples=60),
+    }
+
+    world.aws.publish(load_balancer, group, "HealthyHostCount", values)
+    world.aws.publish(load_balancer, None, "RequestCount", {NOON: 7.0})
+
+    client = world.aws.client("cloudwatch", "us-east-2")
+    found = client.get_metric_statistics(**query)["Datapoints"]
+    assert [(each["Timestamp"], each["Minimum"], each["Average"]) for each in found] == [
+        (NOON, 3.0, 3.0),
+        (NOON + timedelta(minutes=2), 1.0, 2.5),
+    ]
+    world.aws.reset()
+    assert client.get_metric_statistics(**query)["Datapoints"] == []
