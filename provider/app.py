@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask import Flask, Request, Response, request
+from gunicorn.http.errors import ParseException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
@@ -45,6 +46,11 @@ def create_app(sources: Sources, metrics: Metrics) -> Flask:
         detail = error.description or "The request cannot be answered."
         return _problem(metrics, status, detail, headers=_kept_headers(error))
 
+    @app.errorhandler(ParseException)
+    def not_http(_: ParseException) -> Response:
+        """A chunked body is parsed only while it is read, so the server's own error comes up in here."""
+        return _problem(metrics, 400, "The body is not valid HTTP.")
+
     @app.errorhandler(BadQuery)
     def bad_query(error: BadQuery) -> Response:
         return _problem(metrics, 400, f"The question is malformed: {error}", error.problems)
@@ -55,8 +61,7 @@ def create_app(sources: Sources, metrics: Metrics) -> Flask:
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.update(problems.HEADERS)
         return response
 
     return app

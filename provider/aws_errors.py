@@ -53,17 +53,22 @@ def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str) 
             | boto.TokenRetrievalError()
             | boto.ProfileNotFound()
         ):
-            return CannotTell(
-                Reason.AWS_CREDENTIALS,
-                f"There are no usable AWS credentials for {action}: give the provider's ServiceAccount a role "
-                "(EKS Pod Identity or IRSA)",
-            )
-        case boto.HTTPClientError():
+            return no_credentials(action)
+        case boto.HTTPClientError() | boto.ConnectionError():
             return CannotTell(
                 Reason.AWS_UNAVAILABLE, f"AWS cannot be reached ({type(error).__name__}) for {action} of {what}"
             )
         case _:
             return malformed(action, what)
+
+
+def no_credentials(action: str) -> CannotTell:
+    """Return the CannotTell for a provider that has nothing to sign its requests with."""
+    return CannotTell(
+        Reason.AWS_CREDENTIALS,
+        f"There are no usable AWS credentials for {action}: give the provider's ServiceAccount a role "
+        "(EKS Pod Identity or IRSA)",
+    )
 
 
 def malformed(action: str, what: str) -> CannotTell:

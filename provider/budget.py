@@ -52,7 +52,7 @@ class Budget:
         try:
             return future.result(timeout=self.remaining_seconds())
         except NotDone:
-            if future.done():  # the read itself raised a TimeoutError that its reader did not name
-                raise
+            if future.done():  # it ended in this very moment, or its own error is a TimeoutError too
+                return future.result()
             sentence = f"Reading {one.what} did not finish within the question's {self.seconds:g} s"
             raise DeadlineExceeded(sentence) from None

@@ -7,23 +7,23 @@ import json
 import logging.config
 import os
 import sys
+import traceback
 from typing import Any, NoReturn
 
 import click
 import requests
-from kubernetes.config import ConfigException
+from pydantic import ValidationError
 
 from provider import __version__, body, settings
 from provider.checks import QUESTIONS
-from provider.errors import BadQuery, RolloutNotFound
+from provider.description import Answer
+from provider.errors import BadQuery, NotConfigured, RolloutNotFound
 from provider.question import Check, Query, answer, parse
 from provider.records import Phase
 from provider.telemetry import Metrics, logging_config
 
 EXIT_CODES = {Phase.SUCCESSFUL: 0, Phase.FAILED: 1, Phase.INCONCLUSIVE: 2}
 COULD_NOT_ASK = 3
-
-_PHASES = {phase.value for phase in Phase}
 
 HTTP_TIMEOUT_SECONDS = 15
 """For --url: a provider answers within its budget; the rest is the way there and back."""
@@ -72,7 +72,7 @@ def _command(question: Check) -> click.Command:
         fields = [
             (str(question.query.model_fields[name].alias), value) for name, value in given.items() if value is not None
         ]
-        found = _ask_provider(url, question, fields) if url else _ask_here(question, fields)
+        found = _ask_here(question, fields) if url is None else _ask_provider(url, question, fields)
         click.echo(json.dumps(found, indent=1, sort_keys=True) if as_json else _readable(found))
         sys.exit(EXIT_CODES[Phase(found["phase"])])
 
@@ -95,8 +95,8 @@ def _ask_here(question: Check, fields: list[tuple[str, str]]) -> dict[str, Any]:
         raise click.UsageError("; ".join(_flag_problem(one.parameter, one.detail) for one in error.problems)) from error
     except RolloutNotFound as error:
         raise click.ClickException(str(error)) from error
-    except (settings.BadSettings, ConfigException) as error:
-        raise click.ClickException(f"Cannot connect to a cluster: {error}") from error
+    except (settings.BadSettings, NotConfigured) as error:
+        raise click.ClickException(str(error)) from error
     return dict(json.loads(body.encode(found)))
 
 
@@ -117,10 +117,13 @@ def _ask_provider(url: str, question: Check, fields: list[tuple[str, str]]) -> d
         ) from error
     except requests.RequestException as error:
         raise click.ClickException(f"Cannot ask {where}: {type(error).__name__}") from error
-    if response.status_code != requests.codes.ok or not isinstance(found, dict) or found.get("phase") not in _PHASES:
-        detail = found.get("detail", "") if isinstance(found, dict) else ""
-        raise click.ClickException(f"{where} answered {response.status_code}: {detail or 'not an answer'}")
-    return found
+    try:
+        if response.status_code == requests.codes.ok:
+            return Answer.model_validate(found).model_dump(mode="json")
+    except ValidationError:
+        pass
+    detail = found.get("detail", "") if isinstance(found, dict) else ""
+    raise click.ClickException(f"{where} answered {response.status_code}: {detail or 'not an answer'}")
 
 
 def _readable(found: dict[str, Any]) -> str:
@@ -168,6 +171,9 @@ def main() -> NoReturn:
         error.show()
         sys.exit(COULD_NOT_ASK)
     except click.Abort:
+        sys.exit(COULD_NOT_ASK)
+    except Exception:  # noqa: BLE001 - Python's own exit code for a defect is 1, which here says that green is bad
+        traceback.print_exc()
         sys.exit(COULD_NOT_ASK)
     sys.exit(0)
 

@@ -20,11 +20,12 @@ import urllib3
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
+from yaml import YAMLError
 
 from provider import kubernetes_shapes as shapes
 from provider.budget import Budget, Read
-from provider.errors import CannotTell, RolloutNotFound
-from provider.kubernetes_errors import Absent, refused, unreachable, well_formed
+from provider.errors import CannotTell, NotConfigured, RolloutNotFound, first_line
+from provider.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
 from provider.reasons import Reason
 from provider.records import HASH_LABEL, Binding, Rollout, Topology
 from provider.telemetry import Metrics
@@ -36,7 +37,7 @@ FEW = 8
 """Up to so many objects are read one by one; more are cheaper as one list."""
 
 _PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
-_NOT_SENT_TWICE = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0)
+_TRIED_TWICE = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0, raise_on_status=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,19 @@ BINDING_APIS = (
 def connect(*, pool_size: int) -> ApiClient:
     """Return a client for the cluster that KUBECONFIG, the pod's ServiceAccount or ~/.kube/config names, in this order.
 
-    Raises kubernetes.config.ConfigException when there is none.
+    Raises NotConfigured when there is none.
     """
     configuration = Configuration()
-    if "KUBECONFIG" not in environ and "KUBERNETES_SERVICE_HOST" in environ:
-        config.load_incluster_config(client_configuration=configuration)
-    else:
-        # The library reads KUBECONFIG when it is imported, so it is handed over again.
-        config.load_kube_config(environ.get("KUBECONFIG"), client_configuration=configuration, persist_config=False)
-    configuration.retries = _NOT_SENT_TWICE  # the library's own default is three retries
+    try:
+        if "KUBECONFIG" not in environ and "KUBERNETES_SERVICE_HOST" in environ:
+            config.load_incluster_config(client_configuration=configuration)
+        else:
+            # The library reads KUBECONFIG when it is imported, so it is handed over again.
+            config.load_kube_config(environ.get("KUBECONFIG"), client_configuration=configuration, persist_config=False)
+    except (config.ConfigException, YAMLError, OSError, ValueError, TypeError, AttributeError) as error:
+        # The last three are what the library makes of a file that is YAML but no kubeconfig.
+        raise NotConfigured(f"No usable kubeconfig or ServiceAccount: {first_line(error)}") from error
+    configuration.retries = _TRIED_TWICE  # the library's own default is three retries
     configuration.connection_pool_maxsize = pool_size
     configuration.keep_alive = True
     return ApiClient(configuration)
@@ -206,7 +211,10 @@ class Cluster:
         query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         decoder = msgspec.json.Decoder(shapes.Page[shape])  # type: ignore[valid-type] # the shape is chosen at run time
         while True:
-            body = self._get(api.path(namespace), list(query.items()), what, budget, accept)
+            try:
+                body = self._get(api.path(namespace), list(query.items()), what, budget, accept)
+            except Absent as error:
+                raise malformed(what) from error
             with well_formed(what):
                 page: Any = decoder.decode(body)
                 records = [item.record() for item in page.items or ()]

@@ -28,6 +28,10 @@ class DeadlineExceeded(CannotTell):
         super().__init__(Reason.DEADLINE_EXCEEDED, sentence)
 
 
+class NotConfigured(Exception):
+    """The environment names no cluster or no account that could be read; the sentence says what is wrong with it."""
+
+
 class RolloutNotFound(Exception):
     """The Rollout that the question is about does not exist."""
 
@@ -47,3 +51,8 @@ class BadQuery(Exception):
         """Keep all problems, so that a template is corrected in one go."""
         super().__init__("; ".join(f"{problem.parameter}: {problem.detail}" for problem in problems))
         self.problems = problems
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error, for a sentence about the operator's own files."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -103,6 +103,26 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
     )
 
 
+def find_blue_bindings(topology: Topology, green: Green) -> tuple[Binding, ...]:
+    """Return the bindings of the Service by which blue takes production traffic while green is only being checked.
+
+    Empty where there is none that selects blue: on a first deploy, and after the switch.
+    """
+    rollout = green.rollout
+    match rollout.strategy:
+        case BlueGreen(active_service=name):
+            pass
+        case Canary(ping_service=str(ping), pong_service=str(pong)):
+            name = ping if rollout.stable_ping_pong == "ping" else pong
+        case Canary(stable_service=name):
+            pass
+    if not name or not selects(topology.services.get(name), rollout.stable_hash):
+        return ()
+    if rollout.stable_hash == rollout.current_hash:
+        return ()
+    return tuple(one for one in topology.bindings if one.service == name and not one.role_arn)
+
+
 def selects(service: Service | None, pod_hash: str) -> bool:
     """Tell whether a Service's selector carries the hash: the truth about where its traffic goes."""
     return service is not None and bool(pod_hash) and service.selector.get(HASH_LABEL) == pod_hash

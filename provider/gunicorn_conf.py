@@ -8,7 +8,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
 from provider import settings
-from provider.problems import MEDIA_TYPE, problem
+from provider.problems import HEADERS, MEDIA_TYPE, problem
 from provider.telemetry import logging_config
 
 _chosen = settings.load()
@@ -43,10 +43,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             "The provider has a defect." if status == HTTPStatus.INTERNAL_SERVER_ERROR else "This is not valid HTTP."
         )
         content = problem(status, detail)
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
-            f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
+        headers = {"Connection": "close", "Content-Type": MEDIA_TYPE, "Content-Length": str(len(content)), **HEADERS}
+        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n"
         try:
             client.sendall(head.encode() + content)
         except OSError:

@@ -11,6 +11,9 @@ from provider import kubernetes_shapes as shapes
 from provider.errors import CannotTell
 from provider.reasons import Reason
 
+_NOT_SERVED = b"404 page not found"
+"""How the API server says that it does not know a resource; a proxy's own 404 must not read as that."""
+
 
 class Absent(Exception):
     """The API server says that the object does not exist."""
@@ -21,11 +24,16 @@ def well_formed(what: str) -> Iterator[None]:
     """Turn an answer of another shape into a CannotTell."""
     try:
         yield
-    except msgspec.DecodeError as error:
-        sentence = (
-            f"The Kubernetes API's answer to {what} is not what its schema promises; is there a proxy in between?"
-        )
-        raise CannotTell(Reason.KUBERNETES_MALFORMED, sentence) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(what) from error
+
+
+def malformed(what: str) -> CannotTell:
+    """Name an answer that the API server would not give."""
+    return CannotTell(
+        Reason.KUBERNETES_MALFORMED,
+        f"The Kubernetes API's answer to {what} is not what its schema promises; is there a proxy in between?",
+    )
 
 
 def unreachable(what: str, error: Exception) -> CannotTell:
@@ -45,7 +53,9 @@ def refused(what: str, status: int, body: bytes) -> Exception:
     match status:
         case HTTPStatus.NOT_FOUND if _says_not_found(body):
             return Absent()
-        case HTTPStatus.NOT_FOUND:  # plain text "404 page not found": the API server does not know the resource
+        case HTTPStatus.NOT_FOUND if body.strip() != _NOT_SERVED:
+            return malformed(what)
+        case HTTPStatus.NOT_FOUND:
             return CannotTell(
                 Reason.KUBERNETES_API_MISSING, f"The cluster does not serve this API ({what}): are its CRDs installed?"
             )
@@ -73,6 +83,6 @@ def refused(what: str, status: int, body: bytes) -> Exception:
 def _says_not_found(body: bytes) -> bool:
     try:
         status = msgspec.json.decode(body, type=shapes.Status)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return status.kind == "Status" and status.reason == "NotFound"

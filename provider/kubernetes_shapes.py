@@ -7,12 +7,15 @@ the APIs make it.
 """
 
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 from msgspec import field
 
 from provider import records
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with a zone; one without is refused, since it could be any of a day's hours."""
 
 
 class _Shape(msgspec.Struct, rename="camel"):
@@ -32,8 +35,15 @@ class Metadata(_Shape):
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None
     owner_references: list[Owner] | None = None
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Moment | None = None
+    deletion_timestamp: Moment | None = None
+
+    @property
+    def required_creation(self) -> datetime:
+        """When the object was created; one that does not say is refused where its age decides."""
+        if self.creation_timestamp is None:
+            raise msgspec.ValidationError(f"{self.name} has no creationTimestamp")
+        return self.creation_timestamp
 
     @property
     def owner_uid(self) -> str:
@@ -146,6 +156,7 @@ class ReplicaSet(_Shape):
             available=status.available_replicas,
             generation=self.metadata.generation,
             observed_generation=status.observed_generation,
+            created_at=self.metadata.required_creation,
         )
 
 
@@ -161,10 +172,31 @@ class _ServiceSpec(_Shape):
     external_traffic_policy: str = "Cluster"
 
 
+class _OwnedFields(_Shape):
+    spec: dict[str, msgspec.Raw] | None = field(default=None, name="f:spec")
+
+
+class _ManagedFields(_Shape):
+    """Who last wrote which fields, and when; the fields are a tree of their names."""
+
+    time: Moment | None = None
+    fields: _OwnedFields | None = field(default=None, name="fieldsV1")
+
+    @property
+    def owns_selector(self) -> bool:
+        """Whether this writer set `spec.selector`, which is one field: its parts have no owners of their own."""
+        return self.fields is not None and "f:selector" in (self.fields.spec or {})
+
+
+class _ServiceMetadata(_Shape):
+    name: str
+    managed_fields: list[_ManagedFields] | None = None
+
+
 class Service(_Shape):
     """v1 Service."""
 
-    metadata: Metadata
+    metadata: _ServiceMetadata
     spec: _ServiceSpec
 
     def record(self) -> records.Service:
@@ -174,6 +206,9 @@ class Service(_Shape):
             selector=self.spec.selector or {},
             ports=tuple(records.ServicePort(one.name, one.port, one.node_port) for one in self.spec.ports or ()),
             external_traffic_policy=self.spec.external_traffic_policy,
+            selector_written_at=max(
+                (one.time for one in self.metadata.managed_fields or () if one.owns_selector and one.time), default=None
+            ),
         )
 
 
@@ -183,14 +218,12 @@ class PodMetadata(_Shape):
     metadata: Metadata
 
     def record(self) -> records.Pod:
-        """Return what we judge of it; a pod without a creation time is refused, since its age decides."""
-        if self.metadata.creation_timestamp is None:
-            raise msgspec.ValidationError(f"Pod {self.metadata.name} has no creationTimestamp")
+        """Return what we judge of it."""
         return records.Pod(
             name=self.metadata.name,
             uid=self.metadata.uid,
             owner_uid=self.metadata.owner_uid,
-            created_at=self.metadata.creation_timestamp,
+            created_at=self.metadata.required_creation,
             terminating=self.metadata.deletion_timestamp is not None,
         )
 
@@ -198,7 +231,7 @@ class PodMetadata(_Shape):
 class _Condition(_Shape):
     type: str
     status: str
-    last_transition_time: datetime | None = None
+    last_transition_time: Moment | None = None
 
 
 class _PodStatus(_Shape):

@@ -9,26 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from threading import Lock
 from typing import Any
 
-import boto3
-from botocore import xform_name
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from provider.aws_errors import malformed, named
+from provider.aws import Account, Service
+from provider.aws_errors import malformed
 from provider.budget import Budget, Read
 from provider.errors import CannotTell
 from provider.reasons import Reason
 from provider.records import Binding, GroupHealth, Target, TargetGroup
 from provider.telemetry import Metrics
-
-ATTEMPTS = 2
-"""Tries of one call, the first included (botocore's default is 5, with sleeps beyond Argo's patience)."""
-
-PAGE_SIZE = 400
-"""Target groups per page of DescribeTargetGroups: the API's maximum."""
 
 _ARN = re.compile(r"arn:aws[a-z-]*:elasticloadbalancing:(?P<region>[a-z0-9-]+):\d{12}:targetgroup/(?P<name>[^/]+)/\w+")
 
@@ -36,34 +25,21 @@ _ARN = re.compile(r"arn:aws[a-z-]*:elasticloadbalancing:(?P<region>[a-z0-9-]+):\
 class LoadBalancers:
     """The load balancer's side of the evidence."""
 
-    def __init__(
-        self,
-        session: boto3.Session,
-        *,
-        connect_timeout_seconds: float,
-        read_timeout_seconds: float,
-        pool_size: int,
-        metrics: Metrics,
-    ) -> None:
-        """Read with the session's credentials; its region is the one of target groups that are bound by name."""
-        self._session = session
-        self._config = Config(
-            connect_timeout=connect_timeout_seconds,
-            read_timeout=read_timeout_seconds,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            max_pool_connections=pool_size,
-            tcp_keepalive=True,
-        )
-        self._clients: dict[str, Any] = {}
-        self._making_clients = Lock()  # sessions are not thread-safe, clients are
-        self._metrics = metrics
-        self.answered = False
+    def __init__(self, account: Account, metrics: Metrics) -> None:
+        """Read with the account's credentials; its home region is the one of target groups that are bound by name."""
+        self._account = account
+        self._elbv2 = Service(account, "elbv2", "elasticloadbalancing", metrics)
+
+    @property
+    def answered(self) -> bool:
         """Whether AWS ever answered anything at all, a refusal included."""
+        return self._elbv2.answered
 
     def ping(self, budget: Budget) -> None:
         """Ask for one target group of the home region; this warms its connection too. Raises CannotTell."""
         what = "any target group"
-        budget.read(Read(what, lambda: self._call("DescribeTargetGroups", self._home(what), what, PageSize=1)))
+        region = self._account.home_region(what)
+        budget.read(Read(what, lambda: self._elbv2.call("DescribeTargetGroups", region, what, PageSize=1)))
 
     def health(self, bindings: tuple[Binding, ...], budget: Budget) -> tuple[GroupHealth, ...]:
         """Read each binding's target group and the health of everything in it, in the order of the bindings.
@@ -72,29 +48,45 @@ class LoadBalancers:
         """
         read_at = datetime.now(UTC)
         arns = self._arns(bindings, budget)
+        described = self._described(arns)
+        healths = [Read(f"target health of {_parsed(arn)['name']}", partial(self._targets, arn)) for arn in arns]
+        results = budget.read(*described, *healths)
+        groups = _in_order(arns, results[: len(described)])
+        return tuple(
+            GroupHealth(group, binding, targets, read_at)
+            for group, binding, targets in zip(groups, bindings, results[len(described) :], strict=True)
+        )
+
+    def groups(self, bindings: tuple[Binding, ...], budget: Budget) -> tuple[TargetGroup, ...]:
+        """Read each binding's target group, without its targets, in the order of the bindings. Raises CannotTell."""
+        arns = self._arns(bindings, budget)
+        return tuple(_in_order(arns, budget.read(*self._described(arns))))
+
+    def attached(self, load_balancer_arn: str, budget: Budget) -> frozenset[str]:
+        """Return the ARNs of every target group that the load balancer forwards to. Raises CannotTell."""
+        region = load_balancer_arn.split(":")[3]
+        what = f"target groups of {load_balancer_arn.rpartition(':loadbalancer/')[2]}"
+        call = partial(self._groups, region, what, LoadBalancerArn=load_balancer_arn)
+        return frozenset(group.arn for group in budget.read(Read(what, call))[0])
+
+    def _described(self, arns: list[str]) -> list[Read]:
+        """One DescribeTargetGroups per region."""
         by_region: dict[str, list[str]] = {}
         for arn in dict.fromkeys(arns):
-            by_region.setdefault(_parsed(arn)["region"], []).append(arn)
-        groups_of = [partial(self._groups, region, TargetGroupArns=some) for region, some in by_region.items()]
-        reads = [
-            *(Read("target groups", call) for call in groups_of),
-            *(Read(f"target health of {_parsed(arn)['name']}", partial(self._targets, arn)) for arn in arns),
+            by_region.setdefault(region_of(arn), []).append(arn)
+        return [
+            Read("target groups", partial(self._groups, region, _names(some), TargetGroupArns=some))
+            for region, some in by_region.items()
         ]
-        results = budget.read(*reads)
-        groups = {group.arn: group for found in results[: len(by_region)] for group in found}
-        return tuple(
-            GroupHealth(self._of(groups, arn), binding, targets, read_at)
-            for arn, binding, targets in zip(arns, bindings, results[len(by_region) :], strict=True)
-        )
 
     def _arns(self, bindings: tuple[Binding, ...], budget: Budget) -> list[str]:
         """Return each binding's ARN, resolving names in the home region where there is no ARN."""
-        names = sorted({one.group_name for one in bindings if not one.arn})
+        names = sorted({one.group_name for one in bindings if not one.arn and one.group_name})
         found: dict[str, str] = {}
         if names:
             what = ", ".join(names)
-            region = self._home(what)
-            (groups,) = budget.read(Read(f"target groups {what}", partial(self._groups, region, Names=names)))
+            region = self._account.home_region(what)
+            (groups,) = budget.read(Read(f"target groups {what}", partial(self._groups, region, what, Names=names)))
             found = {group.name: group.arn for group in groups}
         arns = [one.arn or found.get(one.group_name, "") for one in bindings]
         for arn, binding in zip(arns, bindings, strict=True):
@@ -106,58 +98,25 @@ class LoadBalancers:
                 )
         return arns
 
-    def _of(self, groups: dict[str, TargetGroup], arn: str) -> TargetGroup:
-        if arn not in groups:
-            raise malformed("elasticloadbalancing:DescribeTargetGroups", _parsed(arn)["name"])
-        return groups[arn]
-
-    def _groups(self, region: str, **wanted: list[str]) -> list[TargetGroup]:
+    def _groups(self, region: str, what: str, **wanted: Any) -> list[TargetGroup]:
         """Describe target groups, page by page."""
-        what = ", ".join(_short(one) for one in next(iter(wanted.values())))
         found: list[TargetGroup] = []
-        marker: dict[str, str] = {}
-        while True:
-            answer = self._call("DescribeTargetGroups", region, what, PageSize=PAGE_SIZE, **wanted, **marker)
+        for page in self._elbv2.pages("DescribeTargetGroups", region, what, ("NextMarker", "Marker"), **wanted):
             with _well_formed("DescribeTargetGroups", what):
-                found.extend(_group(one) for one in answer["TargetGroups"])
-            if not answer.get("NextMarker"):
-                return found
-            marker = {"Marker": answer["NextMarker"]}
+                found.extend(_group(one) for one in page["TargetGroups"])
+        return found
 
     def _targets(self, arn: str) -> tuple[Target, ...]:
         """Describe the health of every registered target; this API has no pages."""
         parsed = _parsed(arn)
-        answer = self._call("DescribeTargetHealth", parsed["region"], parsed["name"], TargetGroupArn=arn)
+        answer = self._elbv2.call("DescribeTargetHealth", parsed["region"], parsed["name"], TargetGroupArn=arn)
         with _well_formed("DescribeTargetHealth", parsed["name"]):
             return tuple(_target(one) for one in answer["TargetHealthDescriptions"])
 
-    def _call(self, operation: str, region: str, what: str, **arguments: Any) -> Any:
-        action = f"elasticloadbalancing:{operation}"
-        with self._metrics.upstream("elbv2", operation):
-            try:
-                answer = getattr(self._client(region), xform_name(operation))(**arguments)
-            except (BotoCoreError, ClientError) as error:
-                self.answered = self.answered or isinstance(error, ClientError)
-                raise named(error, action, what) from error
-            except (ValueError, TypeError, LookupError, AttributeError) as error:
-                # What botocore's parser raises, unwrapped, at a number that is none or a tag in the wrong place.
-                raise malformed(action, what) from error
-            self.answered = True
-            return answer
 
-    def _client(self, region: str) -> Any:
-        with self._making_clients:
-            if region not in self._clients:
-                self._clients[region] = self._session.client("elbv2", region_name=region, config=self._config)
-            return self._clients[region]
-
-    def _home(self, what: str) -> str:
-        region = self._session.region_name
-        if not region:
-            raise CannotTell(
-                Reason.AWS_REGION_MISSING, f"No AWS region is configured, which is needed for {what}: set AWS_REGION"
-            )
-        return region
+def region_of(arn: str) -> str:
+    """Return the region of a target group's ARN."""
+    return _parsed(arn)["region"]
 
 
 def _parsed(arn: str) -> re.Match[str]:
@@ -167,9 +126,17 @@ def _parsed(arn: str) -> re.Match[str]:
     return match
 
 
-def _short(name_or_arn: str) -> str:
-    match = _ARN.fullmatch(name_or_arn)
-    return match["name"] if match else name_or_arn
+def _names(arns: list[str]) -> str:
+    return ", ".join(_parsed(arn)["name"] for arn in arns)
+
+
+def _in_order(arns: list[str], described: list[list[TargetGroup]]) -> list[TargetGroup]:
+    """Return the described groups in the order of their ARNs; AWS describes every one or refuses."""
+    groups = {group.arn: group for found in described for group in found}
+    absent = [arn for arn in arns if arn not in groups]
+    if absent:
+        raise malformed("elasticloadbalancing:DescribeTargetGroups", _names(absent))
+    return [groups[arn] for arn in arns]
 
 
 def _group(answer: dict[str, Any]) -> TargetGroup:
@@ -177,7 +144,7 @@ def _group(answer: dict[str, Any]) -> TargetGroup:
         arn=answer["TargetGroupArn"],
         name=answer["TargetGroupName"],
         target_type=answer["TargetType"],
-        in_use=bool(answer["LoadBalancerArns"]),
+        load_balancer_arns=tuple(dict.fromkeys(answer["LoadBalancerArns"])),
         health_check_interval_seconds=answer["HealthCheckIntervalSeconds"],
         unhealthy_threshold=answer["UnhealthyThresholdCount"],
     )

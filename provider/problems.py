@@ -8,6 +8,9 @@ from provider.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""On every response, problem or not: an answer is old at once, and is never anything but what it says it is."""
+
 _MAX_ERRORS = 20
 _MAX_DETAIL = 500
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 
 from provider.budget import Budget
+from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
 from provider.errors import BadQuery, CannotTell, Problem
 from provider.green import find_green
@@ -75,6 +76,7 @@ class Sources:
 
     cluster: Cluster
     load_balancers: LoadBalancers
+    cloudwatch: CloudWatch
     threads: ThreadPoolExecutor
     budget_seconds: float
     max_evidence_age_seconds: float
@@ -100,17 +102,21 @@ def parse(check: Check, fields: Iterable[tuple[str, object]]) -> Query:
     """
     pairs = list(fields)
     names = [name for name, _ in pairs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BadQuery(tuple(Problem(name, "is given more than once") for name in twice))
+    problems = [
+        Problem(name[:100], "is given more than once") for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
     try:
-        return check.query.model_validate(dict(pairs))
+        query = check.query.model_validate(dict(pairs))
     except ValidationError as error:
-        raise BadQuery(tuple(_problem(check, one) for one in error.errors())) from error
+        raise BadQuery((*problems, *(_problem(check, one) for one in error.errors()))) from error
+    if problems:
+        raise BadQuery(tuple(problems))
+    return query
 
 
 def _problem(check: Check, error: Any) -> Problem:
-    name = str(error["loc"][0])[:100]
+    # Without a place it is about the names themselves: one that is no Unicode text.
+    name = str((*error["loc"], "body")[0])[:100]
     match error["type"]:
         case "extra_forbidden":
             known = ", ".join(sorted(str(field.alias) for field in check.query.model_fields.values()))

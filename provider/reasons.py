@@ -14,9 +14,14 @@ class Reason(StrEnum):
     # Go.
     TARGETS_HEALTHY = "TargetsHealthy"
     REPLICAS_AVAILABLE = "ReplicasAvailable"
+    ERRORS_WITHIN_LIMIT = "ErrorsWithinLimit"
+    NO_REQUESTS = "NoRequests"
     ALL_CHECKS_PASSED = "AllChecksPassed"
     # Green is bad.
     TARGETS_UNHEALTHY = "TargetsUnhealthy"
+    ERRORS_ABOVE_LIMIT = "ErrorsAboveLimit"
+    LOAD_BALANCER_ERRORS = "LoadBalancerErrors"
+    WORSE_THAN_BLUE = "WorseThanBlue"
     # Wait: asking again later is enough.
     TARGETS_INITIAL = "TargetsInitial"
     TARGETS_MISSING = "TargetsMissing"
@@ -31,6 +36,13 @@ class Reason(StrEnum):
     REPLICA_SET_NOT_FOUND = "ReplicaSetNotFound"
     SERVICE_NOT_SWITCHED = "ServiceNotSwitched"
     # Blocked: somebody must change something, or the question is out of date.
+    WINDOW_NOT_OPEN = "WindowNotOpen"
+    NO_DATA = "NoData"
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    NOT_WORSE_THAN_BLUE = "NotWorseThanBlue"
+    NO_BLUE = "NoBlue"
+    LOAD_BALANCER_SHARED = "LoadBalancerShared"
+    SELECTOR_AGE_UNKNOWN = "SelectorAgeUnknown"
     SUPERSEDED = "Superseded"
     NO_PREVIEW_SERVICE = "NoPreviewService"
     NO_STRATEGY_SERVICE = "NoStrategyService"
@@ -44,6 +56,7 @@ class Reason(StrEnum):
     TARGET_TYPE_UNSUPPORTED = "TargetTypeUnsupported"
     TARGETS_UNUSED = "TargetsUnused"
     # We could not look.
+    METRICS_INCOMPLETE = "MetricsIncomplete"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     STALE_EVIDENCE = "StaleEvidence"
     KUBERNETES_FORBIDDEN = "KubernetesForbidden"
@@ -81,11 +94,28 @@ MEANINGS: dict[Reason, Meaning] = {
         _GO, "Enough of green's pods are healthy targets in every target group of the green Service.", "Nothing."
     ),
     Reason.REPLICAS_AVAILABLE: Meaning(_GO, "The green ReplicaSet has every replica it wants available.", "Nothing."),
+    Reason.ERRORS_WITHIN_LIMIT: Meaning(_GO, "Green's share of 5xx is within the limits.", "Nothing."),
+    Reason.NO_REQUESTS: Meaning(
+        _GO,
+        "No request reached green in the window, so none failed.",
+        "Set `minRequests` if green must have answered before it may pass.",
+    ),
     Reason.ALL_CHECKS_PASSED: Meaning(_GO, "Every check of the gate is Successful.", "Nothing."),
     Reason.TARGETS_UNHEALTHY: Meaning(
         _BAD,
         "So many targets are `unhealthy`, for longer than the grace, that `minHealthyPercent` is out of reach.",
         "Read AWS's reason code in the sentence: the health check's path, port, matcher or timeout, or the pod.",
+    ),
+    Reason.ERRORS_ABOVE_LIMIT: Meaning(
+        _BAD, "More of green's answers were 5xx than `maxErrorPercent` or `maxErrors` allow.", "Read green's own logs."
+    ),
+    Reason.LOAD_BALANCER_ERRORS: Meaning(
+        _BAD,
+        "After the switch the load balancer, which serves this Rollout only, itself answered too many 5xx.",
+        "502: green closes connections or breaks the protocol; 503: no target takes requests; 504: green is too slow.",
+    ),
+    Reason.WORSE_THAN_BLUE: Meaning(
+        _BAD, "Green's share of 5xx is greater than blue's beyond chance (`compare=blue`).", "Read green's own logs."
     ),
     Reason.TARGETS_INITIAL: Meaning(_WAIT, "Targets are being registered or await their first check.", _ASK_AGAIN),
     Reason.TARGETS_MISSING: Meaning(
@@ -125,6 +155,39 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.SERVICE_NOT_SWITCHED: Meaning(
         _WAIT, "The Service to be judged does not select green's pods (yet).", "If it lasts: the Rollout's status."
+    ),
+    Reason.WINDOW_NOT_OPEN: Meaning(
+        _WAIT, "Green has not served for one whole minute that CloudWatch has complete metrics of.", _ASK_AGAIN
+    ),
+    Reason.NO_DATA: Meaning(
+        _WAIT,
+        "CloudWatch has nothing about some minutes of the window, so a missing count is not known to be 0.",
+        "If it lasts: does the load balancer get any request? `onNoData` decides what silence means.",
+    ),
+    Reason.TOO_FEW_REQUESTS: Meaning(
+        _WAIT,
+        "Fewer requests than `minRequests`, or than a comparison needs.",
+        "Send green requests, or ask for fewer.",
+    ),
+    Reason.NOT_WORSE_THAN_BLUE: Meaning(
+        _WAIT,
+        "Green's share of 5xx is above the limit, but not worse than blue's beyond chance: both may share a cause.",
+        "Look for what both versions depend on.",
+    ),
+    Reason.NO_BLUE: Meaning(
+        _WAIT,
+        "`compare=blue`, but no Service of the Rollout selects blue now.",
+        "Compare before the switch only, or leave `compare` out.",
+    ),
+    Reason.LOAD_BALANCER_SHARED: Meaning(
+        _WAIT,
+        "The load balancer itself answered too many 5xx, but it also serves target groups of others.",
+        "Look which of them it was; these counts cannot be pinned on green.",
+    ),
+    Reason.SELECTOR_AGE_UNKNOWN: Meaning(
+        _WAIT,
+        "The green Service does not say when its selector was written, so nobody knows since when green serves.",
+        "Keep `managedFields` on the Service.",
     ),
     Reason.SUPERSEDED: Meaning(
         _WAIT, "`podTemplateHash` is not the current green any more.", "Nothing: Argo ends this analysis itself."
@@ -176,6 +239,7 @@ MEANINGS: dict[Reason, Meaning] = {
         "Registered targets get no traffic and no checks: their zone is not enabled, or the address is not usable.",
         "Enable the pods' availability zones on the load balancer.",
     ),
+    Reason.METRICS_INCOMPLETE: Meaning(_WAIT, "CloudWatch gave only a part of a metric.", _ASK_AGAIN),
     Reason.DEADLINE_EXCEEDED: Meaning(
         _WAIT, "The time budget of one question ran out; the sentence names the read.", "If it lasts: that system."
     ),

@@ -7,7 +7,7 @@ before the request was sent, so that its age is never understated.
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -95,6 +95,7 @@ class ReplicaSet:
     available: int
     generation: int
     observed_generation: int
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,16 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service as it is now; its selector is the truth about where traffic goes."""
+    """A Service as it is now; its selector is the truth about where traffic goes.
+
+    `selector_written_at` is when the selector was last written (`managedFields`), None if the API does not say.
+    """
 
     name: str
     selector: Mapping[str, str]
     ports: tuple[ServicePort, ...]
     external_traffic_policy: str
+    selector_written_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +213,19 @@ class GreenService:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """A target group's settings. `in_use`: a listener rule forwards to it, so the load balancer checks it."""
+    """A target group's settings, and the load balancers whose listener rules forward to it."""
 
     arn: str
     name: str
     target_type: str
-    in_use: bool
+    load_balancer_arns: tuple[str, ...]
     health_check_interval_seconds: int
     unhealthy_threshold: int
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a listener rule forwards to it: only then does a load balancer check its targets."""
+        return bool(self.load_balancer_arns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +252,30 @@ class GroupHealth:
     binding: Binding
     targets: tuple[Target, ...]
     read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Whole minutes of metrics, UTC: from the minute that begins at `start` up to, not including, that of `end`."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def minutes(self) -> tuple[datetime, ...]:
+        """The beginning of every minute."""
+        count = (self.end - self.start) // timedelta(minutes=1)
+        return tuple(self.start + timedelta(minutes=number) for number in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric of a load balancer, or of a target group on it; the two names are CloudWatch dimension values."""
+
+    name: str
+    load_balancer: str
+    target_group: str = ""
+    statistic: str = "Sum"
 
 
 @dataclass(frozen=True, slots=True)

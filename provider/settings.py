@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         return self
 
 
+_SERVICE_LINKS = (
+    "Kubernetes sets such variables in every pod beside a Service named `provider`: set enableServiceLinks: false"
+)
+
+
 class BadSettings(Exception):
     """The environment holds a setting that is unknown or malformed; the text names each."""
 
@@ -70,7 +75,8 @@ def load() -> Settings:
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
-        raise BadSettings(f"Unknown settings: {', '.join(unknown)}. Known ones: {', '.join(sorted(known))}")
+        hint = f". {_SERVICE_LINKS}" if f"{PREFIX}SERVICE_HOST" in unknown else ""
+        raise BadSettings(f"Unknown settings: {', '.join(unknown)}. Known ones: {', '.join(sorted(known))}{hint}")
     try:
         return Settings()
     except ValidationError as error:

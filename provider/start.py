@@ -1,18 +1,23 @@
 """Builds everything from the settings, once, for the server and the command line."""
 
 import logging
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+from botocore.exceptions import BotoCoreError
 from flask import Flask
+from gunicorn.arbiter import Arbiter
 
 from provider import cluster, settings
 from provider.app import create_app
+from provider.aws import Account, Service
 from provider.budget import Budget
+from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
-from provider.errors import CannotTell
+from provider.errors import CannotTell, NotConfigured, first_line
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.settings import Settings
@@ -23,19 +28,20 @@ ASK_AGAIN_SECONDS = 2
 
 
 def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
-    """Connect the readers to the cluster and the account that the environment names.
-
-    Raises kubernetes.config.ConfigException if it names no cluster.
-    """
+    """Connect the readers to the cluster and the account that the environment names. Raises NotConfigured."""
     timeouts = {
         "connect_timeout_seconds": chosen.connect_timeout_seconds,
         "read_timeout_seconds": chosen.read_timeout_seconds,
     }
+    try:
+        session = boto3.Session(region_name=settings.aws_region())
+    except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
+        raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
+    account = Account(session, **timeouts, pool_size=chosen.read_threads)
     return Sources(
         cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), **timeouts, metrics=metrics),
-        load_balancers=LoadBalancers(
-            boto3.Session(region_name=settings.aws_region()), **timeouts, pool_size=chosen.read_threads, metrics=metrics
-        ),
+        load_balancers=LoadBalancers(account, metrics),
+        cloudwatch=CloudWatch(Service(account, "cloudwatch", "cloudwatch", metrics)),
         threads=ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read"),
         budget_seconds=chosen.budget_seconds,
         max_evidence_age_seconds=chosen.max_evidence_age_seconds,
@@ -45,7 +51,11 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
 def served_app() -> Flask:
     """Return the application that gunicorn serves; its upstream connections are warmed in the background."""
     chosen, metrics = settings.load(), Metrics()
-    sources = sources_of(chosen, metrics)
+    try:
+        sources = sources_of(chosen, metrics)
+    except NotConfigured as error:
+        logging.getLogger(__name__).critical("%s", error)
+        sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn stops then, instead of trying again for ever
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     return create_app(sources, metrics)

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.loaders import Loader
+from botocore.session import Session
 from flask import Flask
 from flask.testing import FlaskClient
 
 from provider import cluster
 from provider.app import create_app
+from provider.aws import Account, Service
+from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
 from provider.demo.world import World
 from provider.load_balancers import LoadBalancers
@@ -68,16 +72,34 @@ def metrics() -> Metrics:
     return Metrics()
 
 
+TIMEOUTS = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 0.5}
+"""Short, so that a test of a fault takes a second and not eight."""
+
+
+@pytest.fixture(scope="session")
+def aws_models() -> Loader:
+    """Botocore's own data, parsed once for the whole run: that takes longer than most tests."""
+    return Loader()
+
+
 @pytest.fixture
-def sources(environment: dict[str, str], metrics: Metrics) -> Iterator[Sources]:
-    """Readers with short timeouts, so that a test of a fault takes a second and not eight."""
-    timeouts = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 0.5}
-    session = boto3.Session(region_name=environment["AWS_REGION"])
+def account(environment: dict[str, str], aws_models: Loader) -> Account:
+    session = Session()
+    session.register_component("data_loader", aws_models)
+    return Account(
+        boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]), **TIMEOUTS, pool_size=16
+    )
+
+
+@pytest.fixture
+def sources(account: Account, metrics: Metrics) -> Iterator[Sources]:
+    """Readers that talk to the world with the real client libraries."""
     with ThreadPoolExecutor(16) as threads:
         client = cluster.connect(pool_size=16)
         yield Sources(
-            cluster=Cluster(client, **timeouts, metrics=metrics),
-            load_balancers=LoadBalancers(session, **timeouts, pool_size=16, metrics=metrics),
+            cluster=Cluster(client, **TIMEOUTS, metrics=metrics),
+            load_balancers=LoadBalancers(account, metrics),
+            cloudwatch=CloudWatch(Service(account, "cloudwatch", "cloudwatch", metrics)),
             threads=threads,
             budget_seconds=2,
             max_evidence_age_seconds=10,

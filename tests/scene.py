@@ -49,6 +49,7 @@ class Scene:
             )
             for n, ip in enumerate(self.addresses)
         ]
+        self.replica_set["metadata"]["creationTimestamp"] = objects.timestamp(since)
         self.service = objects.service(self.preview, selector={"app": self.name, objects.HASH_LABEL: GREEN})
         active = objects.service(f"{self.name}-active", selector={"app": self.name, objects.HASH_LABEL: BLUE})
         self.arn = self.world.aws.target_group(f"k8s-shop-{self.preview}"[:32])

@@ -1,0 +1,87 @@
+"""The real server in a process of its own, for the tests of it and of the whole story."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+STARTS_WITHIN_SECONDS = 20
+STOPS_WITHIN_SECONDS = 20
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`alb-provider serve` on a free port, started by entering and stopped by leaving; its log is a file."""
+
+    def __init__(self, environment: dict[str, str], directory: Path, **more: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / f"server-{self.port}.log"
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self._environment = environment | {"PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port)} | more
+        self._directory = directory
+
+    def __enter__(self) -> Self:
+        working_directory = self._directory / f"empty-{self.port}"
+        working_directory.mkdir(mode=0o555)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "provider.cli", "serve"],
+                env=self._environment,
+                cwd=working_directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        self.written = working_directory
+        give_up_at = time.monotonic() + STARTS_WITHIN_SECONDS
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > give_up_at:
+                self.stop()
+                raise AssertionError(f"The server did not start: {self.log.read_text()}")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def is_ready(self) -> bool:
+        try:
+            return self.session.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def ask(self, question: str, **parameters: str) -> requests.Response:
+        return self.session.get(f"{self.url}/v1/{question}", params=parameters, timeout=15)
+
+    def stop(self) -> int:
+        """Tell it to stop as Kubernetes does, and return its exit code."""
+        self.session.close()
+        self.process.terminate()
+        try:
+            return self.process.wait(STOPS_WITHIN_SECONDS)
+        finally:
+            self.process.kill()
+            self.process.communicate()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log so far, each line of it a JSON object."""
+        return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
+
+
+def bare_environment(world: dict[str, str]) -> dict[str, str]:
+    """The variables of a world and no others but PATH: no home, no proxies, no settings of this machine."""
+    return {"PATH": os.environ["PATH"]} | world

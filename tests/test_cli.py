@@ -1,0 +1,327 @@
+"""The command line: exit codes, what a person reads, and the same answer as over HTTP."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from provider import __version__, cli
+from provider.checks import QUESTIONS
+from provider.demo.http_server import HttpServer
+
+ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
+CHECK_WEB = ("check", "target-health", *ABOUT_WEB)
+ANSWER = {
+    "measurement": [100.0, "Successful", "3 of 3"],
+    "message": "3 of 3",
+    "observed": {},
+    "phase": "Successful",
+    "reason": "TargetsHealthy",
+}
+
+
+@pytest.fixture
+def shell(environment):
+    """Run the command line as people do: a program of its own, with its own connections into the world."""
+
+    def shell(*arguments, **more):
+        return subprocess.run(
+            [sys.executable, "-m", "provider.cli", *arguments],
+            env={name: one for name, one in os.environ.items() if not name.startswith("PROVIDER_")}
+            | environment
+            | more,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return shell
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process, which is enough where it does not read Kubernetes and AWS itself."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["alb-provider", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+        return exited.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def mixed(scene):
+    """One target of each kind: healthy, initial, and unhealthy for long."""
+    scene.pin(scene.addresses[0], "unhealthy", "Target.Timeout", "Request timed out")
+    scene.pin(scene.addresses[1], "initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+    return scene
+
+
+@pytest.fixture
+def provider(app, environment):  # noqa: ARG001 - no proxy may stand in between
+    """A provider that answers over HTTP."""
+    with HttpServer(app) as server:
+        yield server
+
+
+def serving(status, content, media_type="application/json", **headers):
+    """A server that answers everything in this way."""
+
+    def application(_, start_response):
+        start_response(status, [("Content-Type", media_type), *headers.items()])
+        return [content if isinstance(content, bytes) else json.dumps(content).encode()]
+
+    return HttpServer(application)
+
+
+def without_ages(answer):
+    observed = {key: value for key, value in answer["observed"].items() if not key.startswith("evidence")}
+    return answer | {"observed": observed}
+
+
+def cells(line):
+    return re.split(r"  +", line)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "headline", "row"),
+    [
+        pytest.param("healthy", 0, "Successful (TargetsHealthy)", ["100.0", "3"], id="Successful"),
+        pytest.param("unhealthy", 1, "Failed (TargetsUnhealthy)", ["66.6", "2", "1"], id="Failed"),
+        pytest.param("initial", 2, "Inconclusive (TargetsInitial)", ["66.6", "2", "1"], id="Inconclusive"),
+    ],
+)
+def test_exit_code_and_headline(shell, scene, state, code, headline, row):
+    """The exit code is 0 for Successful, 1 for Failed and 2 for Inconclusive, and the first line says which and why."""
+    scene.pin(scene.addresses[0], state)
+
+    done = shell(*CHECK_WEB)
+
+    first, sentence, empty, head, group = done.stdout.splitlines()[:5]
+    assert (done.returncode, done.stderr, first, empty) == (code, "", headline, "")
+    assert sentence.startswith(f"{row[1]} of 3 green targets healthy in k8s-shop-web-preview")
+    assert cells(head) == ["TARGET GROUP", "HEALTHY %", "HEALTHY", state.upper()][: len(row) + 1]
+    assert cells(group) == ["k8s-shop-web-preview", *row]
+
+
+def test_an_answer_for_people(run, mixed, provider):
+    """A person reads the sentence, a table of targets by state, and each example with AWS's own words."""
+    _, out, _ = run("check", "gate", *ABOUT_WEB, "--checks", "target-health", "--url", provider.url)
+
+    lines = out.splitlines()
+    assert lines[0] == "Failed (TargetsUnhealthy)"
+    assert lines[1].startswith("target-health: 1 of 3 green targets healthy in k8s-shop-web-preview; 1 unhealthy")
+    assert [cells(line) for line in lines[3:]] == [
+        ["TARGET GROUP", "HEALTHY %", "HEALTHY", "INITIAL", "UNHEALTHY"],
+        ["k8s-shop-web-preview", "33.3", "1", "1", "1"],
+        [""],
+        ["TARGET", "ADDRESS", "PORT", "STATE", "AWS REASON", "DESCRIPTION"],
+        [mixed.pods[0]["metadata"]["name"], "10.0.0.1", "8080", "unhealthy", "Target.Timeout", "Request timed out"],
+        [
+            mixed.pods[1]["metadata"]["name"],
+            "10.0.0.2",
+            "8080",
+            "initial",
+            "Elb.InitialHealthChecking",
+            "Initial health checks in progress",
+        ],
+        [""],
+        ["CHECK", "PHASE", "REASON"],
+        ["target-health", "Failed", "TargetsUnhealthy"],
+    ]
+
+
+@pytest.mark.usefixtures("mixed")
+def test_json_is_the_answer_that_argo_gets(shell, run, client, provider):
+    """--json prints the HTTP answer, apart from the ages, whether read here or asked of a running provider."""
+    over_http = client.get("/v1/target-health?namespace=shop&rollout=web").get_json()
+
+    here = shell(*CHECK_WEB, "--json")
+    code, there, _ = run(*CHECK_WEB, "--json", "--url", f"{provider.url}/")
+
+    assert (here.returncode, code) == (1, 1)
+    assert without_ages(json.loads(here.stdout)) == without_ages(over_http)
+    assert without_ages(json.loads(there)) == without_ages(over_http)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "says"),
+    [
+        ((), 1, "Failed (TargetsUnhealthy)"),
+        (("--min-healthy-percent", "33"), 0, "33 % are enough"),
+        (("--unhealthy-grace-seconds", "3600"), 2, "Inconclusive (TargetsUnhealthyInGrace)"),
+        (("--pod-template-hash", "old"), 2, "Inconclusive (Superseded)"),
+        (("--service", "web-active"), 2, "Inconclusive (ServiceNotSwitched)"),
+    ],
+    ids=["no flag", "percent", "grace", "hash", "service"],
+)
+@pytest.mark.usefixtures("mixed")
+def test_flags_are_the_parameters_in_kebab_case(run, provider, flags, code, says):
+    """Each flag reaches the provider as the parameter that it stands for, and the exit code follows its answer."""
+    exited, out, err = run(*CHECK_WEB, *flags, "--url", provider.url)
+
+    assert (exited, err) == (code, "")
+    assert says in out
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_help_lists_every_parameter(run, question):
+    """Help lists every parameter of the question in kebab-case with its description, and what the question is."""
+    code, out, _ = run("check", question, "--help")
+
+    text = re.sub(r"\s", "", out)
+    fields = QUESTIONS[question].query.model_fields.values()
+    flags = {re.sub("[A-Z]", lambda one: f"-{one[0].lower()}", f"--{field.alias}") for field in fields}
+    assert code == 0
+    assert set(re.findall(r"^ +(--[a-z-]+)", out, re.MULTILINE)) == flags | {"--url", "--json"}
+    assert [field.description for field in fields if re.sub(r"\s", "", field.description or "?") not in text] == []
+    assert re.sub(r"\s", "", QUESTIONS[question].about) in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((*CHECK_WEB, "--healthy-percent", "9"), "No such option '--healthy-percent'"),
+        ((*CHECK_WEB, "--podTemplateHash", "a"), "No such option '--podTemplateHash'"),
+        (("check", "target-health", "--namespace", "shop"), "Missing option '--rollout'"),
+        ((*CHECK_WEB, "web"), "Got unexpected extra argument (web)"),
+        ((*CHECK_WEB, "--service"), "Option '--service' requires an argument"),
+        (("check", "health"), "No such command 'health'"),
+        (("check",), "check [OPTIONS] COMMAND [ARGS]..."),
+        ((), "[OPTIONS] COMMAND [ARGS]..."),
+    ],
+    ids=["unknown flag", "camelCase", "missing flag", "argument", "no value", "unknown question", "none", "nothing"],
+)
+def test_misuse(run, arguments, sentence):
+    """A misuse exits with 3, since 2 means Inconclusive, and says what is wrong."""
+    code, out, err = run(*arguments)
+
+    assert code == 3
+    assert sentence in out + err
+
+
+def test_version(run):
+    """--version prints name and version and exits with 0."""
+    assert run("--version") == (0, f"alb-provider, version {__version__}\n", "")
+
+
+def one_sentence(err):
+    """The sentence of an error: no traceback, and it begins as such."""
+    last = err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert last.startswith("Error: ")
+    return last.removeprefix("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        pytest.param(
+            ("--min-healthy-percent", "0", "--service", ""),
+            "--service must not be empty; --min-healthy-percent input should be greater than or equal to 1",
+            id="malformed",
+        ),
+        pytest.param(("--rollout", "none"), "There is no Rollout none in namespace shop", id="absent Rollout"),
+    ],
+)
+@pytest.mark.usefixtures("world")
+def test_a_question_that_cannot_be_answered(shell, flags, sentence):
+    """A malformed question, and one about no Rollout, exit with 3 and a sentence that names the flags."""
+    done = shell(*CHECK_WEB, *flags)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert one_sentence(done.stderr) == sentence
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "content"),
+    [
+        pytest.param("KUBECONFIG", "absent.yaml", None, id="no kubeconfig"),
+        pytest.param("KUBECONFIG", "bad.yaml", "{:[", id="kubeconfig is no YAML"),
+        pytest.param("KUBECONFIG", "text.yaml", "a text", id="kubeconfig is no kubeconfig"),
+        pytest.param("AWS_PROFILE", "absent", None, id="no such AWS profile"),
+        pytest.param("PROVIDER_BUDGET_SECONDS", "0", None, id="bad setting"),
+    ],
+)
+def test_an_environment_that_leads_nowhere(shell, tmp_path, variable, value, content):
+    """An environment that names no cluster or no account exits with 3 and a sentence: 1 would say that green is bad."""
+    if content is not None:
+        (tmp_path / value).write_text(content)
+
+    done = shell(*CHECK_WEB, **{variable: str(tmp_path / value) if variable == "KUBECONFIG" else value})
+
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (3, "")
+    assert one_sentence(done.stderr)
+
+
+def test_a_provider_that_is_down(run, provider):
+    """A provider that does not listen exits with 3 and a sentence with its address."""
+    provider.stop()
+
+    code, out, err = run(*CHECK_WEB, "--url", provider.url)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err) == f"Cannot ask {provider.url}/v1/target-health: ConnectionError"
+
+
+@pytest.mark.usefixtures("scene")
+def test_an_empty_address(shell):
+    """An empty --url, as of an unset variable, exits with 3: it never means to read with one's own credentials."""
+    done = shell(*CHECK_WEB, "--url", "")
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert one_sentence(done.stderr)
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "http://", "http://[::1", "http://127.0.0.1:99999", "ftp://a/"])
+def test_an_address_that_is_none(run, url):
+    """A --url that is no http address exits with 3 and a sentence."""
+    code, out, err = run(*CHECK_WEB, "--url", url)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        pytest.param(serving("404 Not Found", {"detail": "There is no Rollout web"}), "404: There is no", id="problem"),
+        pytest.param(serving("404 Not Found", b"<html>", "text/html"), "404 without JSON", id="HTML 404"),
+        pytest.param(serving("200 OK", b"<html>", "text/html"), "200 without JSON", id="HTML 200"),
+        pytest.param(serving("204 No Content", b""), "204 without JSON", id="no content"),
+        pytest.param(serving("302 Found", b"", Location="http://localhost/"), "302 without JSON", id="redirect"),
+        pytest.param(serving("201 Created", ANSWER), "201: not an answer", id="another success"),
+        pytest.param(serving("200 OK", []), "200: not an answer", id="list"),
+        pytest.param(serving("200 OK", None), "200: not an answer", id="null"),
+        pytest.param(serving("200 OK", {"status": "alive"}), "200: not an answer", id="another object"),
+        pytest.param(serving("200 OK", {"phase": "Running"}), "200: not an answer", id="another phase"),
+        pytest.param(serving("200 OK", ANSWER | {"phase": ["Failed"]}), "200: not an answer", id="list of phases"),
+        pytest.param(serving("200 OK", {"phase": "Successful"}), "200: not an answer", id="phase alone"),
+        pytest.param(serving("200 OK", ANSWER | {"observed": []}), "200: not an answer", id="nothing observed"),
+        pytest.param(serving("200 OK", ANSWER | {"message": None}), "200: not an answer", id="no message"),
+    ],
+)
+@pytest.mark.usefixtures("environment")
+def test_what_is_not_an_answer(run, server, sentence):
+    """Whatever a server says that is not an answer exits with 3 and a sentence, in a table's place too."""
+    with server:
+        code, out, err = run(*CHECK_WEB, "--url", server.url)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err).startswith(f"{server.url}/v1/target-health answered {sentence}")
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_defect_is_no_failure_of_green(run):
+    """Whatever breaks inside exits with 3: Python's own 1 would say that green is bad."""
+    with serving("200 OK", b"[" * 200_000) as server:
+        code, out, _ = run(*CHECK_WEB, "--url", server.url)
+
+    assert (code, out) == (3, "")

@@ -1,0 +1,199 @@
+"""The settings: their defaults and bounds, and what an operator reads who has mistyped one."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from provider import settings
+from provider.settings import BadSettings, Settings
+
+DEFAULTS = {
+    "host": "0.0.0.0",
+    "port": 8080,
+    "threads": 16,
+    "read_threads": 32,
+    "budget_seconds": 8,
+    "max_evidence_age_seconds": 10,
+    "connect_timeout_seconds": 1,
+    "read_timeout_seconds": 3,
+    "graceful_timeout_seconds": 20,
+    "log_level": "INFO",
+}
+PATIENT = {"PROVIDER_MAX_EVIDENCE_AGE_SECONDS": "60", "PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
+HASTY = {"PROVIDER_BUDGET_SECONDS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch):
+    for name in [name for name in os.environ if name.upper().startswith("PROVIDER_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Load the settings from these variables and no others."""
+
+    def load(variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return settings.load()
+
+    return load
+
+
+def test_defaults(load):
+    """Without any variable the settings are the documented defaults, and each has a description."""
+    chosen = load({})
+
+    assert chosen.model_dump() == DEFAULTS
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_settings_are_frozen(load):
+    """Settings do not change after they were read."""
+    chosen = load({})
+
+    with pytest.raises(ValidationError, match="frozen"):
+        chosen.port = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest", "too_low", "too_high", "beside"),
+    [
+        ("PORT", "1", "65535", "0", "65536", {}),
+        ("THREADS", "1", "256", "0", "257", {}),
+        ("READ_THREADS", "4", "512", "3", "513", {}),
+        ("BUDGET_SECONDS", "1", "60", "0.99", "60.01", PATIENT),
+        ("MAX_EVIDENCE_AGE_SECONDS", "1", "60", "0.99", "60.01", HASTY),
+        ("CONNECT_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
+        ("READ_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
+        ("GRACEFUL_TIMEOUT_SECONDS", "1", "300", "0", "301", HASTY),
+    ],
+)
+def test_bounds(load, name, lowest, highest, too_low, too_high, beside):
+    """A number is taken at each of its bounds, and one just outside is refused by the setting's name."""
+    variable = f"PROVIDER_{name}"
+
+    taken = [getattr(load(beside | {variable: value}), name.lower()) for value in (lowest, highest)]
+
+    assert taken == [float(lowest), float(highest)]
+    for value in (too_low, too_high):
+        with pytest.raises(BadSettings, match=f"^{variable}: "):
+            load(beside | {variable: value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PROVIDER_PORT", "http"),
+        ("PROVIDER_PORT", "tcp://10.0.0.1:8080"),
+        ("PROVIDER_PORT", "80.5"),
+        ("PROVIDER_PORT", ""),
+        ("PROVIDER_HOST", ""),
+        ("PROVIDER_THREADS", "many"),
+        ("PROVIDER_BUDGET_SECONDS", "8s"),
+        ("PROVIDER_BUDGET_SECONDS", "nan"),
+        ("PROVIDER_READ_TIMEOUT_SECONDS", "nan"),
+        ("PROVIDER_READ_TIMEOUT_SECONDS", "inf"),
+        ("PROVIDER_GRACEFUL_TIMEOUT_SECONDS", "20.5"),
+        ("PROVIDER_LOG_LEVEL", "TRACE"),
+        ("PROVIDER_LOG_LEVEL", ""),
+    ],
+)
+def test_a_malformed_value_is_refused_by_name(load, variable, value):
+    """A value that is no such thing, an empty one included, never becomes a default: the sentence names its setting."""
+    with pytest.raises(BadSettings) as raised:
+        load({variable: value})
+
+    assert str(raised.value).startswith(f"{variable}: ")
+
+
+def test_every_malformed_value_is_named_at_once(load):
+    """Of several malformed settings each is named, so that all are corrected in one go."""
+    with pytest.raises(BadSettings) as raised:
+        load({"PROVIDER_PORT": "http", "PROVIDER_THREADS": "0", "PROVIDER_HOST": "127.0.0.1"})
+
+    assert [part.partition(":")[0] for part in str(raised.value).split("; ")] == ["PROVIDER_PORT", "PROVIDER_THREADS"]
+
+
+@pytest.mark.parametrize("variable", ["PROVIDER_PROT", "PROVIDER_", "PROVIDER_PORT_", "provider_prot"])
+def test_an_unknown_variable_is_refused_by_name(load, variable):
+    """A PROVIDER_ variable that is no setting is named, beside those that there are."""
+    with pytest.raises(BadSettings) as raised:
+        load({variable: "8080"})
+
+    unknown, _, known = str(raised.value).partition(". Known ones: ")
+    assert unknown == f"Unknown settings: {variable}"
+    assert set(known.split(", ")) == {f"PROVIDER_{name.upper()}" for name in DEFAULTS}
+
+
+def test_a_service_named_provider_is_explained(load):
+    """The variables that Kubernetes sets for a Service named `provider` are refused with the remedy."""
+    with pytest.raises(BadSettings, match="enableServiceLinks: false"):
+        load({"PROVIDER_SERVICE_HOST": "10.0.0.1", "PROVIDER_PORT": "tcp://10.0.0.1:8080"})
+
+
+@pytest.mark.parametrize(
+    ("variables", "refused"),
+    [
+        ({"BUDGET_SECONDS": "10"}, None),
+        ({"BUDGET_SECONDS": "10.1"}, "PROVIDER_MAX_EVIDENCE_AGE_SECONDS (10) must not be less than"),
+        ({"MAX_EVIDENCE_AGE_SECONDS": "7"}, "PROVIDER_MAX_EVIDENCE_AGE_SECONDS (7) must not be less than"),
+        ({"GRACEFUL_TIMEOUT_SECONDS": "8"}, None),
+        ({"GRACEFUL_TIMEOUT_SECONDS": "7"}, "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (7) must not be less than"),
+        (
+            {"BUDGET_SECONDS": "21", "MAX_EVIDENCE_AGE_SECONDS": "21"},
+            "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (20) must not be less than PROVIDER_BUDGET_SECONDS (21)",
+        ),
+    ],
+)
+def test_budget_age_and_graceful_stop_fit_together(load, variables, refused):
+    """A question's whole budget must fit into the age of its evidence and into the graceful stop."""
+    prefixed = {f"PROVIDER_{name}": value for name, value in variables.items()}
+    if refused is None:
+        assert load(prefixed).model_dump() == DEFAULTS | {name.lower(): float(one) for name, one in variables.items()}
+        return
+
+    with pytest.raises(BadSettings) as raised:
+        load(prefixed)
+
+    assert str(raised.value).startswith(refused)
+
+
+@pytest.mark.parametrize(
+    ("region", "found"), [("eu-central-1", "eu-central-1"), ("", None), (None, None)], ids=["set", "empty", "unset"]
+)
+def test_aws_region(monkeypatch, region, found):
+    """AWS_REGION names the region as in every other AWS SDK; without it boto3 decides."""
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    if region is not None:
+        monkeypatch.setenv("AWS_REGION", region)
+
+    assert settings.aws_region() == found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("PROVIDER_PORT", "http", "Error: PROVIDER_PORT: Input should be a valid integer"),
+        ("PROVIDER_PROT", "8080", "Error: Unknown settings: PROVIDER_PROT. Known ones: "),
+    ],
+    ids=["malformed", "unknown"],
+)
+def test_serve_with_a_bad_setting_says_so(variable, value, sentence):
+    """`alb-provider serve` with a bad setting prints one sentence that names it, and exits with 3."""
+    done = subprocess.run(
+        [sys.executable, "-m", "provider.cli", "serve"],
+        env=os.environ | {variable: value},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(sentence)
+    assert done.stderr.count("\n") == 1
