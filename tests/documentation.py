@@ -20,7 +20,7 @@ def parameters() -> list[str]:
             taken.setdefault(name, ([], field, name in schema["required"]))[0].append(check.name)
     rows = ["| parameter | questions | default | meaning |", "|---|---|---|---|"]
     for name, (questions, field, required) in taken.items():
-        default = "required" if required else "" if field.get("default") is None else f"{field['default']:g}"
+        default = "required" if required else "" if field.get("default") is None else f"`{field['default']}`"
         asked = "all" if len(questions) == len(QUESTIONS) else ", ".join(questions)
         rows.append(f"| `{name}` | {asked} | {default} | {field['description']}{_bounds(field)} |")
     return rows
@@ -28,7 +28,10 @@ def parameters() -> list[str]:
 
 def _bounds(field: dict[str, Any]) -> str:
     plain = next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
-    return f" {plain['minimum']:g} to {plain['maximum']:g}." if "minimum" in plain else ""
+    if "maximum" not in plain:
+        return ""
+    least = f"{plain['minimum']:g}" if "minimum" in plain else f"more than {plain['exclusiveMinimum']:g}"
+    return f" {least} to {plain['maximum']:g}" + (f", times {plain['multipleOf']:g}." if "multipleOf" in plain else ".")
 
 
 def reasons() -> list[str]:

@@ -1,10 +1,12 @@
 """Evidence as plain records, for the tests of pure judges: no reader, no clock, no network."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provider.checks import target_health
+from provider.counts import HEALTHY_HOSTS, REQUESTS, dimension
 from provider.records import (
     HASH_LABEL,
     Binding,
@@ -14,6 +16,7 @@ from provider.records import (
     Green,
     GreenService,
     GroupHealth,
+    Metric,
     Pod,
     ReplicaSet,
     Rollout,
@@ -23,13 +26,22 @@ from provider.records import (
     Target,
     TargetGroup,
     Topology,
+    Window,
 )
+from provider.traffic import Traffic
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GREEN, BLUE = "6d9f7c", "5b8c4d"
 INTERVAL_SECONDS, THRESHOLD = 15, 2
 DEFAULT_GRACE = timedelta(seconds=INTERVAL_SECONDS * THRESHOLD + 30)
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/k8s-shop-web-1f9c/0123456789abcdef"
+
+LOAD_BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:loadbalancer/app/shop/0123456789abcdef"
+
+WINDOW = Window(NOW - timedelta(minutes=5), NOW - timedelta(minutes=2))
+GREEN_GROUP = TargetGroup(ARN, "green-group", "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD)
+BLUE_GROUP = replace(GREEN_GROUP, arn=ARN.replace("web-1f9c", "blue-77aa"), name="blue-group")
+BALANCER = dimension(LOAD_BALANCER)
 
 
 def rollout(strategy: BlueGreen | Canary | None = None, **changes: Any) -> Rollout:
@@ -53,7 +65,7 @@ def rollout(strategy: BlueGreen | Canary | None = None, **changes: Any) -> Rollo
 
 def replica_set(**changes: Any) -> ReplicaSet:
     """The green ReplicaSet, fully available."""
-    return replace(ReplicaSet(f"web-{GREEN}", "rs-uid", "rollout-uid", 3, 3, 2, 2), **changes)
+    return replace(ReplicaSet(f"web-{GREEN}", "rs-uid", "rollout-uid", 3, 3, 2, 2, NOW - timedelta(hours=1)), **changes)
 
 
 def pod(number: int, **changes: Any) -> Pod:
@@ -64,8 +76,9 @@ def pod(number: int, **changes: Any) -> Pod:
 
 
 def service(name: str, pod_hash: str = GREEN, **changes: Any) -> Service:
-    """A Service whose one named port is 80."""
-    return replace(Service(name, {HASH_LABEL: pod_hash}, (ServicePort("http", 80, 30080),), "Cluster"), **changes)
+    """A Service whose one named port is 80, and whose selector was written an hour ago."""
+    ports = (ServicePort("http", 80, 30080),)
+    return replace(Service(name, {HASH_LABEL: pod_hash}, ports, "Cluster", NOW - timedelta(hours=1)), **changes)
 
 
 def binding(name: str = "k8s-shop-web-1f9c", of: str = "preview", **changes: Any) -> Binding:
@@ -108,7 +121,7 @@ def target(number: int, state: str = "healthy", reason: str = "", **changes: Any
 def group(*targets: Target, of: Binding | None = None, read_at: datetime = NOW, **changes: Any) -> GroupHealth:
     """A target group in use, with these targets registered."""
     bound = of or binding()
-    settings = TargetGroup(ARN, bound.name, "ip", True, INTERVAL_SECONDS, THRESHOLD)  # noqa: FBT003 - in use
+    settings = TargetGroup(ARN, bound.name, "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD)
     return GroupHealth(replace(settings, **changes), bound, targets, read_at)
 
 
@@ -133,3 +146,40 @@ def evidence(
         instance_ids={},
     )
     return replace(base, **changes)
+
+
+def traffic(
+    counts: Mapping[str, float] | None = None,
+    *,
+    blue: Mapping[str, float] | None = None,
+    balancer: Mapping[str, float] | None = None,
+    stage: Stage = Stage.BEFORE_SWITCH,
+    window: Window = WINDOW,
+    foreign: Mapping[str, int] | None = None,
+    live: bool = True,
+    **changes: Any,
+) -> Traffic:
+    """Traffic whose counts all fall into the window's first minute; every minute is witnessed while `live`."""
+    points: dict[Metric, dict[datetime, float]] = {}
+    for group, counted in ((GREEN_GROUP, counts or {}), (BLUE_GROUP, blue or {})):
+        for name, value in counted.items():
+            points[Metric(name, BALANCER, dimension(group.arn))] = {window.start: value}
+    for name, value in (balancer or {}).items():
+        points[Metric(name, BALANCER)] = {window.start: value}
+    if live:
+        hosts = Metric(HEALTHY_HOSTS, BALANCER, dimension(ARN), "Maximum")
+        points[hosts] = dict.fromkeys(window.minutes, 3.0)
+        witness = points.setdefault(Metric(REQUESTS, BALANCER), {})
+        points[Metric(REQUESTS, BALANCER)] = dict.fromkeys(window.minutes, 1.0) | witness
+    base = evidence()
+    found = Traffic(
+        green=base.green,
+        service=replace(base.service, stage=stage),
+        window=window,
+        groups=(GREEN_GROUP,),
+        blue=(BLUE_GROUP,) if blue is not None else (),
+        points=points,
+        read_at=NOW,
+        foreign=foreign or {},
+    )
+    return replace(found, **changes)

@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.checks import PARTS, QUESTIONS, gate, replicas
+from provider.counts import REQUESTS, TARGET_5XX
 from provider.errors import BadQuery, CannotTell
 from provider.question import parse
 from provider.reasons import Reason
 from provider.records import Green, Phase, ReplicaSet
-from tests.evidence import NOW, evidence, group, pod, replica_set, rollout, target
+from tests.evidence import NOW, evidence, group, pod, replica_set, rollout, target, traffic
 
-REPLICAS, TARGET_HEALTH = PARTS
+REPLICAS, TARGET_HEALTH, ERRORS = PARTS
 HEALTHY = [target(0), target(1), target(2)]
 SICK = [target(0), target(1), target(2, "unhealthy", "Target.Timeout")]
 NEW = [target(0), target(1), target(2, "initial", "Elb.InitialHealthChecking")]
@@ -96,6 +97,20 @@ def test_the_gate_passes_only_if_every_check_does(parts):
     assert (verdict.phase is Phase.FAILED) == any(one is SICK for one in parts)
 
 
+@pytest.mark.parametrize(
+    ("failed", "phase", "reason"),
+    [(0, Phase.SUCCESSFUL, Reason.ALL_CHECKS_PASSED), (500, Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT)],
+)
+def test_the_gate_charts_health_and_fails_on_5xx(failed, phase, reason):
+    """A green that is healthy everywhere and answers 5xx is Failed; the number stays the healthy percentage."""
+    seen = traffic({REQUESTS: 1000, TARGET_5XX: failed})
+
+    verdict = asked((TARGET_HEALTH, evidence(group(*HEALTHY))), (ERRORS, seen))
+
+    assert (verdict.phase, verdict.reason, verdict.number) == (phase, reason, 100.0)
+    assert [one["phase"] for one in verdict.observed["checks"]] == ["Successful", phase.value]
+
+
 def test_the_gates_evidence_is_as_old_as_its_oldest_part():
     """One old look among fresh ones makes the whole gate's evidence old."""
     old = NOW - timedelta(minutes=1)
@@ -106,7 +121,7 @@ def test_the_gates_evidence_is_as_old_as_its_oldest_part():
     assert found.read_at == old
 
 
-@pytest.mark.parametrize("checks", ["errors", "replicas,", ",", "replicas,replicas", "replicas target-health"])
+@pytest.mark.parametrize("checks", ["error", "replicas,", ",", "replicas,replicas", "replicas target-health"])
 def test_checks_names_only_checks_that_there_are(checks):
     """A misspelt entry of `checks` is refused: leaving a check out by accident would open the gate."""
     with pytest.raises(BadQuery) as raised:

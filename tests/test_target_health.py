@@ -187,7 +187,7 @@ def test_the_worst_of_several_groups_decides():
 def test_a_group_in_no_listener_rule_blocks_with_its_remedy():
     """A target group that nothing forwards to is never checked: blocked, whatever its targets say."""
     for state in ("unused", "healthy", "unhealthy"):
-        found = verdict(group(*(target(number, state) for number in range(3)), in_use=False))
+        found = verdict(group(*(target(number, state) for number in range(3)), load_balancer_arns=()))
 
         assert (found.phase, found.reason) == (WAIT, Reason.TARGET_GROUP_NOT_IN_USE)
         assert "forward a rule to it" in found.message

@@ -1,4 +1,4 @@
-"""Is green ready in every respect: fully available, and a healthy target everywhere?
+"""Is green ready in every respect: fully available, a healthy target everywhere, and answering without 5xx?
 
 The worst phase of its checks wins: Failed, then Inconclusive, then Successful. `observed.checks` has one line per
 check. Takes the parameters of all of them, and `checks` to leave some out.

@@ -1,0 +1,278 @@
+"""Did green answer with 5xx, or the load balancer on its behalf?
+
+Over whole minutes of CloudWatch metrics: Failed when the share of 5xx (and refused connections) in a target group of
+the green Service is above `maxErrorPercent`, or their number above `maxErrors`. After the switch the load balancer's
+own 5xx are judged in the same way; before it they are reported only, since they cannot be pinned on green. With
+`compare=blue` green fails only if its share is worse than blue's beyond chance. A missing minute is never read as zero.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Literal
+
+from pydantic import Field
+
+from provider import question
+from provider.budget import Budget
+from provider.counts import GroupCounts, LoadBalancerCounts, count_group, together
+from provider.green import find_service
+from provider.proportions import chance_of_as_many
+from provider.question import Check, Sources
+from provider.reasons import Reason
+from provider.records import Green, Phase, Stage, Topology, Verdict
+from provider.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
+
+FEWEST_TO_COMPARE = 100
+"""Requests each side needs for a comparison: with fewer, not even no failure at all excludes a true share of 3 %
+(the rule of three: Hanley and Lippman-Hand, JAMA 1983)."""
+
+CAUSES = {
+    502: "targets closed connections or broke the protocol",
+    503: "no target took the request",
+    504: "targets were too slow",
+}
+
+
+class Query(question.Query):
+    """The parameters of `errors`."""
+
+    window_seconds: int = Field(
+        default=180, ge=60, le=3600, multiple_of=60, description="Seconds of metrics to judge, whole minutes."
+    )
+    lag_seconds: int = Field(
+        default=120, ge=0, le=900, description="Seconds before now at which the window ends: CloudWatch is late."
+    )
+    max_error_percent: float = Field(
+        default=1, ge=0, le=100, description="Percent of green's requests that may fail, in each target group."
+    )
+    max_errors: int | None = Field(
+        default=None, ge=0, le=1_000_000_000, description="Number of failed requests allowed besides. Left out: any."
+    )
+    min_requests: int = Field(
+        default=0, ge=0, le=1_000_000_000, description="Fewer requests to green than this are Inconclusive."
+    )
+    on_no_data: Literal["inconclusive", "pass", "fail"] = Field(
+        default="inconclusive", description="What it means when CloudWatch says nothing about a minute."
+    )
+    compare: Literal["blue"] | None = Field(
+        default=None,
+        description="`blue`: green fails only if its share of 5xx is worse than blue's over the same minutes, beyond "
+        "chance (Fisher's exact test, one-sided). Left out: blue is only reported.",
+    )
+    significance: float = Field(
+        default=0.01,
+        gt=0,
+        le=0.5,
+        description="Probability of calling an equally good green worse than blue, for `compare`.",
+    )
+
+
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Traffic:
+    """Read the newest window's metrics of green's and blue's target groups and their load balancers."""
+    length, lag = timedelta(seconds=query.window_seconds), timedelta(seconds=query.lag_seconds)
+    traffic = read_traffic(topology, find_service(topology, green, query.service), green, length, lag, sources, budget)
+    if traffic.service.stage is Stage.BEFORE_SWITCH:
+        return traffic
+    blamed = [one.arn for one in load_balancers_of(traffic) if _above(query, one.elb_5xx, one.total)]
+    return replace(traffic, foreign=count_foreign(topology, blamed, sources, budget))
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What one rule says: its phase, why, and its sentence."""
+
+    phase: Phase
+    reason: Reason
+    sentence: str
+
+
+def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
+    """Let the worst rule decide, the first of equals; the share that is charted is the worst group's."""
+    counts = [count_group(group, evidence.points, evidence.window) for group in evidence.groups]
+    counts.sort(key=lambda one: percent(one.errors, one.total), reverse=True)
+    balancers = load_balancers_of(evidence)
+    between = f"between {evidence.window.start:%H:%M} and {evidence.window.end:%H:%M} UTC"
+    findings = [_judge_group(query, one, between) for one in counts]
+    if query.compare == "blue":
+        findings = [_compare(query, evidence, findings, counts, between)]
+    findings += [_judge_balancer(query, evidence, one, between) for one in balancers]
+    worst = max(findings, key=lambda one: one.phase.severity)
+    share = percent(counts[0].errors, counts[0].total)
+    message = f"{worst.sentence}{_reported(evidence, balancers)}{evidence.green.coverage}"
+    return Verdict(worst.phase, worst.reason, message, share, _observed(evidence, counts, balancers))
+
+
+def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
+    """Apply the limits to one target group, in order; the first that fits decides."""
+    says = (
+        f"{counts.errors} of {counts.total} requests ({percent(counts.errors, counts.total):g} %) failed in "
+        f"{counts.name} {between} ({counts.target_5xx} HTTPCode_Target_5XX_Count, "
+        f"{counts.connection_errors} TargetConnectionErrorCount)"
+    )
+    if query.max_errors is not None and counts.errors > query.max_errors:
+        return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_errors} allowed")
+    if counts.silent_minutes:
+        return _silence(query, counts, between)
+    if counts.total < query.min_requests:
+        return _Finding(
+            Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}, fewer than the {query.min_requests} requests wanted"
+        )
+    if _above_percent(query, counts.errors, counts.total):
+        return _Finding(
+            Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_error_percent:g} % allowed"
+        )
+    if counts.total == 0:
+        return _Finding(Phase.SUCCESSFUL, Reason.NO_REQUESTS, f"No requests reached green in {counts.name} {between}")
+    return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
+
+
+def _silence(query: Query, counts: GroupCounts, between: str) -> _Finding:
+    """Nobody witnessed some minutes: what that means is the asker's to say, and is never zero by itself."""
+    phase = {"inconclusive": Phase.INCONCLUSIVE, "pass": Phase.SUCCESSFUL, "fail": Phase.FAILED}[query.on_no_data]
+    if phase is Phase.SUCCESSFUL and _above_percent(query, counts.errors, counts.total):
+        phase = Phase.INCONCLUSIVE  # what CloudWatch did say is already too bad to wave through
+    return _Finding(
+        phase,
+        Reason.NO_DATA,
+        f"CloudWatch has nothing about {counts.silent_minutes} of the minutes {between} of {counts.name}, so a missing "
+        f"count is not 0 (onNoData={query.on_no_data})",
+    )
+
+
+def _compare(
+    query: Query, evidence: Traffic, alone: list[_Finding], counts: list[GroupCounts], between: str
+) -> _Finding:
+    """Weigh green's share against blue's over the same minutes, instead of against the limits alone."""
+    green, blue = (
+        together(counts),
+        together(count_group(one, evidence.points, evidence.window) for one in evidence.blue),
+    )
+    unknown = [one for one in alone if one.reason in {Reason.NO_DATA, Reason.TOO_FEW_REQUESTS}]
+    if unknown:
+        return max(unknown, key=lambda one: one.phase.severity)
+    if not evidence.blue:
+        return _Finding(
+            Phase.INCONCLUSIVE,
+            Reason.NO_BLUE,
+            f"{_share('green', green)} {between}, and no Service selects blue to compare with",
+        )
+    if blue.silent_minutes:
+        return _silence(query, blue, between)
+    says = f"{_share('green', green)}, {_share('blue', blue)} {between}"
+    fewest = max(query.min_requests, FEWEST_TO_COMPARE)
+    if min(green.total, blue.total) < fewest:
+        return _Finding(
+            Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}: a comparison needs {fewest} requests on each side"
+        )
+    chance = chance_of_as_many(green.errors, green.total, blue.errors, blue.total)
+    if chance < query.significance:
+        return _Finding(
+            Phase.FAILED,
+            Reason.WORSE_THAN_BLUE,
+            f"{says}: worse than blue beyond chance (Fisher's exact test, p = {chance:.2g} < {query.significance:g})",
+        )
+    says += f": not worse than blue beyond chance (p = {chance:.2g})"
+    if any(one.phase is Phase.FAILED for one in alone):
+        return _Finding(Phase.INCONCLUSIVE, Reason.NOT_WORSE_THAN_BLUE, f"{says}, but above the limit")
+    return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
+
+
+def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts, between: str) -> _Finding:
+    """After the switch green answers for the load balancer too, unless that serves others as well."""
+    says = (
+        f"load balancer {counts.name} itself answered {counts.elb_5xx} of {counts.total} requests with 5xx "
+        f"{between} ({_codes(counts)})"
+    )
+    if evidence.service.stage is Stage.BEFORE_SWITCH or not _above(query, counts.elb_5xx, counts.total):
+        return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
+    others = evidence.foreign.get(counts.arn)
+    if others == 0:
+        return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, says)
+    return _Finding(
+        Phase.INCONCLUSIVE,
+        Reason.LOAD_BALANCER_SHARED,
+        f"{says}, but it also serves {'an unknown number of' if others is None else others} other target groups",
+    )
+
+
+def _above(query: Query, errors: int, total: int) -> bool:
+    """Tell whether these failures are more than the asker allows, in number or in percent."""
+    if query.max_errors is not None and errors > query.max_errors:
+        return True
+    return total >= query.min_requests and _above_percent(query, errors, total)
+
+
+def _above_percent(query: Query, errors: int, total: int) -> bool:
+    return errors * 100 > query.max_error_percent * total
+
+
+def _share(side: str, counts: GroupCounts) -> str:
+    return f"{side} failed {counts.errors} of {counts.total} requests ({percent(counts.errors, counts.total):g} %)"
+
+
+def _codes(counts: LoadBalancerCounts) -> str:
+    """Name each code with its count and its cause; 5xx without a code of its own are the rest."""
+    parts = [f"{number} {code}: {CAUSES[code]}" for code, number in counts.by_code if number]
+    rest = counts.elb_5xx - sum(number for _, number in counts.by_code)
+    return "; ".join([*parts, *([f"{rest} others"] if rest > 0 else [])])
+
+
+def _reported(evidence: Traffic, balancers: list[LoadBalancerCounts]) -> str:
+    """Before the switch, tell of the load balancer's own errors without judging them."""
+    if evidence.service.stage is Stage.AFTER_SWITCH:
+        return ""
+    noisy = [one for one in balancers if one.elb_5xx]
+    return "".join(
+        f"; load balancer {one.name} itself answered {one.elb_5xx} with 5xx ({_codes(one)}), not held against green"
+        for one in noisy
+    )
+
+
+def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> dict[str, Any]:
+    blue = together(count_group(one, evidence.points, evidence.window) for one in evidence.blue)
+    compared = {
+        "blue": {
+            "requestCount": blue.total,
+            "errorCount": blue.errors,
+            "errorPercent": percent(blue.errors, blue.total),
+        }
+    }
+    return {
+        **evidence.green.observed(),
+        "service": evidence.service.service.name,
+        "stage": evidence.service.stage.value,
+        "windowStart": evidence.window.start.isoformat(),
+        "windowEnd": evidence.window.end.isoformat(),
+        **(compared if evidence.blue else {}),
+        "errorsByTargetGroup": [
+            {
+                "name": one.name,
+                "requestCount": one.requests,
+                "target5xxCount": one.target_5xx,
+                "connectionErrorCount": one.connection_errors,
+                "errorPercent": percent(one.errors, one.total),
+            }
+            for one in counts
+        ],
+        "loadBalancers": [
+            {"name": one.name, "requestCount": one.requests, "elb5xxCount": one.elb_5xx}
+            | {f"elb{code}Count": number for code, number in one.by_code}
+            for one in balancers
+        ],
+    }
+
+
+def percent(part: int, whole: int) -> float:
+    """Return a percentage with two decimals, rounded up: 0.0 means not one failure."""
+    return ceil(part * 10_000 / whole) / 100 if whole else 0.0
+
+
+CHECK = Check(
+    name="errors",
+    about=str(__doc__),
+    charts="errorPercent",
+    query=Query,
+    gather=gather,
+    judge=judge,
+)
