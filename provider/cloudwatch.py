@@ -16,9 +16,6 @@ from provider.records import Metric, Window
 
 NAMESPACE = "AWS/ApplicationELB"
 
-MAX_QUERIES = 500
-"""Metrics that one GetMetricData call may ask for."""
-
 OPERATION = "GetMetricData"
 
 Points = Mapping[Metric, Mapping[datetime, float]]

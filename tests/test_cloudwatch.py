@@ -1,11 +1,14 @@
 """The CloudWatch reader against real boto3 over HTTP, and the errors question end to end."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from provider.app import create_app
 from provider.checks import errors
 from provider.counts import HEALTHY_HOSTS, REQUESTS, TARGET_5XX, dimension
 from provider.demo import objects
@@ -231,6 +234,53 @@ def test_after_the_switch_a_load_balancer_of_others_is_not_green(live, client):
     assert (alone["phase"], alone["reason"]) == ("Failed", "LoadBalancerErrors")
     assert "90 502: targets closed connections" in alone["message"]
     assert (shared["phase"], shared["reason"]) == ("Inconclusive", "LoadBalancerShared")
+
+
+def test_blue_is_read_in_the_same_call(live, client):
+    """Before the switch blue's requests come with green's: still one GetMetricData, and both shares in the sentence."""
+    scene, balancer, recent = live
+    blue = scene.world.aws.target_group("blue")
+    scene.put(objects.target_group_binding("blue", service="web-active", arn=blue))
+    scene.world.aws.publish(balancer, blue, REQUESTS, dict.fromkeys(recent, 1000))
+    scene.world.aws.publish(balancer, blue, TARGET_5XX, dict.fromkeys(recent, 1))
+    scene.world.aws.publish(balancer, scene.arn, TARGET_5XX, dict.fromkeys(recent, 4))
+    scene.world.aws.faults.forget_calls()
+
+    found = client.get(f"{FLAT}&compare=blue").json
+
+    assert (found["phase"], found["reason"]) == ("Failed", "WorseThanBlue")
+    assert "green failed 12 of 150 requests (8 %), blue failed 3 of 3000 requests (0.1 %)" in found["message"]
+    assert len(calls(scene.world)) == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "reason"), [(timedelta(minutes=-30), "WindowNotOpen"), (timedelta(minutes=30), "NoData")]
+)
+@pytest.mark.usefixtures("live")
+def test_a_clock_that_is_wrong_never_passes(sources, metrics, ahead, reason):
+    """A provider whose clock is half an hour behind or ahead finds no minutes that it could judge."""
+    skewed = replace(sources, clock=lambda: datetime.now(UTC) + ahead)
+
+    found: Any = create_app(skewed, metrics).test_client().get(FLAT).json
+
+    assert (found["phase"], found["reason"]) == ("Inconclusive", reason)
+
+
+@pytest.mark.parametrize("noon", ["2026-03-29T01:00", "2026-10-25T01:00", "2026-10-25T00:30"])
+def test_minutes_are_utc_on_days_when_clocks_change(world, sources, group, monkeypatch, noon):
+    """On a machine with a zone that changes its clocks every minute of the night is itself, and none comes twice."""
+    middle = datetime.fromisoformat(f"{noon}+00:00")
+    night = Window(middle - 90 * MINUTE, middle + 90 * MINUTE)
+    body = answered([result("m0", night.minutes)])
+    world.aws.faults.add("GetMetricData", status=200, body=body, content_type="application/x-amz-json-1.0")
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+
+        found = sources.cloudwatch.points(REGION, (metric(group),), night)
+    time.tzset()
+
+    assert found[metric(group)] == {minute: float(minute.minute) for minute in night.minutes}
 
 
 @pytest.mark.parametrize(

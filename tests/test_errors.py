@@ -181,11 +181,12 @@ def test_compared_with_blue(green, blue, parameters, phase, reason):
 
 
 def test_blue_is_always_reported():
-    """Without compare blue's share is in `observed` all the same, and does not decide."""
+    """Without compare both shares are told all the same, and blue's does not decide."""
     result = verdict(traffic({REQUESTS: 1000}, blue={REQUESTS: 1000, TARGET_5XX: 500}))
 
     assert result.phase is GO
-    assert result.observed["blue"] == {"requestCount": 1000, "errorCount": 500, "errorPercent": 50.0}
+    assert result.observed["blue"] == {"requestCount": 1000, "errorCount": 500, "errorPercent": 50.0, "pValue": 1.0}
+    assert result.message.endswith("; blue failed 500 of 1000 requests (50 %)")
 
 
 counted = st.integers(0, 2000)

@@ -99,7 +99,7 @@ def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: A
     findings += [_judge_balancer(query, evidence, one, between) for one in balancers]
     worst = max(findings, key=lambda one: one.phase.severity)
     share = percent(counts[0].errors, counts[0].total)
-    message = f"{worst.sentence}{_reported(evidence, balancers)}{evidence.green.coverage}"
+    message = f"{worst.sentence}{_reported(query, evidence, balancers)}{evidence.green.coverage}"
     return Verdict(worst.phase, worst.reason, message, share, _observed(evidence, counts, balancers))
 
 
@@ -144,10 +144,7 @@ def _compare(
     query: Query, evidence: Traffic, alone: list[_Finding], counts: list[GroupCounts], between: str
 ) -> _Finding:
     """Weigh green's share against blue's over the same minutes, instead of against the limits alone."""
-    green, blue = (
-        together(counts),
-        together(count_group(one, evidence.points, evidence.window) for one in evidence.blue),
-    )
+    green, blue = together(counts), _blue(evidence)
     unknown = [one for one in alone if one.reason in {Reason.NO_DATA, Reason.TOO_FEW_REQUESTS}]
     if unknown:
         return max(unknown, key=lambda one: one.phase.severity)
@@ -207,6 +204,10 @@ def _above_percent(query: Query, errors: int, total: int) -> bool:
     return errors * 100 > query.max_error_percent * total
 
 
+def _blue(evidence: Traffic) -> GroupCounts:
+    return together(count_group(one, evidence.points, evidence.window) for one in evidence.blue)
+
+
 def _share(side: str, counts: GroupCounts) -> str:
     return f"{side} failed {counts.errors} of {counts.total} requests ({percent(counts.errors, counts.total):g} %)"
 
@@ -218,25 +219,25 @@ def _codes(counts: LoadBalancerCounts) -> str:
     return "; ".join([*parts, *([f"{rest} others"] if rest > 0 else [])])
 
 
-def _reported(evidence: Traffic, balancers: list[LoadBalancerCounts]) -> str:
-    """Before the switch, tell of the load balancer's own errors without judging them."""
+def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCounts]) -> str:
+    """Tell what is not judged: blue's share, and before the switch the load balancer's own errors."""
+    blue = f"; {_share('blue', _blue(evidence))}" if evidence.blue and query.compare is None else ""
     if evidence.service.stage is Stage.AFTER_SWITCH:
-        return ""
+        return blue
     noisy = [one for one in balancers if one.elb_5xx]
-    return "".join(
+    return blue + "".join(
         f"; load balancer {one.name} itself answered {one.elb_5xx} with 5xx ({_codes(one)}), not held against green"
         for one in noisy
     )
 
 
 def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> dict[str, Any]:
-    blue = together(count_group(one, evidence.points, evidence.window) for one in evidence.blue)
+    green, blue = together(counts), _blue(evidence)
     compared = {
-        "blue": {
-            "requestCount": blue.total,
-            "errorCount": blue.errors,
-            "errorPercent": percent(blue.errors, blue.total),
-        }
+        "requestCount": blue.total,
+        "errorCount": blue.errors,
+        "errorPercent": percent(blue.errors, blue.total),
+        "pValue": float(f"{chance_of_as_many(green.errors, green.total, blue.errors, blue.total):.2g}"),
     }
     return {
         **evidence.green.observed(),
@@ -244,7 +245,7 @@ def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[Load
         "stage": evidence.service.stage.value,
         "windowStart": evidence.window.start.isoformat(),
         "windowEnd": evidence.window.end.isoformat(),
-        **(compared if evidence.blue else {}),
+        **({"blue": compared} if evidence.blue else {}),
         "errorsByTargetGroup": [
             {
                 "name": one.name,
