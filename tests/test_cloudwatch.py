@@ -193,8 +193,12 @@ def test_healthy_hosts_witness_an_idle_load_balancer(scene, client, window):
     recent = [window.end + number * MINUTE for number in range(-8, 6)]
     scene.world.aws.publish(scene.world.aws.load_balancer(), scene.arn, HEALTHY_HOSTS, dict.fromkeys(recent, 3))
 
-    assert client.get(FLAT).json["reason"] == "NoRequests"
-    assert client.get(f"{FLAT}&minRequests=1").json["reason"] == "TooFewRequests"
+    idle, wanted = client.get(FLAT).json, client.get(f"{FLAT}&minRequests=1").json
+
+    assert (idle["phase"], idle["reason"]) == ("Successful", "NoRequests")
+    assert (wanted["phase"], wanted["reason"]) == ("Inconclusive", "TooFewRequests")
+    assert "No requests reached green" in idle["message"]
+    assert "No requests reached green" in wanted["message"]
 
 
 def test_a_green_that_has_just_begun_says_when_to_ask(scene, client):

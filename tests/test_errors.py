@@ -21,7 +21,7 @@ from provider.counts import (
 from provider.question import parse
 from provider.reasons import Reason
 from provider.records import Metric, Phase, Stage, Window
-from tests.evidence import ARN, BALANCER, GREEN_GROUP, LOAD_BALANCER, NOW, WINDOW, traffic
+from tests.evidence import ARN, BALANCER, BLUE_GROUP, GREEN_GROUP, LOAD_BALANCER, NOW, WINDOW, traffic
 
 WAIT, GO, BAD = Phase.INCONCLUSIVE, Phase.SUCCESSFUL, Phase.FAILED
 
@@ -180,6 +180,30 @@ def test_compared_with_blue(green, blue, parameters, phase, reason):
         assert f"blue failed {blue[1]} of {blue[0]} requests" in result.message
 
 
+SECOND_GROUP = replace(GREEN_GROUP, arn=ARN.replace("web-1f9c", "second"), name="second-group")
+
+
+def test_silence_about_one_group_excuses_no_other():
+    """With onNoData=pass a silent group beside one that fails too much is no pass, compared with blue or not."""
+    silent = replace(SECOND_GROUP, load_balancer_arns=(LOAD_BALANCER.replace("app/shop", "app/other"),))
+    found = traffic({REQUESTS: 1000, TARGET_5XX: 500}, blue={REQUESTS: 1000, TARGET_5XX: 500})
+    both = replace(found, groups=(GREEN_GROUP, silent))
+
+    assert verdict(both, onNoData="pass").phase is BAD
+    assert verdict(both, onNoData="pass", compare="blue").phase is WAIT
+
+
+def test_a_silent_blue_decides_nothing():
+    """A blue that CloudWatch says nothing about is nothing to compare with, whatever onNoData says of green."""
+    other = LOAD_BALANCER.replace("app/shop", "app/other")
+    found = traffic({REQUESTS: 1000, TARGET_5XX: 500}, blue={})
+    silent = replace(found, blue=(replace(BLUE_GROUP, load_balancer_arns=(other,)),))
+
+    for on_no_data in ("inconclusive", "pass", "fail"):
+        result = verdict(silent, compare="blue", onNoData=on_no_data)
+        assert (result.phase, result.reason) == (WAIT, Reason.NO_DATA)
+
+
 def test_blue_is_always_reported():
     """Without compare both shares are told all the same, and blue's does not decide."""
     result = verdict(traffic({REQUESTS: 1000}, blue={REQUESTS: 1000, TARGET_5XX: 500}))
@@ -228,15 +252,14 @@ def test_shifting_every_timestamp_changes_nothing(requests, failed, shift, param
 
 def test_the_worst_target_group_decides():
     """Of two groups behind one Service the one that fails more is named and charted."""
-    second = replace(GREEN_GROUP, arn=ARN.replace("web-1f9c", "second"), name="second-group")
     found = traffic({REQUESTS: 1000})
     points = {
         **found.points,
-        Metric(REQUESTS, BALANCER, dimension(second.arn)): {WINDOW.start: 100.0},
-        Metric(TARGET_5XX, BALANCER, dimension(second.arn)): {WINDOW.start: 2.0},
+        Metric(REQUESTS, BALANCER, dimension(SECOND_GROUP.arn)): {WINDOW.start: 100.0},
+        Metric(TARGET_5XX, BALANCER, dimension(SECOND_GROUP.arn)): {WINDOW.start: 2.0},
     }
 
-    result = verdict(replace(found, groups=(GREEN_GROUP, second), points=points))
+    result = verdict(replace(found, groups=(GREEN_GROUP, SECOND_GROUP), points=points))
 
     assert (result.phase, result.number) == (BAD, 2.0)
     assert "second-group" in result.message

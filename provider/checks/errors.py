@@ -105,26 +105,32 @@ def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: A
 
 def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
     """Apply the limits to one target group, in order; the first that fits decides."""
-    says = (
-        f"{counts.errors} of {counts.total} requests ({percent(counts.errors, counts.total):g} %) failed in "
-        f"{counts.name} {between} ({counts.target_5xx} HTTPCode_Target_5XX_Count, "
-        f"{counts.connection_errors} TargetConnectionErrorCount)"
-    )
+    says = _count(counts, between)
     if query.max_errors is not None and counts.errors > query.max_errors:
         return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_errors} allowed")
     if counts.silent_minutes:
         return _silence(query, counts, between)
     if counts.total < query.min_requests:
-        return _Finding(
-            Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}, fewer than the {query.min_requests} requests wanted"
-        )
+        return _Finding(Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}; minRequests is {query.min_requests}")
     if _above_percent(query, counts.errors, counts.total):
         return _Finding(
             Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_error_percent:g} % allowed"
         )
+    reason = Reason.ERRORS_WITHIN_LIMIT if counts.total else Reason.NO_REQUESTS
+    return _Finding(Phase.SUCCESSFUL, reason, says)
+
+
+def _count(counts: GroupCounts, between: str) -> str:
+    """Say how many of how many requests failed, and by which metrics."""
     if counts.total == 0:
-        return _Finding(Phase.SUCCESSFUL, Reason.NO_REQUESTS, f"No requests reached green in {counts.name} {between}")
-    return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
+        return f"No requests reached green in {counts.name} {between}"
+    metrics = (
+        f" ({counts.target_5xx} HTTPCode_Target_5XX_Count, {counts.connection_errors} TargetConnectionErrorCount)"
+        if counts.errors
+        else ""
+    )
+    share = percent(counts.errors, counts.total)
+    return f"{counts.errors} of {counts.total} requests ({share:g} %) failed in {counts.name} {between}{metrics}"
 
 
 def _silence(query: Query, counts: GroupCounts, between: str) -> _Finding:
@@ -145,9 +151,12 @@ def _compare(
 ) -> _Finding:
     """Weigh green's share against blue's over the same minutes, instead of against the limits alone."""
     green, blue = together(counts), _blue(evidence)
-    unknown = [one for one in alone if one.reason in {Reason.NO_DATA, Reason.TOO_FEW_REQUESTS}]
-    if unknown:
-        return max(unknown, key=lambda one: one.phase.severity)
+    above = any(one.reason is Reason.ERRORS_ABOVE_LIMIT for one in alone)
+    silent = [one for one in counts if one.silent_minutes]
+    if silent:
+        found = _silence(query, silent[0], between)
+        # Silence about one group may be waved through (onNoData=pass), but not beside another that fails too much.
+        return replace(found, phase=Phase.INCONCLUSIVE) if above and found.phase is Phase.SUCCESSFUL else found
     if not evidence.blue:
         return _Finding(
             Phase.INCONCLUSIVE,
@@ -155,7 +164,8 @@ def _compare(
             f"{_share('green', green)} {between}, and no Service selects blue to compare with",
         )
     if blue.silent_minutes:
-        return _silence(query, blue, between)
+        says = f"CloudWatch has nothing about {blue.silent_minutes} of the minutes {between} of blue"
+        return _Finding(Phase.INCONCLUSIVE, Reason.NO_DATA, f"{_share('green', green)}, and {says}")
     says = f"{_share('green', green)}, {_share('blue', blue)} {between}"
     fewest = max(query.min_requests, FEWEST_TO_COMPARE)
     if min(green.total, blue.total) < fewest:
@@ -170,7 +180,7 @@ def _compare(
             f"{says}: worse than blue beyond chance (Fisher's exact test, p = {chance:.2g} < {query.significance:g})",
         )
     says += f": not worse than blue beyond chance (p = {chance:.2g})"
-    if any(one.phase is Phase.FAILED for one in alone):
+    if above:
         return _Finding(Phase.INCONCLUSIVE, Reason.NOT_WORSE_THAN_BLUE, f"{says}, but above the limit")
     return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
 
