@@ -290,7 +290,9 @@ class Verdict:
 
 
 def same_address(text: str) -> str:
-    """Spell an IP address in one way, since IPv6 has many; leave anything else as it is."""
+    """Spell an IPv6 address in one way, since it has many; leave anything else as it is."""
+    if ":" not in text:
+        return text
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

@@ -155,7 +155,8 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
     else:
         phase, reason = Phase.INCONCLUSIVE, _WAITING[max(counts, key=lambda state: state.severity)]
         says += _rest(expected) + _HINTS.get(reason, "").format(grace=grace.total_seconds())
-    worst_first = sorted(expected.targets, key=lambda one: (one not in bad, -one.state.severity))
+    failed = {id(one) for one in bad}
+    worst_first = sorted(expected.targets, key=lambda one: (id(one) not in failed, -one.state.severity))
     return _GroupVerdict(
         phase=phase,
         reason=reason,
