@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import HTTPException
 
 from provider import __version__, body, problems
+from provider.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
 from provider.checks import QUESTIONS
 from provider.description import describe
 from provider.errors import BadQuery, Problem, RolloutNotFound
@@ -23,8 +24,8 @@ MAX_REQUEST_BYTES = 16 * 1024
 RETRY_AFTER_SECONDS = 5
 
 
-def create_app(sources: Sources, metrics: Metrics) -> Flask:
-    """Build the application from its readers; it keeps no other state."""
+def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess | None = None) -> Flask:
+    """Build the application from its readers; it keeps no other state. Without `access` anybody may ask."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # it would answer with an empty HTML page
@@ -32,7 +33,8 @@ def create_app(sources: Sources, metrics: Metrics) -> Flask:
     description = json.dumps(describe(), indent=1).encode()
 
     for check in QUESTIONS.values():
-        app.add_url_rule(f"/v1/{check.name}", check.name, _question(check, sources, metrics), methods=["GET", "POST"])
+        view = _question(check, sources, metrics, access or OpenAccess())
+        app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=["GET", "POST"])
     app.add_url_rule("/", "index", lambda: _json(_index()))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
@@ -55,6 +57,14 @@ def create_app(sources: Sources, metrics: Metrics) -> Flask:
     def bad_query(error: BadQuery) -> Response:
         return _problem(metrics, 400, f"The question is malformed: {error}", error.problems)
 
+    @app.errorhandler(Unauthorized)
+    def unauthorized(error: Unauthorized) -> Response:
+        return _problem(metrics, 401, str(error), headers={"WWW-Authenticate": "Bearer"})
+
+    @app.errorhandler(Forbidden)
+    def forbidden(error: Forbidden) -> Response:
+        return _problem(metrics, 403, str(error))
+
     @app.errorhandler(RolloutNotFound)
     def not_found(error: RolloutNotFound) -> Response:
         return _problem(metrics, 404, str(error))
@@ -67,12 +77,14 @@ def create_app(sources: Sources, metrics: Metrics) -> Flask:
     return app
 
 
-def _question(check: Check, sources: Sources, metrics: Metrics) -> Any:
+def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess) -> Any:
     """Return the view of one question."""
 
     def view() -> Response:
         started = time.perf_counter()
+        grant = access.grant(request.headers.get("Authorization"))
         query = parse(check, _fields(request))
+        grant.require(query.namespace)
         verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)

@@ -8,6 +8,7 @@ import logging.config
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -65,18 +66,21 @@ def _command(question: Check) -> click.Command:
     url = click.Option(
         ["--url"], help="Ask a running provider at this address instead of reading with own credentials."
     )
+    token_file = click.Option(["--token-file"], help="With --url: a file whose content is the bearer token to send.")
     as_json = click.Option(["--json", "as_json"], is_flag=True, help="Print the answer as Argo gets it.")
     about, _, more = question.about.strip().partition("\n\n")
 
-    def run(url: str | None, as_json: bool, **given: str | None) -> NoReturn:  # noqa: FBT001 - click passes names
+    def run(url: str | None, token_file: str | None, as_json: bool, **given: str | None) -> NoReturn:  # noqa: FBT001 - click passes names
         fields = [
             (str(question.query.model_fields[name].alias), value) for name, value in given.items() if value is not None
         ]
-        found = _ask_here(question, fields) if url is None else _ask_provider(url, question, fields)
+        found = _ask_here(question, fields) if url is None else _ask_provider(url, token_file, question, fields)
         click.echo(json.dumps(found, indent=1, sort_keys=True) if as_json else _readable(found))
         sys.exit(EXIT_CODES[Phase(found["phase"])])
 
-    return click.Command(question.name, params=[*flags, url, as_json], callback=run, help=f"{about}\n\n{more}")
+    return click.Command(
+        question.name, params=[*flags, url, token_file, as_json], callback=run, help=f"{about}\n\n{more}"
+    )
 
 
 for _question in QUESTIONS.values():
@@ -105,11 +109,14 @@ def _flag_problem(parameter: str, detail: str) -> str:
     return f"--{flag} {detail}"
 
 
-def _ask_provider(url: str, question: Check, fields: list[tuple[str, str]]) -> dict[str, Any]:
+def _ask_provider(url: str, token_file: str | None, question: Check, fields: list[tuple[str, str]]) -> dict[str, Any]:
     """Ask a running provider over HTTP."""
     where = f"{url.rstrip('/')}/v1/{question.name}"
+    headers = _authorization(token_file) if token_file else {}
     try:
-        response = requests.get(where, params=fields, timeout=HTTP_TIMEOUT_SECONDS, allow_redirects=False)
+        response = requests.get(
+            where, params=fields, headers=headers, timeout=HTTP_TIMEOUT_SECONDS, allow_redirects=False
+        )
         found = response.json()
     except requests.JSONDecodeError as error:
         raise click.ClickException(
@@ -124,6 +131,15 @@ def _ask_provider(url: str, question: Check, fields: list[tuple[str, str]]) -> d
         pass
     detail = found.get("detail", "") if isinstance(found, dict) else ""
     raise click.ClickException(f"{where} answered {response.status_code}: {detail or 'not an answer'}")
+
+
+def _authorization(token_file: str) -> dict[str, str]:
+    """Return the header with the token of a file, as a mounted Secret has it."""
+    try:
+        token = Path(token_file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"Cannot read --token-file {token_file}: {type(error).__name__}") from error
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _readable(found: dict[str, Any]) -> str:

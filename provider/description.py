@@ -61,7 +61,11 @@ def describe() -> dict[str, Any]:
             + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
         },
         "paths": {f"/v1/{check.name}": _path(check) for check in QUESTIONS.values()},
-        "components": {"schemas": schemas["$defs"]},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],  # only where PROVIDER_TOKENS_FILE is set
     }
 
 
@@ -112,6 +116,8 @@ def _responses() -> dict[str, Any]:
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}},
         },
         "400": {"description": "A parameter is missing, unknown, malformed or empty.", **problem},
+        "401": {"description": "No valid bearer token, where the provider wants one.", **problem},
+        "403": {"description": "The token may not ask about this namespace.", **problem},
         "404": {"description": "There is no such Rollout.", **problem},
         "413": {"description": "The body is too large.", **problem},
         "500": {"description": "A defect of the provider.", **problem},

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     graceful_timeout_seconds: int = Field(
         default=20, ge=1, le=300, description="Time for questions under way when the server is told to stop."
     )
+    tokens_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of bearer tokens, one per line, each with the namespaces it may ask about. Unset: access is "
+        "open.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged; INFO has one line per question."
     )

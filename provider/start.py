@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import boto3
 from botocore.exceptions import BotoCoreError
@@ -12,6 +13,7 @@ from flask import Flask
 from gunicorn.arbiter import Arbiter
 
 from provider import cluster, settings
+from provider.access import OpenAccess, TokenAccess
 from provider.app import create_app
 from provider.aws import Account, Service
 from provider.budget import Budget
@@ -53,12 +55,14 @@ def served_app() -> Flask:
     chosen, metrics = settings.load(), Metrics()
     try:
         sources = sources_of(chosen, metrics)
+        access = TokenAccess(Path(chosen.tokens_file)) if chosen.tokens_file else OpenAccess()
     except NotConfigured as error:
         logging.getLogger(__name__).critical("%s", error)
         sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn stops then, instead of trying again for ever
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
-    return create_app(sources, metrics)
+    logging.getLogger(__name__).warning("%s", access.describe())
+    return create_app(sources, metrics, access)
 
 
 def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:

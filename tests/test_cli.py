@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from provider import __version__, cli
+from provider.access import TokenAccess
+from provider.app import create_app
 from provider.checks import QUESTIONS
 from provider.demo.http_server import HttpServer
 
@@ -179,7 +181,7 @@ def test_help_lists_every_parameter(run, question):
     fields = QUESTIONS[question].query.model_fields.values()
     flags = {re.sub("[A-Z]", lambda one: f"-{one[0].lower()}", f"--{field.alias}") for field in fields}
     assert code == 0
-    assert set(re.findall(r"^ +(--[a-z-]+)", out, re.MULTILINE)) == flags | {"--url", "--json"}
+    assert set(re.findall(r"^ +(--[a-z-]+)", out, re.MULTILINE)) == flags | {"--url", "--token-file", "--json"}
     assert [field.description for field in fields if re.sub(r"\s", "", field.description or "?") not in text] == []
     assert re.sub(r"\s", "", QUESTIONS[question].about) in text
 
@@ -325,3 +327,19 @@ def test_a_defect_is_no_failure_of_green(run):
         code, out, _ = run(*CHECK_WEB, "--url", server.url)
 
     assert (code, out) == (3, "")
+
+
+def test_a_token_from_a_file_is_sent(run, sources, metrics, scene, tmp_path):  # noqa: ARG001 - there is a Rollout
+    """With --token-file a provider that wants a token answers; without, or with another, the command exits with 3."""
+    tokens, mine, other = tmp_path / "tokens", tmp_path / "mine", tmp_path / "other"
+    tokens.write_text("kWq3vX0m5TzR8bYc\n")
+    mine.write_text("kWq3vX0m5TzR8bYc\n")
+    other.write_text("Zp7LdN2sHf4QjUe9\n")
+
+    with HttpServer(create_app(sources, metrics, TokenAccess(tokens))) as server:
+        asked = [*CHECK_WEB, "--url", server.url]
+        codes = [
+            run(*asked, *flags)[0] for flags in ((), *(("--token-file", str(one)) for one in (mine, other, tmp_path)))
+        ]
+
+    assert codes == [3, 0, 3, 3]

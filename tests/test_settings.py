@@ -20,6 +20,7 @@ DEFAULTS = {
     "connect_timeout_seconds": 1,
     "read_timeout_seconds": 3,
     "graceful_timeout_seconds": 20,
+    "tokens_file": None,
     "log_level": "INFO",
 }
 PATIENT = {"PROVIDER_MAX_EVIDENCE_AGE_SECONDS": "60", "PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
