@@ -9,6 +9,7 @@ import yaml
 
 from provider.app import create_app
 from provider.checks import QUESTIONS
+from provider.description import describe
 from provider.question import parse
 from provider.reasons import MEANINGS, Reason
 from provider.telemetry import Metrics
@@ -64,6 +65,45 @@ def test_iam_actions_are_those_that_the_reader_calls(scene, client):
     client.get("/v1/gate?namespace=shop&rollout=web")
 
     assert {call.name for call in scene.world.aws.calls} == documented
+
+
+def test_the_rbac_table_is_the_cluster_role():
+    """The README asks for exactly the verbs and resources that the ClusterRole grants."""
+    documented = set()
+    for groups, grants in re.findall(r"^\| RBAC ([^|]+)\| ([^|]+)\|", TEXT, re.MULTILINE):
+        for verbs, resource in re.findall(r"([a-z, ]+) `(\w+)`", grants):
+            for group in re.findall(r"`([\w.]+)`", groups) or [""]:
+                documented |= {(group, resource, verb.strip()) for verb in verbs.split(",")}
+    role = yaml.safe_load((ROOT / "deploy" / "base" / "cluster-role.yaml").read_text(encoding="utf-8"))
+
+    granted = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+    assert documented == granted
+
+
+def test_the_effect_of_every_parameter_is_told():
+    """The table of effects has every parameter that can change a phase, and no name that is none."""
+    table = TEXT.partition("What each parameter does to the phase:")[2].partition("\n\n<!--")[0]
+    told = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ([^|]+)\|", table, re.MULTILINE))))
+
+    taken = {str(field.alias) for check in QUESTIONS.values() for field in check.query.model_fields.values()}
+
+    assert told == taken - {"namespace", "rollout", "service"}
+
+
+def test_every_http_status_is_told():
+    """Each status of the OpenAPI description is in the README's table of statuses."""
+    told = set(re.findall(r"\b(\d{3})\b", "".join(re.findall(r"^\| (\d{3}[\d, ]*)\|", TEXT, re.MULTILINE))))
+
+    described = {code for path in describe()["paths"].values() for one in path.values() for code in one["responses"]}
+
+    assert described <= told
 
 
 def template():
