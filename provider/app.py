@@ -41,6 +41,19 @@ def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAcc
     app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(metrics))
 
+    _refuse_by_problems(app, metrics)
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.update(problems.HEADERS)
+        return response
+
+    return app
+
+
+def _refuse_by_problems(app: Flask, metrics: Metrics) -> None:
+    """Turn every error that leaves a view into a problem document: the one place where that happens."""
+
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
         """Flask turns a defect into a 500 that comes here too, after logging it."""
@@ -68,13 +81,6 @@ def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAcc
     @app.errorhandler(RolloutNotFound)
     def not_found(error: RolloutNotFound) -> Response:
         return _problem(metrics, 404, str(error))
-
-    @app.after_request
-    def harden(response: Response) -> Response:
-        response.headers.update(problems.HEADERS)
-        return response
-
-    return app
 
 
 def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess) -> Any:

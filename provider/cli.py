@@ -21,6 +21,7 @@ from provider.description import Answer
 from provider.errors import BadQuery, NotConfigured, RolloutNotFound
 from provider.question import Check, Query, answer, parse
 from provider.records import Phase
+from provider.start import sources_of
 from provider.telemetry import Metrics, logging_config
 
 EXIT_CODES = {Phase.SUCCESSFUL: 0, Phase.FAILED: 1, Phase.INCONCLUSIVE: 2}
@@ -89,8 +90,6 @@ for _question in QUESTIONS.values():
 
 def _ask_here(question: Check, fields: list[tuple[str, str]]) -> dict[str, Any]:
     """Read Kubernetes and AWS with the caller's own credentials."""
-    from provider.start import sources_of  # noqa: PLC0415 - boto3 and flask take half a second; --url needs neither
-
     logging.config.dictConfig(logging_config("ERROR"))
     try:
         query: Query = parse(question, fields)

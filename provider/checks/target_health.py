@@ -24,6 +24,9 @@ from provider.targets import Expected, Seen, State, expected_targets, ready_pods
 MAX_EXAMPLES = 5
 """Targets named in an answer, whose whole body must stay small."""
 
+NAMED_CAUSES = 2
+"""Causes of one state that a sentence names; the others are counted."""
+
 MARGIN_SECONDS = 30
 """Added to a group's unhealthy threshold x interval for the default grace: registration and a slow first answer."""
 
@@ -226,9 +229,11 @@ def _rest(expected: Expected) -> str:
 
 
 def _count_by_cause(targets: list[Seen]) -> str:
-    """Say how many targets share a state, and the two commonest causes of it: AWS's reason codes."""
+    """Say how many targets share a state, and the commonest causes of it: AWS's reason codes."""
     codes = Counter(one.cause for one in targets if one.cause).most_common()
-    named = ", ".join(code for code, _ in codes[:2]) + (f" and {len(codes) - 2} more" if len(codes) > 2 else "")  # noqa: PLR2004
+    named = ", ".join(code for code, _ in codes[:NAMED_CAUSES])
+    if len(codes) > NAMED_CAUSES:
+        named += f" and {len(codes) - NAMED_CAUSES} more"
     return f"{len(targets)} {targets[0].state}" + (f" ({named})" if named else "")
 
 
