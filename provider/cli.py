@@ -142,7 +142,7 @@ def _authorization(token_file: str) -> dict[str, str]:
 
 
 def _readable(found: dict[str, Any]) -> str:
-    """Write an answer for a person: the sentence, a table of targets by state, and what decided."""
+    """Write an answer for a person: the sentence, then tables of targets by state, failed requests and checks."""
     observed = found["observed"]
     groups = observed.get("targetGroups", [])
     states = sorted({key for group in groups for key in group if key.endswith("Count")})
@@ -156,6 +156,10 @@ def _readable(found: dict[str, Any]) -> str:
             [[one.get(key, "-") for key in _EXAMPLE] for one in observed.get("examples", [])],
         ),
         (
+            ["TARGET GROUP", "REQUESTS", "TARGET 5XX", "CONNECTION ERRORS", "ERROR %"],
+            [[one.get(key, "-") for key in _COUNTS] for one in observed.get("errorsByTargetGroup", [])],
+        ),
+        (
             ["CHECK", "PHASE", "REASON"],
             [[one["check"], one["phase"], one["reason"]] for one in observed.get("checks", [])],
         ),
@@ -167,6 +171,7 @@ def _readable(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+_COUNTS = ("name", "requestCount", "target5xxCount", "connectionErrorCount", "errorPercent")
 _EXAMPLE = ("name", "address", "port", "state", "awsReason", "description")
 
 

@@ -343,3 +343,16 @@ def test_a_token_from_a_file_is_sent(run, sources, metrics, scene, tmp_path):  #
         ]
 
     assert codes == [3, 0, 3, 3]
+
+
+@pytest.mark.usefixtures("environment")
+def test_failed_requests_are_a_table(run):
+    """For `errors` the table has each target group's requests and failures by metric."""
+    counts = {"name": "k8s-shop-web", "requestCount": 900, "target5xxCount": 72, "connectionErrorCount": 1}
+    observed = {"errorsByTargetGroup": [counts | {"errorPercent": 8.12}]}
+    with serving("200 OK", ANSWER | {"observed": observed}) as server:
+        _, out, _ = run("check", "errors", "--namespace", "shop", "--rollout", "web", "--url", server.url)
+
+    head, row = out.splitlines()[-2:]
+    assert cells(head) == ["TARGET GROUP", "REQUESTS", "TARGET 5XX", "CONNECTION ERRORS", "ERROR %"]
+    assert cells(row) == ["k8s-shop-web", "900", "72", "1", "8.12"]
