@@ -99,8 +99,8 @@ class TokenAccess:
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         with self._reading:
             if seen != self._seen:
-                self._seen = seen
                 self._grants = tuple(_parse(self._path.read_text(encoding="utf-8")))
+                self._seen = seen  # only now: a read that failed is tried again, or a revoked token would stay valid
 
 
 def _parse(text: str) -> list[tuple[bytes, Grant]]:

@@ -1,6 +1,7 @@
 """Who may ask: tokens from a file, read again when it changes, tied to namespaces."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,22 @@ def test_a_file_that_breaks_later_changes_nothing(guarded, file, broken, caplog)
 
     assert ask(guarded, ANY).status_code == 200
     assert "The tokens file cannot be read again" in caplog.text
+
+
+@pytest.mark.usefixtures("scene")
+def test_a_failed_read_is_tried_again(guarded, file):
+    """A file that could not be used once is read at the next question, even if it looks unchanged from outside."""
+    new = "Mx8CnE6aJd2YrSi0"
+    file.write_text("ä" + "a" * (len(new) - 2))
+    before = file.stat()
+    assert ask(guarded, new).status_code == 401
+
+    file.write_text(new)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert file.stat().st_size == before.st_size
+    assert ask(guarded, new).status_code == 200
+    assert ask(guarded, ANY).status_code == 401
 
 
 def test_an_emptied_file_lets_nobody_in(guarded, file):

@@ -56,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(port: int, speed: float, stopping: threading.Event) -> int:
     # Importing moto takes a second; the introduction should not wait for it.
-    from provider.demo.story import Story  # noqa: PLC0415
-    from provider.demo.world import World  # noqa: PLC0415
+    from provider.demo.story import Story  # noqa: PLC0415 - imports moto
+    from provider.demo.world import World  # noqa: PLC0415 - imports moto
 
     with tempfile.TemporaryDirectory(prefix="provider-demo-") as directory, World(speed) as world:
         story = Story(world).start()
