@@ -5,7 +5,7 @@ from botocore import exceptions as boto
 from provider.errors import CannotTell
 from provider.reasons import Reason
 
-_THROTTLED = {
+THROTTLED = {
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -18,7 +18,9 @@ _THROTTLED = {
     "SlowDown",
     "PriorRequestNotComplete",
     "EC2ThrottledException",
-}  # botocore retries/standard.py; ELBv2 is documented to send ThrottlingException and seen to send Throttling
+}
+"""Source: botocore retries/standard.py. ELBv2 is documented to send ThrottlingException; Throttling was seen too."""
+
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"}
 _CREDENTIALS = {
     "AuthFailure",
@@ -90,7 +92,7 @@ def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
             Reason.AWS_FORBIDDEN,
             f"AWS forbids {action} of {what} ({code}): allow the action in the provider's IAM role",
         )
-    if code in _THROTTLED:
+    if code in THROTTLED:
         return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {action} of {what} ({code})")
     if code == "TargetGroupNotFound":
         return CannotTell(

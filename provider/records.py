@@ -30,6 +30,42 @@ class Phase(StrEnum):
         return list(Phase).index(self)
 
 
+class Kind(StrEnum):
+    """The kinds of evidence, each of which grows old in its own time."""
+
+    TOPOLOGY = "topology"
+    TARGET_HEALTH = "targetHealth"
+    TARGET_GROUPS = "targetGroups"
+    METRICS = "metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """For how many seconds each kind of evidence is shared, and a failure."""
+
+    topology: float = 5
+    target_health: float = 2
+    target_groups: float = 300
+    metrics: float = 60
+    failures: float = 1
+
+    def seconds(self, kind: Kind) -> float:
+        """Return for how long evidence of this kind is fresh."""
+        return {
+            Kind.TOPOLOGY: self.topology,
+            Kind.TARGET_HEALTH: self.target_health,
+            Kind.TARGET_GROUPS: self.target_groups,
+            Kind.METRICS: self.metrics,
+        }[kind]
+
+    def limit(self, kind: Kind, budget_seconds: float) -> float:
+        """Return the age beyond which evidence decides nothing.
+
+        What was fresh when a question began may grow older while the question waits for the rest, within its budget.
+        """
+        return self.seconds(kind) + budget_seconds
+
+
 class Stage(StrEnum):
     """Whether green takes production traffic by its own Service yet."""
 
@@ -170,6 +206,15 @@ class Topology:
     bindings: tuple[Binding, ...]
     read_at: datetime
 
+    def __len__(self) -> int:
+        """How many records it holds."""
+        return len(self.pods) + len(self.endpoints) + len(self.bindings)
+
+    @property
+    def strategy_bindings(self) -> tuple[Binding, ...]:
+        """The bindings of the Rollout's own strategy Services."""
+        return tuple(one for one in self.bindings if one.service in self.rollout.strategy.services)
+
 
 @dataclass(frozen=True, slots=True)
 class Green:
@@ -246,12 +291,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class GroupHealth:
-    """One target group and the health of everything registered in it."""
+    """One target group and the health of its targets; its settings were read at `described_at`."""
 
     group: TargetGroup
     binding: Binding
     targets: tuple[Target, ...]
     read_at: datetime
+    described_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter
 from provider import cluster, settings
 from provider.access import OpenAccess, TokenAccess
 from provider.app import create_app
-from provider.aws import Account, Service
+from provider.aws import Account
 from provider.budget import Budget
 from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
@@ -23,6 +23,7 @@ from provider.errors import CannotTell, NotConfigured, first_line
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.settings import Settings
+from provider.sharing import Sharing
 from provider.telemetry import Metrics
 
 ASK_AGAIN_SECONDS = 2
@@ -40,13 +41,16 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
     except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
     account = Account(session, **timeouts, pool_size=chosen.read_threads)
+    threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
+    sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(
-        cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), **timeouts, metrics=metrics),
-        load_balancers=LoadBalancers(account, metrics),
-        cloudwatch=CloudWatch(Service(account, "cloudwatch", "cloudwatch", metrics)),
-        threads=ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read"),
+        cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), sharing, **timeouts, metrics=metrics),
+        load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=chosen.elbv2_calls_per_second),
+        cloudwatch=CloudWatch(account, sharing, metrics),
+        sharing=sharing,
+        threads=threads,
+        gathering=ThreadPoolExecutor(chosen.threads, thread_name_prefix="gather"),
         budget_seconds=chosen.budget_seconds,
-        max_evidence_age_seconds=chosen.max_evidence_age_seconds,
     )
 
 

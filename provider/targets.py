@@ -98,6 +98,12 @@ def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -
     return Expected("green targets", (*seen, *[absent] * (green.desired - len(seen))))
 
 
+def addresses_of(green: Green, service: GreenService, binding: Binding) -> set[tuple[str, int]]:
+    """Return the (address, port) of every living green pod, as they should be registered by this binding."""
+    keys = _keys_by_pod(service, binding)
+    return {key for pod in green.pods for key in keys.get(pod.uid, ())}
+
+
 def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, set[tuple[str, int]]]:
     """Map pod uids to their (address, port), as the load balancer controller would register them."""
     port = _port(service, binding)

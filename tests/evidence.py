@@ -16,6 +16,7 @@ from provider.records import (
     Green,
     GreenService,
     GroupHealth,
+    Kind,
     Metric,
     Pod,
     ReplicaSet,
@@ -122,7 +123,7 @@ def group(*targets: Target, of: Binding | None = None, read_at: datetime = NOW, 
     """A target group in use, with these targets registered."""
     bound = of or binding()
     settings = TargetGroup(ARN, bound.name, "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD)
-    return GroupHealth(replace(settings, **changes), bound, targets, read_at)
+    return GroupHealth(replace(settings, **changes), bound, targets, read_at, read_at)
 
 
 def evidence(
@@ -179,7 +180,7 @@ def traffic(
         groups=(GREEN_GROUP,),
         blue=(BLUE_GROUP,) if blue is not None else (),
         points=points,
-        read_at=NOW,
+        read_at={Kind.TOPOLOGY: NOW, Kind.TARGET_GROUPS: NOW, Kind.METRICS: NOW},
         foreign=foreign or {},
     )
     return replace(found, **changes)

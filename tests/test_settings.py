@@ -13,17 +13,22 @@ from provider.settings import BadSettings, Settings
 DEFAULTS = {
     "host": "0.0.0.0",
     "port": 8080,
-    "threads": 16,
+    "threads": 64,
     "read_threads": 32,
     "budget_seconds": 8,
-    "max_evidence_age_seconds": 10,
+    "topology_fresh_seconds": 5,
+    "target_health_fresh_seconds": 2,
+    "target_groups_fresh_seconds": 300,
+    "metrics_fresh_seconds": 60,
+    "failures_fresh_seconds": 1,
+    "elbv2_calls_per_second": 5,
     "connect_timeout_seconds": 1,
     "read_timeout_seconds": 3,
     "graceful_timeout_seconds": 20,
     "tokens_file": None,
     "log_level": "INFO",
 }
-PATIENT = {"PROVIDER_MAX_EVIDENCE_AGE_SECONDS": "60", "PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
+PATIENT = {"PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
 HASTY = {"PROVIDER_BUDGET_SECONDS": "1"}
 
 
@@ -68,7 +73,12 @@ def test_settings_are_frozen(load):
         ("THREADS", "1", "256", "0", "257", {}),
         ("READ_THREADS", "4", "512", "3", "513", {}),
         ("BUDGET_SECONDS", "1", "60", "0.99", "60.01", PATIENT),
-        ("MAX_EVIDENCE_AGE_SECONDS", "1", "60", "0.99", "60.01", HASTY),
+        ("TOPOLOGY_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
+        ("TARGET_HEALTH_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
+        ("TARGET_GROUPS_FRESH_SECONDS", "0", "3600", "-0.01", "3600.01", {}),
+        ("METRICS_FRESH_SECONDS", "0", "300", "-0.01", "300.01", {}),
+        ("FAILURES_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
+        ("ELBV2_CALLS_PER_SECOND", "0.001", "1000", "0", "1000.01", {}),
         ("CONNECT_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
         ("READ_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
         ("GRACEFUL_TIMEOUT_SECONDS", "1", "300", "0", "301", HASTY),
@@ -140,19 +150,17 @@ def test_a_service_named_provider_is_explained(load):
 @pytest.mark.parametrize(
     ("variables", "refused"),
     [
-        ({"BUDGET_SECONDS": "10"}, None),
-        ({"BUDGET_SECONDS": "10.1"}, "PROVIDER_MAX_EVIDENCE_AGE_SECONDS (10) must not be less than"),
-        ({"MAX_EVIDENCE_AGE_SECONDS": "7"}, "PROVIDER_MAX_EVIDENCE_AGE_SECONDS (7) must not be less than"),
+        ({"BUDGET_SECONDS": "20"}, None),
         ({"GRACEFUL_TIMEOUT_SECONDS": "8"}, None),
         ({"GRACEFUL_TIMEOUT_SECONDS": "7"}, "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (7) must not be less than"),
         (
-            {"BUDGET_SECONDS": "21", "MAX_EVIDENCE_AGE_SECONDS": "21"},
+            {"BUDGET_SECONDS": "21"},
             "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (20) must not be less than PROVIDER_BUDGET_SECONDS (21)",
         ),
     ],
 )
-def test_budget_age_and_graceful_stop_fit_together(load, variables, refused):
-    """A question's whole budget must fit into the age of its evidence and into the graceful stop."""
+def test_budget_and_graceful_stop_fit_together(load, variables, refused):
+    """A question's whole budget must fit into the graceful stop."""
     prefixed = {f"PROVIDER_{name}": value for name, value in variables.items()}
     if refused is None:
         assert load(prefixed).model_dump() == DEFAULTS | {name.lower(): float(one) for name, one in variables.items()}

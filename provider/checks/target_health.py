@@ -18,8 +18,8 @@ from provider.budget import Budget
 from provider.green import find_service
 from provider.question import Check, Sources
 from provider.reasons import Reason
-from provider.records import Green, GreenService, GroupHealth, Phase, Topology, Verdict
-from provider.targets import Expected, Seen, State, expected_targets, ready_pods_by_node
+from provider.records import Green, GreenService, GroupHealth, Kind, Phase, Topology, Verdict
+from provider.targets import Expected, Seen, State, addresses_of, expected_targets, ready_pods_by_node
 
 MAX_EXAMPLES = 5
 """Targets named in an answer, whose whole body must stay small."""
@@ -60,15 +60,20 @@ class Evidence:
     instance_ids: Mapping[str, str]
 
     @property
-    def read_at(self) -> datetime:
-        """When the oldest part was read."""
-        return min(self.green.read_at, *(health.read_at for health in self.groups))
+    def read_at(self) -> Mapping[Kind, datetime]:
+        """When the oldest part of each kind was read."""
+        return {
+            Kind.TOPOLOGY: self.green.read_at,
+            Kind.TARGET_HEALTH: min(health.read_at for health in self.groups),
+            Kind.TARGET_GROUPS: min(health.described_at for health in self.groups),
+        }
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Evidence:
     """Read the health of the green Service's target groups, and what explains an unhealthy target."""
     service = find_service(topology, green, query.service)
-    groups = sources.load_balancers.health(service.bindings, budget)
+    addresses = {one.name: addresses_of(green, service, one) for one in service.bindings}
+    groups = sources.load_balancers.health(service.bindings, budget, addresses)
     instance_ids: Mapping[str, str] = {}
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
@@ -262,6 +267,7 @@ CHECK = Check(
     name="target-health",
     about=str(__doc__),
     charts="healthyPercent",
+    asks_aws=lambda _query: True,
     query=Query,
     gather=gather,
     judge=judge,
