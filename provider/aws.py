@@ -140,6 +140,10 @@ class Service:
         """Count a call that nobody admitted: it was not foreseen, or it is our own."""
         self._calls(region).charge()
 
+    def calls_per_second(self, region: str) -> float:
+        """Return the calls a second that are ours in a region now: fewer after AWS said that they are too many."""
+        return self._calls(region).per_second
+
     def action(self, operation: str) -> str:
         """Return the IAM action of an operation."""
         return f"{self._api.iam_prefix}:{operation}"

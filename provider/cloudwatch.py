@@ -46,13 +46,15 @@ _Key = tuple[str, Metric, Window]
 class CloudWatch:
     """The load balancer's own counts."""
 
-    def __init__(self, account: Account, sharing: Sharing, metrics: Metrics) -> None:
-        """Read with the account's credentials."""
+    def __init__(
+        self, account: Account, sharing: Sharing, metrics: Metrics, *, join_seconds: float = JOIN_SECONDS
+    ) -> None:
+        """Read with the account's credentials; what is asked within `join_seconds` travels in one call."""
         api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
-        self._account = account
         self._service = Service(account, api, metrics)
         self._sharing = sharing
         self._joining = Lock()
+        self._join_seconds = join_seconds
         self._open: dict[str, _Batch] = {}
 
     def points(self, region: str, metrics: Sequence[Metric], window: Window, budget: Budget) -> Known[Points]:
@@ -78,7 +80,7 @@ class CloudWatch:
                 ours = False
             batch.keys.extend(keys)
         if ours:
-            sleep(JOIN_SECONDS)
+            sleep(self._join_seconds)
             with self._joining:
                 if self._open.get(region) is batch:
                     del self._open[region]

@@ -65,6 +65,10 @@ class LoadBalancers:
         """Send back a question whose Rollout stands in line for its turn. Raises CannotTell (AwsBudget)."""
         self._elbv2.require_turn(budget)
 
+    def calls_per_second(self, region: str) -> float:
+        """Return the calls a second that are ours in a region now."""
+        return self._elbv2.calls_per_second(region)
+
     def foresee(self, bindings: Iterable[Binding], budget: Budget) -> None:
         """Start to describe target groups that will be wanted, if that need not wait for anybody's turn."""
         arns = [one.arn for one in bindings if _ARN.fullmatch(one.arn) and not one.role_arn]
