@@ -19,6 +19,11 @@ def without_sharing() -> dict[str, str]:
     return {f"{settings.PREFIX}{name}".upper(): "0" for name in names}
 
 
+def path_of(subject: Subject, question: str = QUESTION) -> str:
+    """Return the path of a question over HTTP, as an AnalysisTemplate writes it."""
+    return f"/v1/{question}?namespace={subject.namespace}&rollout={subject.name}&podTemplateHash={GREEN}"
+
+
 class Ours:
     """Readers with warm connections; each question reads its evidence anew."""
 

@@ -19,5 +19,5 @@ class Spread:
         return cls(middle, low, high)
 
     def __str__(self) -> str:
-        digits = 1 if self.median < 100 else 0
+        digits = 0 if self.median >= 100 else 1 if self.median >= 10 else 2
         return f"{self.median:.{digits}f} ({self.low:.{digits}f}-{self.high:.{digits}f})"
