@@ -1,0 +1,40 @@
+"""The provider's own way, in process: the one place of the benchmark that knows how the provider is put together."""
+
+import os
+
+from provider import question, settings
+from provider.checks import QUESTIONS
+from provider.settings import Settings
+from provider.start import sources_of
+from provider.telemetry import Metrics
+from tests.bench.subjects import GREEN, Subject
+from tests.bench.way import Opinion
+
+QUESTION = "target-health"
+
+
+def without_sharing() -> dict[str, str]:
+    """Return the settings with which every question is a cold one: nothing stays fresh."""
+    names = [name for name in Settings.model_fields if name.endswith("fresh_seconds")]
+    return {f"{settings.PREFIX}{name}".upper(): "0" for name in names}
+
+
+def path_of(subject: Subject, question: str = QUESTION) -> str:
+    """Return the path of a question over HTTP, as an AnalysisTemplate writes it."""
+    return f"/v1/{question}?namespace={subject.namespace}&rollout={subject.name}&podTemplateHash={GREEN}"
+
+
+class Ours:
+    """Readers with warm connections; each question reads its evidence anew."""
+
+    def __init__(self) -> None:
+        os.environ.update(without_sharing())
+        self._sources = sources_of(settings.load(), Metrics())
+
+    def ask(self, subject: Subject) -> Opinion:
+        """Ask as an AnalysisTemplate does."""
+        check = QUESTIONS[QUESTION]
+        fields = {"namespace": subject.namespace, "rollout": subject.name, "podTemplateHash": GREEN}
+        verdict = question.answer(check, question.parse(check, fields.items()), self._sources)
+        groups = verdict.observed.get("targetGroups") or [{}]
+        return Opinion(verdict.phase.value, groups[0].get("healthyCount", 0), verdict.observed.get("desiredCount", 0))
