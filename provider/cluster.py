@@ -144,6 +144,7 @@ class Cluster:
         names = rollout.strategy.services
         foresee(tuple(one for one in bindings if one.service in names))
         replica_sets, pods, slices, services = self._of_rollout(rollout, budget)
+        uids = {pod.uid for pod in pods}
         read_at = min(read_at, *(one.read_at for one in listed.values()))
         return Known(
             Topology(
@@ -151,7 +152,7 @@ class Cluster:
                 replica_sets=tuple(replica_sets),
                 services={one.name: one for one in services if one is not None},
                 pods=tuple(pods),
-                endpoints=tuple(chain.from_iterable(slices)),
+                endpoints=tuple(chain.from_iterable(one.endpoints_of(uids) for one in slices)),
                 bindings=bindings,
                 read_at=read_at,
             ),

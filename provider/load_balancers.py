@@ -6,11 +6,10 @@ the list it promises is malformed, never empty.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
-from types import MappingProxyType
 from typing import Any, cast
 
 from provider import target_health_xml
@@ -79,15 +78,16 @@ class LoadBalancers:
         self,
         bindings: tuple[Binding, ...],
         budget: Budget,
-        wanted: Mapping[str, Collection[tuple[str, int]]] = MappingProxyType({}),
+        wanted: Callable[[Binding, int], Collection[tuple[str, int]]] = lambda _binding, _most: (),
     ) -> tuple[GroupHealth, ...]:
         """Read each binding's target group and the health of its targets, in the order of the bindings.
 
-        `wanted` are the (address, port) that matter, by binding: where they are few in a large group only these are
-        asked for. One round trip; two where a binding has a name instead of an ARN. Raises CannotTell.
+        `wanted` returns the (address, port) that matter in a binding's group, or nothing if they are more than so many:
+        where they are few in a large group only these are asked for. One round trip; two where a binding has a name
+        instead of an ARN. Raises CannotTell.
         """
         arns = self._arns(bindings, budget)
-        only = [self._only(arn, wanted.get(one.name, ())) for arn, one in zip(arns, bindings, strict=True)]
+        only = [self._only(arn, partial(wanted, one)) for arn, one in zip(arns, bindings, strict=True)]
         healths = [
             Wanted(
                 Kind.TARGET_HEALTH,
@@ -211,10 +211,11 @@ class LoadBalancers:
                 found.extend(_group(one) for one in page["TargetGroups"])
         return found
 
-    def _only(self, arn: str, wanted: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    def _only(self, arn: str, wanted: Callable[[int], Collection[tuple[str, int]]]) -> frozenset[tuple[str, int]]:
         """Return the targets to ask for by name: those wanted, if they are few in a large group; else none, for all."""
-        few = 0 < len(wanted) <= FEW_TARGETS and self._sizes.get(arn, 0) >= MANY_TIMES * len(wanted)
-        return frozenset(wanted) if few else frozenset()
+        most = min(FEW_TARGETS, self._sizes.get(arn, 0) // MANY_TIMES)
+        some = wanted(most) if most else ()
+        return frozenset(some) if len(some) <= most else frozenset()
 
     def _targets(self, keys: Sequence[_HealthKey]) -> Mapping[_HealthKey, tuple[Target, ...]]:
         """Describe the health of one group's targets, all or some; this API has no pages."""

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from provider.reasons import Reason
 
 HASH_LABEL = "rollouts-pod-template-hash"
@@ -157,8 +159,11 @@ class Service:
     selector_written_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pod:
+class Many(msgspec.Struct, frozen=True, gc=False):
+    """A record that comes by the thousand: made in a tenth of a dataclass's time, and nothing for the collector."""
+
+
+class Pod(Many, frozen=True, gc=False):
     """A pod's metadata."""
 
     name: str
@@ -168,8 +173,7 @@ class Pod:
     terminating: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Many, frozen=True, gc=False):
     """One address of one pod behind a Service. `ports` maps ServicePort names to the pod's own port numbers."""
 
     service: str
@@ -273,8 +277,7 @@ class TargetGroup:
         return bool(self.load_balancer_arns)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Many, frozen=True, gc=False):
     """One entry of DescribeTargetHealth: `id` is an IP address or an instance id; reason and description are AWS's."""
 
     id: str

@@ -1,5 +1,6 @@
 """Builds everything from the settings, once, for the server and the command line."""
 
+import gc
 import logging
 import sys
 import threading
@@ -25,6 +26,9 @@ from provider.question import Sources
 from provider.settings import Settings
 from provider.sharing import Sharing
 from provider.telemetry import Metrics
+
+GARBAGE = 20_000
+"""Objects made and not yet freed before the collector looks (Python: 700); one large answer makes some thousands."""
 
 ASK_AGAIN_SECONDS = 2
 """Pause between two attempts to reach an upstream that has not answered since the start."""
@@ -54,6 +58,16 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
     )
 
 
+def spare_the_collector() -> None:
+    """Let Python's garbage collector leave alone what was made so far: it stays until the process ends.
+
+    Otherwise every large answer of Kubernetes or AWS makes the collector walk through all the client libraries' data.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+
+
 def served_app() -> Flask:
     """Return the application that gunicorn serves; its upstream connections are warmed in the background."""
     chosen, metrics = settings.load(), Metrics()
@@ -66,7 +80,9 @@ def served_app() -> Flask:
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    return create_app(sources, metrics, access)
+    app = create_app(sources, metrics, access)
+    spare_the_collector()
+    return app
 
 
 def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:

@@ -49,13 +49,9 @@ class _Names:
     """The names of elements, with the namespace that ElementTree puts before each."""
 
     def __init__(self, prefix: str) -> None:
-        self.target_of = prefix + "Target"
-        self.health = prefix + "TargetHealth"
-        self.id = prefix + "Id"
-        self.port = prefix + "Port"
-        self.state = prefix + "State"
-        self.reason = prefix + "Reason"
-        self.description = prefix + "Description"
+        self.target_of, self.health = prefix + "Target", prefix + "TargetHealth"
+        self.id, self.port = prefix + "Id", prefix + "Port"
+        self.state, self.reason, self.description = prefix + "State", prefix + "Reason", prefix + "Description"
 
     def target(self, member: ET.Element) -> Target:
         target, health = member.find(self.target_of), member.find(self.health)
@@ -64,6 +60,7 @@ class _Names:
         id_, port, state = target.findtext(self.id), target.findtext(self.port), health.findtext(self.state)
         if not id_ or not port or not state:
             raise ValueError("a target has no Id, Port or State")
-        return Target(
-            id_, int(port), state, health.findtext(self.reason) or "", health.findtext(self.description) or ""
-        )
+        if len(health) == 1:
+            return Target(id_, int(port), state)
+        reason, description = health.findtext(self.reason), health.findtext(self.description)
+        return Target(id_, int(port), state, reason or "", description or "")

@@ -96,12 +96,16 @@ def account(environment: dict[str, str], aws_models: Loader) -> Account:
 
 @dataclass
 class WallClock:
-    """The clock by which evidence is read and judged: the machine's, or as far ahead of it as a test says."""
+    """The clock by which evidence is read and judged: the machine's, ahead of it, or standing still but for a test."""
 
     ahead: timedelta = timedelta(0)
+    stopped_at: datetime | None = None
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return (self.stopped_at or datetime.now(UTC)) + self.ahead
+
+    def stop(self) -> None:
+        self.stopped_at = datetime.now(UTC)
 
     def advance(self, seconds: float) -> None:
         self.ahead += timedelta(seconds=seconds)

@@ -383,17 +383,22 @@ def test_half_a_list_is_no_list(scene, world, look):
 # EndpointSlices
 
 
-def test_null_endpoints_and_ports_are_none(world, look):
+def uid_of_a_pod(scene: Scene) -> str:
+    """The uid of a green pod: endpoints of others are no evidence about green, and not kept."""
+    return str(scene.world.kubernetes.all("Pod", "shop")[0]["metadata"]["uid"])
+
+
+def test_null_endpoints_and_ports_are_none(scene, world, look):
     """A Service without pods has a slice whose `endpoints` and `ports` are null: nobody, not an error."""
     world.kubernetes.delete(
         "EndpointSlice", "shop", world.kubernetes.all("EndpointSlice", "shop")[0]["metadata"]["name"]
     )
     world.kubernetes.put(slice_of("empty", endpoints=None, ports=None))
-    world.kubernetes.put(slice_of("portless", endpoints=[endpoint_of("a")], ports=None))
+    world.kubernetes.put(slice_of("portless", endpoints=[endpoint_of(uid_of_a_pod(scene))], ports=None))
 
     (found,) = look().endpoints
 
-    assert (found.pod_uid, found.ports) == ("a", ())
+    assert (found.pod_uid, found.ports) == (uid_of_a_pod(scene), ())
 
 
 @pytest.mark.parametrize(
@@ -409,16 +414,18 @@ def test_null_endpoints_and_ports_are_none(world, look):
         pytest.param({"addresses": []}, None, id="no address"),
         pytest.param({"targetRef": None}, None, id="no targetRef"),
         pytest.param({"targetRef": {"kind": "Node", "uid": "u"}}, None, id="a Node's address"),
+        pytest.param({"targetRef": {"kind": "Pod", "uid": "blue"}}, None, id="a pod that is not green's"),
     ],
 )
-def test_an_endpoint_is_read_as_the_controller_reads_it(world, look, endpoint, expected):
+def test_an_endpoint_is_read_as_the_controller_reads_it(scene, world, look, endpoint, expected):
     """Only pods' addresses count, the first of each, and ready is what is not said to be unready."""
     ports = [
         {"name": "http", "port": 8080, "protocol": "TCP"},
         {"name": None, "port": 9090},
         {"name": "all", "port": None},
     ]
-    world.kubernetes.put(slice_of("special", endpoints=[endpoint_of("u") | endpoint], ports=ports, family="IPv6"))
+    own = endpoint_of(uid_of_a_pod(scene)) | endpoint
+    world.kubernetes.put(slice_of("special", endpoints=[own], ports=ports, family="IPv6"))
 
     special = [one for one in look().endpoints if one.family == "IPv6"]
 

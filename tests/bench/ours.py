@@ -5,7 +5,7 @@ import os
 from provider import question, settings
 from provider.checks import QUESTIONS
 from provider.settings import Settings
-from provider.start import sources_of
+from provider.start import sources_of, spare_the_collector
 from provider.telemetry import Metrics
 from tests.bench.subjects import GREEN, Subject
 from tests.bench.way import Opinion
@@ -30,6 +30,7 @@ class Ours:
     def __init__(self) -> None:
         os.environ.update(without_sharing())
         self._sources = sources_of(settings.load(), Metrics())
+        spare_the_collector()
 
     def ask(self, subject: Subject) -> Opinion:
         """Ask as an AnalysisTemplate does."""
