@@ -1,7 +1,7 @@
-"""One way in a process of its own: `python -m tests.bench.cold_child ours|straightforward|floor <subject> [plan]`.
+"""One way in a process of its own: `python -m tests.bench.cold_child ours|straightforward|floor [plan]`.
 
-Answers each line of its input with one question's CPU and wall time, so that the ways can take turns. CPU is that of
-this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is collected when
+Answers each line of its input, a subject, with one question's CPU and wall time, so that the ways can take turns. CPU
+is that of this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is collected when
 Python's own collector says so, as in a server.
 """
 
@@ -30,10 +30,11 @@ def way(name: str, plan: str) -> Way:
     return Floor([[Step(**step) for step in stage] for stage in json.loads(plan)])
 
 
-def main(name: str, subject: str, plan: str = "[]") -> None:
+def main(name: str, plan: str = "[]") -> None:
     """Ask once per line."""
-    asked, chosen = Subject(**json.loads(subject)), way(name, plan)
-    for _ in sys.stdin:
+    chosen = way(name, plan)
+    for line in sys.stdin:
+        asked = Subject(**json.loads(line))
         wall, cpu = time.perf_counter(), time.process_time()
         opinion = chosen.ask(asked)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
