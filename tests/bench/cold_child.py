@@ -1,8 +1,8 @@
 """One way in a process of its own: `python -m tests.bench.cold_child ours|straightforward|floor [plan]`.
 
 Answers each line of its input, a subject, with one question's CPU and wall time, so that the ways can take turns. CPU
-is that of this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is collected when
-Python's own collector says so, as in a server.
+is that of this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is
+collected when Python's own collector says so, as in a server.
 """
 
 import json
@@ -25,9 +25,9 @@ def way(name: str, plan: str) -> Way:
         from tests.bench.straightforward import Straightforward  # noqa: PLC0415
 
         return Straightforward()
-    from tests.bench.floor import Floor, Step  # noqa: PLC0415
+    from tests.bench.floor import Floor, read_plan  # noqa: PLC0415
 
-    return Floor([[Step(**step) for step in stage] for stage in json.loads(plan)])
+    return Floor(read_plan(plan))
 
 
 def main(name: str, plan: str = "[]") -> None:

@@ -14,6 +14,7 @@ from tests.bench import fleet
 from tests.bench.__main__ import PARTS, main
 from tests.bench.aws_answers import BUCKET_TOKENS, TokenBucket
 from tests.bench.cold import Child
+from tests.bench.floor import read_plan, stages, write_plan
 from tests.bench.stand_in import Call
 from tests.bench.subjects import PORT, Subject, manifests
 from tests.bench.world import ROOT, BenchWorld, Latencies
@@ -113,6 +114,19 @@ def look_often(elbv2):
 def call(at, about="group", name="DescribeTargetHealth"):
     """A call that AWS answered after 40 ms."""
     return Call(at, at + 0.04, name, about, "/", "", "", 200, 0)
+
+
+def test_the_floor_waits_for_no_more_than_ours_did():
+    """A request belongs to the stage in which it was sent, and waits only for answers that were there by then."""
+    slow = Call(0.011, 0.051, "DescribeTargetGroups", "", "slow", "", "", 200, 0)
+    quick = [Call(at, at + 0.01, "GET", "", target, "", "", 200, 0) for at, target in ((0.0, "first"), (0.011, "then"))]
+    last = Call(0.022, 0.062, "DescribeTargetHealth", "", "last", "", "", 200, 0)
+
+    found = stages([last, slow, *quick])
+
+    assert [[step.target for step in stage.steps] for stage in found] == [["first"], ["slow", "then"], ["last"]]
+    assert [stage.waits_for for stage in found] == [[], [0], [0, 2]]
+    assert read_plan(write_plan(found)) == found
 
 
 def test_calls_beyond_the_providers_budget_are_found():
