@@ -43,6 +43,7 @@ def main(results: Path, only: str, aws_latency: float, kubernetes_latency: float
     found: dict[str, Any] = {"about": _about(latencies, quick=options["quick"])}
     began = time.monotonic()
     for part in [*parts, *(["soak"] if options["soaks"] else [])]:
+        click.echo(f"Measuring: {part} ...", err=True)
         found[part] = _measured(part, latencies, **options)
         click.echo("\n".join(tables.PARTS[part](found[part])))
     found["about"]["seconds"] = round(time.monotonic() - began)

@@ -35,9 +35,10 @@ class Asker:
             try:
                 told = await asyncio.wait_for(self._ask(), PATIENCE_SECONDS)
             except (OSError, TimeoutError, EOFError) as error:
-                told, self._streams = {"status": 0, "reason": type(error).__name__}, None
+                told = {"status": 0, "reason": type(error).__name__}
+                self._hang_up()
             answered = time.monotonic()
-            line = {"rollout": self._number, "asked": asked, "answered": answered, **told}
+            line = {"rollout": self._number, "asked": asked, "answered": answered, "late": asked - due, **told}
             print(json.dumps(line))  # noqa: T201 - the parent reads it
             due = max(due + EVERY_SECONDS, answered)
 
@@ -49,14 +50,18 @@ class Asker:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         body = await reader.readexactly(int(head.partition("content-length:")[2].partition("\r\n")[0]))
         if "connection: close" in head:
-            writer.close()
-            self._streams = None
+            self._hang_up()
         status = int(head.split(" ")[1])
         if status != 200:
             return {"status": status, "reason": f"HTTP {status}"}
         answer = json.loads(body)
         age = target_health_age(answer["observed"])
         return {"status": status, "phase": answer["phase"], "reason": answer["reason"], "age": age}
+
+    def _hang_up(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
 
 
 async def _all(port: int, question: str, seconds: float, pods: int, rollouts: int) -> None:

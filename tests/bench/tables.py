@@ -78,7 +78,7 @@ def fleet(rows: Rows) -> list[str]:
             f"{row['throttled']}",
             f"{row['over_budget']:g}",
             _seconds(row["closest_health_seconds"]),
-            f"{row['p99_seconds']:.2f} / {row['worst_seconds']:.2f}",
+            f"{row['p99_seconds']:.2f} / {row['worst_seconds']:.2f} ({row['generator_late_seconds']:.2f})",
             ", ".join(f"{count} {phase}" for phase, count in row["phases"].items()),
             ", ".join(f"{count} {reason}" for reason, count in row["reasons"].items()),
             f"{row['passed_once']} ({_seconds(row['all_passed_once_seconds'])})",
@@ -90,7 +90,8 @@ def fleet(rows: Rows) -> list[str]:
     ]
     return _table(
         "rollouts | way | answers | AWS calls/s | most in a second | throttled by AWS | calls over 5/s + 20 | "
-        "closest DescribeTargetHealth of one group, s | p99 / worst answer, s | phases | reasons | passed once (all "
+        "closest DescribeTargetHealth of one group, s | p99 / worst answer (generator "
+        "late), s | phases | reasons | passed once (all "
         "after s) | three in a row (all after s) | oldest evidence of a pass, as it says / by AWS's log, s / "
         "too old | MiB",
         cells,
