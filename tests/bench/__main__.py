@@ -11,33 +11,63 @@ from typing import Any
 
 import click
 
-from tests.bench import cold, plot, tables
+from tests.bench import cold, fleet, hot, ours, plot, soak, startup, tables
 from tests.bench.world import ROOT, Latencies
 
-PARTS = ("cold",)
-SIZES = (10, 100, 250, 500, 1000)
+PARTS = ("cold", "hot", "fleet", "startup")
+COLD_PODS = (10, 100, 250, 500, 1000)
+HOT_PODS = (10, 250)
+FLEET_SECONDS = {1: 60.0, 10: 60.0, 100: 60.0, 500: 150.0}
+"""A minute each; 500 need 100 s to see each of their target groups once within 5 calls a second."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--only", default=",".join(PARTS), help="Parts to run, with commas between.")
+@click.option(
+    "--soak", "soaks", is_flag=True, help=f"Also {soak.HOUR_OF_ASKS} questions: an hour of {soak.ROLLOUTS} Rollouts."
+)
 @click.option("--quick", is_flag=True, help="Small sizes and short rounds: that it runs, not what it costs.")
 @click.option("--aws-latency", default=40.0, type=click.FloatRange(min=0), help="Milliseconds before AWS answers.")
 @click.option("--kubernetes-latency", default=10.0, type=click.FloatRange(min=0), help="The same of Kubernetes.")
 @click.option("--rounds", default=15, type=click.IntRange(min=2), help="Cold questions of each way at each size.")
+@click.option(
+    "--question", default=ours.QUESTION, help="What the fleet and the soak ask: target-health, errors or gate."
+)
 @click.option("--results", default=ROOT / "bench-results", type=click.Path(path_type=Path), help="Folder to write to.")
-def main(*, only: str, quick: bool, aws_latency: float, kubernetes_latency: float, rounds: int, results: Path) -> None:
+def main(results: Path, only: str, aws_latency: float, kubernetes_latency: float, **options: Any) -> None:
     """Measure what questions cost."""
     parts = only.split(",")
     if unknown := set(parts) - set(PARTS):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}", param_hint="--only")
     latencies = Latencies(kubernetes=kubernetes_latency / 1000, aws=aws_latency / 1000)
-    found: dict[str, Any] = {"about": _about(latencies, quick=quick)}
+    found: dict[str, Any] = {"about": _about(latencies, quick=options["quick"])}
     began = time.monotonic()
-    if "cold" in parts:
-        found["cold"] = cold.measure((10, 20) if quick else SIZES, 2 if quick else rounds, latencies)
-        _show(tables.cold(found["cold"]))
+    for part in [*parts, *(["soak"] if options["soaks"] else [])]:
+        click.echo(f"Measuring: {part} ...", err=True)
+        found[part] = _measured(part, latencies, **options)
+        click.echo("\n".join(tables.PARTS[part](found[part])))
     found["about"]["seconds"] = round(time.monotonic() - began)
     _write(found, results)
+
+
+def _measured(part: str, latencies: Latencies, *, quick: bool, rounds: int, question: str, **_: Any) -> Any:
+    """Run one part, quickly or in full."""
+    match part:
+        case "cold" if quick:
+            return cold.measure((10,), 2, latencies, pause_seconds=0.1)
+        case "cold":
+            return cold.measure(COLD_PODS, rounds, latencies)
+        case "hot" if quick:
+            return hot.measure((10,), latencies, seconds=0.5, rounds=1, callers=(2,))
+        case "hot":
+            return hot.measure(HOT_PODS, latencies, seconds=4, rounds=3)
+        case "fleet":
+            seconds = {3: 4.0} if quick else FLEET_SECONDS
+            return fleet.measure(fleet.Plan(seconds, 1 if quick else 20, question), latencies)
+        case "startup":
+            return startup.measure(latencies, 1 if quick else 5)
+        case _:
+            return soak.measure(latencies, 100 if quick else soak.HOUR_OF_ASKS, question)
 
 
 def _about(latencies: Latencies, *, quick: bool) -> dict[str, Any]:
@@ -48,10 +78,6 @@ def _about(latencies: Latencies, *, quick: bool) -> dict[str, Any]:
         "quick": quick,
         "latencies": asdict(latencies),
     }
-
-
-def _show(lines: list[str]) -> None:
-    click.echo("\n".join([*lines, ""]))
 
 
 def _write(found: dict[str, Any], results: Path) -> None:

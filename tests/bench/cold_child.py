@@ -1,8 +1,8 @@
-"""One way in a process of its own: `python -m tests.bench.cold_child ours|straightforward|floor <subject> [plan]`.
+"""One way in a process of its own: `python -m tests.bench.cold_child ours|straightforward|floor [plan]`.
 
-Answers each line of its input with one question's CPU and wall time, so that the ways can take turns. CPU is that of
-this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is collected when
-Python's own collector says so, as in a server.
+Answers each line of its input, a subject, with one question's CPU and wall time, so that the ways can take turns. CPU
+is that of this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is
+collected when Python's own collector says so, as in a server.
 """
 
 import json
@@ -25,15 +25,16 @@ def way(name: str, plan: str) -> Way:
         from tests.bench.straightforward import Straightforward  # noqa: PLC0415
 
         return Straightforward()
-    from tests.bench.floor import Floor, Step  # noqa: PLC0415
+    from tests.bench.floor import Floor, read_plan  # noqa: PLC0415
 
-    return Floor([[Step(**step) for step in stage] for stage in json.loads(plan)])
+    return Floor(read_plan(plan))
 
 
-def main(name: str, subject: str, plan: str = "[]") -> None:
+def main(name: str, plan: str = "[]") -> None:
     """Ask once per line."""
-    asked, chosen = Subject(**json.loads(subject)), way(name, plan)
-    for _ in sys.stdin:
+    chosen = way(name, plan)
+    for line in sys.stdin:
+        asked = Subject(**json.loads(line))
         wall, cpu = time.perf_counter(), time.process_time()
         opinion = chosen.ask(asked)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

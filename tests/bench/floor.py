@@ -4,12 +4,13 @@ No records are made and nothing is judged. Kubernetes is read by urllib3 and dec
 ElementTree inside botocore's own event, the small answers of AWS by botocore.
 """
 
+import json
 import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -35,17 +36,37 @@ class Step:
     body: str = ""
 
 
-def stages(calls: Iterable[Call]) -> list[list[Step]]:
-    """Sort one question's calls into what was under way together: a stage ends with its first answer."""
-    found: list[list[Step]] = []
+@dataclass(frozen=True)
+class Stage:
+    """Requests that are sent together, once the requests of these places (in the order of sending) are answered."""
+
+    waits_for: list[int]
+    steps: list[Step]
+
+
+def stages(calls: Iterable[Call]) -> list[Stage]:
+    """Sort one question's calls into what was sent together: what comes after an answer belongs to a later stage."""
+    found: list[Stage] = []
+    sent: list[Call] = []
     first_answer = 0.0
     for call in sorted(calls, key=lambda one: one.arrived):
         if not found or call.arrived >= first_answer:
-            found.append([])
+            found.append(Stage([place for place, one in enumerate(sent) if one.answered <= call.arrived], []))
             first_answer = call.answered
-        found[-1].append(Step(call.target, call.accept, call.body))
+        found[-1].steps.append(Step(call.target, call.accept, call.body))
+        sent.append(call)
         first_answer = min(first_answer, call.answered)
     return found
+
+
+def write_plan(plan: list[Stage]) -> str:
+    """Return a plan as text for another process."""
+    return json.dumps([asdict(stage) for stage in plan])
+
+
+def read_plan(text: str) -> list[Stage]:
+    """Return the plan of a text."""
+    return [Stage(one["waits_for"], [Step(**step) for step in one["steps"]]) for one in json.loads(text)]
 
 
 class _Shape(msgspec.Struct, rename="camel"):
@@ -96,7 +117,7 @@ _IS_LIST = re.compile(r"/namespaces/[^/]+/[^/?]+(\?|$)")
 class Floor:
     """Replays stages with kept connections and kept threads."""
 
-    def __init__(self, plan: list[list[Step]]) -> None:
+    def __init__(self, plan: list[Stage]) -> None:
         with open(os.environ["KUBECONFIG"], encoding="utf-8") as file:  # noqa: PTH123 - one line to find the address
             (cluster,) = yaml.safe_load(file)["clusters"]
         self._pool = urllib3.connection_from_url(cluster["cluster"]["server"], maxsize=_LONGEST)
@@ -108,9 +129,13 @@ class Floor:
         self._plan = plan
 
     def ask(self, subject: Subject) -> None:  # noqa: ARG002 - the plan knows whom it asks about
-        """Fetch and decode everything, stage by stage."""
+        """Fetch and decode everything, each stage as soon as what it waits for is there."""
+        reads: list[Future[object]] = []
         for stage in self._plan:
-            list(self._threads.map(self._read, stage))
+            wait([reads[place] for place in stage.waits_for])
+            reads.extend(self._threads.submit(self._read, step) for step in stage.steps)
+        for read in reads:
+            read.result()
 
     def _read(self, step: Step) -> object:
         if step.body:

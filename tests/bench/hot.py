@@ -50,7 +50,7 @@ def _row(callers: int, asked: list[tuple[str, Serving, str]], seconds: float, ro
     for _ in range(rounds):
         for name, server, path in asked:
             cpu, began = server.cpu_seconds(), time.perf_counter()
-            told = _load(server.port, path, callers, seconds)
+            told = load(server.port, callers, seconds, [path])
             told["server_cpu_share"] = (server.cpu_seconds() - cpu) / (time.perf_counter() - began)
             seen[name].append(told)
     bare = median(one["per_second"] for one in seen["bare route"])
@@ -67,8 +67,9 @@ def _row(callers: int, asked: list[tuple[str, Serving, str]], seconds: float, ro
     ]
 
 
-def _load(port: int, path: str, callers: int, seconds: float) -> dict[str, Any]:
-    command = [*pinned(REST_CORE), sys.executable, "-m", "tests.bench.load", str(port), path, str(callers)]
-    done = subprocess.run([*command, str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+def load(port: int, callers: int, seconds: float, paths: Sequence[str]) -> dict[str, Any]:
+    """Run the load generator in its own process, on the other core."""
+    command = [*pinned(REST_CORE), sys.executable, "-m", "tests.bench.load", str(port), str(callers), str(seconds)]
+    done = subprocess.run([*command, *paths], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     told: dict[str, Any] = json.loads(done.stdout)
     return told

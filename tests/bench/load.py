@@ -1,4 +1,4 @@
-"""A load generator: `python -m tests.bench.load <port> <path> <callers> <seconds>`; prints what it saw as JSON.
+"""A load generator: `python -m tests.bench.load <port> <callers> <seconds> <path> ...`; prints what it saw as JSON.
 
 Each caller keeps its connection and asks again as soon as it has its answer. Plain sockets and epoll, because it shares
 the machine with what it measures: a request costs it about 30 microseconds, a twentieth of the server's.
@@ -9,6 +9,8 @@ import selectors
 import socket
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from statistics import quantiles
 from typing import Any
 
@@ -16,16 +18,16 @@ from typing import Any
 class Caller:
     """One connection and the request under way on it."""
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._request = request
+        self._requests = requests
         self._received = b""
 
     def ask(self) -> None:
         """Send the request."""
         self._received, self.asked = b"", time.perf_counter()
-        self.socket.sendall(self._request)
+        self.socket.sendall(next(self._requests))
 
     def hear(self) -> bool:
         """Take what has come; returns whether the answer is whole. Raises ConnectionError if it is no 200."""
@@ -41,17 +43,18 @@ class Caller:
         return len(body) == int(length)
 
 
-def run(port: int, path: str, callers: int, seconds: float) -> dict[str, Any]:
-    """Ask for some seconds; the first half second is not counted."""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n".encode()
+def run(port: int, callers: int, seconds: float, paths: Sequence[str]) -> dict[str, Any]:
+    """Ask for these paths in turn, for some seconds; the first half second is not counted."""
+    end = "HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n"
+    requests = cycle([f"GET {path} {end}".encode() for path in paths])
     waiting, took = selectors.DefaultSelector(), []
     for _ in range(callers):
-        caller = Caller(port, request)
+        caller = Caller(port, requests)
         waiting.register(caller.socket, selectors.EVENT_READ, caller)
         caller.ask()
     begin = time.perf_counter() + 0.5
-    end, cpu = begin + seconds, time.process_time()
-    while (now := time.perf_counter()) < end:
+    ends_at, cpu = begin + seconds, time.process_time()
+    while (now := time.perf_counter()) < ends_at:
         for key, _ in waiting.select(timeout=1):
             caller = key.data
             if caller.hear():
@@ -61,6 +64,7 @@ def run(port: int, path: str, callers: int, seconds: float) -> dict[str, Any]:
                 caller.ask()
     cuts = quantiles(took, n=100, method="inclusive")
     return {
+        "asks": len(took),
         "per_second": len(took) / seconds,
         "p50_ms": cuts[49] * 1000,
         "p99_ms": cuts[98] * 1000,
@@ -70,5 +74,5 @@ def run(port: int, path: str, callers: int, seconds: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    port_, path_, callers_, seconds_ = sys.argv[1:]
-    print(json.dumps(run(int(port_), path_, int(callers_), float(seconds_))))  # noqa: T201 - the parent reads it
+    port_, callers_, seconds_, *paths_ = sys.argv[1:]
+    print(json.dumps(run(int(port_), int(callers_), float(seconds_), paths_)))  # noqa: T201 - the parent reads it

@@ -1,6 +1,7 @@
 """The provider's own way, in process: the one place of the benchmark that knows how the provider is put together."""
 
 import os
+from typing import Any
 
 from provider import question, settings
 from provider.checks import QUESTIONS
@@ -22,6 +23,25 @@ def without_sharing() -> dict[str, str]:
 def path_of(subject: Subject, question: str = QUESTION) -> str:
     """Return the path of a question over HTTP, as an AnalysisTemplate writes it."""
     return f"/v1/{question}?namespace={subject.namespace}&rollout={subject.name}&podTemplateHash={GREEN}"
+
+
+def target_health_age(observed: dict[str, Any]) -> float | None:
+    """Return the age in seconds that an answer says its target health has; None where it had none."""
+    told = observed.get("evidenceAgeSeconds")
+    return told.get("targetHealth") if isinstance(told, dict) else told
+
+
+def oldest_allowed_seconds() -> float:
+    """Return the age beyond which target health decides nothing, under the default settings."""
+    defaults = {name: field.default for name, field in Settings.model_fields.items()}
+    if "max_evidence_age_seconds" in defaults:  # one limit for all evidence
+        return float(defaults["max_evidence_age_seconds"])
+    return float(defaults["target_health_fresh_seconds"] + defaults["budget_seconds"])
+
+
+def fresh_seconds() -> float:
+    """Return for how long target health is shared under the default settings."""
+    return float(getattr(Settings.model_fields.get("target_health_fresh_seconds"), "default", 2))
 
 
 class Ours:

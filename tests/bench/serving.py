@@ -1,4 +1,4 @@
-"""A server as a process on a core of its own: the provider as `alb-provider serve`, or the bare route it is held against."""
+"""A server as a process on a core of its own: `alb-provider serve`, or the bare route it is held against."""
 
 import subprocess
 import sys
