@@ -27,21 +27,18 @@ def path_of(subject: Subject, question: str = QUESTION) -> str:
 
 def target_health_age(observed: dict[str, Any]) -> float | None:
     """Return the age in seconds that an answer says its target health has; None where it had none."""
-    told = observed.get("evidenceAgeSeconds")
-    return told.get("targetHealth") if isinstance(told, dict) else told
+    age: float | None = observed.get("evidenceAgeSeconds", {}).get("targetHealth")
+    return age
 
 
 def oldest_allowed_seconds() -> float:
     """Return the age beyond which target health decides nothing, under the default settings."""
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    if "max_evidence_age_seconds" in defaults:  # one limit for all evidence
-        return float(defaults["max_evidence_age_seconds"])
-    return float(defaults["target_health_fresh_seconds"] + defaults["budget_seconds"])
+    return float(fresh_seconds() + Settings.model_fields["budget_seconds"].default)
 
 
 def fresh_seconds() -> float:
     """Return for how long target health is shared under the default settings."""
-    return float(getattr(Settings.model_fields.get("target_health_fresh_seconds"), "default", 2))
+    return float(Settings.model_fields["target_health_fresh_seconds"].default)
 
 
 class Ours:
