@@ -53,12 +53,15 @@ class Freshness:
 
     def seconds(self, kind: Kind) -> float:
         """Return for how long evidence of this kind is fresh."""
-        return {
-            Kind.TOPOLOGY: self.topology,
-            Kind.TARGET_HEALTH: self.target_health,
-            Kind.TARGET_GROUPS: self.target_groups,
-            Kind.METRICS: self.metrics,
-        }[kind]
+        match kind:
+            case Kind.TOPOLOGY:
+                return self.topology
+            case Kind.TARGET_HEALTH:
+                return self.target_health
+            case Kind.TARGET_GROUPS:
+                return self.target_groups
+            case Kind.METRICS:
+                return self.metrics
 
     def limit(self, kind: Kind, budget_seconds: float) -> float:
         """Return the age beyond which evidence decides nothing.
