@@ -163,6 +163,11 @@ class Sharing:
             while len(self._made) > MAX_MADE:
                 self._made.popitem(last=False)
 
+    @property
+    def records(self) -> int:
+        """How many records are kept."""
+        return self._records
+
     def is_fresh(self, kind: Kind, read_at: datetime) -> bool:
         """Tell whether evidence of this kind is still shared."""
         return _is_young(self.clock() - read_at, self.freshness.seconds(kind))

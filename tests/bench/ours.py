@@ -1,6 +1,8 @@
 """The provider's own way, in process: the one place of the benchmark that knows how the provider is put together."""
 
 import os
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from provider import question, settings
@@ -42,16 +44,23 @@ def fresh_seconds() -> float:
 
 
 class Ours:
-    """Readers with warm connections; each question reads its evidence anew."""
+    """Readers with warm connections; each question reads its evidence anew, unless it is `shared` as in production."""
 
-    def __init__(self) -> None:
-        os.environ.update(without_sharing())
+    def __init__(self, *, shared: bool = False, clock: Callable[[], datetime] | None = None) -> None:
+        if not shared:
+            os.environ.update(without_sharing())
         self._sources = sources_of(settings.load(), Metrics())
+        if clock is not None:
+            self._sources.sharing.clock = clock
         spare_the_collector()
 
-    def ask(self, subject: Subject) -> Opinion:
+    def records(self) -> int:
+        """Return how many records of evidence are kept to be shared."""
+        return self._sources.sharing.records
+
+    def ask(self, subject: Subject, name: str = QUESTION) -> Opinion:
         """Ask as an AnalysisTemplate does."""
-        check = QUESTIONS[QUESTION]
+        check = QUESTIONS[name]
         fields = {"namespace": subject.namespace, "rollout": subject.name, "podTemplateHash": GREEN}
         verdict = question.answer(check, question.parse(check, fields.items()), self._sources)
         groups = verdict.observed.get("targetGroups") or [{}]
