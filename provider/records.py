@@ -203,7 +203,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """One consistent look at a Rollout and everything in Kubernetes that hangs on it."""
+    """One look at a Rollout and what hangs on it: green's ReplicaSets, pods and endpoints, the strategy's bindings."""
 
     rollout: Rollout
     replica_sets: tuple[ReplicaSet, ...]
@@ -216,12 +216,6 @@ class Topology:
     def __len__(self) -> int:
         """How many records it holds."""
         return len(self.pods) + len(self.endpoints) + len(self.bindings)
-
-    @property
-    def strategy_bindings(self) -> tuple[Binding, ...]:
-        """The bindings of the Rollout's own strategy Services."""
-        return tuple(one for one in self.bindings if one.service in self.rollout.strategy.services)
-
 
 @dataclass(frozen=True, slots=True)
 class Green:
