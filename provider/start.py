@@ -14,6 +14,7 @@ from gunicorn.arbiter import Arbiter
 
 from provider import cluster, settings
 from provider.access import OpenAccess, TokenAccess
+from provider.admission import Admission
 from provider.app import create_app
 from provider.aws import Account, Service
 from provider.budget import Budget
@@ -62,7 +63,7 @@ def served_app() -> Flask:
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    return create_app(sources, metrics, access)
+    return create_app(sources, metrics, access, Admission(chosen.threads))
 
 
 def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
