@@ -33,8 +33,8 @@ class Client:
         self._socket = connection
         self._timeout_seconds = timeout_seconds
         self._deadline = 0.0
-        self.is_waited_for = False
-        """Whether a thread is waiting for this client at this moment; then it may be cut."""
+        self.is_waited_for = True
+        """Whether the next step is this client's: then it may be cut. It is not while its question is answered."""
         self.got_answer = False
         """Whether anything was sent since `begin`: then an error must not become a second answer."""
 
@@ -44,6 +44,7 @@ class Client:
     def begin(self) -> None:
         """Let the time for one request start now."""
         self._deadline = time.monotonic() + self._timeout_seconds
+        self.is_waited_for = True
         self.got_answer = False
 
     def start_tls(self, context: ssl.SSLContext) -> None:
@@ -59,7 +60,7 @@ class Client:
 
     def sendall(self, content: bytes) -> None:
         """Send all of it within the client's time. Raises ConnectionResetError if the client does not take it."""
-        self.got_answer = True
+        self.got_answer = self.is_waited_for = True
         self._deadline = time.monotonic() + self._timeout_seconds
         try:
             with self._waiting_until(self._deadline):
@@ -91,10 +92,10 @@ class Client:
         if remaining_seconds <= 0:
             raise TooSlow
         self._socket.settimeout(remaining_seconds)
-        self.is_waited_for = True
+        was_waited_for, self.is_waited_for = self.is_waited_for, True
         try:
             yield
         except TimeoutError as error:
             raise TooSlow from error
         finally:
-            self.is_waited_for = False
+            self.is_waited_for = was_waited_for

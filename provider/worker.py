@@ -73,6 +73,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self.max_keepalived = self._max_connections
         self._served: dict[Connection, None] = {}  # those with a thread, the oldest first
 
+    @classmethod
+    def check_config(cls, cfg: object, log: object) -> None:
+        """Accept a thread for every connection, of which gthread warns."""
+
     def accept(self, listener: Any) -> None:
         """Accept a connection; it gets a thread when its first byte is there."""
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
@@ -103,6 +107,16 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             del self._served[slow]  # so that the next one to be closed is another
             slow.sock.cut()
 
+    def on_pending_socket_readable(self, conn: Connection, client: Client) -> None:
+        """Serve a connection's first request, unless the connection was closed to make room a moment ago."""
+        if conn in self.pending_conns:
+            super().on_pending_socket_readable(conn, client)
+
+    def on_client_socket_readable(self, conn: Connection, client: Client) -> None:
+        """Serve a connection's next request, with the same exception."""
+        if conn in self.keepalived_conns:
+            super().on_client_socket_readable(conn, client)
+
     def enqueue_req(self, conn: Connection) -> None:
         """Give a connection a thread."""
         self._served[conn] = None
@@ -120,6 +134,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         if not goes_on:
             conn.sock.linger()
         return goes_on
+
+    def handle_request(self, req: Any, conn: Connection) -> Any:
+        """Let the application answer; from now until it sends something nobody waits for the client."""
+        conn.sock.is_waited_for = False
+        return super().handle_request(req, conn)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's signature
         """Begin or stop to accept; a stop for good takes in all that were accepted for us, then listens no more."""

@@ -61,7 +61,7 @@ class Server:
     def is_ready(self) -> bool:
         try:
             return self.session.get(f"{self.url}/readyz", timeout=2).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def ask(self, question: str, **parameters: str) -> requests.Response:
