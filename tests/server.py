@@ -27,10 +27,12 @@ class Server:
 
     def __init__(self, environment: dict[str, str], directory: Path, **more: str) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        certificate = more.get("PROVIDER_TLS_CERT_FILE")
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.log = directory / f"server-{self.port}.log"
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = certificate or True
         self._environment = environment | {"PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port)} | more
         self._directory = directory
 
