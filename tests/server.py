@@ -26,7 +26,7 @@ class Server:
     """`alb-provider serve` on a free port, started by entering and stopped by leaving; its log is a file."""
 
     def __init__(self, environment: dict[str, str], directory: Path, **more: str) -> None:
-        self.port = free_port()
+        self.port = int(more.get("PROVIDER_PORT") or free_port())
         certificate = more.get("PROVIDER_TLS_CERT_FILE")
         self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.log = directory / f"server-{self.port}.log"

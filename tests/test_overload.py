@@ -7,13 +7,13 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
 from provider.admission import Admission
 from provider.app import create_app
-from tests.scene import Scene
 from tests.server import Server, bare_environment
 
 WEB = {"namespace": "shop", "rollout": "web"}
@@ -29,8 +29,7 @@ DAWDLERS = {
 
 
 def serving(world, directory, **settings):
-    """A server in a world where `web` is healthy."""
-    Scene(world).build()
+    """A server in a world."""
     return Server(bare_environment(world.environment(directory)), directory, **settings)
 
 
@@ -64,7 +63,7 @@ def dawdle(server, sent):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(5)
     connection.connect(("127.0.0.1", server.port))
-    connection.setblocking(False)
+    connection.settimeout(0)
     with contextlib.suppress(OSError):  # as much as fits, and the server may hang up on us
         connection.send(sent)
     return connection
@@ -79,13 +78,13 @@ def test_a_question_without_a_place_is_refused_after_it_was_checked(sources, met
 
     assert (refused.status_code, refused.content_type) == (503, "application/problem+json")
     assert int(refused.headers["Retry-After"]) > 0
-    assert "PROVIDER_THREADS" in refused.json["detail"]
+    assert "PROVIDER_THREADS" in refused.get_json()["detail"]
     assert 'alb_provider_refused_requests_total{status="503"} 1.0' in client.get("/metrics").text
     assert client.get("/v1/target-health?typo=1").status_code == 400
 
 
 @pytest.mark.usefixtures("scene")
-def test_a_place_is_given_back(sources, metrics, world):
+def test_a_place_is_given_back(sources, metrics):
     """After any answer, and after a defect too, the place is free for the next question."""
     client = create_app(sources, metrics, admission=Admission(1)).test_client()
 
@@ -96,6 +95,7 @@ def test_a_place_is_given_back(sources, metrics, world):
     assert statuses == [404, 404, 500, 500]
 
 
+@pytest.mark.usefixtures("scene")
 def test_others_are_answered_while_every_place_is_taken(world, tmp_path):
     """While as many questions as may be wait for AWS, the next is refused and probes and metrics are answered."""
     with serving(world, tmp_path, PROVIDER_THREADS="3") as server, ThreadPoolExecutor(3) as callers:
@@ -183,7 +183,7 @@ def test_a_request_has_a_time_to_arrive(hasty, sent, drip):
         else:
             pytest.fail("The server did not hang up.")
 
-    assert received.startswith(b"HTTP/1.1 408 Request Timeout\r\n") if sent else received == b""
+    assert received.startswith(b"HTTP/1.1 408 ") if sent else received == b""
     assert received.count(b"HTTP/1.1") == bool(sent)
     assert not [line for line in hasty.lines() if line["level"] in ("ERROR", "CRITICAL")]
 
@@ -207,9 +207,11 @@ def test_an_answer_has_a_time_to_be_taken(hasty):
 
 
 @pytest.mark.parametrize("round_number", range(3))
+@pytest.mark.usefixtures("scene")
 def test_a_stop_under_load_loses_no_accepted_question(world, tmp_path, round_number):
     """After SIGTERM whoever was let in gets an answer, whoever comes later finds nobody, and the exit code is 0."""
-    answers, stopped = [], threading.Event()
+    answers: list[tuple[int, str]] = []
+    stopped = threading.Event()
 
     def keep_asking():
         while not stopped.is_set():
@@ -234,11 +236,10 @@ def test_a_stop_under_load_loses_no_accepted_question(world, tmp_path, round_num
 
 def children(pid):
     """The processes that a process started."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
-        return [int(one) for one in listed.read().split()]
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
-def test_a_killed_worker_is_replaced(world, tmp_path):
+def test_a_killed_worker_is_replaced(scene, world, tmp_path):
     """After SIGKILL of the process that answers, under load, another one takes its place and answers right."""
     with serving(world, tmp_path) as server, ThreadPoolExecutor(8) as callers:
         world.aws.faults.add("DescribeTargetHealth", delay_seconds=60)
@@ -253,10 +254,11 @@ def test_a_killed_worker_is_replaced(world, tmp_path):
         assert all(isinstance(one.exception(), requests.ConnectionError) for one in asked)
         wait_until(server.is_ready)
         assert phase(ask(server)) == (200, "Successful")
-        Scene(world).build().pin("10.0.0.1", "unhealthy", "Target.FailedHealthChecks")
+        scene.pin(scene.addresses[0], "unhealthy", "Target.FailedHealthChecks")
         assert phase(ask(server)) == (200, "Failed")
 
 
+@pytest.mark.usefixtures("scene")
 def test_a_killed_server_starts_again(world, tmp_path):
     """After SIGKILL of everything, under load, a server on the same port answers right: nothing had to survive."""
     with serving(world, tmp_path) as server, ThreadPoolExecutor(8) as callers:
@@ -270,6 +272,4 @@ def test_a_killed_server_starts_again(world, tmp_path):
 
     (tmp_path / "again").mkdir()
     with serving(world, tmp_path / "again", PROVIDER_PORT=str(server.port)) as again:
-        again.url = server.url
-        wait_until(again.is_ready)
         assert phase(ask(again)) == (200, "Successful")

@@ -79,9 +79,9 @@ def greeted_by(server, **more):
         socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain,
         context.wrap_socket(plain) as connection,
     ):
-        certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True))
-    (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return name.value
+        certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
+    (common_name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return common_name.value
 
 
 @pytest.mark.usefixtures("scene")
@@ -96,7 +96,7 @@ def test_only_tls_of_today_is_spoken(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain:
         plain.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         received = plain.recv(65536)
-    with pytest.warns(DeprecationWarning), pytest.raises((ssl.SSLError, ConnectionError)):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"), pytest.raises((ssl.SSLError, ConnectionError)):
         greeted_by(server, maximum_version=ssl.TLSVersion.TLSv1_1)
 
     assert b"200 OK" not in received
@@ -127,16 +127,16 @@ def test_a_renewed_certificate_is_used_without_a_restart(server, secret):
 @pytest.mark.parametrize(
     "broken",
     [
-        pytest.param(lambda cert, key: (cert, pair("other")[1]), id="only one of the two is new"),
-        pytest.param(lambda cert, key: (cert[: len(cert) // 2], key), id="half a certificate"),
-        pytest.param(lambda cert, key: (cert, ""), id="empty key"),
-        pytest.param(lambda cert, key: ("nonsense", "nonsense"), id="nonsense"),
+        pytest.param(lambda good: (good[0], pair("other")[1]), id="only one of the two is new"),
+        pytest.param(lambda good: (good[0][: len(good[0]) // 2], good[1]), id="half a certificate"),
+        pytest.param(lambda good: (good[0], ""), id="empty key"),
+        pytest.param(lambda _: ("nonsense", "nonsense"), id="nonsense"),
     ],
 )
 def test_a_broken_pair_changes_nothing(server, secret, broken):
     """While the files do not fit together the certificate before stays in use, the log says so once, then they do."""
     good = pair("second")
-    secret.hold(*broken(*good))
+    secret.hold(*broken(good))
     meanwhile = {greeted_by(server) for _ in range(3)}
     complaints = [line for line in server.lines() if line["logger"] == "provider.tls"]
 
