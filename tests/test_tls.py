@@ -1,8 +1,12 @@
 """The server's own certificate: what is taken, what is refused, and how it is renewed under a running server."""
 
+import contextlib
 import http.client
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
@@ -63,9 +67,15 @@ def secret(tmp_path):
 
 @pytest.fixture
 def server(world, tmp_path, secret):
-    """A server with TLS."""
-    files = {"PROVIDER_TLS_CERT_FILE": str(secret.cert_file), "PROVIDER_TLS_KEY_FILE": str(secret.key_file)}
-    with Server(bare_environment(world.environment(tmp_path)), tmp_path, **files) as running:
+    """A server with TLS, and with room for 34 connections."""
+    settings = {
+        "PROVIDER_TLS_CERT_FILE": str(secret.cert_file),
+        "PROVIDER_TLS_KEY_FILE": str(secret.key_file),
+        "PROVIDER_THREADS": "2",
+        "PROVIDER_CONNECTIONS": "34",
+        "PROVIDER_CLIENT_TIMEOUT_SECONDS": "60",
+    }
+    with Server(bare_environment(world.environment(tmp_path)), tmp_path, **settings) as running:
         yield running
 
 
@@ -102,6 +112,19 @@ def test_only_tls_of_today_is_spoken(server):
     assert b"200 OK" not in received
     assert greeted_by(server, maximum_version=ssl.TLSVersion.TLSv1_2) == "first"
     assert greeted_by(server, minimum_version=ssl.TLSVersion.TLSv1_3) == "first"
+    assert not [line for line in server.lines() if line["level"] == "ERROR"]
+
+
+def test_half_a_handshake_keeps_nobody_out(server):
+    """More clients than there is room for that begin a handshake and then say nothing cost others nothing."""
+    with contextlib.ExitStack() as dawdling:
+        for _ in range(100):
+            one = dawdling.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+            one.sendall(b"\x16\x03\x01\x02\x00\x01")
+
+        assert greeted_by(server) == "first"
+
+    assert server.is_ready()
     assert not [line for line in server.lines() if line["level"] == "ERROR"]
 
 
@@ -181,3 +204,20 @@ def test_files_that_are_wrong_at_the_start_are_refused(tmp_path, certificate, ke
         f"PROVIDER_TLS_CERT_FILE {cert_file} and PROVIDER_TLS_KEY_FILE {key_file} cannot be used: "
     )
     assert key is None or not any(line in str(raised.value) for line in key.splitlines() if line != "nonsense")
+
+
+def test_serve_says_what_is_wrong_with_the_files(tmp_path):
+    """`alb-provider serve` with files that it cannot use prints one sentence that names them, and exits with 3."""
+    files = {f"PROVIDER_TLS_{kind}_FILE": str(tmp_path / "none") for kind in ("CERT", "KEY")}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "provider.cli", "serve"],
+        env=os.environ | files,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert done.stderr.startswith(f"Error: PROVIDER_TLS_CERT_FILE {tmp_path / 'none'} and PROVIDER_TLS_KEY_FILE ")
