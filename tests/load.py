@@ -98,8 +98,10 @@ def resident_mib(pid: int) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def run(callers: int, seconds: float, delay_seconds: float, settings: dict[str, str]) -> tuple[Answers, Watched]:
-    """Hold the load for this long and return what was seen."""
+def run(
+    callers: int, seconds: float, delay_seconds: float, settings: dict[str, str]
+) -> tuple[Watched, Answers, Watched]:
+    """Probe the idle server for a while, then hold the load, and return what was seen before and meanwhile."""
     answers, over = Answers(), threading.Event()
     with (
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as watcher,
@@ -119,6 +121,7 @@ def run(callers: int, seconds: float, delay_seconds: float, settings: dict[str, 
                         if not answers.ask(f"{server.url}/v1/target-health", session):
                             over.wait(PAUSE_SECONDS)
 
+            idle = watcher.submit(watch, server.url, server.process.pid, seconds / 6).result()
             asking = [threading.Thread(target=keep_asking) for _ in range(callers)]
             for one in asking:
                 one.start()
@@ -126,7 +129,7 @@ def run(callers: int, seconds: float, delay_seconds: float, settings: dict[str, 
             over.set()
             for one in asking:
                 one.join()
-    return answers, watched
+    return idle, answers, watched
 
 
 def figures(name: str, values: list[float]) -> str:
@@ -159,7 +162,7 @@ def main() -> int:
     parser.add_argument("--threads", default="64", help="PROVIDER_THREADS: questions at the same time")
     chosen = parser.parse_args()
 
-    answers, watched = run(chosen.callers, chosen.seconds, chosen.delay, {"PROVIDER_THREADS": chosen.threads})
+    idle, answers, watched = run(chosen.callers, chosen.seconds, chosen.delay, {"PROVIDER_THREADS": chosen.threads})
 
     print(f"{chosen.callers} callers, {chosen.seconds:g} s, AWS takes {chosen.delay:g} s, {chosen.threads} threads")
     for outcome, count in sorted((answers.outcomes + watched.outcomes).items()):
@@ -167,6 +170,9 @@ def main() -> int:
     print(figures("answers", answers.seconds))
     print(figures("refusals", answers.refusal_seconds))
     for path, values in watched.seconds.items():
+        print(figures(path, values))
+    print("  and before, while nobody asked (what is slow there too is the machine's doing):")
+    for path, values in idle.seconds.items():
         print(figures(path, values))
     memory = watched.memory_mib
     print(f"  memory    first {memory[0]:.0f}, after a third {memory[len(memory) // 3]:.0f}, last {memory[-1]:.0f} MiB")
