@@ -2,13 +2,16 @@
 
 import contextlib
 import http.client
+import json
 import os
+import re
 import socket
 import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -99,6 +102,17 @@ def test_it_answers_over_tls(server):
     """With both files the server answers over TLS to who checks its certificate, probes and questions alike."""
     assert server.ask("target-health", namespace="shop", rollout="web").json()["phase"] == "Successful"
     assert server.session.get(f"{server.url}/livez", timeout=5).status_code == 200
+
+
+def test_the_images_health_check_knows_tls(server):
+    """The image's HEALTHCHECK finds a server with TLS healthy, whoever signed its certificate."""
+    dockerfile = (Path(__file__).parent.parent / "Dockerfile").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^HEALTHCHECK .* CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    environment = {"PROVIDER_PORT": str(server.port), "PROVIDER_TLS_CERT_FILE": "any"}
+
+    program = json.loads(command)[1:]
+
+    assert subprocess.run([sys.executable, *program], env=environment, timeout=30, check=False).returncode == 0
 
 
 def test_only_tls_of_today_is_spoken(server):
