@@ -1,5 +1,7 @@
 """Names what AWS refuses, or fails to say, by what the operator must do."""
 
+import re
+
 from botocore import exceptions as boto
 
 from provider.errors import CannotTell
@@ -38,6 +40,7 @@ _CREDENTIALS = {
 }
 _UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
 _SERVER_ERROR = 500
+_CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
 def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str) -> CannotTell:
@@ -79,7 +82,9 @@ def malformed(action: str, what: str) -> CannotTell:
 
 
 def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
-    code = str(error.response.get("Error", {}).get("Code", "")) or "no code"
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if not _CODE.fullmatch(code):  # it becomes part of a sentence: nothing but a code may
+        code = "no code"
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # A role that cannot be assumed says AccessDenied too, but by another operation than ours.
     if code in _CREDENTIALS or error.operation_name.startswith(("AssumeRole", "GetSessionToken")):

@@ -217,6 +217,7 @@ class Topology:
         """How many records it holds."""
         return len(self.pods) + len(self.endpoints) + len(self.bindings)
 
+
 @dataclass(frozen=True, slots=True)
 class Green:
     """Green as found: its ReplicaSet, its living pods, and the one Service whose target groups are judged."""
