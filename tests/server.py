@@ -14,6 +14,12 @@ import requests
 STARTS_WITHIN_SECONDS = 20
 STOPS_WITHIN_SECONDS = 20
 
+ALWAYS_ANEW = {
+    f"PROVIDER_{kind}_FRESH_SECONDS": "0"
+    for kind in ("TOPOLOGY", "TARGET_HEALTH", "TARGET_GROUPS", "METRICS", "FAILURES")
+}
+"""A test that changes the world sees the change at once, unless it says otherwise."""
+
 
 def free_port() -> int:
     """A TCP port of this machine that nobody listens on."""
@@ -33,7 +39,8 @@ class Server:
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = certificate or True
-        self._environment = environment | {"PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port)} | more
+        address = {"PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port)}
+        self._environment = environment | address | ALWAYS_ANEW | more
         self._directory = directory
 
     def __enter__(self) -> Self:
