@@ -23,6 +23,7 @@ from provider.cluster import Cluster
 from provider.errors import CannotTell, NotConfigured, first_line
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
+from provider.roles import Roles
 from provider.settings import Settings
 from provider.sharing import Sharing
 from provider.telemetry import Metrics
@@ -44,7 +45,7 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
         session = boto3.Session(region_name=settings.aws_region())
     except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
-    account = Account(session, **timeouts, pool_size=chosen.read_threads)
+    account = Account(session, **timeouts, pool_size=chosen.read_threads, roles=Roles(chosen.assumed_roles))
     threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
     sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(

@@ -27,6 +27,7 @@ DEFAULTS = {
     "graceful_timeout_seconds": 20,
     "tokens_file": None,
     "log_level": "INFO",
+    "assume_role_arns": "",
 }
 PATIENT = {"PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
 HASTY = {"PROVIDER_BUDGET_SECONDS": "1"}
