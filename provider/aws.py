@@ -27,7 +27,7 @@ ATTEMPTS = 2
 MAX_PAGES = 50
 """More pages than any question needs: 20,000 target groups, or 5 million data points."""
 
-MAX_CLIENTS = 100
+MAX_CLIENTS = 50
 """Clients of one service that are kept, those used last: regions and external ids are written by others."""
 
 CALL_SECONDS = 1.5

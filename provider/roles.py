@@ -2,9 +2,10 @@
 
 A TargetGroupBinding can say that its target group is to be reached as another role (`iamRoleArnToAssume`). Whoever may
 write a binding could so lend himself any role that trusts us; therefore only roles on the operator's list are assumed,
-and credentials that were given for one external id are never used for another.
+only for what we read, and credentials that were given for one external id are never used for another.
 """
 
+import json
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime
@@ -28,7 +29,14 @@ ACTION = "sts:AssumeRole"
 SESSION_NAME = "alb-provider"
 """What CloudTrail of the other account calls us."""
 
-MAX_SESSIONS = 100
+ALLOWED = (
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "cloudwatch:GetMetricData",
+)
+"""All that a session may do, whatever the role may: it is the one by which the controller registers targets."""
+
+MAX_SESSIONS = 50
 """Sessions that are kept, those used last: external ids are written by whoever may write a TargetGroupBinding."""
 
 PAUSE_SECONDS = 1.0
@@ -38,11 +46,11 @@ PAUSE_SECONDS = 1.0
 class Roles:
     """The roles on the list, and their sessions. Thread-safe."""
 
-    def __init__(self, arns: frozenset[str] = frozenset()) -> None:
-        """Allow these roles and no others."""
+    def __init__(self, arns: frozenset[str] = frozenset(), loader: Loader | None = None) -> None:
+        """Allow these roles and no others. `loader` has botocore's data, parsed once for all sessions."""
         self._arns = arns
         self._lock = Lock()
-        self._loader = Loader()  # botocore's data, parsed once for all roles
+        self._loader = loader or Loader()
         self._sessions: OrderedDict[tuple[str, str], boto3.Session] = OrderedDict()
 
     def allow(self, binding: Binding) -> bool:
@@ -97,7 +105,9 @@ class _Assumed(CredentialProvider):
         super().__init__()
         self._sts = sts
         self._role_arn = role_arn
-        self._request = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME}
+        statement = {"Effect": "Allow", "Action": ALLOWED, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._request = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME, "Policy": policy}
         if external_id:
             self._request["ExternalId"] = external_id
         self._refused: tuple[float, CannotTell] | None = None

@@ -76,8 +76,8 @@ class Settings(BaseSettings):
     )
     assume_role_arns: str = Field(
         default="",
-        description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, separated "
-        "by commas. Empty: none.",
+        description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, with "
+        "commas between them. Empty: none.",
     )
 
     @field_validator("assume_role_arns")
