@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -15,13 +15,16 @@ from provider.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
 from provider.checks import QUESTIONS
 from provider.description import describe
 from provider.errors import BadQuery, Problem, RolloutNotFound
-from provider.question import Check, Sources, answer, parse
+from provider.question import Check, Query, Sources, answer, parse
 from provider.telemetry import Metrics, log_answer
 
 MAX_REQUEST_BYTES = 16 * 1024
 """A question has a handful of short parameters."""
 
 RETRY_AFTER_SECONDS = 5
+
+REMEMBERED_QUERIES = 2000
+"""Query strings whose parameters are remembered: as many as Rollouts ask at a time."""
 
 
 def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess | None = None) -> Flask:
@@ -89,7 +92,7 @@ def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAcce
     def view() -> Response:
         started = time.perf_counter()
         grant = access.grant(request.headers.get("Authorization"))
-        query = parse(check, _fields(request))
+        query = _asked_by_url(check.name, request.query_string) if request.method != "POST" else _asked_by_body(check)
         grant.require(query.namespace)
         verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
@@ -100,20 +103,24 @@ def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAcce
     return view
 
 
-def _fields(asked: Request) -> Iterable[tuple[str, object]]:
-    """Return the parameters of a question: of a GET's query string, or of a POST's JSON object."""
-    in_url = [(name, value) for name, values in asked.args.lists() for value in values]
-    if asked.method != "POST":
-        return in_url
-    if in_url:
-        raise BadQuery((Problem(in_url[0][0][:100], "belongs in the JSON body of a POST, not in its URL"),))
+@lru_cache(REMEMBERED_QUERIES)
+def _asked_by_url(question: str, query_string: bytes) -> Query:
+    """Return the question of a GET. Argo asks the same one again and again; what was refused is not remembered."""
+    args = Request({"QUERY_STRING": query_string.decode("latin-1")}).args
+    return parse(QUESTIONS[question], [(name, value) for name, values in args.lists() for value in values])
+
+
+def _asked_by_body(check: Check) -> Query:
+    """Return the question of a POST: the parameters of its JSON object."""
+    for name in request.args:
+        raise BadQuery((Problem(name[:100], "belongs in the JSON body of a POST, not in its URL"),))
     try:
-        fields = json.loads(asked.get_data(), object_pairs_hook=tuple)
+        fields = json.loads(request.get_data(), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise BadQuery((Problem("body", "is not JSON"),)) from error
     if not isinstance(fields, tuple):  # with the hook a tuple of pairs is what an object looks like, `{}` included
         raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
-    return fields
+    return parse(check, fields)
 
 
 def _ready(sources: Sources) -> Response:

@@ -140,9 +140,9 @@ class Cluster:
         begun = self._sharing.begin(*(self._bindings(api, namespace, budget) for api in BINDING_APIS), budget=budget)
         (rollout,) = budget.read(Read(f"Rollout {name}", lambda: self._rollout(namespace, name, budget)))
         listed = begun.result(budget)
-        bindings = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
-        names = rollout.strategy.services
-        foresee(tuple(one for one in bindings if one.service in names))
+        in_namespace = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
+        bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
+        foresee(bindings)
         replica_sets, pods, slices, services = self._of_rollout(rollout, budget)
         uids = {pod.uid for pod in pods}
         read_at = min(read_at, *(one.read_at for one in listed.values()))

@@ -7,7 +7,7 @@ turn "could not look" into a verdict, and refuse stale evidence.
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -207,22 +207,17 @@ def refuse_stale(
     way.
     """
     ages = {kind: (now - at).total_seconds() for kind, at in read_at.items()}
-    aged = replace(
-        verdict,
-        observed={
-            **verdict.observed,
-            "evidenceAgeSeconds": {kind.value: round(age, 1) for kind, age in ages.items()},
-            "evidenceJudgedAt": now.isoformat(timespec="seconds"),
-        },
-    )
+    observed = {
+        **verdict.observed,
+        "evidenceAgeSeconds": {kind: round(age, 1) for kind, age in ages.items()},
+        "evidenceJudgedAt": now.isoformat(timespec="seconds"),
+    }
     stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:
-        return aged
+        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed)
     kind = stale[0]
-    return replace(
-        aged,
-        phase=Phase.INCONCLUSIVE,
-        reason=Reason.STALE_EVIDENCE,
-        message=f"The evidence ({kind}) is {ages[kind]:.1f} s old, more than the {limits[kind]:g} s allowed, so it "
-        f"decides nothing ({verdict.phase} otherwise: {verdict.message})",
+    sentence = (
+        f"The evidence ({kind}) is {ages[kind]:.1f} s old, more than the {limits[kind]:g} s allowed, so it decides "
+        f"nothing ({verdict.phase} otherwise: {verdict.message})"
     )
+    return Verdict(Phase.INCONCLUSIVE, Reason.STALE_EVIDENCE, sentence, verdict.number, observed)

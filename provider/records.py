@@ -53,12 +53,15 @@ class Freshness:
 
     def seconds(self, kind: Kind) -> float:
         """Return for how long evidence of this kind is fresh."""
-        return {
-            Kind.TOPOLOGY: self.topology,
-            Kind.TARGET_HEALTH: self.target_health,
-            Kind.TARGET_GROUPS: self.target_groups,
-            Kind.METRICS: self.metrics,
-        }[kind]
+        match kind:
+            case Kind.TOPOLOGY:
+                return self.topology
+            case Kind.TARGET_HEALTH:
+                return self.target_health
+            case Kind.TARGET_GROUPS:
+                return self.target_groups
+            case Kind.METRICS:
+                return self.metrics
 
     def limit(self, kind: Kind, budget_seconds: float) -> float:
         """Return the age beyond which evidence decides nothing.
@@ -221,7 +224,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """One consistent look at a Rollout and everything in Kubernetes that hangs on it."""
+    """One look at a Rollout and what hangs on it: green's ReplicaSets, pods and endpoints, the strategy's bindings."""
 
     rollout: Rollout
     replica_sets: tuple[ReplicaSet, ...]
@@ -234,11 +237,6 @@ class Topology:
     def __len__(self) -> int:
         """How many records it holds."""
         return len(self.pods) + len(self.endpoints) + len(self.bindings)
-
-    @property
-    def strategy_bindings(self) -> tuple[Binding, ...]:
-        """The bindings of the Rollout's own strategy Services."""
-        return tuple(one for one in self.bindings if one.service in self.rollout.strategy.services)
 
 
 @dataclass(frozen=True, slots=True)

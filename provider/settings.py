@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         wrong = [one for one in _split(value) if not _ROLE_ARN.fullmatch(one)]
         if wrong:
             raise ValueError(
-                f"not the ARN of a role: {', '.join(one[:200] or '(nothing)' for one in wrong)}; one looks like "
-                "arn:aws:iam::123456789012:role/alb-provider-reader"
+                f"not the ARN of a role: {', '.join(one[:200] or '(nothing)' for one in wrong)} (one looks "
+                "like arn:aws:iam::123456789012:role/targets)"
             )
         return value
 

@@ -32,6 +32,9 @@ FUTURE = timedelta(seconds=1)
 NOWHERE = Place("")
 """The place of what is not read from AWS."""
 
+NEVER = datetime.min.replace(year=2, tzinfo=UTC)
+"""Long ago: nothing is fresh since then."""
+
 Value = TypeVar("Value")
 
 
@@ -116,7 +119,7 @@ class Sharing:
         self._failed: OrderedDict[tuple[Kind, Hashable], _Failure] = OrderedDict()
         self._flights: dict[tuple[Kind, Hashable], _Flight] = {}
         self._records = 0
-        self._made: OrderedDict[Hashable, tuple[Any, Mapping[Kind, datetime]]] = OrderedDict()
+        self._made: OrderedDict[Hashable, tuple[Any, datetime, datetime]] = OrderedDict()
 
     def begin(self, *wanted: Wanted, budget: Budget, admit: Admit = admit_all) -> "Pending":
         """Start to read what is not known, all at the same time, without waiting for it. Raises what `admit` raises."""
@@ -151,18 +154,22 @@ class Sharing:
     def recall(self, key: Hashable) -> Any:
         """Return what was made of shared evidence, while all of that evidence is fresh; None otherwise."""
         with self._lock:
-            made = self._made.get(key)
-        if made is None or not all(self.is_fresh(kind, read_at) for kind, read_at in made[1].items()):
-            return None
-        return made[0]
+            value, made_of, until = self._made.get(key, (None, NEVER, NEVER))
+        return value if made_of - FUTURE <= self.clock() <= until else None
 
     def remember(self, key: Hashable, value: Any, read_at: Mapping[Kind, datetime]) -> None:
         """Keep what was made of evidence that was read at these times."""
+        until = min(at + timedelta(seconds=self.freshness.seconds(kind)) for kind, at in read_at.items())
         with self._lock:
-            self._made[key] = (value, read_at)
+            self._made[key] = (value, max(read_at.values()), until)
             self._made.move_to_end(key)
             while len(self._made) > MAX_MADE:
                 self._made.popitem(last=False)
+
+    @property
+    def records(self) -> int:
+        """How many records are kept."""
+        return self._records
 
     def is_fresh(self, kind: Kind, read_at: datetime) -> bool:
         """Tell whether evidence of this kind is still shared."""

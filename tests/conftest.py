@@ -87,18 +87,23 @@ def aws_models() -> Loader:
 
 
 @pytest.fixture
+def timeouts() -> dict[str, float]:
+    return TIMEOUTS
+
+
+@pytest.fixture
 def roles() -> Roles:
     """The roles that may be assumed: none, but for tests of that."""
     return Roles()
 
 
 @pytest.fixture
-def account(environment: dict[str, str], aws_models: Loader, roles: Roles) -> Account:
+def account(environment: dict[str, str], aws_models: Loader, roles: Roles, timeouts: dict[str, float]) -> Account:
     session = Session()
     session.register_component("data_loader", aws_models)
     return Account(
         boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]),
-        **TIMEOUTS,
+        **timeouts,
         pool_size=16,
         roles=roles,
     )
@@ -136,13 +141,15 @@ def freshness() -> Freshness:
 
 
 @pytest.fixture
-def sources(account: Account, metrics: Metrics, freshness: Freshness, wall_clock: WallClock) -> Iterator[Sources]:
+def sources(
+    account: Account, metrics: Metrics, freshness: Freshness, wall_clock: WallClock, timeouts: dict[str, float]
+) -> Iterator[Sources]:
     """Readers that talk to the world with the real client libraries."""
     with ThreadPoolExecutor(16) as threads, ThreadPoolExecutor(16) as gathering:
         client = cluster.connect(pool_size=16)
         sharing = Sharing(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
         yield Sources(
-            cluster=Cluster(client, sharing, **TIMEOUTS, metrics=metrics),
+            cluster=Cluster(client, sharing, **timeouts, metrics=metrics),
             load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=1000),
             cloudwatch=CloudWatch(account, sharing, metrics),
             sharing=sharing,

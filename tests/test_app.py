@@ -534,6 +534,7 @@ def test_what_aws_says_cannot_forge_a_log_line(client, scene, log_line):
     assert all(one.isprintable() for one in everything_in(response.get_json()) if isinstance(one, str))
 
 
+@pytest.mark.parametrize("timeouts", [{"connect_timeout_seconds": 1, "read_timeout_seconds": 2}], ids=["patient"])
 @pytest.mark.parametrize("question", OF_TARGETS)
 def test_a_thousand_unhealthy_targets_fit_two_kilobytes(client, world, question):
     """1,000 targets, each unhealthy for a reason of its own, with the longest names, are less than 2 KiB."""

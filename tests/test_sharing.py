@@ -249,13 +249,13 @@ def test_memory_is_bounded(ask, sharing, threads, clock):
 
     for number in range(12):
         read(number)
-    kept = sharing._records, len(sharing._known[Kind.METRICS])
+    kept = sharing.records, len(sharing._known[Kind.METRICS])
     clock.advance(FRESH.limit(Kind.METRICS, 8) + 0.001)
     ask("a")
 
     assert kept[0] <= MAX_RECORDS
     assert kept[1] == 3
-    assert sharing._records == 1 + len("a 1")
+    assert sharing.records == 1 + len("a 1")
 
 
 def test_a_verdict_serves_while_all_its_evidence_is_fresh(sharing, clock):

@@ -14,7 +14,7 @@ import click
 from tests.bench import cold, fleet, hot, ours, plot, soak, startup, tables
 from tests.bench.world import ROOT, Latencies
 
-PARTS = ("cold", "hot", "fleet", "startup")
+PARTS = ("cold", "hot", "fleet", "startup", "soak")
 COLD_PODS = (10, 100, 250, 500, 1000)
 HOT_PODS = (10, 250)
 FLEET_SECONDS = {1: 60.0, 10: 60.0, 100: 60.0, 500: 150.0}
@@ -23,9 +23,6 @@ FLEET_SECONDS = {1: 60.0, 10: 60.0, 100: 60.0, 500: 150.0}
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--only", default=",".join(PARTS), help="Parts to run, with commas between.")
-@click.option(
-    "--soak", "soaks", is_flag=True, help=f"Also {soak.HOUR_OF_ASKS} questions: an hour of {soak.ROLLOUTS} Rollouts."
-)
 @click.option("--quick", is_flag=True, help="Small sizes and short rounds: that it runs, not what it costs.")
 @click.option("--aws-latency", default=40.0, type=click.FloatRange(min=0), help="Milliseconds before AWS answers.")
 @click.option("--kubernetes-latency", default=10.0, type=click.FloatRange(min=0), help="The same of Kubernetes.")
@@ -42,7 +39,7 @@ def main(results: Path, only: str, aws_latency: float, kubernetes_latency: float
     latencies = Latencies(kubernetes=kubernetes_latency / 1000, aws=aws_latency / 1000)
     found: dict[str, Any] = {"about": _about(latencies, quick=options["quick"])}
     began = time.monotonic()
-    for part in [*parts, *(["soak"] if options["soaks"] else [])]:
+    for part in parts:
         click.echo(f"Measuring: {part} ...", err=True)
         found[part] = _measured(part, latencies, **options)
         click.echo("\n".join(tables.PARTS[part](found[part])))
@@ -67,7 +64,7 @@ def _measured(part: str, latencies: Latencies, *, quick: bool, rounds: int, ques
         case "startup":
             return startup.measure(latencies, 1 if quick else 5)
         case _:
-            return soak.measure(latencies, 100 if quick else soak.HOUR_OF_ASKS, question)
+            return soak.measure(10 if quick else soak.HOUR_OF_ASKS, question)
 
 
 def _about(latencies: Latencies, *, quick: bool) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The provider's own way, in process: the one place of the benchmark that knows how the provider is put together."""
 
 import os
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from provider import question, settings
@@ -27,34 +29,38 @@ def path_of(subject: Subject, question: str = QUESTION) -> str:
 
 def target_health_age(observed: dict[str, Any]) -> float | None:
     """Return the age in seconds that an answer says its target health has; None where it had none."""
-    told = observed.get("evidenceAgeSeconds")
-    return told.get("targetHealth") if isinstance(told, dict) else told
+    age: float | None = observed.get("evidenceAgeSeconds", {}).get("targetHealth")
+    return age
 
 
 def oldest_allowed_seconds() -> float:
     """Return the age beyond which target health decides nothing, under the default settings."""
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    if "max_evidence_age_seconds" in defaults:  # one limit for all evidence
-        return float(defaults["max_evidence_age_seconds"])
-    return float(defaults["target_health_fresh_seconds"] + defaults["budget_seconds"])
+    return float(fresh_seconds() + Settings.model_fields["budget_seconds"].default)
 
 
 def fresh_seconds() -> float:
     """Return for how long target health is shared under the default settings."""
-    return float(getattr(Settings.model_fields.get("target_health_fresh_seconds"), "default", 2))
+    return float(Settings.model_fields["target_health_fresh_seconds"].default)
 
 
 class Ours:
-    """Readers with warm connections; each question reads its evidence anew."""
+    """Readers with warm connections; each question reads its evidence anew, unless it is `shared` as in production."""
 
-    def __init__(self) -> None:
-        os.environ.update(without_sharing())
+    def __init__(self, *, shared: bool = False, clock: Callable[[], datetime] | None = None) -> None:
+        if not shared:
+            os.environ.update(without_sharing())
         self._sources = sources_of(settings.load(), Metrics())
+        if clock is not None:
+            self._sources.sharing.clock = clock
         spare_the_collector()
 
-    def ask(self, subject: Subject) -> Opinion:
+    def records(self) -> int:
+        """Return how many records of evidence are kept to be shared."""
+        return self._sources.sharing.records
+
+    def ask(self, subject: Subject, name: str = QUESTION) -> Opinion:
         """Ask as an AnalysisTemplate does."""
-        check = QUESTIONS[QUESTION]
+        check = QUESTIONS[name]
         fields = {"namespace": subject.namespace, "rollout": subject.name, "podTemplateHash": GREEN}
         verdict = question.answer(check, question.parse(check, fields.items()), self._sources)
         groups = verdict.observed.get("targetGroups") or [{}]
