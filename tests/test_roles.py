@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from provider.app import create_app
+from provider.aws import ATTEMPTS
 from provider.budget import Budget
 from provider.checks import QUESTIONS
 from provider.counts import REQUESTS, TARGET_5XX
@@ -19,8 +20,8 @@ from provider.demo.cloudwatch import CloudWatch, Datum
 from provider.errors import CannotTell
 from provider.load_balancers import LoadBalancers
 from provider.reasons import Reason
-from provider.records import Binding, Freshness
-from provider.roles import ALLOWED, SESSION_NAME, Roles
+from provider.records import Binding, Freshness, Place
+from provider.roles import ALLOWED, MAX_SESSIONS, SESSION_NAME, Roles
 from tests.other_account import ACCOUNT_ID, ROLE, OtherAccount
 from tests.scene import Scene
 
@@ -418,3 +419,35 @@ def test_the_permission_is_documented():
     assert "sts:AssumeRole" in trust["Action"]
     assert "sts:AssumeRole" in own["Action"]
     assert "*" not in own["Resource"]
+
+
+def test_an_sts_that_hangs_is_waited_for_once(abroad, other, sources):
+    """Ten groups of one role cost one wait for a hanging STS, not ten one after another; meanwhile home is read."""
+    arns = [other.target_group(f"theirs-{number}") for number in range(10)]
+    bindings = tuple(Binding(f"b{n}", "web", 80, arn, "", "IPv4", ROLE, EXTERNAL_ID) for n, arn in enumerate(arns))
+    home = Binding("home", "web", 80, abroad.world.aws.target_group("home"), "", "IPv4", "")
+    abroad.world.aws.faults.forget_calls()
+    abroad.world.aws.faults.add("AssumeRole", delay_seconds=60)
+
+    with pytest.raises(CannotTell) as refused:
+        sources.load_balancers.health(bindings, Budget(10, sources.threads))
+    (found,) = sources.load_balancers.health((home,), Budget(10, sources.threads))
+    hung = [call.name for call in abroad.world.aws.calls].count("AssumeRole")
+    abroad.world.aws.faults.clear()
+
+    assert refused.value.reason is Reason.AWS_TIMEOUT
+    assert f"sts:AssumeRole of role {ROLE}" in str(refused.value)
+    assert hung == ATTEMPTS
+    assert found.group.name == "home"
+
+
+def test_sessions_are_bounded(account, world):
+    """However many external ids bindings name, only the sessions used last are kept."""
+    places = [Place(REGION, ROLE, f"id-{number}") for number in range(MAX_SESSIONS + 1)]
+    sessions = [account.roles.session(place, account.session, account.config) for place in places]
+
+    again = [account.roles.session(place, account.session, account.config) for place in (places[-1], places[0])]
+
+    assert again[0] is sessions[-1]
+    assert again[1] is not sessions[0]
+    assert world.aws.calls == []
