@@ -1,21 +1,23 @@
 """The one way to call AWS: regional clients with explicit timeouts and tries, and errors named for the operator."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
 import boto3
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
 
 from provider.aws_budget import CallBudget
-from provider.aws_errors import THROTTLED, malformed, named, no_credentials
+from provider.aws_errors import THROTTLED, malformed, naming
 from provider.budget import Budget
 from provider.errors import CannotTell
 from provider.reasons import Reason
+from provider.records import Place
+from provider.roles import Roles
 from provider.telemetry import Metrics
 
 ATTEMPTS = 2
@@ -25,18 +27,25 @@ ATTEMPTS = 2
 MAX_PAGES = 50
 """More pages than any question needs: 20,000 target groups, or 5 million data points."""
 
+MAX_CLIENTS = 50
+"""Clients of one service that are kept, those used last: regions and external ids are written by others."""
+
 CALL_SECONDS = 1.5
 """What a question keeps of its time for the call itself, when it waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The credentials to read with, and how long a call may take. The session's region is the home region."""
+    """The credentials to read with, and how long a call may take. The session's region is the home region.
+
+    `roles` are those that the credentials may be used to act as, in other accounts.
+    """
 
     session: boto3.Session
     connect_timeout_seconds: float
     read_timeout_seconds: float
     pool_size: int
+    roles: Roles = field(default_factory=Roles)
 
     @property
     def config(self) -> Config:
@@ -48,6 +57,11 @@ class Account:
             max_pool_connections=self.pool_size,
             tcp_keepalive=True,
         )
+
+    def client(self, service: str, place: Place) -> Any:
+        """Make a client; its credentials are fetched when it first signs. Sessions are not thread-safe, clients are."""
+        session: Any = self.roles.session(place, self.session, self.config) if place.role_arn else self.session
+        return session.client(service, region_name=place.region, config=self.config)
 
     def home_region(self, what: str) -> str:
         """Return the region of what has no ARN. Raises CannotTell (AwsRegionMissing) if none is configured."""
@@ -74,53 +88,52 @@ class Api:
 
 
 class Service:
-    """One service of AWS, in every region."""
+    """One service of AWS, in every region and account."""
 
-    _making_clients = Lock()  # of any service: sessions are not thread-safe, clients are
+    _making_clients = Lock()  # of any service: they share sessions
 
     def __init__(self, account: Account, api: Api, metrics: Metrics) -> None:
-        """Call this API with the account's credentials."""
+        """Call this API with the account's credentials, or as the roles that these may be used for."""
         self._account = account
         self._api = api
         self._metrics = metrics
-        self._clients: dict[str, Any] = {}
-        self._budgets: dict[str, CallBudget] = {}
+        self._clients: OrderedDict[Place, Any] = OrderedDict()
+        self._budgets: dict[tuple[str, str], CallBudget] = {}
         self.answered = False
         """Whether the service ever answered anything at all, a refusal included."""
 
     def require_turn(self, budget: Budget) -> None:
-        """Send back a question whose Rollout stands in line in some region. Raises CannotTell (AwsBudget)."""
+        """Send back a question whose Rollout stands in line somewhere. Raises CannotTell (AwsBudget)."""
         for calls in tuple(self._budgets.values()):
             calls.require_turn(budget.asker)
 
-    def admit(self, region: str, calls: int, budget: Budget) -> None:
+    def admit(self, place: Place, calls: int, budget: Budget) -> None:
         """Wait until a question may make so many calls. Raises CannotTell (AwsBudget) if that is not in its time."""
         patience = max(budget.remaining_seconds() - CALL_SECONDS, 0)
-        self._calls(region).take(budget.asker, calls, patience)
+        self._calls(place).take(budget.asker, calls, patience)
 
-    def admit_at_once(self, region: str, calls: int, budget: Budget) -> None:
+    def admit_at_once(self, place: Place, calls: int, budget: Budget) -> None:
         """Let a question make so many calls if it need not wait for them. Raises CannotTell (AwsBudget)."""
-        self._calls(region).take(budget.asker, calls, 0)
+        self._calls(place).take(budget.asker, calls, 0)
 
-    def call(self, operation: str, region: str, what: str, **arguments: Any) -> Any:
+    def call(self, operation: str, place: Place, what: str, **arguments: Any) -> Any:
         """Call an operation about `what` (in words), once it is admitted. Raises CannotTell naming the IAM action."""
         action = self.action(operation)
         with self._metrics.upstream(self._api.name, operation):
             try:
-                answer = getattr(self._client(region), xform_name(operation))(**arguments)
-            except (BotoCoreError, ClientError) as error:
-                self.answered = self.answered or isinstance(error, ClientError)
-                raise named(error, action, what) from error
-            except (ResponseParserError, ValueError, TypeError, LookupError, AttributeError) as error:
-                # What botocore's parser raises for what is no XML, a number that is none, a tag in the wrong place.
-                raise malformed(action, what) from error
-            except OSError as error:  # the role's token file is not there, or not to be read
-                raise no_credentials(action) from error
+                with naming(action, what, place.role_arn):
+                    answer = getattr(self._client(place), xform_name(operation))(**arguments)
+            except CannotTell as error:
+                if isinstance(error.__cause__, ClientError):
+                    self.answered = True
+                    if error.reason is Reason.AWS_CREDENTIALS and error.__cause__.operation_name == operation:
+                        self._forget(place)
+                raise
             self.answered = True
             return answer
 
     def pages(
-        self, operation: str, region: str, what: str, token: tuple[str, str], **arguments: Any
+        self, operation: str, place: Place, what: str, token: tuple[str, str], **arguments: Any
     ) -> Iterator[dict[str, Any]]:
         """Yield every page of an operation; `token` names it in the answer and in the next request.
 
@@ -128,43 +141,55 @@ class Service:
         """
         answered, asked = token
         for _ in range(MAX_PAGES):
-            page = self.call(operation, region, what, **arguments)
+            page = self.call(operation, place, what, **arguments)
             yield page
             if not page.get(answered):
                 return
             arguments[asked] = page[answered]
-            self.charge(region)
+            self.charge(place)
         raise malformed(self.action(operation), what)
 
-    def charge(self, region: str) -> None:
+    def charge(self, place: Place) -> None:
         """Count a call that nobody admitted: it was not foreseen, or it is our own."""
-        self._calls(region).charge()
+        self._calls(place).charge()
 
-    def calls_per_second(self, region: str) -> float:
-        """Return the calls a second that are ours in a region now: fewer after AWS said that they are too many."""
-        return self._calls(region).per_second
+    def calls_per_second(self, place: Place) -> float:
+        """Return the calls a second that are ours at a place now: fewer after AWS said that they are too many."""
+        return self._calls(place).per_second
 
     def action(self, operation: str) -> str:
         """Return the IAM action of an operation."""
         return f"{self._api.iam_prefix}:{operation}"
 
-    def _calls(self, region: str) -> CallBudget:
+    def _calls(self, place: Place) -> CallBudget:
+        account = (place.account_id, place.region)
         with self._making_clients:
-            if region not in self._budgets:
-                self._budgets[region] = CallBudget(self._api.calls_per_second, self._api.burst)
-            return self._budgets[region]
+            if account not in self._budgets:
+                self._budgets[account] = CallBudget(self._api.calls_per_second, self._api.burst)
+            return self._budgets[account]
 
-    def _client(self, region: str) -> Any:
+    def _client(self, place: Place) -> Any:
         with self._making_clients:
-            if region in self._clients:
-                return self._clients[region]
-            make: Any = self._account.session.client  # typed per service; ours is named by a variable
-            client = make(self._api.name, region_name=region, config=self._account.config)
+            if place in self._clients:
+                self._clients.move_to_end(place)
+                return self._clients[place]
+            client = self._account.client(self._api.name, place)
         for event, handler in self._api.events.items():
             client.meta.events.register(event, handler)
-        client.meta.events.register("response-received", _Watch(self._metrics, self._api.name, self._calls(region)))
+        client.meta.events.register("response-received", _Watch(self._metrics, self._api.name, self._calls(place)))
         with self._making_clients:
-            return self._clients.setdefault(region, client)
+            client = self._clients.setdefault(place, client)
+            while len(self._clients) > MAX_CLIENTS:
+                self._clients.popitem(last=False)
+            return client
+
+    def _forget(self, place: Place) -> None:
+        """Let the role be assumed anew at the next call, since AWS does not take what it gave."""
+        if not place.role_arn:
+            return  # our own credentials are botocore's to renew
+        with self._making_clients:
+            self._clients.pop(place, None)
+            self._account.roles.forget(place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,11 @@
 """Names what AWS refuses, or fails to say, by what the operator must do."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from provider.errors import CannotTell
 from provider.reasons import Reason
@@ -43,11 +46,28 @@ _SERVER_ERROR = 500
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
-def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str) -> CannotTell:
-    """Return the CannotTell for an error of a call; `action` is the IAM action, `what` the resource in words."""
+@contextmanager
+def naming(action: str, what: str, role_arn: str = "") -> Iterator[None]:
+    """Turn whatever botocore raises within into a CannotTell.
+
+    `action` is the IAM action, `what` the resource in words, `role_arn` the role that signs, empty for the provider's.
+    """
+    try:
+        yield
+    except (boto.BotoCoreError, boto.ClientError) as error:
+        raise named(error, action, what, role_arn) from error
+    except (ResponseParserError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # What botocore's parser raises for what is no XML, a number that is none, a tag in the wrong place.
+        raise malformed(action, what) from error
+    except OSError as error:  # the role's token file is not there, or not to be read
+        raise no_credentials(action) from error
+
+
+def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str, role_arn: str = "") -> CannotTell:
+    """Return the CannotTell for an error of a call; the arguments are those of `naming`."""
     match error:
         case boto.ClientError():
-            return _refused(error, action, what)
+            return _refused(error, action, what, role_arn)
         case boto.ConnectTimeoutError() | boto.ReadTimeoutError():
             return CannotTell(Reason.AWS_TIMEOUT, f"AWS did not answer {action} of {what} in time")
         case (
@@ -76,16 +96,60 @@ def no_credentials(action: str) -> CannotTell:
     )
 
 
+def cannot_assume(error: boto.ClientError | boto.ParamValidationError, action: str, role_arn: str) -> CannotTell:
+    """Return the CannotTell for a role that is not ours to assume, unless it is STS or our own credentials that fail.
+
+    STS says AccessDenied for all of: no such role, no permission, no trust, another external id.
+    """
+    if isinstance(error, boto.ParamValidationError):
+        why = "its external id is none"
+    else:
+        why = _code(error)
+        if _is_outage(error) or why in THROTTLED | _CREDENTIALS or error.operation_name != "AssumeRole":
+            return named(error, action, f"role {role_arn}")
+    return CannotTell(
+        Reason.AWS_CREDENTIALS,
+        f"AWS does not let the provider assume role {role_arn} ({why}): allow the provider's IAM role {action} on it, "
+        "and let its trust policy trust the provider's role, with the TargetGroupBinding's assumeRoleExternalId if it "
+        "wants one",
+    )
+
+
+def whose(role_arn: str) -> str:
+    """Say which role lacks a permission: that of another account, or without one the provider's."""
+    return f"role {role_arn}" if role_arn else "the provider's IAM role"
+
+
 def malformed(action: str, what: str) -> CannotTell:
     """Return the CannotTell for an answer that is not what the API promises."""
     return CannotTell(Reason.AWS_MALFORMED, f"AWS's answer to {action} of {what} is not what its API promises")
 
 
-def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
+def _code(error: boto.ClientError) -> str:
+    """Return AWS's code; it becomes part of a sentence, so nothing but a code may."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    if not _CODE.fullmatch(code):  # it becomes part of a sentence: nothing but a code may
-        code = "no code"
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return code if _CODE.fullmatch(code) else "no code"
+
+
+def _status(error: boto.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _is_outage(error: boto.ClientError) -> bool:
+    return _code(error) in _UNAVAILABLE or _status(error) >= _SERVER_ERROR
+
+
+def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> CannotTell:
+    code, status = _code(error), _status(error)
+    if code in THROTTLED:
+        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {action} of {what} ({code})")
+    if _is_outage(error):
+        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {action} of {what}")
+    if code in _CREDENTIALS and role_arn:
+        return CannotTell(
+            Reason.AWS_CREDENTIALS,
+            f"AWS rejects the credentials of role {role_arn} ({code}) for {action}: the role is assumed anew",
+        )
     # A role that cannot be assumed says AccessDenied too, but by another operation than ours.
     if code in _CREDENTIALS or error.operation_name.startswith(("AssumeRole", "GetSessionToken")):
         return CannotTell(
@@ -95,15 +159,12 @@ def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
     if code in _FORBIDDEN:
         return CannotTell(
             Reason.AWS_FORBIDDEN,
-            f"AWS forbids {action} of {what} ({code}): allow the action in the provider's IAM role",
+            f"AWS forbids {action} of {what} ({code}): allow the action in {whose(role_arn)}",
         )
-    if code in THROTTLED:
-        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {action} of {what} ({code})")
     if code == "TargetGroupNotFound":
         return CannotTell(
             Reason.TARGET_GROUP_NOT_FOUND,
-            f"AWS does not know {what} ({code}): correct the TargetGroupBinding, or the account the provider runs in",
+            f"AWS does not know {what} ({code}): correct the TargetGroupBinding, or "
+            + (f"the role that reads it ({role_arn})" if role_arn else "the account the provider runs in"),
         )
-    if code in _UNAVAILABLE or status >= _SERVER_ERROR:
-        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {action} of {what}")
     return CannotTell(Reason.AWS_REJECTED, f"AWS refuses {action} of {what} ({status} {code})")

@@ -14,11 +14,11 @@ from time import sleep
 from typing import Any
 
 from provider.aws import Account, Api, Service
-from provider.aws_errors import malformed
+from provider.aws_errors import malformed, whose
 from provider.budget import Budget
 from provider.errors import CannotTell
 from provider.reasons import Reason
-from provider.records import Kind, Metric, Window
+from provider.records import Kind, Metric, Place, Window
 from provider.sharing import Known, Sharing, Wanted
 from provider.telemetry import Metrics
 
@@ -40,7 +40,7 @@ JOIN_SECONDS = 0.005
 
 Points = Mapping[Metric, Mapping[datetime, float]]
 
-_Key = tuple[str, Metric, Window]
+_Key = tuple[Place, Metric, Window]
 
 
 class CloudWatch:
@@ -55,26 +55,26 @@ class CloudWatch:
         self._sharing = sharing
         self._joining = Lock()
         self._join_seconds = join_seconds
-        self._open: dict[str, _Batch] = {}
+        self._open: dict[Place, _Batch] = {}
 
-    def points(self, region: str, metrics: Sequence[Metric], window: Window, budget: Budget) -> Known[Points]:
+    def points(self, place: Place, metrics: Sequence[Metric], window: Window, budget: Budget) -> Known[Points]:
         """Return every metric's points by minute, and when the oldest of them were read.
 
         One round trip; what several questions ask at the same time travels together. Raises CannotTell: AwsForbidden,
         MetricsIncomplete, AwsUnavailable and what any call can raise.
         """
-        keys = [(region, metric, window) for metric in metrics]
-        wanted = Wanted(Kind.METRICS, "CloudWatch metrics", keys, partial(self._join, region), region)
-        found = self._sharing.read(wanted, budget=budget, admit=lambda _: self._service.admit(region, 1, budget))
+        keys = [(place, metric, window) for metric in metrics]
+        wanted = Wanted(Kind.METRICS, "CloudWatch metrics", keys, partial(self._join, place), place)
+        found = self._sharing.read(wanted, budget=budget, admit=lambda _: self._service.admit(place, 1, budget))
         read_at = min(known.read_at for known in found.values())
-        return Known({metric: found[region, metric, window].value for metric in metrics}, read_at)
+        return Known({metric: found[place, metric, window].value for metric in metrics}, read_at)
 
-    def _join(self, region: str, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
+    def _join(self, place: Place, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
         """Join the call that is about to be sent, or begin one and send it a little later."""
         with self._joining:
-            batch = self._open.get(region)
+            batch = self._open.get(place)
             if batch is None or len(batch.keys) + len(keys) > MAX_QUERIES:
-                batch = self._open[region] = _Batch([])
+                batch = self._open[place] = _Batch([])
                 ours = True
             else:
                 ours = False
@@ -82,15 +82,15 @@ class CloudWatch:
         if ours:
             sleep(self._join_seconds)
             with self._joining:
-                if self._open.get(region) is batch:
-                    del self._open[region]
+                if self._open.get(place) is batch:
+                    del self._open[place]
             try:
-                batch.done.set_result(self._send(region, batch.keys))
+                batch.done.set_result(self._send(place, batch.keys))
             except Exception as error:  # noqa: BLE001 - all who joined raise it
                 batch.done.set_exception(error)
         return batch.done.result()
 
-    def _send(self, region: str, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
+    def _send(self, place: Place, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
         """Read metrics, each over its own window; a metric that CloudWatch did not give whole is a CannotTell."""
         metrics = tuple(dict.fromkeys(metric for _, metric, _ in keys))
         wanted = {f"m{number}": metric for number, metric in enumerate(metrics)}
@@ -101,7 +101,7 @@ class CloudWatch:
         }
         points: dict[Metric, dict[datetime, float]] = {metric: {} for metric in metrics}
         last_status: dict[str, str] = {}
-        for page in self._service.pages(OPERATION, region, WHAT, ("NextToken", "NextToken"), **request):
+        for page in self._service.pages(OPERATION, place, WHAT, ("NextToken", "NextToken"), **request):
             try:
                 for result in page["MetricDataResults"]:
                     last_status[result["Id"]] = result["StatusCode"]
@@ -110,12 +110,12 @@ class CloudWatch:
                 raise malformed(self._service.action(OPERATION), WHAT) from error
         status = {metric: last_status.get(name, "no result") for name, metric in wanted.items()}
         return {
-            (region, metric, window): self._incomplete(metric, status[metric])
+            (place, metric, window): self._incomplete(place, metric, status[metric])
             or {minute: value for minute, value in points[metric].items() if window.start <= minute < window.end}
             for region, metric, window in keys
         }
 
-    def _incomplete(self, metric: Metric, status: str) -> CannotTell | None:
+    def _incomplete(self, place: Place, metric: Metric, status: str) -> CannotTell | None:
         """Let a metric's points stand only if CloudWatch says that they are all."""
         action = self._service.action(OPERATION)
         match status:
@@ -124,7 +124,7 @@ class CloudWatch:
             case "Forbidden":
                 return CannotTell(
                     Reason.AWS_FORBIDDEN,
-                    f"AWS forbids {action} of {metric.name}: allow the action in the provider's IAM role",
+                    f"AWS forbids {action} of {metric.name}: allow the action in {whose(place.role_arn)}",
                 )
             case "InternalError":
                 return CannotTell(Reason.AWS_UNAVAILABLE, f"CloudWatch has an error at {action} of {metric.name}")

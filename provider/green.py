@@ -71,7 +71,7 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
 
     `asked_service` overrides the choice by one of the strategy's own Services.
     Raises CannotTell: NoPreviewService, NoStrategyService, ServiceNotInStrategy, ServiceNotFound, ServiceNotSwitched,
-    NoBinding, BindingNeedsRole, ServicePortNotFound.
+    NoBinding, ServicePortNotFound.
     """
     rollout = green.rollout
     if asked_service and asked_service not in rollout.strategy.services:
@@ -120,7 +120,7 @@ def find_blue_bindings(topology: Topology, green: Green) -> tuple[Binding, ...]:
         return ()
     if rollout.stable_hash == rollout.current_hash:
         return ()
-    return tuple(one for one in topology.bindings if one.service == name and not one.role_arn)
+    return tuple(one for one in topology.bindings if one.service == name)
 
 
 def selects(service: Service | None, pod_hash: str) -> bool:
@@ -199,12 +199,6 @@ def _bindings(topology: Topology, service: Service) -> tuple[Binding, ...]:
             "Gateway or TargetGroupBinding use it",
         )
     for binding in bindings:
-        if binding.role_arn:
-            raise CannotTell(
-                Reason.BINDING_NEEDS_ROLE,
-                f"TargetGroupBinding {binding.name} is in another account (iamRoleArnToAssume), and this provider "
-                "assumes no roles",
-            )
         if service_port(service, binding) is None:
             raise CannotTell(
                 Reason.SERVICE_PORT_NOT_FOUND,

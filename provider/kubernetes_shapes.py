@@ -319,6 +319,7 @@ class _BindingSpec(_Shape):
     target_group_name: str = ""
     ip_address_type: str = "ipv4"
     role_arn: str = field(default="", name="iamRoleArnToAssume")
+    external_id: str = field(default="", name="assumeRoleExternalId")
 
 
 class TargetGroupBinding(_Shape):
@@ -337,6 +338,7 @@ class TargetGroupBinding(_Shape):
             group_name=self.spec.target_group_name,
             family="IPv6" if self.spec.ip_address_type == "ipv6" else "IPv4",
             role_arn=self.spec.role_arn,
+            external_id=self.spec.external_id,
         )
 
 

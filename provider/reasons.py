@@ -221,8 +221,8 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.BINDING_NEEDS_ROLE: Meaning(
         _WAIT,
-        "A TargetGroupBinding is in another account (`iamRoleArnToAssume`); this provider assumes no roles.",
-        "Judge a Service whose target groups are in the provider's own account.",
+        "A TargetGroupBinding is to be read as a role (`iamRoleArnToAssume`) that the provider may not assume.",
+        "Add the role to `PROVIDER_ASSUME_ROLE_ARNS`, if this provider shall read that account (deploy/README.md).",
     ),
     Reason.TARGET_GROUP_NOT_FOUND: Meaning(
         _WAIT, "AWS does not know the target group.", "Correct the binding, or the account the provider runs in."
@@ -272,8 +272,8 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.AWS_FORBIDDEN: Meaning(_WAIT, "AWS forbids a read.", "Grant the IAM action in the sentence."),
     Reason.AWS_CREDENTIALS: Meaning(
         _WAIT,
-        "There are no usable AWS credentials.",
-        "Give the ServiceAccount a role (EKS Pod Identity or IRSA), or renew the credentials.",
+        "There are no usable AWS credentials, or a role cannot be assumed.",
+        "Give the ServiceAccount a role (EKS Pod Identity or IRSA), or let the role in the sentence trust it.",
     ),
     Reason.AWS_REGION_MISSING: Meaning(
         _WAIT, "A target group is bound by name and no region is configured.", "Set `AWS_REGION`."

@@ -189,8 +189,28 @@ class Endpoint(Many, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call to AWS goes, and as whom: as the role if there is one, else with the provider's own credentials.
+
+    `external_id` is what the role's trust policy may ask for beside us.
+    """
+
+    region: str
+    role_arn: str = ""
+    external_id: str = ""
+
+    @property
+    def account_id(self) -> str:
+        """The account that the role is in (arn:aws:iam::<account>:role/...); empty for the provider's own."""
+        return self.role_arn.split(":")[4] if self.role_arn else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
-    """A TargetGroupBinding: which target group holds a Service's endpoints. One of `arn` and `group_name` is set."""
+    """A TargetGroupBinding: which target group holds a Service's endpoints. One of `arn` and `group_name` is set.
+
+    `role_arn` is the role by which it is to be reached, if that is not the cluster's own account.
+    """
 
     name: str
     service: str
@@ -199,6 +219,7 @@ class Binding:
     group_name: str
     family: str
     role_arn: str
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +281,10 @@ class GreenService:
 
 @dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """A target group's settings, and the load balancers whose listener rules forward to it."""
+    """A target group's settings, and the load balancers whose listener rules forward to it.
+
+    `place` is where it was found, and where all else about it is to be asked.
+    """
 
     arn: str
     name: str
@@ -268,6 +292,7 @@ class TargetGroup:
     load_balancer_arns: tuple[str, ...]
     health_check_interval_seconds: int
     unhealthy_threshold: int
+    place: Place
 
     @property
     def in_use(self) -> bool:

@@ -8,14 +8,17 @@ The times on paper: a read has 1 s to connect and 3 s without a byte, and is tri
 """
 
 import os
+import re
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from provider.records import Freshness
 
 PREFIX = "PROVIDER_"
+
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=.@/-]+")
 
 RESERVE_CONNECTIONS = 32
 """Connections that are left when as many questions are answered as may be."""
@@ -76,6 +79,12 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged; INFO has one line per question."
     )
+    assume_role_arns: str = Field(
+        default="",
+        description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, with "
+        "commas between them. Empty: none.",
+    )
+
     connections: int = Field(
         default=256,
         ge=1 + RESERVE_CONNECTIONS,
@@ -115,6 +124,18 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("assume_role_arns")
+    @classmethod
+    def _are_roles(cls, value: str) -> str:
+        """A list with a mistyped role would look like one that allows it."""
+        wrong = [one for one in _split(value) if not _ROLE_ARN.fullmatch(one)]
+        if wrong:
+            raise ValueError(
+                f"not the ARN of a role: {', '.join(one[:200] or '(nothing)' for one in wrong)} (one looks "
+                "like arn:aws:iam::123456789012:role/targets)"
+            )
+        return value
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         """A stop must not cut questions off."""
@@ -126,6 +147,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def assumed_roles(self) -> frozenset[str]:
+        """The roles that may be assumed, by ARN."""
+        return frozenset(_split(self.assume_role_arns))
+
+    @property
     def freshness(self) -> Freshness:
         """For how long each kind of evidence is shared."""
         return Freshness(
@@ -135,6 +161,10 @@ class Settings(BaseSettings):
             metrics=self.metrics_fresh_seconds,
             failures=self.failures_fresh_seconds,
         )
+
+
+def _split(arns: str) -> list[str]:
+    return [one.strip() for one in arns.split(",")] if arns.strip() else []
 
 
 _SERVICE_LINKS = (

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 
 from provider.budget import Budget
 from provider.errors import CannotTell, DeadlineExceeded, RolloutNotFound
-from provider.records import Freshness, Kind
+from provider.records import Freshness, Kind, Place
 from provider.telemetry import Metrics
 
 MAX_RECORDS = 200_000
@@ -28,6 +28,9 @@ MAX_MADE = 2_000
 
 FUTURE = timedelta(seconds=1)
 """Evidence from the future by more than this is none: the clock was set back since."""
+
+NOWHERE = Place("")
+"""The place of what is not read from AWS."""
 
 NEVER = datetime.min.replace(year=2, tzinfo=UTC)
 """Long ago: nothing is fresh since then."""
@@ -48,7 +51,7 @@ class Wanted:
     """Pieces of evidence that one call reads together.
 
     `call` gets the keys that are not known and returns their values; a CannotTell as a value is the failure of its
-    key alone, a Known is older than this read. `region` is where the call goes, for who admits it. `stale` says of a
+    key alone, a Known is older than this read. `place` is where the call goes, for who admits it. `stale` says of a
     value that it is to be read anew although it is fresh.
     """
 
@@ -56,7 +59,7 @@ class Wanted:
     what: str
     keys: Sequence[Hashable]
     call: Callable[[Sequence[Any]], Mapping[Any, Any]]
-    region: str = ""
+    place: Place = NOWHERE
     stale: Callable[[Any, timedelta], bool] = lambda _value, _age: False
 
 

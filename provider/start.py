@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
+import botocore.session
 from botocore.exceptions import BotoCoreError
 from flask import Flask
 from gunicorn.arbiter import Arbiter
@@ -24,6 +25,7 @@ from provider.cluster import Cluster
 from provider.errors import CannotTell, NotConfigured, first_line
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
+from provider.roles import Roles
 from provider.settings import Settings
 from provider.sharing import Sharing
 from provider.telemetry import Metrics
@@ -42,10 +44,12 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
         "read_timeout_seconds": chosen.read_timeout_seconds,
     }
     try:
-        session = boto3.Session(region_name=settings.aws_region())
+        core = botocore.session.get_session()
+        session = boto3.Session(botocore_session=core, region_name=settings.aws_region())
     except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
-    account = Account(session, **timeouts, pool_size=chosen.read_threads)
+    roles = Roles(chosen.assumed_roles, core.get_component("data_loader"))
+    account = Account(session, **timeouts, pool_size=chosen.read_threads, roles=roles)
     threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
     sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(

@@ -12,10 +12,9 @@ from provider.cloudwatch import Points
 from provider.counts import LoadBalancerCounts, count_load_balancer, metrics_of, metrics_of_load_balancer
 from provider.errors import CannotTell
 from provider.green import find_blue_bindings
-from provider.load_balancers import region_of
 from provider.question import Sources
 from provider.reasons import Reason
-from provider.records import Green, GreenService, Kind, Metric, Stage, TargetGroup, Topology, Window
+from provider.records import Binding, Green, GreenService, Kind, Metric, Place, Stage, TargetGroup, Topology, Window
 from provider.window import open_window
 
 
@@ -46,13 +45,15 @@ def read_traffic(
     sources: Sources,
     budget: Budget,
 ) -> Traffic:
-    """Open the window, describe green's and blue's target groups, and read all of their metrics, a call per region.
+    """Open the window, describe green's and blue's target groups, and read all of their metrics, a call per place.
 
     Raises CannotTell: SelectorAgeUnknown, WindowNotOpen, TargetGroupNotInUse, TargetTypeUnsupported, what reads raise.
     """
     window = open_window(sources.clock(), length, lag, _served_since(green, service))
     # After the switch blue is behind no Service of its own any more.
-    blue_bindings = find_blue_bindings(topology, green) if service.stage is Stage.BEFORE_SWITCH else ()
+    blue_bindings = (
+        _readable(find_blue_bindings(topology, green), sources) if service.stage is Stage.BEFORE_SWITCH else ()
+    )
     known = sources.load_balancers.groups((*service.bindings, *blue_bindings), budget)
     described = tuple(one.value for one in known)
     groups = described[: len(service.bindings)]
@@ -81,10 +82,19 @@ def load_balancers_of(traffic: Traffic) -> list[LoadBalancerCounts]:
     return [count_load_balancer(arn, traffic.points, traffic.window) for arn in arns]
 
 
-def count_foreign(topology: Topology, arns: Iterable[str], sources: Sources, budget: Budget) -> dict[str, int]:
+def count_foreign(
+    topology: Topology, traffic: Traffic, arns: Iterable[str], sources: Sources, budget: Budget
+) -> dict[str, int]:
     """Count, by load balancer, the target groups that none of the Rollout's own Services is bound to."""
     own = {one.arn for one in topology.bindings if one.service in topology.services}
-    return {arn: len(sources.load_balancers.attached(arn, budget) - own) for arn in arns}
+    own |= {group.arn for group in traffic.groups}  # a binding may know only the name
+    places = {group.load_balancer_arns[0]: group.place for group in traffic.groups}
+    return {arn: len(sources.load_balancers.attached(arn, places[arn], budget) - own) for arn in arns}
+
+
+def _readable(bindings: Iterable[Binding], sources: Sources) -> tuple[Binding, ...]:
+    """Leave out blue's target groups that we may not look at: they are compared with, and must not block green."""
+    return tuple(one for one in bindings if sources.load_balancers.may_read(one))
 
 
 def _served_since(green: Green, service: GreenService) -> datetime:
@@ -119,14 +129,17 @@ def _has_metrics(group: TargetGroup) -> bool:
 def _points(
     groups: tuple[TargetGroup, ...], blue: tuple[TargetGroup, ...], window: Window, sources: Sources, budget: Budget
 ) -> tuple[Points, datetime]:
-    """Read every metric of the question, one call per region, and say when the oldest was read."""
-    by_region: dict[str, dict[Metric, None]] = {}
+    """Read every metric of the question, one call per place, and say when the oldest was read.
+
+    Dimension values hold ids that AWS makes up at random, so that metrics of several places do not share a name.
+    """
+    by_place: dict[Place, dict[Metric, None]] = {}
     for group in groups:
         wanted = [*metrics_of(group, judged=True), *metrics_of_load_balancer(group.load_balancer_arns[0])]
-        by_region.setdefault(region_of(group.arn), {}).update(dict.fromkeys(wanted))
+        by_place.setdefault(group.place, {}).update(dict.fromkeys(wanted))
     for group in blue:
-        by_region.setdefault(region_of(group.arn), {}).update(dict.fromkeys(metrics_of(group, judged=False)))
-    # One region in all but the rarest cases, so that one after another is no loss.
-    found = [sources.cloudwatch.points(one, tuple(metrics), window, budget) for one, metrics in by_region.items()]
+        by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics_of(group, judged=False)))
+    # One place in all but the rarest cases, so that one after another is no loss.
+    found = [sources.cloudwatch.points(one, tuple(metrics), window, budget) for one, metrics in by_place.items()]
     points = {metric: minutes for known in found for metric, minutes in known.value.items()}
     return points, min(known.read_at for known in found)

@@ -23,6 +23,7 @@ from provider.demo.world import World
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.records import Freshness
+from provider.roles import Roles
 from provider.sharing import Sharing
 from provider.telemetry import Metrics
 from tests.scene import Scene
@@ -91,11 +92,20 @@ def timeouts() -> dict[str, float]:
 
 
 @pytest.fixture
-def account(environment: dict[str, str], aws_models: Loader, timeouts: dict[str, float]) -> Account:
+def roles() -> Roles:
+    """The roles that may be assumed: none, but for tests of that."""
+    return Roles()
+
+
+@pytest.fixture
+def account(environment: dict[str, str], aws_models: Loader, roles: Roles, timeouts: dict[str, float]) -> Account:
     session = Session()
     session.register_component("data_loader", aws_models)
     return Account(
-        boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]), **timeouts, pool_size=16
+        boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]),
+        **timeouts,
+        pool_size=16,
+        roles=roles,
     )
 
 

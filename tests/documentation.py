@@ -47,7 +47,8 @@ def settings() -> list[str]:
     """One row per setting."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        rows.append(f"| `PROVIDER_{name.upper()}` | `{field.default}` | {field.description} |")
+        default = "" if field.default == "" else f"`{field.default}`"
+        rows.append(f"| `PROVIDER_{name.upper()}` | {default} | {field.description} |")
     return rows
 
 

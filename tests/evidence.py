@@ -20,6 +20,7 @@ from provider.records import (
     GroupHealth,
     Kind,
     Metric,
+    Place,
     Pod,
     ReplicaSet,
     Rollout,
@@ -36,13 +37,14 @@ from provider.traffic import Traffic
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GREEN, BLUE = "6d9f7c", "5b8c4d"
 INTERVAL_SECONDS, THRESHOLD = 15, 2
+HOME = Place("eu-west-1")
 DEFAULT_GRACE = timedelta(seconds=INTERVAL_SECONDS * THRESHOLD + 30)
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/k8s-shop-web-1f9c/0123456789abcdef"
 
 LOAD_BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:loadbalancer/app/shop/0123456789abcdef"
 
 WINDOW = Window(NOW - timedelta(minutes=5), NOW - timedelta(minutes=2))
-GREEN_GROUP = TargetGroup(ARN, "green-group", "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD)
+GREEN_GROUP = TargetGroup(ARN, "green-group", "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD, HOME)
 BLUE_GROUP = replace(GREEN_GROUP, arn=ARN.replace("web-1f9c", "blue-77aa"), name="blue-group")
 BALANCER = dimension(LOAD_BALANCER)
 
@@ -124,7 +126,7 @@ def target(number: int, state: str = "healthy", reason: str = "", **changes: Any
 def group(*targets: Target, of: Binding | None = None, read_at: datetime = NOW, **changes: Any) -> GroupHealth:
     """A target group in use, with these targets registered."""
     bound = of or binding()
-    settings = TargetGroup(ARN, bound.name, "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD)
+    settings = TargetGroup(ARN, bound.name, "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD, HOME)
     return GroupHealth(replace(settings, **changes), bound, targets, read_at, read_at)
 
 

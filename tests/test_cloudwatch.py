@@ -14,7 +14,7 @@ from provider.demo import objects
 from provider.errors import CannotTell
 from provider.question import answer, parse
 from provider.reasons import Reason
-from provider.records import Metric, Window
+from provider.records import Metric, Place, Window
 from tests.scene import GREEN
 
 MINUTE = timedelta(minutes=1)
@@ -68,7 +68,7 @@ def test_points_come_by_minute_and_missing_minutes_stay_missing(world, sources, 
     published = {first - MINUTE: 1, first: 5, third: 7, window.end: 9}
     world.aws.publish(*group, REQUESTS, published)
 
-    found = sources.cloudwatch.points(REGION, (metric(group), metric(group, TARGET_5XX)), window, budget).value
+    found = sources.cloudwatch.points(Place(REGION), (metric(group), metric(group, TARGET_5XX)), window, budget).value
 
     assert found == {metric(group): {first: 5.0, third: 7.0}, metric(group, TARGET_5XX): {}}
 
@@ -77,7 +77,7 @@ def test_all_metrics_travel_in_one_call_to_the_arns_region(world, sources, group
     """Ten metrics are one GetMetricData, asked in the region of the target group."""
     wanted = tuple(metric(group, f"{REQUESTS}{number}") for number in range(10))
 
-    sources.cloudwatch.points("us-east-1", wanted, window, budget)
+    sources.cloudwatch.points(Place("us-east-1"), wanted, window, budget)
 
     assert [call.region for call in calls(world)] == ["us-east-1"]
 
@@ -93,7 +93,7 @@ def test_pages_are_joined_by_id(world, sources, group, window, budget):
     for page in pages:
         world.aws.faults.add("GetMetricData", status=200, body=page, content_type="application/x-amz-json-1.0", times=1)
 
-    found = sources.cloudwatch.points(REGION, asked, window, budget).value
+    found = sources.cloudwatch.points(Place(REGION), asked, window, budget).value
 
     assert sorted(found[asked[0]]) == [first, second, third]
     assert sorted(found[asked[1]]) == [third]
@@ -117,7 +117,7 @@ def test_a_series_that_is_not_complete_is_an_error(world, sources, group, window
     world.aws.faults.add("GetMetricData", status=200, body=body, content_type="application/x-amz-json-1.0")
 
     with pytest.raises(CannotTell) as raised:
-        sources.cloudwatch.points(REGION, (metric(group),), window, budget)
+        sources.cloudwatch.points(Place(REGION), (metric(group),), window, budget)
 
     assert raised.value.reason is reason
 
@@ -158,9 +158,9 @@ def test_a_question_asks_for_no_metric_it_does_not_judge_or_tell(sources):
     asked = []
 
     class Counting:
-        def points(self, region, metrics, *more):
+        def points(self, place, metrics, *more):
             asked.extend(metrics)
-            return sources.cloudwatch.points(region, metrics, *more)
+            return sources.cloudwatch.points(place, metrics, *more)
 
     answer(errors.CHECK, query, replace(sources, cloudwatch=Counting()))
 
@@ -286,7 +286,7 @@ def test_minutes_are_utc_on_days_when_clocks_change(world, sources, group, monke
         zone.setenv("TZ", "Europe/Berlin")
         time.tzset()
 
-        found = sources.cloudwatch.points(REGION, (metric(group),), night, budget).value
+        found = sources.cloudwatch.points(Place(REGION), (metric(group),), night, budget).value
     time.tzset()
 
     assert found[metric(group)] == {minute: float(minute.minute) for minute in night.minutes}

@@ -456,6 +456,7 @@ def test_bindings_of_both_apis_are_joined(world, look):
     """EKS Auto Mode has TargetGroupBindings of its own: where both APIs are served, both count."""
     world.kubernetes.serve("eks.amazonaws.com")
     more = {"target_group_name": "by-name", "ip_address_type": "ipv6", "iamRoleArnToAssume": "arn:aws:iam::1:role/r"}
+    more["assumeRoleExternalId"] = "shop"
     auto = objects.target_group_binding(
         "auto", service="web-preview", port="http", group="eks.amazonaws.com", version="v1", **more
     )
@@ -464,7 +465,7 @@ def test_bindings_of_both_apis_are_joined(world, look):
     found = look().bindings
 
     assert [one.name for one in found] == ["k8s-shop-web-preview", "auto"]
-    assert found[1] == Binding("auto", "web-preview", "http", "", "by-name", "IPv6", "arn:aws:iam::1:role/r")
+    assert found[1] == Binding("auto", "web-preview", "http", "", "by-name", "IPv6", "arn:aws:iam::1:role/r", "shop")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,6 @@ def test_the_green_service_by_strategy_and_stage(strategy, selecting_green, roll
         (rollout(PLAIN), {"services": {"canary": service("canary", BLUE)}}, None, Reason.SERVICE_NOT_SWITCHED),
         (rollout(), {"bindings": ()}, None, Reason.NO_BINDING),
         (rollout(), {"bindings": (binding(of="active"),)}, None, Reason.NO_BINDING),
-        (rollout(), {"bindings": (binding(), binding(role_arn="arn:aws:iam::1:x"))}, None, Reason.BINDING_NEEDS_ROLE),
         (rollout(), {"bindings": (binding(port="https"),)}, None, Reason.SERVICE_PORT_NOT_FOUND),
         (rollout(), {"bindings": (binding(port=8080),)}, None, Reason.SERVICE_PORT_NOT_FOUND),
     ],

@@ -15,7 +15,7 @@ from provider.errors import CannotTell
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.reasons import Reason
-from provider.records import Binding, GroupHealth, Target, TargetGroup
+from provider.records import Binding, GroupHealth, Place, Target, TargetGroup
 
 OTHER_REGION = "us-east-1"
 UNKNOWN = f"arn:aws:elasticloadbalancing:{REGION}:123456789012:targetgroup/gone/0123456789abcdef"
@@ -59,6 +59,7 @@ def test_a_group_is_one_call_each_for_its_settings_and_its_targets(world, health
         load_balancer_arns=found.group.load_balancer_arns,
         health_check_interval_seconds=7,
         unhealthy_threshold=4,
+        place=Place(REGION),
     )
     assert [arn.rsplit("/", 2)[0].rpartition(":")[2] for arn in found.group.load_balancer_arns] == ["loadbalancer/app"]
     assert found.targets == (

@@ -31,6 +31,7 @@ DEFAULTS = {
     "client_timeout_seconds": 5,
     "tls_cert_file": None,
     "tls_key_file": None,
+    "assume_role_arns": "",
 }
 ROOMY = {"PROVIDER_CONNECTIONS": "1024"}
 PATIENT = {"PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
@@ -177,6 +178,48 @@ def test_budget_and_graceful_stop_fit_together(load, variables, refused):
         load(prefixed)
 
     assert str(raised.value).startswith(refused)
+
+
+@pytest.mark.parametrize(
+    ("value", "roles"),
+    [
+        ("", set()),
+        ("  ", set()),
+        ("arn:aws:iam::123456789012:role/one", {"arn:aws:iam::123456789012:role/one"}),
+        (
+            "arn:aws:iam::123456789012:role/a/path/one, arn:aws-cn:iam::210987654321:role/t+w=o.@-_",
+            {"arn:aws:iam::123456789012:role/a/path/one", "arn:aws-cn:iam::210987654321:role/t+w=o.@-_"},
+        ),
+    ],
+)
+def test_roles_are_listed_with_commas(load, value, roles):
+    """The roles that may be assumed are ARNs with commas between them, in any partition; none unless set."""
+    assert load({"PROVIDER_ASSUME_ROLE_ARNS": value}).assumed_roles == roles
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "targets",
+        "arn:aws:iam::123456789012:user/one",
+        "arn:aws:iam::123456789012:role/",
+        "arn:aws:iam::12345678901:role/one",
+        "arn:aws:iam::*:role/one",
+        "arn:aws:iam::123456789012:role/*",
+        "arn:aws:sts::123456789012:assumed-role/one/x",
+        "arn:aws:iam::123456789012:role/one two",
+        "",
+    ],
+)
+def test_what_is_no_role_is_refused_by_name(load, wrong):
+    """Anything in the list that is not one role's ARN, a pattern or an empty entry too, is named beside good ones."""
+    good = "arn:aws:iam::123456789012:role/one"
+    with pytest.raises(BadSettings) as raised:
+        load({"PROVIDER_ASSUME_ROLE_ARNS": f"{good},{wrong}"})
+
+    assert str(raised.value).startswith(
+        f"PROVIDER_ASSUME_ROLE_ARNS: not the ARN of a role: {wrong or '(nothing)'} (one looks like "
+    )
 
 
 @pytest.mark.parametrize(

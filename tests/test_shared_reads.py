@@ -15,7 +15,7 @@ from provider.demo import objects
 from provider.errors import CannotTell
 from provider.load_balancers import LoadBalancers
 from provider.reasons import Reason
-from provider.records import Binding, Freshness, Metric, Window
+from provider.records import Binding, Freshness, Metric, Place, Window
 from provider.target_health_xml import parse
 from tests.scene import GREEN, Scene
 
@@ -165,7 +165,9 @@ def test_metrics_of_several_questions_travel_together(world, sources, account, m
     world.aws.faults.forget_calls()
 
     def ask(metric, window):
-        return reader.points(REGION, (metric,), window, Budget(10, sources.threads, asker="shop/web")).value[metric]
+        return reader.points(Place(REGION), (metric,), window, Budget(10, sources.threads, asker="shop/web")).value[
+            metric
+        ]
 
     with ThreadPoolExecutor(2) as askers:
         one, two = askers.map(ask, wanted, windows)
@@ -287,7 +289,7 @@ def test_retries_and_throttling_count(scene, sources, client, metrics):
     }
     assert answer["phase"] == "Successful"
     assert counted == {"true": 1, "false": 2}
-    assert sources.load_balancers.calls_per_second(REGION) < 1000
+    assert sources.load_balancers.calls_per_second(Place(REGION)) < 1000
 
 
 def test_a_group_without_a_rule_is_looked_at_again_soon(world, client, wall_clock):

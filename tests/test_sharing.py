@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from provider.budget import Budget
 from provider.errors import CannotTell, DeadlineExceeded, RolloutNotFound
 from provider.reasons import Reason
-from provider.records import Freshness, Kind
+from provider.records import Freshness, Kind, Place
 from provider.sharing import MAX_RECORDS, Known, Sharing, Wanted
 from provider.telemetry import Metrics
 
@@ -187,10 +187,10 @@ def test_what_is_not_admitted_is_not_read(sharing, threads, clock, source, ask):
     """Calls that are refused are not made, and the refusal is not remembered: the next one is admitted."""
 
     def refuse(calls: Any) -> None:
-        assert [one.region for one in calls] == ["eu-west-1"]
+        assert [one.place for one in calls] == [Place("eu-west-1")]
         raise CannotTell(Reason.AWS_BUDGET, "wait")
 
-    wanted = Wanted(Kind.TARGET_HEALTH, "something", ("a",), source, "eu-west-1")
+    wanted = Wanted(Kind.TARGET_HEALTH, "something", ("a",), source, Place("eu-west-1"))
     with pytest.raises(CannotTell, match="wait"):
         sharing.read(wanted, budget=Budget(LONG, threads, began_at=clock()), admit=refuse)
 

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from provider.demo import objects
+from tests.other_account import ROLE, OtherAccount
+from tests.scene import Scene
 from tests.server import Server, bare_environment, free_port
 
 
@@ -34,6 +37,25 @@ def test_a_server_that_cannot_be_built_says_why_and_ends(environment, variable, 
     assert done.returncode != 0
     assert len(critical) == 1
     assert says in critical[0]["message"]
+
+
+def test_a_server_assumes_the_roles_of_its_setting(world, environment, tmp_path):
+    """With PROVIDER_ASSUME_ROLE_ARNS the real server reads a group of another account as the listed role."""
+    other, scene = OtherAccount(world), Scene(world).build()
+    arn = other.target_group("theirs")
+    scene.put(
+        objects.target_group_binding(
+            "k8s-shop-web-preview", service="web-preview", arn=arn, iamRoleArnToAssume=ROLE, assumeRoleExternalId="shop"
+        )
+    )
+
+    with Server(bare_environment(environment), tmp_path, PROVIDER_ASSUME_ROLE_ARNS=ROLE) as server:
+        found = server.ask("target-health", namespace="shop", rollout="web").json()
+    sessions = other.sessions
+    other.clear()
+
+    assert (found["reason"], found["observed"]["targetGroups"][0]["name"]) == ("TargetsMissing", "theirs")
+    assert [(one.role_arn, one.external_id) for one in sessions] == [(ROLE, "shop")]
 
 
 def test_a_server_with_tokens_wants_one(environment, tmp_path):

@@ -75,7 +75,7 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, bud
     if traffic.service.stage is Stage.BEFORE_SWITCH:
         return traffic
     blamed = [one.arn for one in load_balancers_of(traffic) if _above(query, one.elb_5xx, one.total)]
-    return replace(traffic, foreign=count_foreign(topology, blamed, sources, budget))
+    return replace(traffic, foreign=count_foreign(topology, traffic, blamed, sources, budget))
 
 
 @dataclass(frozen=True, slots=True)
