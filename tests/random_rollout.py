@@ -28,6 +28,7 @@ STATES = (
     ("unhealthy", "Elb.InternalError"),
     ("unhealthy.draining", "Target.FailedHealthChecks"),
     ("draining", "Target.DeregistrationInProgress"),
+    ("draining", "Target.DeregistrationInProgress"),
     ("unused", "Target.InvalidState"),
     ("unused", "Target.NotInUse"),
     ("unavailable", "Target.HealthCheckDisabled"),
@@ -116,6 +117,8 @@ class BoundGroup:
     bound: bool = True
     other_account: bool = False
     in_use: bool = True
+    passes: bool = True
+    """Whether its health check fits the pods: another path or matcher than that of the other groups may not."""
     interval_seconds: int = 15
     unhealthy_threshold: int = 2
     entries: dict[tuple[str, int], list[tuple[str, str]]] = field(default_factory=dict)
@@ -197,17 +200,17 @@ class RandomRollout:
     def supersede(self) -> None:
         """The template changes; Argo sees it some time later."""
         self.generation += 1
-        self.after(self.random.choice((3, 10, 45)), lambda: self._observe(self._revision()))
+        self.after(self.random.choice((3, 3, 10, 60)), lambda: self._observe(self._revision()))
 
     def roll_back(self) -> None:
         """The template is again that of the stable revision."""
         self.generation += 1
-        self.after(self.random.choice((3, 10, 45)), lambda: self._observe(self.blue))
+        self.after(self.random.choice((3, 3, 10, 60)), lambda: self._observe(self.blue))
 
     def touch(self) -> None:
         """Something in the Rollout changes that is no template."""
         self.generation += 1
-        self.after(self.random.choice((3, 10, 45)), lambda: self._observe(self.green))
+        self.after(self.random.choice((3, 3, 10, 60)), lambda: self._observe(self.green))
 
     def _observe(self, green: Revision) -> None:
         self.observed_generation = self.generation
@@ -342,7 +345,7 @@ class RandomRollout:
         """A pod's containers stop and start again."""
         if pod := self._any_pod():
             pod.ready_since = None
-            self._set(pod, "unhealthy", "Target.FailedHealthChecks")
+            self._check(pod)
             self.after(self.random.choice((5, 60)), lambda: self._get_ready(pod))
             self.after(90, lambda: self._check(pod))
 
@@ -369,6 +372,18 @@ class RandomRollout:
                 pod.sick = True
                 self._check(pod)
         self.after(self.random.choice((40, 300)), self.heal)
+
+    def break_group(self) -> None:
+        """One group's health check does not fit the pods for a while; the other groups' do."""
+        group = self.random.choice(self.groups)
+
+        def change(*, passes: bool) -> None:
+            group.passes = passes
+            for pod in self.green.pods:
+                self._check(pod)
+
+        change(passes=False)
+        self.after(self.random.choice((40, 150)), lambda: change(passes=True))
 
     def heal(self) -> None:
         """All of green answers its health checks well again."""
@@ -401,16 +416,11 @@ class RandomRollout:
 
     def _check(self, pod: Pod) -> None:
         """Let the load balancer check a pod in every group."""
-        if pod.sick or pod.ready_since is None:
-            self._set(pod, "unhealthy", "Target.ResponseCodeMismatch")
-        else:
-            self._set(pod, "healthy", "")
-
-    def _set(self, pod: Pod, state: str, reason: str) -> None:
         for group in self.groups:
             key = (pod.ip, pod.port or 0)
             if key in group.entries and key not in group.leaving:
-                group.entries[key] = [(state, reason)]
+                passed = group.passes and not pod.sick and pod.ready_since is not None
+                group.entries[key] = [("healthy", "") if passed else ("unhealthy", "Target.ResponseCodeMismatch")]
 
     def blip(self) -> None:
         """One target of one group is in any state for a while, or is listed twice."""
@@ -420,7 +430,7 @@ class RandomRollout:
             twice = self.random.random() < 0.3
             both = [("healthy", ""), state] if self.random.random() < 0.5 else [state, ("healthy", "")]
             group.entries[pod.ip, pod.port or 0] = both if twice else [state]
-            self.after(self.random.choice((10, 60)), lambda: self._check(pod))
+            self.after(self.random.choice((20, 60, 120)), lambda: self._check(pod))
 
     def add_stranger(self) -> None:
         """A target of somebody else is in the group, in any state; or green's address with another port."""

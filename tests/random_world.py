@@ -78,7 +78,7 @@ class Writer:
         backend = elbv2_backends[DEFAULT_ACCOUNT_ID][REGION]
         for group in rollout.groups:
             # Through the API moto would leave the load balancer on a group whose last rule is deleted.
-            known = backend.target_groups[group.arn]
+            known: Any = backend.target_groups[group.arn]
             known.load_balancer_arns = [rollout.balancer] if group.in_use else []
             known.health_check_interval_seconds = group.interval_seconds
             known.unhealthy_threshold_count = group.unhealthy_threshold
