@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from random import Random
+from threading import Lock
 from typing import Any
 from wsgiref.types import StartResponse
 
@@ -152,6 +154,25 @@ def _type_of(content: str) -> str:
     return "application/x-amz-json-1.0"
 
 
+class Threads(ThreadPoolExecutor):
+    """Threads for reads that can be waited for: what hung in one question must not meddle with the next."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self._reads: list[Future[Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run a read, and remember it."""
+        future = super().submit(fn, *args, **kwargs)
+        self._reads.append(future)
+        return future
+
+    def settle(self) -> None:
+        """Wait for every read that is still under way."""
+        reads, self._reads = self._reads, []
+        wait(reads, timeout=HANG_SECONDS)
+
+
 class Midway:
     """Lets something happen in the middle of a question: after its Rollout was read, or before AWS is asked.
 
@@ -161,16 +182,23 @@ class Midway:
     def __init__(self) -> None:
         self._event: Callable[[], None] | None = None
         self._before_aws = False
+        self._happening = Lock()
 
     def arm(self, event: Callable[[], None], *, before_aws: bool) -> None:
         """Let this happen, once, during the next question."""
         self._event, self._before_aws = event, before_aws
 
     def fire(self) -> None:
-        """Let it happen now, if it has not yet."""
-        event, self._event = self._event, None
-        if event is not None:
-            event()
+        """Let it happen now, if it has not yet; return when it has."""
+        with self._happening:
+            event, self._event = self._event, None
+            if event is not None:
+                event()
+
+    def _fire_if_armed(self, *, before_aws: bool) -> None:
+        # An event itself asks AWS for things: those requests find nothing armed and do not wait for it.
+        if self._event is not None and self._before_aws == before_aws:
+            self.fire()
 
     def install(self, world: World) -> None:
         """Stand in front of both stand-ins, behind their faults."""
@@ -178,14 +206,13 @@ class Midway:
 
         def answer_kubernetes(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
             status, headers, body = call_application(kubernetes, environ)
-            if "/rollouts/" in environ["PATH_INFO"] and not self._before_aws:
-                self.fire()
+            if "/rollouts/" in environ["PATH_INFO"]:
+                self._fire_if_armed(before_aws=False)
             start_response(status, headers)
             return [body]
 
         def answer_aws(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-            if self._before_aws:
-                self.fire()
+            self._fire_if_armed(before_aws=True)
             return aws(environ, start_response)
 
         world.kubernetes_faults._app = answer_kubernetes

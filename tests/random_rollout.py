@@ -310,12 +310,12 @@ class RandomRollout:
 
     def _create(self, revision: Revision, *, foreign_owner: bool = False) -> None:
         number = next(self._numbers)
-        port = None if self.random.random() < 0.02 else revision.port
-        pod = Pod(f"{self.name}-{revision.pod_hash}-{number}", self.since(), port, self.random.random() < 0.15)
+        port = None if self.random.random() < 0.01 else revision.port
+        pod = Pod(f"{self.name}-{revision.pod_hash}-{number}", self.since(), port, self.random.random() < 0.06)
         pod.foreign_owner = foreign_owner
         revision.pods.append(pod)
         self.after(3, lambda: self._give_address(pod))
-        self.after(self.random.choice((6, 6, 6, 6, 90)), lambda: self._get_ready(pod))
+        self.after(self.random.choice((6, 6, 6, 6, 6, 6, 6, 90)), lambda: self._get_ready(pod))
 
     def _give_address(self, pod: Pod) -> None:
         number = next(self._addresses)
@@ -386,7 +386,9 @@ class RandomRollout:
         self.after(self.random.choice((40, 150)), lambda: change(passes=True))
 
     def heal(self) -> None:
-        """All of green answers its health checks well again."""
+        """All of green answers its health checks well again, everywhere."""
+        for group in self.groups:
+            group.passes = group.in_use = True
         for pod in self.green.pods:
             pod.sick = False
             self._check(pod)
@@ -424,8 +426,10 @@ class RandomRollout:
 
     def blip(self) -> None:
         """One target of one group is in any state for a while, or is listed twice."""
-        pod, group = self._any_pod(), self.random.choice(self.groups)
-        if pod and (pod.ip, pod.port or 0) in group.entries:
+        pod = self._any_pod()
+        holding = [group for group in self.groups if pod and (pod.ip, pod.port or 0) in group.entries]
+        if pod and holding:
+            group = self.random.choice(holding)
             state = self.random.choice(STATES)
             twice = self.random.random() < 0.3
             both = [("healthy", ""), state] if self.random.random() < 0.5 else [state, ("healthy", "")]
