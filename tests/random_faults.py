@@ -22,11 +22,12 @@ KUBERNETES_CALLS = (
     "/pods?",
     "/pods/",
     "/endpointslices?",
-    "/elbv2.k8s.aws/",
-    "/eks.amazonaws.com/",
+    *("/elbv2.k8s.aws/", "/eks.amazonaws.com/") * 3,
     "/services/",
     "",
 )
+"""The lists of bindings come more often: to take one of them for empty hides a whole target group."""
+
 AWS_CALLS = ("DescribeTargetHealth", "DescribeTargetGroups", "GetMetricData")
 
 STATUSES = {
@@ -92,7 +93,7 @@ def draw(random: Random) -> Fault:
 def _kubernetes(random: Random) -> Fault:
     match, times = random.choice(KUBERNETES_CALLS), random.choice((None, None, 1, 2))
     kind = random.choice(("status", "status", "status", "body", "drop", "truncate", "page", "hang"))
-    status, content = random.choice(list(STATUSES)), random.choice(JSON_BODIES)
+    status, content = random.choice((*STATUSES, 403, 403, 403)), random.choice(JSON_BODIES)
     if kind == "page":  # of a binding API it would be no fault, but the truth about a cluster without that API
         match = random.choice(("/rollouts/", "/replicasets?", "/pods?", "/endpointslices?", "/services/"))
 

@@ -335,7 +335,7 @@ class RandomRollout:
             if pod in revision.pods:
                 revision.pods.remove(pod)
 
-        self.after(20, vanish)
+        self.after(self.random.choice((5, 60)), vanish)
 
     def _any_pod(self) -> Pod | None:
         pods = [pod for pod in self.green.pods if pod.ip and not pod.terminating]
@@ -375,7 +375,9 @@ class RandomRollout:
 
     def break_group(self) -> None:
         """One group's health check does not fit the pods for a while; the other groups' do."""
-        group = self.random.choice(self.groups)
+        pod = self._any_pod()
+        holding = [group for group in self.groups if pod and (pod.ip, pod.port or 0) in group.entries]
+        group = self.random.choice(holding or self.groups)
 
         def change(*, passes: bool) -> None:
             group.passes = passes
@@ -564,7 +566,7 @@ class RandomRollout:
         first, second = self.services
         plan: tuple[tuple[str, bool, str], ...]
         plan = ((first, False, "elbv2.k8s.aws"), (second, False, "elbv2.k8s.aws"), (second, True, "elbv2.k8s.aws"))
-        if self.random.random() < 0.7:
+        if self.random.random() < 0.9:
             plan = (*plan, (first, False, AUTO_MODE), (second, False, AUTO_MODE))
         found = []
         for number, (service, by_name, api) in enumerate(plan):

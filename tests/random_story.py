@@ -135,7 +135,7 @@ class Counts:
 
 
 EVENTS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
-    (6, RandomRollout.supersede),
+    (5, RandomRollout.supersede),
     (1, RandomRollout.roll_back),
     (4, RandomRollout.touch),
     (10, RandomRollout.switch),
@@ -148,7 +148,7 @@ EVENTS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
     (4, RandomRollout.change_address),
     (3, RandomRollout.intrude),
     (4, RandomRollout.sicken),
-    (8, RandomRollout.break_group),
+    (14, RandomRollout.break_group),
     (14, RandomRollout.heal),
     (30, RandomRollout.blip),
     (5, RandomRollout.add_stranger),
@@ -242,7 +242,7 @@ class Story:
         self._midway.install(self._world)
         try:
             for self.step in range(steps):
-                self._advance(self.random.choice((0, 0, 1, 3, 8, 20, 45, 200)) * self.random.random())
+                self._advance(self.random.choice((0, 1, 3, 8, 20, 45, 200, 400)) * self.random.random())
                 for _ in range(self.random.choice((0, 1, 1, 2))):
                     self._watched = self.random.choice(self.rollouts)
                     self._let_happen_to(self._watched)
@@ -267,9 +267,9 @@ class Story:
 
     def _break(self) -> None:
         """Begin or end a fault, for some questions."""
-        if self._fault is None and self.random.random() < 0.08:
+        if self._fault is None and self.random.random() < 0.06:
             self._fault = random_faults.draw(self.random)
-            self._questions_left = 1 if self._fault.hangs else self.random.choice((1, 1, 2, 5))
+            self._questions_left = 1 if self._fault.hangs else self.random.choice((2, 3, 6))
             self._fault.put(self._world)
             self.counts.faults[self._fault.name] += 1
 
@@ -410,7 +410,7 @@ class Story:
         if self.random.random() < 0.7:
             wire["podTemplateHash"] = pick((*[rollout.green.pod_hash] * 12, rollout.blue.pod_hash, "0ther"))
             asked = replace(asked, pod_hash=wire["podTemplateHash"])
-        if self.random.random() < 0.1:
+        if self.random.random() < 0.15:
             wire["service"] = pick((*rollout.services, *rollout.services, "checkout"))
             asked = replace(asked, service=wire["service"])
         if name != "errors":
