@@ -90,6 +90,16 @@ def draw(random: Random) -> Fault:
     return _kubernetes(random) if random.random() < 0.55 else _aws(random)
 
 
+def hide_bindings(random: Random) -> Fault:
+    """Return a refusal of one API's TargetGroupBindings."""
+    match, status = random.choice(("/elbv2.k8s.aws/", "/eks.amazonaws.com/")), random.choice((403, 403, 500))
+
+    def put(world: World) -> None:
+        world.kubernetes_faults.kubernetes_error(match, STATUSES[status], "as told", status)
+
+    return Fault(f"kubernetes status {status} of {match}", hangs=False, put=put)
+
+
 def _kubernetes(random: Random) -> Fault:
     match, times = random.choice(KUBERNETES_CALLS), random.choice((None, None, 1, 2))
     kind = random.choice(("status", "status", "status", "body", "drop", "truncate", "page", "hang"))

@@ -395,6 +395,28 @@ class RandomRollout:
             pod.sick = False
             self._check(pod)
 
+    def restore(self) -> None:
+        """Everything is as it should be, at once: whatever happens next is the only thing wrong."""
+        self.exists, self.observed_generation, self.green.owner_uid = True, self.generation, self.uid
+        if self.green is not self.blue:
+            self._select(self.idle, self.green)
+        first, second = self.services
+        for number, group in enumerate(self.groups):
+            group.bound, group.port, group.other_account = True, 80, False
+            group.service = first if number in (0, 3) else second
+        for service in self.services.values():
+            service.exists, service.written_at = True, service.written_at or self.since()
+        green = self.green
+        green.replicas = green.replicas or self.replicas
+        green.observed_generation = green.generation
+        self._keep(green)
+        for pod in green.pods:
+            pod.port = green.port
+            if not pod.terminating and pod.ready_since is None:
+                self._get_ready(pod)
+        self.register()
+        self.heal()
+
     # What the controllers and the load balancer do.
 
     def register(self) -> None:

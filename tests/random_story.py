@@ -42,7 +42,7 @@ from tests.random_rollout import AUTO_MODE, NAMESPACE, ROLES, RandomRollout, Sto
 from tests.random_world import TargetTables, Writer
 from tests.truth import EVIDENCE, FAILURES_SHARED_SECONDS, INCONCLUSIVE, NOT_FOUND, Asked
 
-STEPS = 120
+STEPS = 50
 MAX_BODY_BYTES = 2047
 BUDGET_SECONDS, IMPATIENT_BUDGET_SECONDS = 8.0, 0.4
 TIMEOUTS = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 3.0}
@@ -161,6 +161,21 @@ EVENTS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
 )
 
 
+TRAPS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
+    (12, RandomRollout.blip),
+    (6, RandomRollout.break_group),
+    (2, RandomRollout.evict),
+    (1, RandomRollout.touch),
+    (1, RandomRollout.intrude),
+    (1, RandomRollout.add_stranger),
+    (1, RandomRollout.detach),
+    (1, RandomRollout.change_binding),
+    (1, RandomRollout.change_service),
+    (1, RandomRollout.change_address),
+)
+"""What may be the only thing wrong."""
+
+
 @dataclass(frozen=True)
 class _Exchange:
     """A question and its answer, with what was going on meanwhile."""
@@ -242,6 +257,8 @@ class Story:
         self._midway.install(self._world)
         try:
             for self.step in range(steps):
+                if self.random.random() < 0.3:
+                    self._set_trap()
                 self._advance(self.random.choice((0, 1, 3, 8, 20, 45, 200, 400)) * self.random.random())
                 for _ in range(self.random.choice((0, 1, 1, 2))):
                     self._watched = self.random.choice(self.rollouts)
@@ -254,6 +271,29 @@ class Story:
             self._clear()
             self._midway.remove(self._world)
         return self.counts
+
+    def _set_trap(self) -> None:
+        """Let one thing be wrong with a Rollout and nothing else, for longer than evidence may be old, and ask."""
+        rollout = self._watched = self.random.choice(self.rollouts)
+        rollout.restore()
+        self._writers[rollout].note(self._clock.now)
+        self._advance(self.random.uniform(0, 60))
+        (event,) = self.random.choices([one for _, one in TRAPS], weights=[weight for weight, _ in TRAPS])
+        self.counts.happened[event.__name__] += 1
+        event(rollout)
+        self._writers[rollout].note(self._clock.now)
+        self._advance(self.random.uniform(10.5, 25))
+        if self._fault is None and self.random.random() < 0.35:
+            self._fault, self._questions_left = random_faults.hide_bindings(self.random), 2
+            self._fault.put(self._world)
+            self.counts.faults[self._fault.name] += 1
+        for name, checks in (("target-health", ("target-health",)), ("gate", ("replicas", "target-health"))):
+            parameters = {"namespace": NAMESPACE, "rollout": rollout.name}
+            if name == "gate":
+                parameters["checks"] = ",".join(checks)
+            self._writers[rollout].publish()
+            self._judge(self._exchange(rollout, Asked(checks), name, parameters))
+            self._mend()
 
     def _advance(self, seconds: float) -> None:
         """Let time pass, and everything happen in its order that is due meanwhile."""

@@ -14,7 +14,7 @@ from tests import truth
 from tests.random_story import Complaint, read
 
 SEEDS = (1, 2, 3, 4)
-STEPS = 80
+STEPS = 50
 PATIENCE_SECONDS = 240
 
 ASKED_AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
