@@ -1,7 +1,7 @@
 """Tells random stories of Rollouts and faults, asks questions all the while, and holds every answer against the truth.
 
     python -m tests.random_story --seeds 200            many stories
-    python -m tests.random_story --seed 123 --steps 400 one story again
+    python -m tests.random_story --seed 123 --steps 40  one story again, up to a step
 
 A seed always tells the same story: nothing in it depends on an answer. Time is the story's own.
 """
