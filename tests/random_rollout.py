@@ -32,8 +32,7 @@ STATES = (
     ("unused", "Target.InvalidState"),
     ("unused", "Target.NotInUse"),
     ("unavailable", "Target.HealthCheckDisabled"),
-    ("sleeping", "Target.NobodyKnows"),
-    ("Healthy", ""),
+    *(("sleeping", "Target.NobodyKnows"), ("Healthy", "")) * 2,
 )
 """States a target may be in, with AWS's reasons; the last two are none of AWS's."""
 
@@ -210,7 +209,7 @@ class RandomRollout:
     def touch(self) -> None:
         """Something in the Rollout changes that is no template."""
         self.generation += 1
-        self.after(self.random.choice((3, 3, 10, 60)), lambda: self._observe(self.green))
+        self.after(self.random.choice((3, 90)), lambda: self._observe(self.green))
 
     def _observe(self, green: Revision) -> None:
         self.observed_generation = self.generation
@@ -269,13 +268,13 @@ class RandomRollout:
 
         def create() -> None:
             self.exists, self.uid = True, objects.deterministic_uid("Rollout", self.name, str(next(self._numbers)))
-            self.after(40, adopt)
+            self.after(90, adopt)
 
         def adopt() -> None:
             for revision in self.revisions:
                 revision.owner_uid = self.uid
 
-        self.after(self.random.choice((5, 40)), create)
+        self.after(self.random.choice((1, 40)), create)
 
     def _revision(self, age_seconds: float = 0) -> Revision:
         pod_hash = objects.pod_template_hash(f"{self.name} {next(self._numbers)}")
@@ -458,7 +457,7 @@ class RandomRollout:
             twice = self.random.random() < 0.3
             both = [("healthy", ""), state] if self.random.random() < 0.5 else [state, ("healthy", "")]
             group.entries[pod.ip, pod.port or 0] = both if twice else [state]
-            self.after(self.random.choice((20, 60, 120)), lambda: self._check(pod))
+            self.after(self.random.choice((60, 120)), lambda: self._check(pod))
 
     def add_stranger(self) -> None:
         """A target of somebody else is in the group, in any state; or green's address with another port."""

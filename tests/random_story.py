@@ -162,10 +162,11 @@ EVENTS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
 
 
 TRAPS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
-    (12, RandomRollout.blip),
+    (14, RandomRollout.blip),
     (6, RandomRollout.break_group),
     (2, RandomRollout.evict),
-    (1, RandomRollout.touch),
+    (5, RandomRollout.touch),
+    (3, RandomRollout.delete),
     (1, RandomRollout.intrude),
     (1, RandomRollout.add_stranger),
     (1, RandomRollout.detach),
@@ -282,7 +283,7 @@ class Story:
         self.counts.happened[event.__name__] += 1
         event(rollout)
         self._writers[rollout].note(self._clock.now)
-        self._advance(self.random.uniform(10.5, 25))
+        self._advance(self.random.uniform(13.5, 25))
         if self._fault is None and self.random.random() < 0.35:
             self._fault, self._questions_left = random_faults.hide_bindings(self.random), 2
             self._fault.put(self._world)
@@ -292,8 +293,24 @@ class Story:
             if name == "gate":
                 parameters["checks"] = ",".join(checks)
             self._writers[rollout].publish()
-            self._judge(self._exchange(rollout, Asked(checks), name, parameters))
+            delay = self._arm_touch(rollout) if self.random.random() < 0.15 else 0.0
+            self._judge(self._exchange(rollout, Asked(checks), name, parameters, delay_seconds=delay))
+            self._midway.fire()
             self._mend()
+
+    def _arm_touch(self, rollout: RandomRollout) -> float:
+        """Let the Rollout change as soon as it was read, and AWS be asked long after; return the seconds."""
+        delay = 30.0
+
+        def touch() -> None:
+            self.counts.happened["touch"] += 1
+            rollout.touch()
+            self._writers[rollout].note(self._clock.now)
+            self._advance(delay)
+            self._writers[rollout].publish()
+
+        self._midway.arm(touch, before_aws=self.random.random() < 0.5)
+        return delay
 
     def _advance(self, seconds: float) -> None:
         """Let time pass, and everything happen in its order that is due meanwhile."""
