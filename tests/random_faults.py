@@ -90,14 +90,13 @@ def draw(random: Random) -> Fault:
     return _kubernetes(random) if random.random() < 0.55 else _aws(random)
 
 
-def hide_bindings(random: Random) -> Fault:
+def hide_bindings(api: str) -> Fault:
     """Return a refusal of one API's TargetGroupBindings."""
-    match, status = random.choice(("/elbv2.k8s.aws/", "/eks.amazonaws.com/")), random.choice((403, 403, 500))
 
     def put(world: World) -> None:
-        world.kubernetes_faults.kubernetes_error(match, STATUSES[status], "as told", status)
+        world.kubernetes_faults.kubernetes_error(f"/{api}/", STATUSES[403], "as told", 403)
 
-    return Fault(f"kubernetes status {status} of {match}", hangs=False, put=put)
+    return Fault(f"kubernetes status 403 of /{api}/", hangs=False, put=put)
 
 
 def _kubernetes(random: Random) -> Fault:

@@ -17,7 +17,7 @@ from tests import truth
 NAMESPACE = "shop"
 PORTS = {"http": 80, "admin": 9000}
 ADMIN_PORT = 9000
-AUTO_MODE = "eks.amazonaws.com"
+CONTROLLER, AUTO_MODE = "elbv2.k8s.aws", "eks.amazonaws.com"
 FOREIGN_OWNER = "uid-of-another-owner"
 
 STATES = (
@@ -372,11 +372,10 @@ class RandomRollout:
                 self._check(pod)
         self.after(self.random.choice((40, 300)), self.heal)
 
-    def break_group(self) -> None:
+    def break_group(self, api: str = "") -> None:
         """One group's health check does not fit the pods for a while; the other groups' do."""
         pod = self._any_pod()
-        holding = [group for group in self.groups if pod and (pod.ip, pod.port or 0) in group.entries]
-        group = self.random.choice(holding or self.groups)
+        group = self.random.choice((pod and self._holding(pod, api)) or self.groups)
 
         def change(*, passes: bool) -> None:
             group.passes = passes
@@ -449,15 +448,20 @@ class RandomRollout:
 
     def blip(self) -> None:
         """One target of one group is in any state for a while, or is listed twice."""
+        self.show(self.random.choice(STATES), twice=self.random.random() < 0.3)
+
+    def show(self, state: tuple[str, str], *, twice: bool = False) -> None:
+        """Let one of green's targets be in this state for a while; `twice` beside a healthy entry for it."""
         pod = self._any_pod()
-        holding = [group for group in self.groups if pod and (pod.ip, pod.port or 0) in group.entries]
-        if pod and holding:
-            group = self.random.choice(holding)
-            state = self.random.choice(STATES)
-            twice = self.random.random() < 0.3
+        if pod and (holding := self._holding(pod)):
             both = [("healthy", ""), state] if self.random.random() < 0.5 else [state, ("healthy", "")]
-            group.entries[pod.ip, pod.port or 0] = both if twice else [state]
+            self.random.choice(holding).entries[pod.ip, pod.port or 0] = both if twice else [state]
             self.after(self.random.choice((60, 120)), lambda: self._check(pod))
+
+    def _holding(self, pod: Pod, api: str = "") -> list[BoundGroup]:
+        """Return the groups in which a pod is a target, of one API of bindings or of any."""
+        key = (pod.ip, pod.port or 0)
+        return [group for group in self.groups if key in group.entries and api in ("", group.api)]
 
     def add_stranger(self) -> None:
         """A target of somebody else is in the group, in any state; or green's address with another port."""
@@ -586,7 +590,7 @@ class RandomRollout:
         """Bind two groups to one Service, one by each API, and a third by its name to the other."""
         first, second = self.services
         plan: tuple[tuple[str, bool, str], ...]
-        plan = ((first, False, "elbv2.k8s.aws"), (second, False, "elbv2.k8s.aws"), (second, True, "elbv2.k8s.aws"))
+        plan = ((first, False, CONTROLLER), (second, False, CONTROLLER), (second, True, CONTROLLER))
         if self.random.random() < 0.9:
             plan = (*plan, (first, False, AUTO_MODE), (second, False, AUTO_MODE))
         found = []

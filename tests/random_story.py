@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -38,7 +39,7 @@ from provider.reasons import MEANINGS, Reason
 from provider.records import Binding, GroupHealth, Topology
 from provider.telemetry import Metrics
 from tests import random_faults
-from tests.random_rollout import AUTO_MODE, NAMESPACE, ROLES, RandomRollout, StoryClock
+from tests.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock
 from tests.random_world import TargetTables, Writer
 from tests.truth import EVIDENCE, FAILURES_SHARED_SECONDS, INCONCLUSIVE, NOT_FOUND, Asked
 
@@ -50,6 +51,9 @@ SLACK_SECONDS = 5.0
 """What a busy machine may add to a budget, which is real time."""
 
 CHECKS = ("replicas", "target-health", "errors")
+
+TRAP_SECONDS = 14.0
+"""Longer than the evidence of a trap may be old, shorter than anything takes to be right again by itself."""
 
 EXCUSED = frozenset({"AwsBudget"})
 """Reasons to wait that are the provider's own, whatever the truth: it spares AWS. At the end of a story none counts."""
@@ -161,20 +165,31 @@ EVENTS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
 )
 
 
-TRAPS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
-    (14, RandomRollout.blip),
-    (6, RandomRollout.break_group),
-    (2, RandomRollout.evict),
-    (5, RandomRollout.touch),
-    (3, RandomRollout.delete),
-    (1, RandomRollout.intrude),
-    (1, RandomRollout.add_stranger),
-    (1, RandomRollout.detach),
-    (1, RandomRollout.change_binding),
-    (1, RandomRollout.change_service),
-    (1, RandomRollout.change_address),
+@dataclass(frozen=True)
+class Trap:
+    """What is the only thing wrong, which bindings cannot be listed meanwhile, and whether it is so from midway on."""
+
+    event: Callable[[RandomRollout], None]
+    hides: str = ""
+    midway: bool = False
+
+
+TRAPS = (
+    *(Trap(partial(RandomRollout.show, state=state)) for state in STATES),
+    *(Trap(partial(RandomRollout.show, state=("draining", "Target.DeregistrationInProgress"))),) * 2,
+    Trap(partial(RandomRollout.show, state=("unhealthy", "Target.Timeout"), twice=True)),
+    *(Trap(partial(RandomRollout.break_group, api=api), hides=api) for api in (CONTROLLER, AUTO_MODE) * 2),
+    *(Trap(RandomRollout.touch), Trap(RandomRollout.touch, midway=True)) * 2,
+    Trap(RandomRollout.break_group),
+    Trap(RandomRollout.delete),
+    Trap(RandomRollout.intrude),
+    Trap(RandomRollout.evict),
+    Trap(RandomRollout.add_stranger),
+    Trap(RandomRollout.detach),
+    Trap(RandomRollout.change_binding),
+    Trap(RandomRollout.change_service),
+    Trap(RandomRollout.change_address),
 )
-"""What may be the only thing wrong."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +258,7 @@ class Story:
         tables.tables.clear()
         self.rollouts = [RandomRollout(clock, self.random, strategy) for strategy in ROLES]
         self._watched = self.rollouts[0]
+        self._traps: list[Trap] = []
         self._writers = {rollout: Writer(world, tables, rollout) for rollout in self.rollouts}
         for rollout in self.rollouts:
             rollout.settle()
@@ -258,13 +274,13 @@ class Story:
         self._midway.install(self._world)
         try:
             for self.step in range(steps):
-                if self.random.random() < 0.3:
+                if self.random.random() < 0.5:
                     self._set_trap()
                 self._advance(self.random.choice((0, 1, 3, 8, 20, 45, 200, 400)) * self.random.random())
                 for _ in range(self.random.choice((0, 1, 1, 2))):
                     self._watched = self.random.choice(self.rollouts)
                     self._let_happen_to(self._watched)
-                for _ in range(self.random.choice((2, 3, 4))):
+                for _ in range(self.random.choice((1, 2, 3))):
                     self._advance(self.random.choice((0, 0, 0.7, 2)))
                     self._ask()
             self._calm_down()
@@ -275,42 +291,36 @@ class Story:
 
     def _set_trap(self) -> None:
         """Let one thing be wrong with a Rollout and nothing else, for longer than evidence may be old, and ask."""
-        rollout = self._watched = self.random.choice(self.rollouts)
+        self._traps = self._traps or self.random.sample(TRAPS, len(TRAPS))  # every trap once before any comes again
+        trap, rollout = self._traps.pop(), self.random.choice(self.rollouts)
+        self._watched = rollout
         rollout.restore()
         self._writers[rollout].note(self._clock.now)
-        self._advance(self.random.uniform(0, 60))
-        (event,) = self.random.choices([one for _, one in TRAPS], weights=[weight for weight, _ in TRAPS])
-        self.counts.happened[event.__name__] += 1
-        event(rollout)
-        self._writers[rollout].note(self._clock.now)
-        self._advance(self.random.uniform(13.5, 25))
-        if self._fault is None and self.random.random() < 0.35:
-            self._fault, self._questions_left = random_faults.hide_bindings(self.random), 2
-            self._fault.put(self._world)
-            self.counts.faults[self._fault.name] += 1
+        self._advance(self.random.uniform(20, 60))
+        if not trap.midway:
+            self._spring(trap, rollout)
+        if trap.hides and self._fault is None:
+            self._begin(random_faults.hide_bindings(trap.hides), questions=2)
         for name, checks in (("target-health", ("target-health",)), ("gate", ("replicas", "target-health"))):
             parameters = {"namespace": NAMESPACE, "rollout": rollout.name}
             if name == "gate":
                 parameters["checks"] = ",".join(checks)
             self._writers[rollout].publish()
-            delay = self._arm_touch(rollout) if self.random.random() < 0.15 else 0.0
+            delay = 0.0
+            if trap.midway:
+                self._midway.arm(lambda: self._spring(trap, rollout), before_aws=self.random.random() < 0.3)
+                delay = TRAP_SECONDS
             self._judge(self._exchange(rollout, Asked(checks), name, parameters, delay_seconds=delay))
             self._midway.fire()
             self._mend()
 
-    def _arm_touch(self, rollout: RandomRollout) -> float:
-        """Let the Rollout change as soon as it was read, and AWS be asked long after; return the seconds."""
-        delay = 30.0
-
-        def touch() -> None:
-            self.counts.happened["touch"] += 1
-            rollout.touch()
-            self._writers[rollout].note(self._clock.now)
-            self._advance(delay)
-            self._writers[rollout].publish()
-
-        self._midway.arm(touch, before_aws=self.random.random() < 0.5)
-        return delay
+    def _spring(self, trap: Trap, rollout: RandomRollout) -> None:
+        """Let the one thing happen, and time pass until nothing that was true before may decide any more."""
+        trap.event(rollout)
+        self.counts.happened["trap"] += 1
+        self._writers[rollout].note(self._clock.now)
+        self._advance(TRAP_SECONDS)
+        self._writers[rollout].publish()
 
     def _advance(self, seconds: float) -> None:
         """Let time pass, and everything happen in its order that is due meanwhile."""
@@ -325,10 +335,13 @@ class Story:
     def _break(self) -> None:
         """Begin or end a fault, for some questions."""
         if self._fault is None and self.random.random() < 0.06:
-            self._fault = random_faults.draw(self.random)
-            self._questions_left = 1 if self._fault.hangs else self.random.choice((2, 3, 6))
-            self._fault.put(self._world)
-            self.counts.faults[self._fault.name] += 1
+            fault = random_faults.draw(self.random)
+            self._begin(fault, questions=1 if fault.hangs else self.random.choice((2, 3, 6)))
+
+    def _begin(self, fault: random_faults.Fault, *, questions: int) -> None:
+        self._fault, self._questions_left = fault, questions
+        fault.put(self._world)
+        self.counts.faults[fault.name] += 1
 
     def _mend(self) -> None:
         """End a fault whose time is over, and wait for every read that a question left behind."""
