@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -28,15 +29,16 @@ from flask import Flask
 
 from provider import cluster
 from provider.app import create_app
-from provider.aws import Account, Service
-from provider.budget import Budget
+from provider.aws import Account
 from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
 from provider.demo.world import World
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.reasons import MEANINGS, Reason
-from provider.records import Binding, GroupHealth, Topology
+from provider.records import Freshness
+from provider.roles import Roles
+from provider.sharing import Sharing
 from provider.telemetry import Metrics
 from tests import random_faults
 from tests.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock
@@ -47,6 +49,9 @@ STEPS = 50
 MAX_BODY_BYTES = 2047
 BUDGET_SECONDS, IMPATIENT_BUDGET_SECONDS = 8.0, 0.4
 TIMEOUTS = {"connect_timeout_seconds": 1.0, "read_timeout_seconds": 3.0}
+ANY_NUMBER = 1e6
+"""Calls of AWS a second: the story's time goes faster than the machine's, by which they are counted."""
+
 SLACK_SECONDS = 5.0
 """What a busy machine may add to a budget, which is real time."""
 
@@ -63,45 +68,29 @@ class Complaint(Exception):
     """An answer that the truth does not allow; the text says how to tell this story again."""
 
 
-class ClockedCluster(Cluster):
-    """Stamps what it reads by the story's clock."""
-
-    clock: Callable[[], datetime]
-
-    def topology(self, namespace: str, name: str, budget: Budget) -> Topology:
-        began = self.clock()
-        return replace(super().topology(namespace, name, budget), read_at=began)
-
-
-class ClockedLoadBalancers(LoadBalancers):
-    """Stamps what it reads by the story's clock."""
-
-    clock: Callable[[], datetime]
-
-    def health(self, bindings: tuple[Binding, ...], budget: Budget) -> tuple[GroupHealth, ...]:
-        began = self.clock()
-        return tuple(replace(one, read_at=began) for one in super().health(bindings, budget))
-
-
 @contextmanager
 def connected(world: World, clock: Callable[[], datetime]) -> Iterator[Sources]:
     """Make readers that speak HTTP to the world with the real client libraries, and live by this clock."""
-    with tempfile.TemporaryDirectory() as directory, random_faults.Threads(32) as threads:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        random_faults.Threads(32) as threads,
+        ThreadPoolExecutor(8) as gathering,
+    ):
         os.environ |= world.environment(directory) | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "KUBERNETES_SERVICE_HOST"):
             os.environ.pop(name, None)
         metrics, client = Metrics(), cluster.connect(pool_size=32)
-        account = Account(boto3.Session(region_name=os.environ["AWS_REGION"]), **TIMEOUTS, pool_size=32)
-        reader, balancers = ClockedCluster(client, **TIMEOUTS, metrics=metrics), ClockedLoadBalancers(account, metrics)
-        reader.clock = balancers.clock = clock
+        session = boto3.Session(region_name=os.environ["AWS_REGION"])
+        account = Account(session, **TIMEOUTS, pool_size=32, roles=Roles())
+        sharing = Sharing(threads, Freshness(), metrics, flight_seconds=BUDGET_SECONDS, clock=clock)
         yield Sources(
-            cluster=reader,
-            load_balancers=balancers,
-            cloudwatch=CloudWatch(Service(account, "cloudwatch", "cloudwatch", metrics)),
+            cluster=Cluster(client, sharing, **TIMEOUTS, metrics=metrics),
+            load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=ANY_NUMBER),
+            cloudwatch=CloudWatch(account, sharing, metrics),
+            sharing=sharing,
             threads=threads,
+            gathering=gathering,
             budget_seconds=BUDGET_SECONDS,
-            max_evidence_age_seconds=10,
-            clock=clock,
         )
         client.rest_client.pool_manager.clear()
 

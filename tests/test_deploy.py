@@ -116,6 +116,16 @@ def test_no_file_is_forgotten(path):
     assert [one.name for one in path.parent.iterdir() if one != path and one.name not in taken] == []
 
 
+def test_all_replicas_together_make_half_of_the_accounts_calls(render):
+    """The replicas' ELBv2 calls add up to no more than half of the 10 a second that AWS gives an account."""
+    deployment = render(ROOT / "deploy" / "base")["Deployment", "alb-provider"]["spec"]
+    (running,) = deployment["template"]["spec"]["containers"]
+
+    (calls,) = [one["value"] for one in running["env"] if one["name"] == "PROVIDER_ELBV2_CALLS_PER_SECOND"]
+
+    assert float(calls) * deployment["replicas"] == Settings.model_fields["elbv2_calls_per_second"].default == 5
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_renders(render, overlay):
     """An overlay renders the whole provider in the namespace, with a region, under the names that the examples ask."""
@@ -128,7 +138,7 @@ def test_every_overlay_renders(render, overlay):
     assert kinds == everywhere | rbac
     for kind in everywhere - {"Namespace"}:
         assert found[kind, "alb-provider"]["metadata"]["namespace"] == "alb-provider"
-    assert [one["name"] for one in env] == ["AWS_REGION"]
+    assert {one["name"] for one in env} == {"AWS_REGION", "PROVIDER_ELBV2_CALLS_PER_SECOND"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -217,7 +227,7 @@ def test_tls_is_mounted_probed_and_scraped(render, overlay_of):
     (port,) = found["Service", "alb-provider"]["spec"]["ports"]
     (endpoint,) = found["ServiceMonitor", "alb-provider"]["spec"]["endpoints"]
 
-    files = {one["name"]: one["value"] for one in running["env"]}
+    files = {one["name"]: one["value"] for one in running["env"] if one["name"].endswith("_FILE")}
 
     assert files == {
         "PROVIDER_TLS_CERT_FILE": f"{mount['mountPath']}/tls.crt",
