@@ -12,7 +12,9 @@ from werkzeug.exceptions import HTTPException
 
 from provider import __version__, body, problems
 from provider.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
+from provider.admission import Admission, Overloaded
 from provider.checks import QUESTIONS
+from provider.clients import TooSlow
 from provider.description import describe
 from provider.errors import BadQuery, Problem, RolloutNotFound
 from provider.question import Check, Query, Sources, answer, parse
@@ -26,8 +28,16 @@ RETRY_AFTER_SECONDS = 5
 REMEMBERED_QUERIES = 2000
 """Query strings whose parameters are remembered: as many as Rollouts ask at a time."""
 
+QUESTIONS_AT_ONCE = 64
+"""Unless told otherwise; the server is, by PROVIDER_THREADS."""
 
-def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess | None = None) -> Flask:
+
+def create_app(
+    sources: Sources,
+    metrics: Metrics,
+    access: OpenAccess | TokenAccess | None = None,
+    admission: Admission | None = None,
+) -> Flask:
     """Build the application from its readers; it keeps no other state. Without `access` anybody may ask."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
@@ -35,8 +45,9 @@ def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAcc
     app.url_map.merge_slashes = False  # it would redirect, and Argo would follow
     description = json.dumps(describe(), indent=1).encode()
 
+    access, admission = access or OpenAccess(), admission or Admission(QUESTIONS_AT_ONCE)
     for check in QUESTIONS.values():
-        view = _question(check, sources, metrics, access or OpenAccess())
+        view = _question(check, sources, metrics, access, admission)
         app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=["GET", "POST"])
     app.add_url_rule("/", "index", lambda: _json(_index()))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
@@ -48,7 +59,8 @@ def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAcc
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers.update(problems.HEADERS)
+        for name, value in problems.HEADERS.items():
+            response.headers.setdefault(name, value)  # a view may know better, as of a page's own style
         return response
 
     return app
@@ -69,6 +81,14 @@ def _refuse_by_problems(app: Flask, metrics: Metrics) -> None:
         """A chunked body is parsed only while it is read, so the server's own error comes up in here."""
         return _problem(metrics, 400, "The body is not valid HTTP.")
 
+    @app.errorhandler(TooSlow)
+    def too_slow(_: TooSlow) -> Response:
+        return _problem(metrics, 408, "The body did not arrive in time.")
+
+    @app.errorhandler(Overloaded)
+    def overloaded(error: Overloaded) -> Response:
+        return _problem(metrics, 503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
     @app.errorhandler(BadQuery)
     def bad_query(error: BadQuery) -> Response:
         return _problem(metrics, 400, f"The question is malformed: {error}", error.problems)
@@ -86,7 +106,9 @@ def _refuse_by_problems(app: Flask, metrics: Metrics) -> None:
         return _problem(metrics, 404, str(error))
 
 
-def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess) -> Any:
+def _question(
+    check: Check, sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess, admission: Admission
+) -> Any:
     """Return the view of one question."""
 
     def view() -> Response:
@@ -94,7 +116,8 @@ def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAcce
         grant = access.grant(request.headers.get("Authorization"))
         query = _asked_by_url(check.name, request.query_string) if request.method != "POST" else _asked_by_body(check)
         grant.require(query.namespace)
-        verdict = answer(check, query, sources)
+        with admission.place():  # only now: neither a stranger nor a slow sender takes a place
+            verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
         log_answer(check.name, query.model_dump(by_alias=True, exclude_unset=True), verdict, seconds)

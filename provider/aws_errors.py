@@ -1,5 +1,6 @@
 """Names what AWS refuses, or fails to say, by what the operator must do."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -42,6 +43,7 @@ _CREDENTIALS = {
 }
 _UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
 _SERVER_ERROR = 500
+_CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
 @contextmanager
@@ -124,7 +126,8 @@ def malformed(action: str, what: str) -> CannotTell:
 
 
 def _code(error: boto.ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "")) or "no code"
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code if _CODE.fullmatch(code) else "no code"  # it becomes part of a sentence: nothing but a code may
 
 
 def _status(error: boto.ClientError) -> int:

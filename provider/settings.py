@@ -20,6 +20,9 @@ PREFIX = "PROVIDER_"
 
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=.@/-]+")
 
+RESERVE_CONNECTIONS = 32
+"""Connections that are left when as many questions are answered as may be."""
+
 
 class Settings(BaseSettings):
     """Settings of the provider, with their defaults."""
@@ -28,7 +31,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="0.0.0.0", min_length=1, description="Address to listen on.")  # noqa: S104 - a cluster service
     port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on.")
-    threads: int = Field(default=64, ge=1, le=256, description="Questions answered at the same time.")
+    threads: int = Field(
+        default=64, ge=1, le=256, description="Questions answered at the same time; one more is refused with 503."
+    )
     read_threads: int = Field(default=32, ge=4, le=512, description="Reads of Kubernetes and AWS at the same time.")
     budget_seconds: float = Field(
         default=8,
@@ -74,6 +79,24 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged; INFO has one line per question."
     )
+    connections: int = Field(
+        default=256,
+        ge=1 + RESERVE_CONNECTIONS,
+        le=1024,
+        description="Connections open at the same time; for one more the idlest or slowest one is closed.",
+    )
+    client_timeout_seconds: float = Field(
+        default=5, ge=0.1, le=60, description="Time a client has to send its request, and again to take its answer."
+    )
+    tls_cert_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of the server's certificate chain (PEM); with PROVIDER_TLS_KEY_FILE the server speaks HTTPS "
+        "only.",
+    )
+    tls_key_file: str | None = Field(
+        default=None, min_length=1, description="File of the key to that certificate (PEM, without a passphrase)."
+    )
     assume_role_arns: str = Field(
         default="",
         description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, with "
@@ -91,6 +114,26 @@ class Settings(BaseSettings):
                 "like arn:aws:iam::123456789012:role/targets)"
             )
         return value
+
+    @model_validator(mode="after")
+    def _have_both_tls_files(self) -> Self:
+        """A certificate without its key must not mean to answer unencrypted."""
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            missing = "CERT" if self.tls_cert_file is None else "KEY"
+            raise ValueError(
+                f"{PREFIX}TLS_{missing}_FILE is missing: TLS needs {PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _leave_connections_to_others(self) -> Self:
+        """Questions must not take every connection: probes, scrapes and refusals need some."""
+        if self.connections < self.threads + RESERVE_CONNECTIONS:
+            raise ValueError(
+                f"{PREFIX}CONNECTIONS ({self.connections}) must be at least {PREFIX}THREADS ({self.threads}) + "
+                f"{RESERVE_CONNECTIONS}: probes and metrics need some of their own"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

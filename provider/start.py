@@ -16,6 +16,7 @@ from gunicorn.arbiter import Arbiter
 
 from provider import cluster, settings
 from provider.access import OpenAccess, TokenAccess
+from provider.admission import Admission
 from provider.app import create_app
 from provider.aws import Account
 from provider.budget import Budget
@@ -84,7 +85,7 @@ def served_app() -> Flask:
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    app = create_app(sources, metrics, access)
+    app = create_app(sources, metrics, access, Admission(chosen.threads))
     spare_the_collector()
     return app
 

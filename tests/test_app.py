@@ -360,12 +360,17 @@ def test_another_method_is_refused_with_those_that_are_allowed(client, method, p
 @pytest.mark.parametrize(("path", "status"), PATHS.values(), ids=PATHS)
 @pytest.mark.usefixtures("scene")
 def test_every_response_is_hardened(client, path, status):
-    """No response may be stored or guessed at, and none is HTML."""
+    """No response may be stored, guessed at, framed, run or told of to another site, and none is HTML."""
     response = client.get(path)
 
+    policy = dict(part.split(" ", 1) for part in response.headers["Content-Security-Policy"].split("; "))
     assert response.status_code == status
     assert response.headers["Cache-Control"] == "no-store"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert policy == dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'")
     assert "html" not in response.content_type
 
 

@@ -27,8 +27,13 @@ DEFAULTS = {
     "graceful_timeout_seconds": 20,
     "tokens_file": None,
     "log_level": "INFO",
+    "connections": 256,
+    "client_timeout_seconds": 5,
+    "tls_cert_file": None,
+    "tls_key_file": None,
     "assume_role_arns": "",
 }
+ROOMY = {"PROVIDER_CONNECTIONS": "1024"}
 PATIENT = {"PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
 HASTY = {"PROVIDER_BUDGET_SECONDS": "1"}
 
@@ -71,7 +76,7 @@ def test_settings_are_frozen(load):
     ("name", "lowest", "highest", "too_low", "too_high", "beside"),
     [
         ("PORT", "1", "65535", "0", "65536", {}),
-        ("THREADS", "1", "256", "0", "257", {}),
+        ("THREADS", "1", "256", "0", "257", ROOMY),
         ("READ_THREADS", "4", "512", "3", "513", {}),
         ("BUDGET_SECONDS", "1", "60", "0.99", "60.01", PATIENT),
         ("TOPOLOGY_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
@@ -83,6 +88,8 @@ def test_settings_are_frozen(load):
         ("CONNECT_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
         ("READ_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
         ("GRACEFUL_TIMEOUT_SECONDS", "1", "300", "0", "301", HASTY),
+        ("CONNECTIONS", "33", "1024", "32", "1025", {"PROVIDER_THREADS": "1"}),
+        ("CLIENT_TIMEOUT_SECONDS", "0.1", "60", "0.09", "60.01", {}),
     ],
 )
 def test_bounds(load, name, lowest, highest, too_low, too_high, beside):
@@ -225,6 +232,28 @@ def test_aws_region(monkeypatch, region, found):
         monkeypatch.setenv("AWS_REGION", region)
 
     assert settings.aws_region() == found
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"TLS_CERT_FILE": "a"}, "PROVIDER_TLS_KEY_FILE is missing: TLS needs"),
+        ({"TLS_KEY_FILE": "a"}, "PROVIDER_TLS_CERT_FILE is missing: TLS needs"),
+        ({"TLS_CERT_FILE": "a", "TLS_KEY_FILE": ""}, "PROVIDER_TLS_KEY_FILE: String should have at least 1 character"),
+        ({"CONNECTIONS": "95"}, r"PROVIDER_CONNECTIONS \(95\) must be at least PROVIDER_THREADS \(64\) \+ 32: probes"),
+        ({"THREADS": "225"}, r"PROVIDER_CONNECTIONS \(256\) must be at least PROVIDER_THREADS \(225\) \+ 32: probes"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(load, variables, sentence):
+    """Half of a certificate, and questions that could take every connection, are refused with what is missing."""
+    with pytest.raises(BadSettings, match=f"^{sentence}"):
+        load({f"PROVIDER_{name}": value for name, value in variables.items()})
+
+
+def test_settings_that_just_go_together(load):
+    """At the bound the reserve of connections is whole."""
+    assert load({"PROVIDER_CONNECTIONS": "96"}).connections == 96
+    assert load({"PROVIDER_CONNECTIONS": "96", "PROVIDER_TLS_CERT_FILE": "a", "PROVIDER_TLS_KEY_FILE": "b"})
 
 
 @pytest.mark.parametrize(
