@@ -126,9 +126,8 @@ def malformed(action: str, what: str) -> CannotTell:
 
 
 def _code(error: boto.ClientError) -> str:
-    """Return AWS's code; it becomes part of a sentence, so nothing but a code may."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    return code if _CODE.fullmatch(code) else "no code"
+    return code if _CODE.fullmatch(code) else "no code"  # it becomes part of a sentence: nothing but a code may
 
 
 def _status(error: boto.ClientError) -> int:

@@ -79,12 +79,6 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged; INFO has one line per question."
     )
-    assume_role_arns: str = Field(
-        default="",
-        description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, with "
-        "commas between them. Empty: none.",
-    )
-
     connections: int = Field(
         default=256,
         ge=1 + RESERVE_CONNECTIONS,
@@ -103,6 +97,23 @@ class Settings(BaseSettings):
     tls_key_file: str | None = Field(
         default=None, min_length=1, description="File of the key to that certificate (PEM, without a passphrase)."
     )
+    assume_role_arns: str = Field(
+        default="",
+        description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, with "
+        "commas between them. Empty: none.",
+    )
+
+    @field_validator("assume_role_arns")
+    @classmethod
+    def _are_roles(cls, value: str) -> str:
+        """A list with a mistyped role would look like one that allows it."""
+        wrong = [one for one in _split(value) if not _ROLE_ARN.fullmatch(one)]
+        if wrong:
+            raise ValueError(
+                f"not the ARN of a role: {', '.join(one[:200] or '(nothing)' for one in wrong)} (one looks "
+                "like arn:aws:iam::123456789012:role/targets)"
+            )
+        return value
 
     @model_validator(mode="after")
     def _have_both_tls_files(self) -> Self:
@@ -123,18 +134,6 @@ class Settings(BaseSettings):
                 f"{RESERVE_CONNECTIONS}: probes and metrics need some of their own"
             )
         return self
-
-    @field_validator("assume_role_arns")
-    @classmethod
-    def _are_roles(cls, value: str) -> str:
-        """A list with a mistyped role would look like one that allows it."""
-        wrong = [one for one in _split(value) if not _ROLE_ARN.fullmatch(one)]
-        if wrong:
-            raise ValueError(
-                f"not the ARN of a role: {', '.join(one[:200] or '(nothing)' for one in wrong)} (one looks "
-                "like arn:aws:iam::123456789012:role/targets)"
-            )
-        return value
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

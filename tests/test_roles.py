@@ -41,6 +41,17 @@ def roles(aws_models):
 
 
 @pytest.fixture
+def timeouts():
+    """Longer than elsewhere: the first session of a role is made within a question."""
+    return {"connect_timeout_seconds": 1, "read_timeout_seconds": 1}
+
+
+@pytest.fixture
+def sources(sources):
+    return replace(sources, budget_seconds=8)
+
+
+@pytest.fixture
 def other(world):
     account = OtherAccount(world)
     yield account

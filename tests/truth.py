@@ -31,7 +31,8 @@ TOPOLOGY, HEALTH, METRICS, SETTINGS = (fresh + BUDGET_SECONDS for fresh in (5.0,
 
 EVIDENCE = (
     Evidence(("rollout",), TOPOLOGY),
-    Evidence(("replica_sets", "services", "pods", "endpoints", "bindings"), TOPOLOGY),
+    Evidence(("bindings",), TOPOLOGY),
+    Evidence(("replica_sets", "services", "pods", "endpoints"), TOPOLOGY),
     Evidence(("readiness",), TOPOLOGY),
     Evidence(("targets",), HEALTH),
     Evidence(("groups",), SETTINGS),
@@ -420,7 +421,7 @@ def _serves_others(look: Look, balancer: str) -> bool:
 
     A group that is bound by name is not recognized as its own: that costs a Failed, it never gives one.
     """
-    own = {one.arn for one in look.bindings if one.service in look.services and not one.by_name}
+    own = {one.arn for one in look.bindings if one.service in look.services}
     return any(group.balancer == balancer and arn not in own for arn, group in look.groups.items())
 
 
