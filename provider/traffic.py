@@ -86,8 +86,12 @@ def count_foreign(
     topology: Topology, traffic: Traffic, arns: Iterable[str], sources: Sources, budget: Budget
 ) -> dict[str, int]:
     """Count, by load balancer, the target groups that none of the Rollout's own Services is bound to."""
-    own = {one.arn for one in topology.bindings if one.service in topology.services}
-    own |= {group.arn for group in traffic.groups}  # a binding may know only the name
+    arns = tuple(arns)
+    if not arns:
+        return {}
+    bound = tuple(one for one in topology.bindings if one.service in topology.services)
+    named = _readable((one for one in bound if not one.arn), sources)
+    own = {one.arn for one in bound} | {one.value.arn for one in sources.load_balancers.groups(named, budget)}
     places = {group.load_balancer_arns[0]: group.place for group in traffic.groups}
     return {arn: len(sources.load_balancers.attached(arn, places[arn], budget) - own) for arn in arns}
 

@@ -294,7 +294,7 @@ class Story:
             parameters = {"namespace": NAMESPACE, "rollout": rollout.name}
             if name == "gate":
                 parameters["checks"] = ",".join(checks)
-            self._writers[rollout].publish()
+            self._publish()
             delay = 0.0
             if trap.midway:
                 self._midway.arm(lambda: self._spring(trap, rollout), before_aws=self.random.random() < 0.3)
@@ -309,7 +309,7 @@ class Story:
         self.counts.happened["trap"] += 1
         self._writers[rollout].note(self._clock.now)
         self._advance(TRAP_SECONDS)
-        self._writers[rollout].publish()
+        self._publish()
 
     def _advance(self, seconds: float) -> None:
         """Let time pass, and everything happen in its order that is due meanwhile."""
@@ -341,6 +341,11 @@ class Story:
                 self._healed_at = self._clock.now
         self._threads.settle()
 
+    def _publish(self) -> None:
+        """Let the world be as it now is, also where others are concerned: Rollouts share a look at all bindings."""
+        for writer in self._writers.values():
+            writer.publish()
+
     def _clear(self) -> None:
         """End the fault, if there is one."""
         self._world.kubernetes_faults.clear()
@@ -352,7 +357,7 @@ class Story:
         self._break()
         rollout = self._watched if self.random.random() < 0.6 else self.random.choice(self.rollouts)
         asked, name, parameters = self._question(rollout)
-        self._writers[rollout].publish()
+        self._publish()
         self._judge(self._exchange(rollout, asked, name, parameters, delay_seconds=self._arm(rollout)))
         self._midway.fire()
         self._mend()
@@ -361,8 +366,8 @@ class Story:
         """Let everything end and every limit pass: then there is one truth, and no excuse."""
         self._clear()
         self._advance(max(one.limit_seconds for one in EVIDENCE) + 60)
+        self._publish()
         for rollout in self.rollouts:
-            self._writers[rollout].publish()
             for name, checks in (("target-health", ("target-health",)), ("errors", ("errors",)), ("gate", CHECKS)):
                 parameters = {"namespace": NAMESPACE, "rollout": rollout.name}
                 self._judge(self._exchange(rollout, Asked(checks), name, parameters), calm=True)
@@ -420,7 +425,7 @@ class Story:
                 for _ in range(events):
                     self._let_happen_to(rollout)
                 self._advance(delay)
-                self._writers[rollout].publish()
+                self._publish()
 
             self._midway.arm(dawdle, before_aws=before_aws)
             return float(delay)
@@ -428,7 +433,7 @@ class Story:
 
             def interrupt() -> None:
                 self._let_happen_to(rollout)
-                self._writers[rollout].publish()
+                self._publish()
 
             self._midway.arm(interrupt, before_aws=before_aws)
         return 0.0

@@ -417,10 +417,7 @@ def _balancer(asked: Asked, look: Look, arn: str, minutes: list[datetime], *, sh
 
 
 def _serves_others(look: Look, balancer: str) -> bool:
-    """Tell whether a load balancer forwards to a group that nobody can see to be the Rollout's own.
-
-    A group that is bound by name is not recognized as its own: that costs a Failed, it never gives one.
-    """
+    """Tell whether a load balancer forwards to a group that is not the Rollout's own."""
     own = {one.arn for one in look.bindings if one.service in look.services}
     return any(group.balancer == balancer and arn not in own for arn, group in look.groups.items())
 
