@@ -102,7 +102,8 @@ class Faults:
         """Answer matching calls wrongly, `times` times, until `end()` of the fault or `clear()`; the first added wins.
 
         `match` is part of the decoded path with query for Kubernetes, the whole action name for AWS, and ""
-        for every call; `about` is a text that must be in the request's decoded body. With neither `status` nor
+        for every call; `about` is a text that must be in the request's decoded body, or for a GET in its
+        `Accept: …` line, which ends with a newline. With neither `status` nor
         `body` the real answer is given, after `delay_seconds`, its body changed by `rewrite`, with these `headers`
         instead of its own. `wire` says what the client gets of the answer; `truncate` and `drop` are short for
         two of those.
@@ -187,7 +188,7 @@ class Faults:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        about = _body_of(environ)
+        about = _about(environ)
         action = _action_of(environ, about)
         call = _call_of(environ, action)
         fault = self._next_fault(call, about, is_action=action is not None)
@@ -214,8 +215,10 @@ class Faults:
         return f"{code.value} {code.phrase}", headers, fault.body or b""
 
 
-def _body_of(environ: dict[str, Any]) -> str:
-    """Return the decoded body of a request, which can still be read afterwards; only AWS's calls have one."""
+def _about(environ: dict[str, Any]) -> str:
+    """Return what a fault can be `about`; the body can still be read afterwards. Only AWS's calls have one."""
+    if environ["REQUEST_METHOD"] == "GET":
+        return f"Accept: {environ.get('HTTP_ACCEPT', '')}\n"
     stream = environ["wsgi.input"]
     content = stream.read()
     stream.seek(0)

@@ -1,0 +1,187 @@
+"""Runs combinations of a call and a fault, each call on a lane of its own, and keeps what was answered.
+
+The lanes run at the same time, since most faults are waited for; the combinations of one lane run one after another, so
+that the answer after a fault is also the good one before the next. All lanes share one provider, as all Rollouts of a
+cluster do: no restart, no new client between them.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+from flask import Flask
+
+from provider.demo.faults import Fault as Running
+from provider.demo.faults import Faults
+from provider.demo.world import World
+from provider.reasons import Reason
+from tests.faults.calls import Call
+from tests.scene import GREEN
+
+LANES_AT_ONCE = 10
+"""More would only wait for the processor, and a healthy read must not become a slow one."""
+
+
+class As(Enum):
+    """Outcomes that are no Inconclusive with a reason."""
+
+    WITHOUT = "as without the fault: the evidence is complete and good all the same"
+    NOT_FOUND = "404: Kubernetes itself says that there is no such Rollout"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong: how to begin it for the calls that match, and what it must lead to."""
+
+    name: str
+    begin: Callable[[Faults, str, str], Running]
+    leads_to: Reason | As
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One call, one fault, and what the question must then be answered."""
+
+    call: Call
+    fault: Fault
+    leads_to: Reason | As
+    cache: str
+
+    def __str__(self) -> str:
+        return f"{self.call}: {self.fault.name} ({self.cache})"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the provider answered, and after how many seconds."""
+
+    status: int
+    text: str
+    seconds: float
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """Phase and reason."""
+        return self.body["phase"], self.body["reason"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A combination's two answers: during the fault, and within one freshness period after it."""
+
+    lane: str
+    during: Answer
+    after: Answer
+
+
+class Cache(Protocol):
+    """Whether evidence is kept when a fault begins: the one place where cold and warm differ."""
+
+    freshness_seconds: float
+
+    def before(self, ask: Callable[[], Answer]) -> None:
+        """Bring the evidence into the state in which the fault finds it."""
+
+
+@dataclass(frozen=True)
+class Cold:
+    """Nothing is kept: every question reads anew."""
+
+    freshness_seconds: float = 0.0
+
+    def before(self, ask: Callable[[], Answer]) -> None:
+        """Nothing to do."""
+
+
+@dataclass(frozen=True)
+class Warm:
+    """One good question has just been answered, and its evidence is exactly too old to be used again."""
+
+    freshness_seconds: float
+
+    def before(self, ask: Callable[[], Answer]) -> None:
+        """Ask, and wait until that evidence has expired."""
+        ask()
+        time.sleep(self.freshness_seconds)
+
+
+CACHES: dict[str, Cache] = {"cold": Cold()}
+"""Add `"warm": Warm(...)` once readers keep evidence, with the settings that make `freshness_seconds` true."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One namespace with one Rollout, asked by one client."""
+
+    name: str
+    call: Call
+    faults: Faults
+    app: Flask
+
+    def ask(self) -> Answer:
+        """Ask the question that makes the call."""
+        parameters = {"namespace": self.name, "rollout": self.name, "podTemplateHash": GREEN}
+        started = time.monotonic()
+        response = self.app.test_client().get(
+            f"/v1/{self.call.question}", query_string=parameters | dict(self.call.parameters)
+        )
+        return Answer(response.status_code, response.get_data(as_text=True), time.monotonic() - started)
+
+    def meet(self, fault: Fault, cache: Cache) -> Outcome:
+        """Ask while the fault lasts, and again once it is over."""
+        cache.before(self.ask)
+        match, about = (text.replace("{lane}", self.name) for text in (self.call.match, self.call.about))
+        running = fault.begin(self.faults, match, about)
+        try:
+            during = self.ask()
+        finally:
+            running.end()
+        time.sleep(cache.freshness_seconds)
+        return Outcome(self.name, during, self.ask())
+
+
+class Run:
+    """The outcomes of many combinations, each there as soon as its turn was."""
+
+    def __init__(self, world: World, app: Flask, combinations: Iterable[Combination]) -> None:
+        """Begin at once; every call gets its lane."""
+        self._outcomes: dict[str, Future[Outcome]] = {}
+        self._threads = ThreadPoolExecutor(LANES_AT_ONCE, thread_name_prefix="lane")
+        by_call: dict[str, list[Combination]] = {}
+        for one in combinations:
+            self._outcomes[str(one)] = Future()
+            by_call.setdefault(one.call.name, []).append(one)
+        for number, some in enumerate(by_call.values()):
+            call = some[0].call
+            on_kubernetes = call.match.startswith("/")
+            faults = world.kubernetes_faults if on_kubernetes else world.aws.faults
+            self._threads.submit(self._drive, Lane(f"lane{number:02}", call, faults, app), world, some)
+
+    def outcome(self, combination: Combination) -> Outcome:
+        """Wait for a combination's turn."""
+        return self._outcomes[str(combination)].result()
+
+    def stop(self) -> None:
+        """Wait for the lanes; nothing new is begun."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _drive(self, lane: Lane, world: World, combinations: list[Combination]) -> None:
+        done: list[Combination] = []
+        try:
+            lane.call.build(world, lane.name)
+            for one in combinations:
+                self._outcomes[str(one)].set_result(lane.meet(one.fault, CACHES[one.cache]))
+                done.append(one)
+        except Exception as error:  # noqa: BLE001 - the tests that wait for it raise it
+            for one in combinations[len(done) :]:
+                self._outcomes[str(one)].set_exception(error)
