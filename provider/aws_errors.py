@@ -25,15 +25,19 @@ _CREDENTIALS = {
     "ExpiredToken",
     "ExpiredTokenException",
     "IncompleteSignature",
+    "IncompleteSignatureException",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
     "InvalidIdentityToken",
+    "InvalidSignatureException",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
-    "RequestExpired",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_CLOCK = {"RequestExpired", "RequestTimeTooSkewed"}
+"""A signature is good for minutes (five before and after its time), so a clock that is wrong makes it invalid."""
+_OF_STS = ("AssumeRole", "GetSessionToken")
 _UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
 _SERVER_ERROR = 500
 
@@ -79,24 +83,33 @@ def malformed(action: str, what: str) -> CannotTell:
 def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
     code = str(error.response.get("Error", {}).get("Code", "")) or "no code"
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    by_sts = error.operation_name.startswith(_OF_STS)
+    asked = f"{error.operation_name} for {action}" if by_sts else f"{action} of {what}"
+    if code in _THROTTLED:
+        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {asked} ({code})")
+    if code in _UNAVAILABLE or status >= _SERVER_ERROR:
+        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {asked}")
+    if code in _CLOCK:
+        return CannotTell(
+            Reason.AWS_CREDENTIALS,
+            f"AWS rejects the time in the provider's signature ({code}) for {action}: set the clock of its node",
+        )
     # A role that cannot be assumed says AccessDenied too, but by another operation than ours.
-    if code in _CREDENTIALS or error.operation_name.startswith(("AssumeRole", "GetSessionToken")):
+    if code in _CREDENTIALS or by_sts:
         return CannotTell(
             Reason.AWS_CREDENTIALS,
             f"AWS rejects the provider's credentials ({code}) for {action}: check its role (EKS Pod Identity or IRSA)",
         )
+    if code.isdigit():  # botocore takes the status for the code where there is none: this was not AWS
+        return malformed(action, what)
     if code in _FORBIDDEN:
         return CannotTell(
             Reason.AWS_FORBIDDEN,
             f"AWS forbids {action} of {what} ({code}): allow the action in the provider's IAM role",
         )
-    if code in _THROTTLED:
-        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {action} of {what} ({code})")
     if code == "TargetGroupNotFound":
         return CannotTell(
             Reason.TARGET_GROUP_NOT_FOUND,
             f"AWS does not know {what} ({code}): correct the TargetGroupBinding, or the account the provider runs in",
         )
-    if code in _UNAVAILABLE or status >= _SERVER_ERROR:
-        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {action} of {what}")
     return CannotTell(Reason.AWS_REJECTED, f"AWS refuses {action} of {what} ({status} {code})")

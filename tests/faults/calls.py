@@ -112,9 +112,9 @@ def after_switch_with_503s(world: World, lane: str) -> Scene:
 
 
 def minutes() -> list[datetime]:
-    """The minutes around now: all that a question of the next ten minutes can look at."""
+    """The minutes around now: all that a question of the next few minutes can look at."""
     now = datetime.now(UTC).replace(second=0, microsecond=0)
-    return [now + timedelta(minutes=number) for number in range(-12, 10)]
+    return [now + timedelta(minutes=number) for number in range(-7, 6)]
 
 
 def _binding(scene: Scene, **how: str) -> objects.Manifest:

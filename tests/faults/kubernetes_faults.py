@@ -5,7 +5,7 @@ import json
 from provider.reasons import Reason
 from tests.faults.calls import KUBERNETES_CALLS, Call
 from tests.faults.kinds import HTML, headed, saying, status_object, wire_faults
-from tests.faults.matrix import CACHES, As, Combination, Fault
+from tests.faults.matrix import CACHES, As, Combination, Fault, LeadsTo
 
 _BROKEN = Reason.KUBERNETES_MALFORMED
 _MINUTE = {"Retry-After": "60"}
@@ -56,7 +56,12 @@ OF_LISTS: tuple[Fault, ...] = (
     saying("a list of another kind", json.dumps(_OTHERS), _BROKEN),
     saying("empty list", '{"metadata": {}, "items": []}', As.WITHOUT),
     saying("null list", '{"metadata": {}, "items": null}', As.WITHOUT),
-    saying("pages without an end", '{"metadata": {"continue": "more"}, "items": []}', Reason.DEADLINE_EXCEEDED),
+    saying(
+        "pages without an end",
+        '{"metadata": {"continue": "more"}, "items": []}',
+        (Reason.DEADLINE_EXCEEDED, Reason.KUBERNETES_TIMEOUT),
+        delay_seconds=0.1,
+    ),
 )
 
 _NONE_THERE = {
@@ -69,7 +74,7 @@ _NONE_THERE = {
 }
 """What it means when a list is truly empty. Auto Mode's has none of our bindings, so nothing is missing there."""
 
-EXCEPTIONS: dict[tuple[str, str], Reason | As] = {
+EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
     **{(call, fault): reason for call, reason in _NONE_THERE.items() for fault in ("empty list", "null list")},
     # The API server's own word for "there is none": the object is absent, which is an answer.
     ("get Rollout", "404 NotFound"): As.NOT_FOUND,

@@ -22,7 +22,7 @@ from provider.reasons import Reason
 from tests.faults.calls import Call
 from tests.scene import GREEN
 
-LANES_AT_ONCE = 10
+LANES_AT_ONCE = 5
 """More would only wait for the processor, and a healthy read must not become a slow one."""
 
 
@@ -33,13 +33,22 @@ class As(Enum):
     NOT_FOUND = "404: Kubernetes itself says that there is no such Rollout"
 
 
+LeadsTo = Reason | As | tuple[Reason, ...]
+"""An Inconclusive with this reason, or with one of these where it is a race which timeout ends first."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong: how to begin it for the calls that match, and what it must lead to."""
 
     name: str
     begin: Callable[[Faults, str, str], Running]
-    leads_to: Reason | As
+    leads_to: LeadsTo
+
+    @property
+    def lasts(self) -> bool:
+        """Whether only the question's own deadline ends it."""
+        return isinstance(self.leads_to, tuple) and Reason.DEADLINE_EXCEEDED in self.leads_to
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class Combination:
 
     call: Call
     fault: Fault
-    leads_to: Reason | As
+    leads_to: LeadsTo
     cache: str
 
     def __str__(self) -> str:
@@ -120,19 +129,28 @@ CACHES: dict[str, Cache] = {"cold": Cold()}
 
 
 @dataclass(frozen=True)
+class Apps:
+    """The provider, and the same with a short budget, for faults that would use up any."""
+
+    patient: Flask
+    hurried: Flask
+
+
+@dataclass(frozen=True)
 class Lane:
     """One namespace with one Rollout, asked by one client."""
 
     name: str
     call: Call
     faults: Faults
-    app: Flask
+    apps: Apps
 
-    def ask(self) -> Answer:
+    def ask(self, *, in_a_hurry: bool = False) -> Answer:
         """Ask the question that makes the call."""
         parameters = {"namespace": self.name, "rollout": self.name, "podTemplateHash": GREEN}
         started = time.monotonic()
-        response = self.app.test_client().get(
+        app = self.apps.hurried if in_a_hurry else self.apps.patient
+        response = app.test_client().get(
             f"/v1/{self.call.question}", query_string=parameters | dict(self.call.parameters)
         )
         return Answer(response.status_code, response.get_data(as_text=True), time.monotonic() - started)
@@ -143,7 +161,7 @@ class Lane:
         match, about = (text.replace("{lane}", self.name) for text in (self.call.match, self.call.about))
         running = fault.begin(self.faults, match, about)
         try:
-            during = self.ask()
+            during = self.ask(in_a_hurry=fault.lasts)
         finally:
             running.end()
         time.sleep(cache.freshness_seconds)
@@ -153,7 +171,7 @@ class Lane:
 class Run:
     """The outcomes of many combinations, each there as soon as its turn was."""
 
-    def __init__(self, world: World, app: Flask, combinations: Iterable[Combination]) -> None:
+    def __init__(self, world: World, apps: Apps, combinations: Iterable[Combination]) -> None:
         """Begin at once; every call gets its lane."""
         self._outcomes: dict[str, Future[Outcome]] = {}
         self._threads = ThreadPoolExecutor(LANES_AT_ONCE, thread_name_prefix="lane")
@@ -165,7 +183,7 @@ class Run:
             call = some[0].call
             on_kubernetes = call.match.startswith("/")
             faults = world.kubernetes_faults if on_kubernetes else world.aws.faults
-            self._threads.submit(self._drive, Lane(f"lane{number:02}", call, faults, app), world, some)
+            self._threads.submit(self._drive, Lane(f"lane{number:02}", call, faults, apps), world, some)
 
     def outcome(self, combination: Combination) -> Outcome:
         """Wait for a combination's turn."""
