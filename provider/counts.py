@@ -132,7 +132,7 @@ def _total(points: Points, metric: Metric, window: Window) -> int:
     if strange:
         raise CannotTell(
             Reason.AWS_MALFORMED,
-            f"CloudWatch says {strange[0]:g} for a minute of {metric.name} of {metric.target_group or metric.load_balancer}"
-            ", which is no count, so it decides nothing",
+            f"AWS's answer to cloudwatch:GetMetricData says {strange[0]:g} for a minute of {metric.name} of "
+            f"{metric.target_group or metric.load_balancer}, which is no count, so it decides nothing",
         )
     return int(sum(counts))

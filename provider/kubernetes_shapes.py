@@ -17,8 +17,8 @@ from provider import records
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with a zone; one without is refused, since it could be any of a day's hours."""
 
-Replicas = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-"""More pods than any cluster holds (Kubernetes is tested with 150,000) would only exhaust our memory."""
+Replicas = Annotated[int, msgspec.Meta(ge=0, le=150_000)]
+"""More pods than a cluster may hold (kubernetes.io, Considerations for large clusters) would only use up our time."""
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 """Before and after it adding minutes to a time, or a zone, leaves the calendar of Python."""
