@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from provider.settings import Settings
 from provider.start import sources_of
 from provider.telemetry import Metrics
 from tests.faults.kinds import SECRETS, TOKEN
-from tests.faults.matrix import Apps, As, Combination, Outcome, Run
+from tests.faults.matrix import Apps, As, Combination, Outcome, Run, lane_per_call
 
 BUDGET_SECONDS = 4.0
 """Of a question: longer than two tries of a read and the pause between them, so that a fault is named by itself."""
@@ -56,6 +57,13 @@ def matrix_world(shared_world: World, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def provider(matrix_world: World) -> Iterator[Apps]:  # noqa: ARG001 - its variables lead there
     """The provider as it is served, with the real readers; every question reads anew."""
+    with started() as apps:
+        yield apps
+
+
+@contextmanager
+def started() -> Iterator[Apps]:
+    """Start the provider in the environment as it is now."""
     metrics = Metrics()
     sources = sources_of(Settings(**SETTINGS), metrics)  # type: ignore[arg-type]
     hurried = replace(sources, budget_seconds=HURRIED_SECONDS)
@@ -67,7 +75,14 @@ def provider(matrix_world: World) -> Iterator[Apps]:  # noqa: ARG001 - its varia
 @pytest.fixture(scope="module")
 def run(request: pytest.FixtureRequest, matrix_world: World, provider: Apps) -> Iterator[Run]:
     """The chosen combinations of this module, under way."""
-    chosen = [
+    running = Run(matrix_world, lane_per_call(matrix_world, provider, chosen_of(request)))
+    yield running
+    running.stop()
+
+
+def chosen_of(request: pytest.FixtureRequest) -> list[Combination]:
+    """The combinations of the asking module that this session is to run."""
+    return [
         item.callspec.params["combination"]
         for item in request.session.items
         if isinstance(item, pytest.Function)
@@ -75,9 +90,6 @@ def run(request: pytest.FixtureRequest, matrix_world: World, provider: Apps) -> 
         and hasattr(item, "callspec")
         and "combination" in item.callspec.params
     ]
-    running = Run(matrix_world, provider, chosen)
-    yield running
-    running.stop()
 
 
 def assert_law(combination: Combination, outcome: Outcome) -> None:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from provider.demo.aws_api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from provider.demo.deliveries import Wire
 from provider.demo.faults import Faults
-from provider.demo.faults import Fault as Running
 from provider.reasons import Reason
-from tests.faults.matrix import As, Fault, LeadsTo
+from tests.faults.matrix import As, Fault, LeadsTo, Running
 
 TOKEN = "token-of-the-provider"
 SECRETS = (TOKEN, ACCESS_KEY_ID, SECRET_ACCESS_KEY)
@@ -29,6 +29,11 @@ def on_the_wire(name: str, wire: Wire, leads_to: LeadsTo, pause_seconds: float =
         lambda faults, match, about: faults.add(match, about=about, wire=wire, pause_seconds=pause_seconds),
         leads_to,
     )
+
+
+def lasting(fault: Fault) -> Fault:
+    """A fault that only the question's own deadline ends, which then is a short one."""
+    return replace(fault, lasts=True)
 
 
 def late(name: str, seconds: float, leads_to: LeadsTo) -> Fault:
@@ -95,8 +100,8 @@ def wire_faults(unavailable: Reason, timeout: Reason, cut: Reason) -> tuple[Faul
         on_the_wire("slow body", Wire.SLOW, As.WITHOUT, 0.03),
         late("hangs", LONG, timeout),
         on_the_wire("hangs in the body", Wire.STALLED, timeout),
-        on_the_wire("trickles", Wire.TRICKLED, (timeout, Reason.DEADLINE_EXCEEDED)),
-        on_the_wire("trickles from the first byte", Wire.TRICKLED_HEAD, (timeout, Reason.DEADLINE_EXCEEDED)),
+        lasting(on_the_wire("trickles", Wire.TRICKLED, (timeout, Reason.DEADLINE_EXCEEDED))),
+        lasting(on_the_wire("trickles from the first byte", Wire.TRICKLED_HEAD, (timeout, Reason.DEADLINE_EXCEEDED))),
         headed("right body of another content type", As.WITHOUT, **{"Content-Type": "text/html"}),
         headed("right body without a content type", As.WITHOUT, **{"Content-Type": ""}),
     )

@@ -4,7 +4,7 @@ import json
 
 from provider.reasons import Reason
 from tests.faults.calls import KUBERNETES_CALLS, Call
-from tests.faults.kinds import HTML, headed, saying, status_object, wire_faults
+from tests.faults.kinds import HTML, headed, lasting, saying, status_object, wire_faults
 from tests.faults.matrix import CACHES, As, Combination, Fault, LeadsTo
 
 _BROKEN = Reason.KUBERNETES_MALFORMED
@@ -56,11 +56,13 @@ OF_LISTS: tuple[Fault, ...] = (
     saying("a list of another kind", json.dumps(_OTHERS), _BROKEN),
     saying("empty list", '{"metadata": {}, "items": []}', As.WITHOUT),
     saying("null list", '{"metadata": {}, "items": null}', As.WITHOUT),
-    saying(
-        "pages without an end",
-        '{"metadata": {"continue": "more"}, "items": []}',
-        (Reason.DEADLINE_EXCEEDED, Reason.KUBERNETES_TIMEOUT),
-        delay_seconds=0.1,
+    lasting(
+        saying(
+            "pages without an end",
+            '{"metadata": {"continue": "more"}, "items": []}',
+            (Reason.DEADLINE_EXCEEDED, Reason.KUBERNETES_TIMEOUT),
+            delay_seconds=0.1,
+        )
     ),
 )
 

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from flask import Flask
 
-from provider.demo.faults import Fault as Running
 from provider.demo.faults import Faults
 from provider.demo.world import World
 from provider.reasons import Reason
@@ -37,6 +36,13 @@ LeadsTo = Reason | As | tuple[Reason, ...]
 """An Inconclusive with this reason, or with one of these where it is a race which timeout ends first."""
 
 
+class Running(Protocol):
+    """A fault that has begun."""
+
+    def end(self) -> None:
+        """Let everything be well again."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong: how to begin it for the calls that match, and what it must lead to."""
@@ -44,11 +50,8 @@ class Fault:
     name: str
     begin: Callable[[Faults, str, str], Running]
     leads_to: LeadsTo
-
-    @property
-    def lasts(self) -> bool:
-        """Whether only the question's own deadline ends it."""
-        return isinstance(self.leads_to, tuple) and Reason.DEADLINE_EXCEEDED in self.leads_to
+    lasts: bool = False
+    """Whether only the question's own deadline ends it."""
 
 
 @dataclass(frozen=True)
@@ -171,19 +174,13 @@ class Lane:
 class Run:
     """The outcomes of many combinations, each there as soon as its turn was."""
 
-    def __init__(self, world: World, apps: Apps, combinations: Iterable[Combination]) -> None:
-        """Begin at once; every call gets its lane."""
-        self._outcomes: dict[str, Future[Outcome]] = {}
+    def __init__(self, world: World, lanes: Iterable[tuple[Lane, list[Combination]]]) -> None:
+        """Begin at once to drive every lane through its combinations."""
         self._threads = ThreadPoolExecutor(LANES_AT_ONCE, thread_name_prefix="lane")
-        by_call: dict[str, list[Combination]] = {}
-        for one in combinations:
-            self._outcomes[str(one)] = Future()
-            by_call.setdefault(one.call.name, []).append(one)
-        for number, some in enumerate(by_call.values()):
-            call = some[0].call
-            on_kubernetes = call.match.startswith("/")
-            faults = world.kubernetes_faults if on_kubernetes else world.aws.faults
-            self._threads.submit(self._drive, Lane(f"lane{number:02}", call, faults, apps), world, some)
+        self._outcomes: dict[str, Future[Outcome]] = {}
+        for lane, combinations in lanes:
+            self._outcomes |= {str(one): Future() for one in combinations}
+            self._threads.submit(self._drive, lane, world, combinations)
 
     def outcome(self, combination: Combination) -> Outcome:
         """Wait for a combination's turn."""
@@ -194,12 +191,27 @@ class Run:
         self._threads.shutdown(cancel_futures=True)
 
     def _drive(self, lane: Lane, world: World, combinations: list[Combination]) -> None:
-        done: list[Combination] = []
+        done = 0
         try:
             lane.call.build(world, lane.name)
             for one in combinations:
                 self._outcomes[str(one)].set_result(lane.meet(one.fault, CACHES[one.cache]))
-                done.append(one)
+                done += 1
         except Exception as error:  # noqa: BLE001 - the tests that wait for it raise it
-            for one in combinations[len(done) :]:
+            for one in combinations[done:]:
                 self._outcomes[str(one)].set_exception(error)
+
+
+def lane_per_call(
+    world: World, apps: Apps, combinations: Iterable[Combination]
+) -> list[tuple[Lane, list[Combination]]]:
+    """Give every call a lane."""
+    by_call: dict[str, list[Combination]] = {}
+    for one in combinations:
+        by_call.setdefault(one.call.name, []).append(one)
+    lanes = []
+    for number, some in enumerate(by_call.values()):
+        call = some[0].call
+        faults = world.kubernetes_faults if call.match.startswith("/") else world.aws.faults
+        lanes.append((Lane(f"lane{number:02}", call, faults, apps), some))
+    return lanes
