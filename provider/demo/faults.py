@@ -209,8 +209,8 @@ class Faults:
             return status, [*kept, *fault.headers.items()], fault.rewrite(body) if fault.rewrite else body
         code = HTTPStatus(fault.status or HTTPStatus.OK)
         if fault.json_body is not None and "HTTP_X_AMZ_TARGET" in environ:
-            headers = fault.headers | {"Content-Type": "application/x-amz-json-1.0"}
-            return f"{code.value} {code.phrase}", list(headers.items()), fault.json_body
+            as_json = fault.headers | {"Content-Type": "application/x-amz-json-1.0"}
+            return f"{code.value} {code.phrase}", list(as_json.items()), fault.json_body
         headers = list(({"Content-Type": "text/plain; charset=utf-8"} | fault.headers).items())
         return f"{code.value} {code.phrase}", headers, fault.body or b""
 

@@ -51,7 +51,7 @@ OF_ANY_CALL: tuple[Fault, ...] = (
     saying("503 of a load balancer", HTML_OF_A_BALANCER, _DOWN, 503, "text/html"),
     saying("504 of a load balancer", HTML_OF_A_BALANCER, _DOWN, 504, "text/html"),
     saying("503 of a proxy", HTML, (_DOWN, _BROKEN), 503, "text/html"),  # the latter where it should have been XML
-    saying("sent elsewhere", "", _BROKEN, 302, Location="http://127.0.0.1:9/elsewhere"),
+    saying("sent elsewhere", "", _BROKEN, 302, headers={"Location": "http://127.0.0.1:9/elsewhere"}),
     saying("204", "", _BROKEN, 204),
     saying("HTML with 200", HTML, _BROKEN, kind="text/html"),
     saying("not XML and not JSON", "ok", _BROKEN, kind="text/plain"),
@@ -147,4 +147,3 @@ def combinations() -> list[Combination]:
         for fault in (*OF_ANY_CALL, *OF_ACTION[call.match])
         if fault.name not in LEFT_OUT
     ]
-

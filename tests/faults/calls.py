@@ -101,9 +101,7 @@ def with_traffic(world: World, lane: str) -> Scene:
 def after_switch_with_503s(world: World, lane: str) -> Scene:
     """After the switch the load balancer answers 503 itself: whether that is green's fault depends on who shares it."""
     scene = with_traffic(world, lane)
-    active = objects.service(
-        f"{lane}-active", namespace=lane, selector={"app": lane, objects.HASH_LABEL: GREEN}
-    )
+    active = objects.service(f"{lane}-active", namespace=lane, selector={"app": lane, objects.HASH_LABEL: GREEN})
     scene.put(active, objects.target_group_binding("active", namespace=lane, service=f"{lane}-active", arn=scene.arn))
     balancer = world.aws.load_balancer(lane)
     world.aws.publish(balancer, None, "HTTPCode_ELB_5XX_Count", dict.fromkeys(minutes(), 30))

@@ -9,7 +9,6 @@ import pytest
 
 from provider.app import create_app
 from provider.demo.world import World
-from provider.reasons import Reason
 from provider.settings import Settings
 from provider.start import sources_of
 from provider.telemetry import Metrics
@@ -82,14 +81,9 @@ def run(request: pytest.FixtureRequest, matrix_world: World, provider: Apps) -> 
 
 def chosen_of(request: pytest.FixtureRequest) -> list[Combination]:
     """The combinations of the asking module that this session is to run."""
-    return [
-        item.callspec.params["combination"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function)
-        and item.path == request.path
-        and hasattr(item, "callspec")
-        and "combination" in item.callspec.params
-    ]
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    found = [item.callspec.params.get("combination") for item in items if hasattr(item, "callspec")]
+    return [one for one in found if isinstance(one, Combination)]
 
 
 def assert_law(combination: Combination, outcome: Outcome) -> None:
@@ -132,5 +126,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         parts = ", ".join(f"{number} in {name}" for name, number in sorted(counts.items()))
         terminalreporter.section("fault matrix")
         terminalreporter.write_line(f"{sum(counts.values())} combinations of a call and a fault: {parts}")
-
-

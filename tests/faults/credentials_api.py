@@ -42,7 +42,9 @@ class CredentialsApi:
             return "400 Bad Request", "text/xml", f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
         parts = self._parts()
         inner = "".join(f"<{name}>{parts[key]}</{name}>" for name, key in _OF_STS.items())
-        result = f"<AssumeRoleWithWebIdentityResult><Credentials>{inner}</Credentials></AssumeRoleWithWebIdentityResult>"
+        result = (
+            f"<AssumeRoleWithWebIdentityResult><Credentials>{inner}</Credentials></AssumeRoleWithWebIdentityResult>"
+        )
         return "200 OK", "text/xml", f"<AssumeRoleWithWebIdentityResponse>{result}</AssumeRoleWithWebIdentityResponse>"
 
     def _credentials(self, lane: str, token: str) -> tuple[str, str, str]:

@@ -51,8 +51,7 @@ def put(*path: str | int, value: object) -> Callable[[Any], None]:
     """Set the value at a path of keys; `items` stands for every item of a list."""
 
     def change(answer: Any) -> None:
-        some = answer["items"] if "items" in answer else [answer]
-        for one in some:
+        for one in answer.get("items", [answer]):
             part = one
             for step in path[:-1]:
                 part = part[step]
@@ -119,7 +118,9 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
         changed("created in the future", put("metadata", "creationTimestamp", value=_FUTURE), As.WITHOUT),
         changed("created on the last day", put("metadata", "creationTimestamp", value=_LAST_DAY), _K8S),
         changed("created on the first day", put("metadata", "creationTimestamp", value=_FIRST_DAY), _K8S),
-        changed("an older generation observed", put("metadata", "generation", value=9), Reason.REPLICA_SET_NOT_OBSERVED),
+        changed(
+            "an older generation observed", put("metadata", "generation", value=9), Reason.REPLICA_SET_NOT_OBSERVED
+        ),
     ),
     "errors: list ReplicaSets": (
         changed("created in the future", put("metadata", "creationTimestamp", value=_FUTURE), Reason.WINDOW_NOT_OPEN),
@@ -164,7 +165,9 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
             Reason.WINDOW_NOT_OPEN,
         ),
         changed("selector written on the last day", put("metadata", "managedFields", 0, "time", value=_LAST_DAY), _K8S),
-        changed("selector written on the first day", put("metadata", "managedFields", 0, "time", value=_FIRST_DAY), _K8S),
+        changed(
+            "selector written on the first day", put("metadata", "managedFields", 0, "time", value=_FIRST_DAY), _K8S
+        ),
         changed("nobody wrote the selector", drop("metadata", "managedFields"), Reason.SELECTOR_AGE_UNKNOWN),
     ),
     "get pod": (
@@ -277,7 +280,12 @@ OF_AWS: dict[str, tuple[Fault, ...]] = {
     ),
     "DescribeTargetGroups": (
         in_text("another group", ":targetgroup/", ":targetgroup/x", _AWS),
-        in_text("an interval of 31 digits", "<HealthCheckIntervalSeconds>", f"<HealthCheckIntervalSeconds>{_HUGE}", As.WITHOUT),
+        in_text(
+            "an interval of 31 digits",
+            "<HealthCheckIntervalSeconds>",
+            f"<HealthCheckIntervalSeconds>{_HUGE}",
+            As.WITHOUT,
+        ),
         in_text("an interval of no number", "<HealthCheckIntervalSeconds>", "<HealthCheckIntervalSeconds>NaN", _AWS),
         in_text("a negative threshold", "<UnhealthyThresholdCount>", "<UnhealthyThresholdCount>-", As.WITHOUT),
         in_text("an unknown kind of targets", "<TargetType>ip", "<TargetType>pod", Reason.TARGET_TYPE_UNSUPPORTED),

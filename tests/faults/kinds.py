@@ -1,7 +1,7 @@
 """Faults of any HTTP upstream, and the makers of those that only Kubernetes or only AWS has."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from provider.demo.aws_api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
@@ -42,8 +42,13 @@ def late(name: str, seconds: float, leads_to: LeadsTo) -> Fault:
 
 
 def saying(
-    name: str, content: str | bytes, leads_to: LeadsTo, status: int = 200, kind: str = "application/json",
-    delay_seconds: float = 0.0, **headers: str
+    name: str,
+    content: str | bytes,
+    leads_to: LeadsTo,
+    status: int = 200,
+    kind: str = "application/json",
+    delay_seconds: float = 0.0,
+    headers: Mapping[str, str] | None = None,
 ) -> Fault:
     """Another answer in place of the right one."""
     return Fault(
@@ -55,7 +60,7 @@ def saying(
             body=content,
             content_type=kind,
             delay_seconds=delay_seconds,
-            headers=headers,
+            headers=dict(headers or {}),
         ),
         leads_to,
     )
@@ -71,10 +76,12 @@ def rewritten(name: str, rewrite: Callable[[bytes], bytes], leads_to: LeadsTo) -
     return Fault(name, lambda faults, match, about: faults.add(match, about=about, rewrite=rewrite), leads_to)
 
 
-def status_object(name: str, status: int, word: str, leads_to: LeadsTo, **headers: str) -> Fault:
+def status_object(
+    name: str, status: int, word: str, leads_to: LeadsTo, headers: Mapping[str, str] | None = None
+) -> Fault:
     """A Kubernetes Status; its message has a secret that must stay out of the answer."""
     body = json.dumps({"kind": "Status", "status": "Failure", "reason": word, "code": status, "message": f"no {TOKEN}"})
-    return saying(name, body, leads_to, status, **headers)
+    return saying(name, body, leads_to, status, headers=headers)
 
 
 def aws_error(code: str, leads_to: LeadsTo, status: int = 400, name: str = "", **headers: str) -> Fault:

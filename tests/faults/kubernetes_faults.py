@@ -3,7 +3,7 @@
 import json
 
 from provider.reasons import Reason
-from tests.faults.calls import KUBERNETES_CALLS, Call
+from tests.faults.calls import KUBERNETES_CALLS
 from tests.faults.kinds import HTML, headed, lasting, saying, status_object, wire_faults
 from tests.faults.matrix import CACHES, As, Combination, Fault, LeadsTo
 
@@ -27,13 +27,13 @@ OF_ANY_READ: tuple[Fault, ...] = (
     status_object("409", 409, "Conflict", Reason.KUBERNETES_REJECTED),
     status_object("410", 410, "Expired", Reason.KUBERNETES_REJECTED),
     status_object("429", 429, "TooManyRequests", Reason.KUBERNETES_THROTTLED),
-    status_object("429 for a minute", 429, "TooManyRequests", Reason.KUBERNETES_THROTTLED, **_MINUTE),
+    status_object("429 for a minute", 429, "TooManyRequests", Reason.KUBERNETES_THROTTLED, headers=_MINUTE),
     status_object("500", 500, "InternalError", Reason.KUBERNETES_UNAVAILABLE),
     saying("502 of a proxy", HTML, Reason.KUBERNETES_UNAVAILABLE, 502, "text/html"),
     status_object("503", 503, "ServiceUnavailable", Reason.KUBERNETES_UNAVAILABLE),
-    status_object("503 for a minute", 503, "ServiceUnavailable", Reason.KUBERNETES_UNAVAILABLE, **_MINUTE),
+    status_object("503 for a minute", 503, "ServiceUnavailable", Reason.KUBERNETES_UNAVAILABLE, headers=_MINUTE),
     status_object("504", 504, "Timeout", Reason.KUBERNETES_TIMEOUT),
-    saying("sent elsewhere", "", _BROKEN, 302, Location="http://127.0.0.1:9/elsewhere"),
+    saying("sent elsewhere", "", _BROKEN, 302, headers={"Location": "http://127.0.0.1:9/elsewhere"}),
     saying("204", "", Reason.KUBERNETES_REJECTED, 204),
     status_object("a Status with 200", 200, "Forbidden", _BROKEN),
     saying("HTML with 200", HTML, _BROKEN, kind="text/html"),
@@ -101,5 +101,3 @@ def combinations() -> list[Combination]:
         for call in KUBERNETES_CALLS
         for fault in (*OF_ANY_READ, *(OF_LISTS if call.lists else ()))
     ]
-
-

@@ -99,7 +99,9 @@ class Outcome:
 class Cache(Protocol):
     """Whether evidence is kept when a fault begins: the one place where cold and warm differ."""
 
-    freshness_seconds: float
+    @property
+    def freshness_seconds(self) -> float:
+        """How long evidence may be used again."""
 
     def before(self, ask: Callable[[], Answer]) -> None:
         """Bring the evidence into the state in which the fault finds it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from provider.demo.deliveries import Wire
 from provider.demo.faults import Faults
 from provider.demo.http_server import HttpServer
 from provider.demo.world import World
@@ -17,7 +18,6 @@ from tests.faults.conftest import assert_law, chosen_of, started
 from tests.faults.credentials_api import CredentialsApi, Expiry
 from tests.faults.kinds import HTML, HTML_OF_A_BALANCER, TOKEN, aws_error, lasting, late, on_the_wire, saying
 from tests.faults.matrix import As, Combination, Fault, Lane, Run
-from provider.demo.deliveries import Wire
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -78,7 +78,7 @@ OF_POD_IDENTITY = (
     saying("401", "no", _OR_LATE, 401, "text/plain"),
     saying("403", "no", _OR_LATE, 403, "text/plain"),
     saying("404", HTML, _OR_LATE, 404, "text/html"),
-    saying("429 for a minute", "slow down", _OR_LATE, 429, "text/plain", **{"Retry-After": "60"}),
+    saying("429 for a minute", "slow down", _OR_LATE, 429, "text/plain", headers={"Retry-After": "60"}),
     saying("500", HTML_OF_A_BALANCER, _OR_LATE, 500, "text/html"),
     saying("503", "busy", _OR_LATE, 503, "text/plain"),
     saying("HTML with 200", HTML, _OR_LATE, kind="text/html"),
