@@ -169,7 +169,8 @@ def test_in_a_gate_what_cannot_be_seen_does_not_hide_a_failure(sources, step):
     def blind(*_: Any) -> Any:
         raise CannotTell(Reason.AWS_THROTTLED, "AWS throttles")
 
-    unseen = replace(replicas.CHECK, name="unseen", **{step: blind})
+    unseen = replace(replicas.CHECK, name="unseen")
+    object.__setattr__(unseen, step, blind)
     bad = replace(
         replicas.CHECK, name="bad", judge=lambda *_: Verdict(Phase.FAILED, Reason.TARGETS_UNHEALTHY, "green is bad")
     )

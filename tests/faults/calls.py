@@ -33,6 +33,10 @@ class Call:
     def __str__(self) -> str:
         return self.name
 
+    def can_have(self, fault: str) -> bool:
+        """Whether the matrix tries this fault with this call."""
+        return self.question != "gate" or fault in FAULTS_OF_A_GATE
+
 
 def healthy(world: World, lane: str) -> Scene:
     """Three healthy pods before the switch."""
@@ -127,6 +131,13 @@ _FULL = "Accept: application/json\n"
 _SICK = ("Failed", "TargetsUnhealthy")
 _CLEAN = ("Successful", "ErrorsWithinLimit")
 _PASSED = ("Successful", "AllChecksPassed")
+
+FAULTS_OF_A_GATE = {"hangs up", "hangs", "trickles", "truncated", "nothing", "HTML with 200", "slow body"} | {
+    *("401", "403", "404 NotFound", "429", "500"),
+    *("AccessDenied", "ExpiredToken", "Throttling", "InternalFailure"),
+}
+"""A gate makes the calls of its checks, so a fault of each kind shows what it makes of them."""
+
 _GROUPS = "elasticloadbalancing:DescribeTargetGroups"
 _HEALTH = "elasticloadbalancing:DescribeTargetHealth"
 _METRICS = "cloudwatch:GetMetricData"

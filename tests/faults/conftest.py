@@ -15,13 +15,13 @@ from provider.telemetry import Metrics
 from tests.faults.kinds import SECRETS, TOKEN
 from tests.faults.matrix import Apps, As, Combination, Outcome, Run, lane_per_call
 
-BUDGET_SECONDS = 4.0
+BUDGET_SECONDS = 8.0
 """Of a question: longer than two tries of a read and the pause between them, so that a fault is named by itself."""
 
 HURRIED_SECONDS = 1.0
 """Of a question whose fault would use up any budget."""
 
-SLACK_SECONDS = 1.5
+SLACK_SECONDS = 3.0
 """For what a busy machine needs to send an answer whose time is up."""
 
 SETTINGS = {
