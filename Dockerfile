@@ -39,6 +39,6 @@ WORKDIR /srv
 USER 65532:65532
 EXPOSE 8080
 # For engines without probes of their own; Kubernetes ignores it. http.client, unlike urllib, never asks a proxy.
-HEALTHCHECK --interval=15s --timeout=10s --start-period=10s --retries=3 CMD ["python", "-c", "import http.client, os; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PROVIDER_PORT', '8080')), timeout=9); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+HEALTHCHECK --interval=15s --timeout=10s --start-period=10s --retries=3 CMD ["python", "-c", "import http.client, os, ssl; tls = 'PROVIDER_TLS_CERT_FILE' in os.environ; more = {'context': ssl._create_unverified_context()} if tls else {}; c = (http.client.HTTPSConnection if tls else http.client.HTTPConnection)('127.0.0.1', int(os.environ.get('PROVIDER_PORT', '8080')), timeout=9, **more); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["alb-provider"]
 CMD ["serve"]

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 
-.PHONY: run test lint docs lock clean
+.PHONY: run test lint bench load docs lock clean
 
 run: $(VENV)/installed ## serve the provider against an embedded cluster and AWS
 	@$(BIN)/python -m provider.demo --port $(PORT)
@@ -17,6 +17,12 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+bench: $(VENV)/installed ## measure what questions cost, into bench-results/; e.g. BENCH="--only cold,hot" or --quick
+	$(BIN)/python -m tests.bench $(BENCH)
+
+load: $(VENV)/installed ## hold 64 callers for a minute beside a slow AWS, and print figures
+	$(BIN)/python -m tests.load
 
 docs: $(VENV)/installed ## renew the README's reference tables from the code
 	$(BIN)/python -m tests.documentation

@@ -104,7 +104,8 @@ class TokenAccess:
 
 
 def _parse(text: str) -> list[tuple[bytes, Grant]]:
-    grants = []
+    grants: list[tuple[bytes, Grant]] = []
+    lines: dict[bytes, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.partition("#")[0].split()
         if not words:
@@ -114,7 +115,10 @@ def _parse(text: str) -> list[tuple[bytes, Grant]]:
         names = frozenset(name for word in words[1:] for name in word.split(",") if name)
         if len(words) > 1 and not names:
             raise ValueError(f"line {number} names no namespace after its token")
-        grants.append((_digest(words[0]), Grant(names or None)))
+        digest = _digest(words[0])
+        if lines.setdefault(digest, number) != number:  # which of the two lines was meant to count?
+            raise ValueError(f"line {number} has the token of line {lines[digest]} again: put its namespaces into one")
+        grants.append((digest, Grant(names or None)))
     return grants
 
 

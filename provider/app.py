@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Request, Response, request
@@ -12,10 +12,12 @@ from werkzeug.exceptions import HTTPException
 
 from provider import __version__, body, problems
 from provider.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
+from provider.admission import Admission, Overloaded
 from provider.checks import QUESTIONS
+from provider.clients import TooSlow
 from provider.description import describe
 from provider.errors import BadQuery, Problem, RolloutNotFound
-from provider.question import Check, Sources, answer, parse
+from provider.question import Check, Query, Sources, answer, parse
 from provider.telemetry import Metrics, log_answer
 
 MAX_REQUEST_BYTES = 16 * 1024
@@ -23,8 +25,19 @@ MAX_REQUEST_BYTES = 16 * 1024
 
 RETRY_AFTER_SECONDS = 5
 
+REMEMBERED_QUERIES = 2000
+"""Query strings whose parameters are remembered: as many as Rollouts ask at a time."""
 
-def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess | None = None) -> Flask:
+QUESTIONS_AT_ONCE = 64
+"""Unless told otherwise; the server is, by PROVIDER_THREADS."""
+
+
+def create_app(
+    sources: Sources,
+    metrics: Metrics,
+    access: OpenAccess | TokenAccess | None = None,
+    admission: Admission | None = None,
+) -> Flask:
     """Build the application from its readers; it keeps no other state. Without `access` anybody may ask."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
@@ -32,8 +45,9 @@ def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAcc
     app.url_map.merge_slashes = False  # it would redirect, and Argo would follow
     description = json.dumps(describe(), indent=1).encode()
 
+    access, admission = access or OpenAccess(), admission or Admission(QUESTIONS_AT_ONCE)
     for check in QUESTIONS.values():
-        view = _question(check, sources, metrics, access or OpenAccess())
+        view = _question(check, sources, metrics, access, admission)
         app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=["GET", "POST"])
     app.add_url_rule("/", "index", lambda: _json(_index()))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
@@ -45,7 +59,8 @@ def create_app(sources: Sources, metrics: Metrics, access: OpenAccess | TokenAcc
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers.update(problems.HEADERS)
+        for name, value in problems.HEADERS.items():
+            response.headers.setdefault(name, value)  # a view may know better, as of a page's own style
         return response
 
     return app
@@ -66,6 +81,14 @@ def _refuse_by_problems(app: Flask, metrics: Metrics) -> None:
         """A chunked body is parsed only while it is read, so the server's own error comes up in here."""
         return _problem(metrics, 400, "The body is not valid HTTP.")
 
+    @app.errorhandler(TooSlow)
+    def too_slow(_: TooSlow) -> Response:
+        return _problem(metrics, 408, "The body did not arrive in time.")
+
+    @app.errorhandler(Overloaded)
+    def overloaded(error: Overloaded) -> Response:
+        return _problem(metrics, 503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
     @app.errorhandler(BadQuery)
     def bad_query(error: BadQuery) -> Response:
         return _problem(metrics, 400, f"The question is malformed: {error}", error.problems)
@@ -83,15 +106,18 @@ def _refuse_by_problems(app: Flask, metrics: Metrics) -> None:
         return _problem(metrics, 404, str(error))
 
 
-def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess) -> Any:
+def _question(
+    check: Check, sources: Sources, metrics: Metrics, access: OpenAccess | TokenAccess, admission: Admission
+) -> Any:
     """Return the view of one question."""
 
     def view() -> Response:
         started = time.perf_counter()
         grant = access.grant(request.headers.get("Authorization"))
-        query = parse(check, _fields(request))
+        query = _asked_by_url(check.name, request.query_string) if request.method != "POST" else _asked_by_body(check)
         grant.require(query.namespace)
-        verdict = answer(check, query, sources)
+        with admission.place():  # only now: neither a stranger nor a slow sender takes a place
+            verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
         log_answer(check.name, query.model_dump(by_alias=True, exclude_unset=True), verdict, seconds)
@@ -100,20 +126,24 @@ def _question(check: Check, sources: Sources, metrics: Metrics, access: OpenAcce
     return view
 
 
-def _fields(asked: Request) -> Iterable[tuple[str, object]]:
-    """Return the parameters of a question: of a GET's query string, or of a POST's JSON object."""
-    in_url = [(name, value) for name, values in asked.args.lists() for value in values]
-    if asked.method != "POST":
-        return in_url
-    if in_url:
-        raise BadQuery((Problem(in_url[0][0][:100], "belongs in the JSON body of a POST, not in its URL"),))
+@lru_cache(REMEMBERED_QUERIES)
+def _asked_by_url(question: str, query_string: bytes) -> Query:
+    """Return the question of a GET. Argo asks the same one again and again; what was refused is not remembered."""
+    args = Request({"QUERY_STRING": query_string.decode("latin-1")}).args
+    return parse(QUESTIONS[question], [(name, value) for name, values in args.lists() for value in values])
+
+
+def _asked_by_body(check: Check) -> Query:
+    """Return the question of a POST: the parameters of its JSON object."""
+    for name in request.args:
+        raise BadQuery((Problem(name[:100], "belongs in the JSON body of a POST, not in its URL"),))
     try:
-        fields = json.loads(asked.get_data(), object_pairs_hook=tuple)
+        fields = json.loads(request.get_data(), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise BadQuery((Problem("body", "is not JSON"),)) from error
     if not isinstance(fields, tuple):  # with the hook a tuple of pairs is what an object looks like, `{}` included
         raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
-    return fields
+    return parse(check, fields)
 
 
 def _ready(sources: Sources) -> Response:

@@ -1,6 +1,6 @@
 """The one way to call AWS: regional clients with explicit timeouts and tries, and errors named for the operator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -11,7 +11,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
-from provider.aws_errors import malformed, named, no_credentials
+from provider.aws_budget import CallBudget
+from provider.aws_errors import THROTTLED, malformed, named, no_credentials
+from provider.budget import Budget
 from provider.errors import CannotTell
 from provider.reasons import Reason
 from provider.telemetry import Metrics
@@ -22,6 +24,9 @@ ATTEMPTS = 2
 
 MAX_PAGES = 50
 """More pages than any question needs: 20,000 target groups, or 5 million data points."""
+
+CALL_SECONDS = 1.5
+"""What a question keeps of its time for the call itself, when it waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +59,53 @@ class Account:
         return region
 
 
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One service of AWS, as boto3 (`elbv2`) and as IAM (`elasticloadbalancing`) name it, and how much of it is ours.
+
+    `calls_per_second` and `burst` are per account and region. `events` are handlers of botocore's events by name.
+    """
+
+    name: str
+    iam_prefix: str
+    calls_per_second: float
+    burst: float
+    events: Mapping[str, Callable[..., None]]
+
+
 class Service:
     """One service of AWS, in every region."""
 
     _making_clients = Lock()  # of any service: sessions are not thread-safe, clients are
 
-    def __init__(self, account: Account, name: str, iam_prefix: str, metrics: Metrics) -> None:
-        """Name the service as boto3 does (`elbv2`) and as IAM does (`elasticloadbalancing`)."""
+    def __init__(self, account: Account, api: Api, metrics: Metrics) -> None:
+        """Call this API with the account's credentials."""
         self._account = account
-        self._name = name
-        self._iam_prefix = iam_prefix
+        self._api = api
         self._metrics = metrics
         self._clients: dict[str, Any] = {}
+        self._budgets: dict[str, CallBudget] = {}
         self.answered = False
         """Whether the service ever answered anything at all, a refusal included."""
 
+    def require_turn(self, budget: Budget) -> None:
+        """Send back a question whose Rollout stands in line in some region. Raises CannotTell (AwsBudget)."""
+        for calls in tuple(self._budgets.values()):
+            calls.require_turn(budget.asker)
+
+    def admit(self, region: str, calls: int, budget: Budget) -> None:
+        """Wait until a question may make so many calls. Raises CannotTell (AwsBudget) if that is not in its time."""
+        patience = max(budget.remaining_seconds() - CALL_SECONDS, 0)
+        self._calls(region).take(budget.asker, calls, patience)
+
+    def admit_at_once(self, region: str, calls: int, budget: Budget) -> None:
+        """Let a question make so many calls if it need not wait for them. Raises CannotTell (AwsBudget)."""
+        self._calls(region).take(budget.asker, calls, 0)
+
     def call(self, operation: str, region: str, what: str, **arguments: Any) -> Any:
-        """Call an operation about `what` (in words). Raises CannotTell naming the IAM action."""
+        """Call an operation about `what` (in words), once it is admitted. Raises CannotTell naming the IAM action."""
         action = self.action(operation)
-        with self._metrics.upstream(self._name, operation):
+        with self._metrics.upstream(self._api.name, operation):
             try:
                 answer = getattr(self._client(region), xform_name(operation))(**arguments)
             except (BotoCoreError, ClientError) as error:
@@ -100,15 +133,52 @@ class Service:
             if not page.get(answered):
                 return
             arguments[asked] = page[answered]
+            self.charge(region)
         raise malformed(self.action(operation), what)
+
+    def charge(self, region: str) -> None:
+        """Count a call that nobody admitted: it was not foreseen, or it is our own."""
+        self._calls(region).charge()
+
+    def calls_per_second(self, region: str) -> float:
+        """Return the calls a second that are ours in a region now: fewer after AWS said that they are too many."""
+        return self._calls(region).per_second
 
     def action(self, operation: str) -> str:
         """Return the IAM action of an operation."""
-        return f"{self._iam_prefix}:{operation}"
+        return f"{self._api.iam_prefix}:{operation}"
+
+    def _calls(self, region: str) -> CallBudget:
+        with self._making_clients:
+            if region not in self._budgets:
+                self._budgets[region] = CallBudget(self._api.calls_per_second, self._api.burst)
+            return self._budgets[region]
 
     def _client(self, region: str) -> Any:
         with self._making_clients:
-            if region not in self._clients:
-                make: Any = self._account.session.client  # typed per service; ours is named by a variable
-                self._clients[region] = make(self._name, region_name=region, config=self._account.config)
-            return self._clients[region]
+            if region in self._clients:
+                return self._clients[region]
+            make: Any = self._account.session.client  # typed per service; ours is named by a variable
+            client = make(self._api.name, region_name=region, config=self._account.config)
+        for event, handler in self._api.events.items():
+            client.meta.events.register(event, handler)
+        client.meta.events.register("response-received", _Watch(self._metrics, self._api.name, self._calls(region)))
+        with self._making_clients:
+            return self._clients.setdefault(region, client)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`."""
+
+    metrics: Metrics
+    service: str
+    calls: CallBudget
+
+    def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
+        if context.get("retries", {}).get("attempt", 1) > 1:
+            self.calls.charge()
+        throttled = (parsed_response or {}).get("Error", {}).get("Code") in THROTTLED
+        if throttled:
+            self.calls.throttled()
+        self.metrics.aws_call(self.service, throttled=throttled)

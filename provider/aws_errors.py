@@ -1,11 +1,13 @@
 """Names what AWS refuses, or fails to say, by what the operator must do."""
 
+import re
+
 from botocore import exceptions as boto
 
 from provider.errors import CannotTell
 from provider.reasons import Reason
 
-_THROTTLED = {
+THROTTLED = {
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -18,7 +20,9 @@ _THROTTLED = {
     "SlowDown",
     "PriorRequestNotComplete",
     "EC2ThrottledException",
-}  # botocore retries/standard.py; ELBv2 is documented to send ThrottlingException and seen to send Throttling
+}
+"""Source: botocore retries/standard.py. ELBv2 is documented to send ThrottlingException; Throttling was seen too."""
+
 _FORBIDDEN = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "NotAuthorized", "OptInRequired"}
 _CREDENTIALS = {
     "AuthFailure",
@@ -40,6 +44,7 @@ _CLOCK = {"RequestExpired", "RequestTimeTooSkewed"}
 _OF_STS = ("AssumeRole", "GetSessionToken")
 _UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
 _SERVER_ERROR = 500
+_CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
 def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str) -> CannotTell:
@@ -81,11 +86,13 @@ def malformed(action: str, what: str) -> CannotTell:
 
 
 def _refused(error: boto.ClientError, action: str, what: str) -> CannotTell:
-    code = str(error.response.get("Error", {}).get("Code", "")) or "no code"
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if not _CODE.fullmatch(code):  # it becomes part of a sentence: nothing but a code may
+        code = "no code"
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     by_sts = error.operation_name.startswith(_OF_STS)
     asked = f"{error.operation_name} for {action}" if by_sts else f"{action} of {what}"
-    if code in _THROTTLED:
+    if code in THROTTLED:
         return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {asked} ({code})")
     if code in _UNAVAILABLE or status >= _SERVER_ERROR:
         return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {asked}")

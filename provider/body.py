@@ -4,9 +4,10 @@ Argo keeps the last ten measurements of every metric in one etcd object, so a bo
 examples go first, then target groups, then the tail of a sentence.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from provider.records import Verdict
 
@@ -33,13 +34,13 @@ def encode(verdict: Verdict) -> bytes:
 
 def _json(verdict: Verdict, message: str, observed: Mapping[str, Any]) -> bytes:
     answer = {
-        "measurement": [verdict.number, verdict.phase.value, message],
+        "measurement": [verdict.number, verdict.phase, message],
         "message": message,
         "observed": observed,
-        "phase": verdict.phase.value,
-        "reason": verdict.reason.value,
+        "phase": verdict.phase,
+        "reason": verdict.reason,
     }
-    return json.dumps(answer, sort_keys=True, separators=(", ", ": "), ensure_ascii=True).encode()
+    return msgspec.json.encode(answer, order="sorted")
 
 
 def _drop_last(key: str, keep: int) -> Callable[[dict[str, Any]], bool]:
@@ -60,7 +61,8 @@ _SMALLER = (_drop_last("examples", 1), _drop_last("targetGroups", 1), _drop_last
 
 def _cut(text: str, length: int) -> str:
     """Keep the beginning of a text, printable ASCII only: what Kubernetes and AWS say must not grow or hide."""
-    plain = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
+    clean = text.isascii() and text.isprintable()
+    plain = text if clean else "".join(letter if " " <= letter <= "~" else "?" for letter in text)
     return plain if len(plain) <= length else plain[: length - 3] + "..."
 
 
@@ -69,6 +71,8 @@ def _cut_texts(value: Any, length: int) -> Any:
     match value:
         case str():
             return _cut(value, length)
+        case int() | float():  # before Mapping, which is dear to ask about
+            return value
         case Mapping():
             return {key: _cut_texts(one, length) for key, one in value.items()}
         case list() | tuple():

@@ -5,72 +5,142 @@ CloudWatch API Reference, GetMetricData (StartTime inclusive, EndTime exclusive,
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
+from threading import Lock
+from time import sleep
 from typing import Any
 
-from provider.aws import Service
+from provider.aws import Account, Api, Service
 from provider.aws_errors import malformed
+from provider.budget import Budget
 from provider.errors import CannotTell
 from provider.reasons import Reason
-from provider.records import Metric, Window
+from provider.records import Kind, Metric, Window
+from provider.sharing import Known, Sharing, Wanted
+from provider.telemetry import Metrics
 
 NAMESPACE = "AWS/ApplicationELB"
 
 OPERATION = "GetMetricData"
 
+WHAT = f"{NAMESPACE} metrics"
+"""Nothing more exact: a call may carry the metrics of several Rollouts, and each asker reads its sentence."""
+
+CALLS_PER_SECOND = 250
+"""Half of what an account has in a region by default (CloudWatch quotas, GetMetricData)."""
+
+MAX_QUERIES = 500
+"""Metrics in one call (GetMetricData)."""
+
+JOIN_SECONDS = 0.005
+"""What is asked within this time travels in one call: CloudWatch bills by metric, but throttles by call."""
+
 Points = Mapping[Metric, Mapping[datetime, float]]
+
+_Key = tuple[str, Metric, Window]
 
 
 class CloudWatch:
     """The load balancer's own counts."""
 
-    def __init__(self, service: Service) -> None:
-        """Read through this service (`cloudwatch`)."""
-        self._service = service
+    def __init__(
+        self, account: Account, sharing: Sharing, metrics: Metrics, *, join_seconds: float = JOIN_SECONDS
+    ) -> None:
+        """Read with the account's credentials; what is asked within `join_seconds` travels in one call."""
+        api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
+        self._service = Service(account, api, metrics)
+        self._sharing = sharing
+        self._joining = Lock()
+        self._join_seconds = join_seconds
+        self._open: dict[str, _Batch] = {}
 
-    def points(self, region: str, metrics: Sequence[Metric], window: Window) -> Points:
-        """Return every metric's points by minute, all of one region's metrics in one call.
+    def points(self, region: str, metrics: Sequence[Metric], window: Window, budget: Budget) -> Known[Points]:
+        """Return every metric's points by minute, and when the oldest of them were read.
 
-        Raises CannotTell: AwsForbidden, MetricsIncomplete, AwsUnavailable and what any call can raise.
+        One round trip; what several questions ask at the same time travels together. Raises CannotTell: AwsForbidden,
+        MetricsIncomplete, AwsUnavailable and what any call can raise.
         """
-        what = f"{NAMESPACE} metrics of {metrics[0].load_balancer}"
+        keys = [(region, metric, window) for metric in metrics]
+        wanted = Wanted(Kind.METRICS, "CloudWatch metrics", keys, partial(self._join, region), region)
+        found = self._sharing.read(wanted, budget=budget, admit=lambda _: self._service.admit(region, 1, budget))
+        read_at = min(known.read_at for known in found.values())
+        return Known({metric: found[region, metric, window].value for metric in metrics}, read_at)
+
+    def _join(self, region: str, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
+        """Join the call that is about to be sent, or begin one and send it a little later."""
+        with self._joining:
+            batch = self._open.get(region)
+            if batch is None or len(batch.keys) + len(keys) > MAX_QUERIES:
+                batch = self._open[region] = _Batch([])
+                ours = True
+            else:
+                ours = False
+            batch.keys.extend(keys)
+        if ours:
+            sleep(self._join_seconds)
+            with self._joining:
+                if self._open.get(region) is batch:
+                    del self._open[region]
+            try:
+                batch.done.set_result(self._send(region, batch.keys))
+            except Exception as error:  # noqa: BLE001 - all who joined raise it
+                batch.done.set_exception(error)
+        return batch.done.result()
+
+    def _send(self, region: str, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
+        """Read metrics, each over its own window; a metric that CloudWatch did not give whole is a CannotTell."""
+        metrics = tuple(dict.fromkeys(metric for _, metric, _ in keys))
         wanted = {f"m{number}": metric for number, metric in enumerate(metrics)}
         request = {
             "MetricDataQueries": [_query(name, metric) for name, metric in wanted.items()],
-            "StartTime": window.start,
-            "EndTime": window.end,
+            "StartTime": min(window.start for _, _, window in keys),
+            "EndTime": max(window.end for _, _, window in keys),
         }
         points: dict[Metric, dict[datetime, float]] = {metric: {} for metric in metrics}
         last_status: dict[str, str] = {}
-        for page in self._service.pages(OPERATION, region, what, ("NextToken", "NextToken"), **request):
+        for page in self._service.pages(OPERATION, region, WHAT, ("NextToken", "NextToken"), **request):
             try:
                 for result in page["MetricDataResults"]:
                     last_status[result["Id"]] = result["StatusCode"]
                     points[wanted[result["Id"]]].update(_by_minute(result))
             except (KeyError, TypeError, ValueError) as error:
-                raise malformed(self._service.action(OPERATION), what) from error
-        for name, metric in wanted.items():
-            self._require_complete(metric, last_status.get(name, "no result"))
-        return points
+                raise malformed(self._service.action(OPERATION), WHAT) from error
+        status = {metric: last_status.get(name, "no result") for name, metric in wanted.items()}
+        return {
+            (region, metric, window): self._incomplete(metric, status[metric])
+            or {minute: value for minute, value in points[metric].items() if window.start <= minute < window.end}
+            for region, metric, window in keys
+        }
 
-    def _require_complete(self, metric: Metric, status: str) -> None:
+    def _incomplete(self, metric: Metric, status: str) -> CannotTell | None:
         """Let a metric's points stand only if CloudWatch says that they are all."""
         action = self._service.action(OPERATION)
         match status:
             case "Complete":
-                return
+                return None
             case "Forbidden":
-                raise CannotTell(
+                return CannotTell(
                     Reason.AWS_FORBIDDEN,
                     f"AWS forbids {action} of {metric.name}: allow the action in the provider's IAM role",
                 )
             case "InternalError":
-                raise CannotTell(Reason.AWS_UNAVAILABLE, f"CloudWatch has an error at {action} of {metric.name}")
+                return CannotTell(Reason.AWS_UNAVAILABLE, f"CloudWatch has an error at {action} of {metric.name}")
             case _:
-                raise CannotTell(
+                return CannotTell(
                     Reason.METRICS_INCOMPLETE,
                     f"CloudWatch gave only a part of {metric.name} ({status}), so it decides nothing",
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What travels in one call."""
+
+    keys: list[_Key]
+    done: "Future[Mapping[_Key, Any]]" = field(default_factory=Future)
 
 
 def _query(name: str, metric: Metric) -> dict[str, Any]:

@@ -5,9 +5,9 @@ records by kubernetes_shapes. Nothing here judges. A read that fails raises Cann
 and what to fix; an absent object is None; a list is complete or an error, never a guess.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
@@ -27,7 +27,8 @@ from provider.budget import Budget, Read
 from provider.errors import CannotTell, NotConfigured, RolloutNotFound, first_line
 from provider.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
 from provider.reasons import Reason
-from provider.records import HASH_LABEL, Binding, Rollout, Topology
+from provider.records import HASH_LABEL, Binding, Kind, Rollout, Topology
+from provider.sharing import Known, Sharing, Wanted
 from provider.telemetry import Metrics
 
 PAGE_SIZE = 1000
@@ -67,6 +68,14 @@ BINDING_APIS = (
 """The AWS Load Balancer Controller's own API, and that of EKS Auto Mode."""
 
 
+Foresee = Callable[[tuple[Binding, ...]], None]
+"""Is told early what a question will want next."""
+
+
+def nothing(_: tuple[Binding, ...]) -> None:
+    """Foresee nothing."""
+
+
 def connect(*, pool_size: int) -> ApiClient:
     """Return a client for the cluster that KUBECONFIG, the pod's ServiceAccount or ~/.kube/config names, in this order.
 
@@ -92,10 +101,17 @@ class Cluster:
     """The cluster's side of the evidence."""
 
     def __init__(
-        self, client: ApiClient, *, connect_timeout_seconds: float, read_timeout_seconds: float, metrics: Metrics
+        self,
+        client: ApiClient,
+        sharing: Sharing,
+        *,
+        connect_timeout_seconds: float,
+        read_timeout_seconds: float,
+        metrics: Metrics,
     ) -> None:
         """Read through this client; each request has these timeouts, cut to what is left of its question."""
         self._client = client
+        self._sharing = sharing
         self._connect = connect_timeout_seconds
         self._read = read_timeout_seconds
         self._metrics = metrics
@@ -107,15 +123,46 @@ class Cluster:
         with self._metrics.upstream("kubernetes", "version"):
             self._get("/version", [], "get the server's version", budget)
 
-    def topology(self, namespace: str, name: str, budget: Budget) -> Topology:
-        """Read a Rollout, then together everything that hangs on it: two round trips.
+    def topology(self, namespace: str, name: str, budget: Budget, foresee: Foresee = nothing) -> Topology:
+        """Read a Rollout and everything that hangs on it: two round trips, none while the last look is fresh.
 
-        Raises RolloutNotFound, and CannotTell if anything else could not be read.
+        `foresee` is called with the bindings of the strategy's Services after the first, so that what they lead to can
+        be read during the second. Raises RolloutNotFound, and CannotTell if anything else could not be read.
         """
-        read_at = datetime.now(UTC)
+        look = partial(self._topology, namespace, name, budget, foresee)
+        return cast(
+            Topology, self._sharing.look(Kind.TOPOLOGY, (namespace, name), f"Rollout {name}", look, budget).value
+        )
+
+    def _topology(self, namespace: str, name: str, budget: Budget, foresee: Foresee) -> Known[Topology]:
+        """Read the Rollout beside the namespace's bindings, then together what the Rollout leads to."""
+        read_at = self._sharing.clock()
+        begun = self._sharing.begin(*(self._bindings(api, namespace, budget) for api in BINDING_APIS), budget=budget)
         (rollout,) = budget.read(Read(f"Rollout {name}", lambda: self._rollout(namespace, name, budget)))
+        listed = begun.result(budget)
+        in_namespace = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
+        bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
+        foresee(bindings)
+        replica_sets, pods, slices, services = self._of_rollout(rollout, budget)
+        uids = {pod.uid for pod in pods}
+        read_at = min(read_at, *(one.read_at for one in listed.values()))
+        return Known(
+            Topology(
+                rollout=rollout,
+                replica_sets=tuple(replica_sets),
+                services={one.name: one for one in services if one is not None},
+                pods=tuple(pods),
+                endpoints=tuple(chain.from_iterable(one.endpoints_of(uids) for one in slices)),
+                bindings=bindings,
+                read_at=read_at,
+            ),
+            read_at,
+        )
+
+    def _of_rollout(self, rollout: Rollout, budget: Budget) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+        """Read green's ReplicaSets and pods, and the strategy's Services with their EndpointSlices."""
+        namespace, names = rollout.namespace, rollout.strategy.services
         of_green = f"{HASH_LABEL}={rollout.current_hash}" if rollout.current_hash else ""
-        names = rollout.strategy.services
         of_services = f"kubernetes.io/service-name in ({','.join(names)})" if names else ""
 
         def listed(api: _Api, shape: type[Any], selector: str) -> Read:
@@ -123,29 +170,26 @@ class Cluster:
             call = partial(self._list, api, namespace, shape, budget, selector) if selector else list
             return Read(api.rbac, call)
 
-        def listed_if_served(api: _Api) -> Read:
-            return Read(api.rbac, lambda: self._list_if_served(api, namespace, shapes.TargetGroupBinding, budget))
-
         def service(name: str) -> Read:
             return Read(f"Service {name}", lambda: self._object(SERVICES, namespace, name, shapes.Service, budget))
 
-        replica_sets, pods, slices, *rest = budget.read(
+        replica_sets, pods, slices, *services = budget.read(
             listed(REPLICA_SETS, shapes.ReplicaSet, of_green),
             listed(PODS, shapes.PodMetadata, of_green),
             listed(SLICES, shapes.EndpointSlice, of_services),
-            *(listed_if_served(api) for api in BINDING_APIS),
             *(service(name) for name in names),
         )
-        bindings, services = rest[: len(BINDING_APIS)], rest[len(BINDING_APIS) :]
-        return Topology(
-            rollout=rollout,
-            replica_sets=tuple(replica_sets),
-            services={one.name: one for one in services if one is not None},
-            pods=tuple(pods),
-            endpoints=tuple(chain.from_iterable(slices)),
-            bindings=_served(bindings),
-            read_at=read_at,
-        )
+        return replica_sets, pods, slices, services
+
+    def _bindings(self, api: _Api, namespace: str, budget: Budget) -> Wanted:
+        """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API."""
+        key = (api.rbac, namespace)
+
+        def call(_: object) -> Mapping[tuple[str, str], tuple[Binding, ...] | None]:
+            found = self._list_if_served(api, namespace, shapes.TargetGroupBinding, budget.anew())
+            return {key: None if found is None else tuple(found)}
+
+        return Wanted(Kind.TOPOLOGY, api.rbac, (key,), call)
 
     def containers_ready_since(
         self, namespace: str, pod_hash: str, names: Iterable[str], budget: Budget
@@ -154,12 +198,17 @@ class Cluster:
 
         These are full pods, the dearest read there is (10 KB each), so ask only for those that need explaining.
         """
-        pods = self._few(PODS, namespace, shapes.Pod, f"{HASH_LABEL}={pod_hash}", tuple(names), budget)
+        wanted = tuple(names)
+        read = partial(self._few, PODS, namespace, shapes.Pod, f"{HASH_LABEL}={pod_hash}", wanted, budget)
+        key = ("ready since", namespace, pod_hash, wanted)
+        pods = self._sharing.look(Kind.TOPOLOGY, key, PODS.rbac, read, budget).value
         return {uid: since for uid, since in pods if since is not None}
 
     def instance_ids(self, names: Iterable[str], budget: Budget) -> Mapping[str, str]:
         """Map node names to EC2 instance ids."""
-        return dict(self._few(NODES, "", shapes.Node, "", tuple(names), budget))
+        wanted = tuple(sorted(names))
+        read = partial(self._few, NODES, "", shapes.Node, "", wanted, budget)
+        return dict(self._sharing.look(Kind.TOPOLOGY, ("instance ids", wanted), NODES.rbac, read, budget).value)
 
     def _few(
         self, api: _Api, namespace: str, shape: type[Any], selector: str, names: tuple[str, ...], budget: Budget
@@ -244,7 +293,7 @@ class Cluster:
         return body
 
 
-def _served(bindings: list[list[Binding] | None]) -> tuple[Binding, ...]:
+def _served(bindings: list[tuple[Binding, ...] | None]) -> tuple[Binding, ...]:
     """Join what the binding APIs listed; one may be missing, not all."""
     if all(one is None for one in bindings):
         raise CannotTell(

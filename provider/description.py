@@ -119,6 +119,7 @@ def _responses() -> dict[str, Any]:
         "401": {"description": "No valid bearer token, where the provider wants one.", **problem},
         "403": {"description": "The token may not ask about this namespace.", **problem},
         "404": {"description": "There is no such Rollout.", **problem},
+        "408": {"description": "The body did not arrive in time.", **problem},
         "413": {"description": "The body is too large.", **problem},
         "500": {"description": "A defect of the provider.", **problem},
         "503": {"description": "The provider is overloaded or stopping; see Retry-After.", **problem},

@@ -6,7 +6,9 @@ must correct the question; they become 400 and 404. Readers chain the client lib
 the log, never the answer.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from provider.reasons import Reason
 
@@ -14,10 +16,11 @@ from provider.reasons import Reason
 class CannotTell(Exception):
     """There is no evidence for a yes or a no: `reason` says why, `str()` is a sentence for the operator."""
 
-    def __init__(self, reason: Reason, sentence: str) -> None:
-        """Keep the reason beside its sentence."""
+    def __init__(self, reason: Reason, sentence: str, observed: Mapping[str, Any] | None = None) -> None:
+        """Keep the reason beside its sentence, and what the answer shall show of it (JSON)."""
         super().__init__(sentence)
         self.reason = reason
+        self.observed = observed or {}
 
 
 class DeadlineExceeded(CannotTell):

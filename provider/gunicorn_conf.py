@@ -1,21 +1,29 @@
 """Settings of gunicorn, each with its reason: `alb-provider serve` uses this file and nothing else."""
 
-from http import HTTPStatus
+import ssl
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from socket import socket
 
-from gunicorn.http import errors
-from gunicorn.workers.gthread import ThreadWorker
-
-from provider import settings
-from provider.problems import HEADERS, MEDIA_TYPE, problem
+from provider import settings, worker
+from provider.errors import NotConfigured
 from provider.telemetry import logging_config
+from provider.tls import Certificate
 
-_chosen = settings.load()
+_COULD_NOT_START = 3
+"""The exit code, as of everything else that the command line could not do."""
+
+try:
+    _chosen = settings.load()
+    _certificate = Certificate.of(_chosen.tls_cert_file, _chosen.tls_key_file)
+except (settings.BadSettings, NotConfigured) as error:
+    sys.stderr.write(f"Error: {error}\n")
+    sys.exit(_COULD_NOT_START)
 
 bind = f"{_chosen.host}:{_chosen.port}"
 workers = 1  # one process: one set of connections, and one place for evidence that questions share
-threads = _chosen.threads  # a thread waits for Kubernetes and AWS most of its time
+threads = _chosen.connections + worker.SPARE_THREADS  # how many of them answer questions, admission.py says
+worker_connections = threads
 worker_class = "provider.gunicorn_conf.Worker"
 graceful_timeout = _chosen.graceful_timeout_seconds  # longer than any question's budget, so that none is cut off
 timeout = _chosen.graceful_timeout_seconds + 30  # a worker that does not even report is replaced
@@ -26,30 +34,18 @@ limit_request_field_size = 4096
 control_socket_disable = True  # it would need a writable home directory
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats never wait for a disk
 proc_name = "alb-provider"
+certfile, keyfile = _chosen.tls_cert_file, _chosen.tls_key_file
 accesslog = None  # one line per question is ours; probes and scrapes need none
 logconfig_dict = logging_config(_chosen.log_level)
 
 
-class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """gthread, but what HTTP itself forbids is refused with a problem document instead of an HTML page."""
+class Worker(worker.Worker):
+    """The worker, with its setting."""
 
-    def handle_error(self, req: object, client: socket, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
-        """Answer a request that never reached the application."""
-        status = next((one for kind, one in _STATUS.items() if isinstance(exc, kind)), 400)
-        if not isinstance(exc, errors.ParseException | OSError):
-            status = 500
-            self.log.error("request failed outside the application", exc_info=exc)
-        detail = (
-            "The provider has a defect." if status == HTTPStatus.INTERNAL_SERVER_ERROR else "This is not valid HTTP."
-        )
-        content = problem(status, detail)
-        headers = {"Connection": "close", "Content-Type": MEDIA_TYPE, "Content-Length": str(len(content)), **HEADERS}
-        lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{''.join(lines)}\r\n"
-        try:
-            client.sendall(head.encode() + content)
-        except OSError:
-            self.log.debug("The client was gone before it could be refused.")
+    client_timeout_seconds = _chosen.client_timeout_seconds
 
 
-_STATUS = {errors.LimitRequestLine: 414, errors.LimitRequestHeaders: 431, errors.ExpectationFailed: 417}
+def ssl_context(_config: object, _default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Return what the next connection is encrypted with; gunicorn asks for every connection, if there are files."""
+    assert _certificate is not None  # noqa: S101 - there are
+    return _certificate.context()

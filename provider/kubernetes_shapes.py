@@ -6,6 +6,7 @@ APIs; a field that the API may leave out or send as null has a default here and 
 the APIs make it.
 """
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -304,8 +305,12 @@ class EndpointSlice(_Shape):
     endpoints: list[_Endpoint] | None = None
     ports: list[_EndpointPort] | None = None
 
-    def record(self) -> list[records.Endpoint]:
-        """Return one record per pod in the slice; the controller registers an endpoint's first address only."""
+    def record(self) -> "EndpointSlice":
+        """Return itself: only some of its endpoints become records."""
+        return self
+
+    def endpoints_of(self, pods: Container[str]) -> list[records.Endpoint]:
+        """Return one record per endpoint of these pods (uids); the controller registers its first address only."""
         ports = tuple((port.name or "", port.port) for port in self.ports or () if port.port is not None)
         service = (self.metadata.labels or {}).get("kubernetes.io/service-name", "")
         return [
@@ -319,7 +324,10 @@ class EndpointSlice(_Shape):
                 ports=ports,
             )
             for one in self.endpoints or ()
-            if one.target_ref is not None and one.target_ref.kind == "Pod" and one.addresses
+            if one.target_ref is not None
+            and one.target_ref.uid in pods
+            and one.target_ref.kind == "Pod"
+            and one.addresses
         ]
 
 

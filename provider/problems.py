@@ -8,8 +8,16 @@ from provider.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
 
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-"""On every response, problem or not: an answer is old at once, and is never anything but what it says it is."""
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every response, problem or not: an answer is old at once, is never anything but what it says it is, and is nothing
+that a browser runs, frames, loads into another site or tells others of."""
 
 _MAX_ERRORS = 20
 _MAX_DETAIL = 500

@@ -5,10 +5,11 @@ query, the evidence and the time. This module does the rest once for all of them
 turn "could not look" into a verdict, and refuse stale evidence.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,7 +22,8 @@ from provider.errors import BadQuery, CannotTell, Problem
 from provider.green import find_green
 from provider.load_balancers import LoadBalancers
 from provider.reasons import Reason
-from provider.records import Green, Phase, Topology, Verdict
+from provider.records import Green, Kind, Phase, Topology, Verdict
+from provider.sharing import Sharing
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -63,33 +65,46 @@ class Query(BaseModel):
 
 
 class Evidence(Protocol):
-    """What a check gathers; `read_at` is when the oldest part of it was read."""
+    """What a check gathers, and when."""
 
     @property
-    def read_at(self) -> datetime:
-        """When the oldest part was read."""
+    def read_at(self) -> Mapping[Kind, datetime]:
+        """When the oldest part of each kind was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The readers, the threads their reads run on, and the limits of every question: all that an answer needs."""
+    """The readers, what questions share, and the time of every question: all that an answer needs.
+
+    Reads run on `threads`; what waits for reads of its own, beside a question's own thread, on `gathering`.
+    """
 
     cluster: Cluster
     load_balancers: LoadBalancers
     cloudwatch: CloudWatch
+    sharing: Sharing
     threads: ThreadPoolExecutor
+    gathering: ThreadPoolExecutor
     budget_seconds: float
-    max_evidence_age_seconds: float
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @property
+    def clock(self) -> Callable[[], datetime]:
+        """The one clock by which evidence is read and judged."""
+        return self.sharing.clock
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question. `about` is its documentation; `charts` names the number it gives Argo to chart."""
+    """One question.
+
+    `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether its answer
+    needs AWS, whose calls are counted.
+    """
 
     name: str
     about: str
     charts: str
+    asks_aws: Callable[[Any], bool]
     query: type[Query]
     gather: Callable[[Any, Topology, Green, Sources, Budget], Evidence]
     judge: Callable[[Any, Any, datetime], Verdict]
@@ -130,53 +145,79 @@ def _problem(check: Check, error: Any) -> Problem:
 
 
 def answer(check: Check, query: Query, sources: Sources) -> Verdict:
-    """Answer a question within its time budget.
+    """Answer a question within its time budget, by what is known already where that is fresh.
 
     Raises RolloutNotFound; everything else that keeps us from looking is an Inconclusive verdict.
     """
-    budget = Budget(sources.budget_seconds, sources.threads)
+    question = (check.name, query)
+    judged: _Judged | None = sources.sharing.recall(question)
+    if judged is None:
+        judged = _look_and_judge(check, query, sources)
+        if judged.complete:
+            sources.sharing.remember(question, judged, judged.read_at)
+    limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in judged.read_at}
+    return refuse_stale(judged.verdict, judged.read_at, sources.clock(), limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A verdict, and when its evidence was read; `complete` unless something kept us from looking."""
+
+    verdict: Verdict
+    read_at: Mapping[Kind, datetime]
+    complete: bool
+
+
+def _look_and_judge(check: Check, query: Query, sources: Sources) -> _Judged:
+    asker = f"{query.namespace}/{query.rollout}"
+    budget = Budget(sources.budget_seconds, sources.threads, asker=asker, began_at=sources.clock())
     known: dict[str, Any] = {}
-    read_at: datetime | None = None
+    read_at: Mapping[Kind, datetime] = {}
     try:
-        topology = sources.cluster.topology(query.namespace, query.rollout, budget)
-        read_at = topology.read_at
+        topology = _topology(check, query, sources, budget)
+        read_at = {Kind.TOPOLOGY: topology.read_at}
         green = find_green(topology, query.pod_template_hash)
         known = green.observed()
         evidence = check.gather(query, topology, green, sources, budget)
-        read_at = evidence.read_at
-        verdict = check.judge(query, evidence, sources.clock())
+        return _Judged(check.judge(query, evidence, sources.clock()), evidence.read_at, complete=True)
     except CannotTell as error:
-        verdict = cannot_tell(error, known)
-    if read_at is None:
-        return verdict
-    return refuse_stale(verdict, read_at, sources.clock(), sources.max_evidence_age_seconds)
+        return _Judged(cannot_tell(error, known), read_at, complete=False)
 
 
-def cannot_tell(error: CannotTell, known: dict[str, Any]) -> Verdict:
+def _topology(check: Check, query: Query, sources: Sources, budget: Budget) -> Topology:
+    """Look at the cluster; a question that needs AWS first sees whether it is its turn, and describes groups early."""
+    if not check.asks_aws(query):
+        return sources.cluster.topology(query.namespace, query.rollout, budget)
+    sources.load_balancers.require_turn(budget)
+    foresee = partial(sources.load_balancers.foresee, budget=budget)
+    return sources.cluster.topology(query.namespace, query.rollout, budget, foresee)
+
+
+def cannot_tell(error: CannotTell, known: Mapping[str, Any]) -> Verdict:
     """Make the Inconclusive verdict of a CannotTell, with what is known all the same."""
-    return Verdict(Phase.INCONCLUSIVE, error.reason, str(error), observed=known)
+    return Verdict(Phase.INCONCLUSIVE, error.reason, str(error), observed={**known, **error.observed})
 
 
-def refuse_stale(verdict: Verdict, read_at: datetime, now: datetime, max_age_seconds: float) -> Verdict:
-    """Add the evidence's age to a verdict, and let neither a pass nor a failure rest on old or future evidence.
+def refuse_stale(
+    verdict: Verdict, read_at: Mapping[Kind, datetime], now: datetime, limits: Mapping[Kind, float]
+) -> Verdict:
+    """Add the age of the evidence to a verdict, and let neither a pass nor a failure rest on old or future evidence.
 
-    One second into the future is allowed: the clock may be stepped while a question is under way.
+    `limits` are in seconds. One second into the future is allowed: the clock may be stepped while a question is under
+    way.
     """
-    age = now - read_at
-    aged = replace(
-        verdict,
-        observed={
-            **verdict.observed,
-            "evidenceAgeSeconds": round(age.total_seconds(), 1),
-            "evidenceReadAt": read_at.isoformat(timespec="seconds"),
-        },
+    ages = {kind: (now - at).total_seconds() for kind, at in read_at.items()}
+    observed = {
+        **verdict.observed,
+        "evidenceAgeSeconds": {kind: round(age, 1) for kind, age in ages.items()},
+        "evidenceJudgedAt": now.isoformat(timespec="seconds"),
+    }
+    stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
+    if verdict.phase is Phase.INCONCLUSIVE or not stale:
+        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed)
+    kind = stale[0]
+    sentence = (
+        f"The evidence ({kind}) is {ages[kind]:.1f} s old, more than the {limits[kind]:g} s allowed, so it decides "
+        f"nothing ({verdict.phase} otherwise: {verdict.message})"
     )
-    if verdict.phase is Phase.INCONCLUSIVE or timedelta(seconds=-1) <= age <= timedelta(seconds=max_age_seconds):
-        return aged
-    return replace(
-        aged,
-        phase=Phase.INCONCLUSIVE,
-        reason=Reason.STALE_EVIDENCE,
-        message=f"The evidence is {age.total_seconds():.1f} s old, more than the {max_age_seconds:g} s allowed, so it "
-        f"decides nothing ({verdict.phase} otherwise: {verdict.message})",
-    )
+    return Verdict(Phase.INCONCLUSIVE, Reason.STALE_EVIDENCE, sentence, verdict.number, observed)

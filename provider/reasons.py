@@ -70,6 +70,7 @@ class Reason(StrEnum):
     AWS_FORBIDDEN = "AwsForbidden"
     AWS_CREDENTIALS = "AwsCredentials"
     AWS_REGION_MISSING = "AwsRegionMissing"
+    AWS_BUDGET = "AwsBudget"
     AWS_THROTTLED = "AwsThrottled"
     AWS_TIMEOUT = "AwsTimeout"
     AWS_UNAVAILABLE = "AwsUnavailable"
@@ -244,7 +245,7 @@ MEANINGS: dict[Reason, Meaning] = {
         _WAIT, "The time budget of one question ran out; the sentence names the read.", "If it lasts: that system."
     ),
     Reason.STALE_EVIDENCE: Meaning(
-        _WAIT, "The evidence was older than `PROVIDER_MAX_EVIDENCE_AGE_SECONDS` when judged.", _ASK_AGAIN
+        _WAIT, "Evidence was older when judged than it is fresh plus the time of one question.", _ASK_AGAIN
     ),
     Reason.KUBERNETES_FORBIDDEN: Meaning(
         _WAIT, "The Kubernetes API forbids a read.", "Grant the verb and resource in the sentence (RBAC)."
@@ -276,6 +277,12 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.AWS_REGION_MISSING: Meaning(
         _WAIT, "A target group is bound by name and no region is configured.", "Set `AWS_REGION`."
+    ),
+    Reason.AWS_BUDGET: Meaning(
+        _WAIT,
+        "The AWS calls that are the provider's to make are used by other Rollouts; this one stands in line, and "
+        "`retryAfterSeconds` says for about how long.",
+        "Nothing: Argo asks again. If it lasts: `PROVIDER_ELBV2_CALLS_PER_SECOND`, and AWS's quota for the account.",
     ),
     Reason.AWS_THROTTLED: Meaning(
         _WAIT, "AWS throttles the account's Describe calls.", "If it lasts: who else calls ELBv2 in this account?"

@@ -13,7 +13,12 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from provider.records import Freshness
+
 PREFIX = "PROVIDER_"
+
+RESERVE_CONNECTIONS = 32
+"""Connections that are left when as many questions are answered as may be."""
 
 
 class Settings(BaseSettings):
@@ -23,7 +28,9 @@ class Settings(BaseSettings):
 
     host: str = Field(default="0.0.0.0", min_length=1, description="Address to listen on.")  # noqa: S104 - a cluster service
     port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on.")
-    threads: int = Field(default=16, ge=1, le=256, description="Questions answered at the same time.")
+    threads: int = Field(
+        default=64, ge=1, le=256, description="Questions answered at the same time; one more is refused with 503."
+    )
     read_threads: int = Field(default=32, ge=4, le=512, description="Reads of Kubernetes and AWS at the same time.")
     budget_seconds: float = Field(
         default=8,
@@ -31,8 +38,27 @@ class Settings(BaseSettings):
         le=60,
         description="Time one question may take; keep it under the metric's timeoutSeconds (10).",
     )
-    max_evidence_age_seconds: float = Field(
-        default=10, ge=1, le=60, description="Evidence older than this never passes and never fails."
+    topology_fresh_seconds: float = Field(
+        default=5, ge=0, le=60, description="Time for which questions share one look at a Rollout and its pods."
+    )
+    target_health_fresh_seconds: float = Field(
+        default=2, ge=0, le=60, description="Time for which they share what the load balancer says of targets."
+    )
+    target_groups_fresh_seconds: float = Field(
+        default=300, ge=0, le=3600, description="Time for which they share the settings of a target group in use."
+    )
+    metrics_fresh_seconds: float = Field(
+        default=60, ge=0, le=300, description="Time for which they share the CloudWatch metrics of the same minutes."
+    )
+    failures_fresh_seconds: float = Field(
+        default=1, ge=0, le=60, description="Time for which they share a failure to read."
+    )
+    elbv2_calls_per_second: float = Field(
+        default=5,
+        gt=0,
+        le=1000,
+        description="ELBv2 calls in each region that are the provider's to make; four times as many may come at once. "
+        "AWS gives an account 10, shared with the load balancer controller. Divide it by the number of replicas.",
     )
     connect_timeout_seconds: float = Field(default=1, gt=0, le=30, description="Time to connect to Kubernetes or AWS.")
     read_timeout_seconds: float = Field(
@@ -50,21 +76,65 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least level that is logged; INFO has one line per question."
     )
+    connections: int = Field(
+        default=256,
+        ge=1 + RESERVE_CONNECTIONS,
+        le=1024,
+        description="Connections open at the same time; for one more the idlest or slowest one is closed.",
+    )
+    client_timeout_seconds: float = Field(
+        default=5, ge=0.1, le=60, description="Time a client has to send its request, and again to take its answer."
+    )
+    tls_cert_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of the server's certificate chain (PEM); with PROVIDER_TLS_KEY_FILE the server speaks HTTPS "
+        "only.",
+    )
+    tls_key_file: str | None = Field(
+        default=None, min_length=1, description="File of the key to that certificate (PEM, without a passphrase)."
+    )
+
+    @model_validator(mode="after")
+    def _have_both_tls_files(self) -> Self:
+        """A certificate without its key must not mean to answer unencrypted."""
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            missing = "CERT" if self.tls_cert_file is None else "KEY"
+            raise ValueError(
+                f"{PREFIX}TLS_{missing}_FILE is missing: TLS needs {PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _leave_connections_to_others(self) -> Self:
+        """Questions must not take every connection: probes, scrapes and refusals need some."""
+        if self.connections < self.threads + RESERVE_CONNECTIONS:
+            raise ValueError(
+                f"{PREFIX}CONNECTIONS ({self.connections}) must be at least {PREFIX}THREADS ({self.threads}) + "
+                f"{RESERVE_CONNECTIONS}: probes and metrics need some of their own"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        """An answer that took its whole budget must not be too old to pass."""
-        if self.max_evidence_age_seconds < self.budget_seconds:
-            raise ValueError(
-                f"{PREFIX}MAX_EVIDENCE_AGE_SECONDS ({self.max_evidence_age_seconds:g}) must not be less than "
-                f"{PREFIX}BUDGET_SECONDS ({self.budget_seconds:g})"
-            )
+        """A stop must not cut questions off."""
         if self.graceful_timeout_seconds < self.budget_seconds:
             raise ValueError(
                 f"{PREFIX}GRACEFUL_TIMEOUT_SECONDS ({self.graceful_timeout_seconds}) must not be less than "
                 f"{PREFIX}BUDGET_SECONDS ({self.budget_seconds:g}): a stop would cut questions off"
             )
         return self
+
+    @property
+    def freshness(self) -> Freshness:
+        """For how long each kind of evidence is shared."""
+        return Freshness(
+            topology=self.topology_fresh_seconds,
+            target_health=self.target_health_fresh_seconds,
+            target_groups=self.target_groups_fresh_seconds,
+            metrics=self.metrics_fresh_seconds,
+            failures=self.failures_fresh_seconds,
+        )
 
 
 _SERVICE_LINKS = (

@@ -1,5 +1,6 @@
 """Builds everything from the settings, once, for the server and the command line."""
 
+import gc
 import logging
 import sys
 import threading
@@ -14,8 +15,9 @@ from gunicorn.arbiter import Arbiter
 
 from provider import cluster, settings
 from provider.access import OpenAccess, TokenAccess
+from provider.admission import Admission
 from provider.app import create_app
-from provider.aws import Account, Service
+from provider.aws import Account
 from provider.budget import Budget
 from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
@@ -23,7 +25,11 @@ from provider.errors import CannotTell, NotConfigured, first_line
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.settings import Settings
+from provider.sharing import Sharing
 from provider.telemetry import Metrics
+
+GARBAGE = 20_000
+"""Objects made and not yet freed before the collector looks (Python: 700); one large answer makes some thousands."""
 
 ASK_AGAIN_SECONDS = 2
 """Pause between two attempts to reach an upstream that has not answered since the start."""
@@ -40,14 +46,27 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
     except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
     account = Account(session, **timeouts, pool_size=chosen.read_threads)
+    threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
+    sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(
-        cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), **timeouts, metrics=metrics),
-        load_balancers=LoadBalancers(account, metrics),
-        cloudwatch=CloudWatch(Service(account, "cloudwatch", "cloudwatch", metrics)),
-        threads=ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read"),
+        cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), sharing, **timeouts, metrics=metrics),
+        load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=chosen.elbv2_calls_per_second),
+        cloudwatch=CloudWatch(account, sharing, metrics),
+        sharing=sharing,
+        threads=threads,
+        gathering=ThreadPoolExecutor(chosen.threads, thread_name_prefix="gather"),
         budget_seconds=chosen.budget_seconds,
-        max_evidence_age_seconds=chosen.max_evidence_age_seconds,
     )
+
+
+def spare_the_collector() -> None:
+    """Let Python's garbage collector leave alone what was made so far: it stays until the process ends.
+
+    Otherwise every large answer of Kubernetes or AWS makes the collector walk through all the client libraries' data.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 def served_app() -> Flask:
@@ -62,7 +81,9 @@ def served_app() -> Flask:
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    return create_app(sources, metrics, access)
+    app = create_app(sources, metrics, access, Admission(chosen.threads))
+    spare_the_collector()
+    return app
 
 
 def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from provider.errors import CannotTell
 from provider.green import service_port
 from provider.reasons import Reason
-from provider.records import Binding, Green, GreenService, GroupHealth, Pod, ServicePort, Target, same_address
+from provider.records import Binding, Green, GreenService, GroupHealth, Many, Pod, ServicePort, Target, same_address
 
 
 class State(StrEnum):
@@ -29,11 +29,13 @@ class State(StrEnum):
     @property
     def severity(self) -> int:
         """0 for healthy; among the others the one that most needs a human counts most."""
-        return list(State).index(self)
+        return _SEVERITY[self]
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+_SEVERITY = {state: place for place, state in enumerate(State)}
+
+
+class Seen(Many, frozen=True, gc=False):
     """One target that green should have, as the load balancer sees it. `reason` and `description` are AWS's."""
 
     name: str
@@ -92,21 +94,29 @@ def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -
     seen = []
     for pod in green.pods:
         found = [_seen(pod.name, key, registered.get(key), (pod,)) for key in keys.get(pod.uid, ())]
-        unaddressed = Seen(pod.name, State.MISSING, description="no address behind the Service yet", pods=(pod,))
-        seen.append(max(found, key=lambda one: one.state.severity, default=unaddressed))
+        if not found:
+            found = [Seen(pod.name, State.MISSING, description="no address behind the Service yet", pods=(pod,))]
+        seen.append(found[0] if len(found) == 1 else max(found, key=lambda one: one.state.severity))
     absent = Seen("", State.MISSING, description="pod not created yet")
     return Expected("green targets", (*seen, *[absent] * (green.desired - len(seen))))
 
 
-def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, set[tuple[str, int]]]:
+def addresses_of(green: Green, service: GreenService, binding: Binding) -> set[tuple[str, int]]:
+    """Return the (address, port) of every living green pod, as they should be registered by this binding."""
+    keys = _keys_by_pod(service, binding)
+    return {key for pod in green.pods for key in keys.get(pod.uid, ())}
+
+
+def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, list[tuple[str, int]]]:
     """Map pod uids to their (address, port), as the load balancer controller would register them."""
-    port = _port(service, binding)
-    keys: dict[str, set[tuple[str, int]]] = {}
+    wanted = _port(service, binding).name
+    keys: dict[str, list[tuple[str, int]]] = {}
     for endpoint in service.endpoints:
         if endpoint.family == binding.family:
-            # The controller takes every port of a slice where the ServicePort has no name.
-            numbers = {number for name, number in endpoint.ports if not port.name or name == port.name}
-            keys.setdefault(endpoint.pod_uid, set()).update((same_address(endpoint.address), one) for one in numbers)
+            for name, number in endpoint.ports:
+                # The controller takes every port of a slice where the ServicePort has no name.
+                if not wanted or name == wanted:
+                    keys.setdefault(endpoint.pod_uid, []).append((same_address(endpoint.address), number))
     return keys
 
 
@@ -149,11 +159,10 @@ def _seen(name: str, key: tuple[str, int], target: Target | None, pods: tuple[Po
 
 def _state(aws_state: str) -> State:
     """Map AWS's state; `unhealthy.draining` is unhealthy, and a state we do not know is no health information."""
-    word = aws_state.partition(".")[0]
-    return State(word) if word in _AWS_STATES else State.UNAVAILABLE
+    return _AWS_STATES.get(aws_state) or _AWS_STATES.get(aws_state.partition(".")[0], State.UNAVAILABLE)
 
 
-_AWS_STATES = {state.value for state in State} - {State.MISSING.value}
+_AWS_STATES = {state.value: state for state in State if state is not State.MISSING}
 
 
 def _by_key(targets: Iterable[Target]) -> dict[tuple[str, int], Target]:

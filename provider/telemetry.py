@@ -53,6 +53,21 @@ class Metrics:
             buckets=_UPSTREAM_BUCKETS,
             registry=self.registry,
         )
+        self._shared = Counter(
+            "alb_provider_shared_evidence",
+            "Evidence that was wanted: fresh already, joined to a read under way, or read.",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+        self._kept = Gauge(
+            "alb_provider_shared_records", "Records of evidence that are kept to be shared.", registry=self.registry
+        )
+        self._aws_calls = Counter(
+            "alb_provider_aws_calls",
+            "Calls of AWS, retries included, by whether AWS answered that they are too many.",
+            ["service", "throttled"],
+            registry=self.registry,
+        )
         build = Gauge("alb_provider_build_info", "Always 1.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
 
@@ -64,6 +79,18 @@ class Metrics:
     def refused(self, status: int) -> None:
         """Count a request that got a problem document."""
         self._refusals.labels(str(status)).inc()
+
+    def shared(self, kind: str, outcome: str) -> None:
+        """Count evidence that was wanted: `fresh`, `joined` or `read`."""
+        self._shared.labels(kind, outcome).inc()
+
+    def keeps(self, records: int) -> None:
+        """Tell how many records are kept."""
+        self._kept.set(records)
+
+    def aws_call(self, service: str, *, throttled: bool) -> None:
+        """Count one call of AWS."""
+        self._aws_calls.labels(service, str(throttled).lower()).inc()
 
     @contextmanager
     def upstream(self, service: str, operation: str) -> Iterator[None]:
@@ -83,13 +110,18 @@ class Metrics:
 
 
 def logging_config(level: str) -> dict[str, Any]:
-    """Return the logging configuration of the server: one JSON object per line on standard error."""
+    """Return the logging configuration of the server: one JSON object per line on standard error.
+
+    What no line shows is not looked up (Python's logging HOWTO, "Optimization"): thread, process, and the line of code.
+    """
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - documented there
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "json": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
+                "()": "provider.redaction.RedactingFormatter",
                 "format": "%(levelname)s %(name)s %(message)s",
                 "rename_fields": {"levelname": "level", "name": "logger"},
                 "timestamp": True,
@@ -115,8 +147,8 @@ def log_answer(question: str, query: dict[str, Any], verdict: Verdict, seconds: 
         extra={
             "question": question,
             "query": query,
-            "phase": verdict.phase.value,
-            "reason": verdict.reason.value,
+            "phase": verdict.phase,
+            "reason": verdict.reason,
             "number": verdict.number,
             "durationSeconds": round(seconds, 3),
             "evidenceAgeSeconds": verdict.observed.get("evidenceAgeSeconds"),

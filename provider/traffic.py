@@ -6,9 +6,8 @@ Here is what is read and from when on; what it means is in `checks/errors.py`, h
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
-from provider.budget import Budget, Read
+from provider.budget import Budget
 from provider.cloudwatch import Points
 from provider.counts import LoadBalancerCounts, count_load_balancer, metrics_of, metrics_of_load_balancer
 from provider.errors import CannotTell
@@ -16,7 +15,7 @@ from provider.green import find_blue_bindings
 from provider.load_balancers import region_of
 from provider.question import Sources
 from provider.reasons import Reason
-from provider.records import Green, GreenService, Metric, Stage, TargetGroup, Topology, Window
+from provider.records import Green, GreenService, Kind, Metric, Stage, TargetGroup, Topology, Window
 from provider.window import open_window
 
 
@@ -34,7 +33,7 @@ class Traffic:
     groups: tuple[TargetGroup, ...]
     blue: tuple[TargetGroup, ...]
     points: Points
-    read_at: datetime
+    read_at: Mapping[Kind, datetime]
     foreign: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -51,23 +50,28 @@ def read_traffic(
 
     Raises CannotTell: SelectorAgeUnknown, WindowNotOpen, TargetGroupNotInUse, TargetTypeUnsupported, what reads raise.
     """
-    now = sources.clock()
-    window = open_window(now, length, lag, _served_since(green, service))
+    window = open_window(sources.clock(), length, lag, _served_since(green, service))
     # After the switch blue is behind no Service of its own any more.
     blue_bindings = find_blue_bindings(topology, green) if service.stage is Stage.BEFORE_SWITCH else ()
-    described = sources.load_balancers.groups((*service.bindings, *blue_bindings), budget)
+    known = sources.load_balancers.groups((*service.bindings, *blue_bindings), budget)
+    described = tuple(one.value for one in known)
     groups = described[: len(service.bindings)]
     for group in groups:
         _require_metrics(group)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
+    points, points_read_at = _points(groups, blue, window, sources, budget)
     return Traffic(
         green=green,
         service=service,
         window=window,
         groups=groups,
         blue=blue,
-        points=_points(groups, blue, window, sources, budget),
-        read_at=min(topology.read_at, now),
+        points=points,
+        read_at={
+            Kind.TOPOLOGY: topology.read_at,
+            Kind.TARGET_GROUPS: min(one.read_at for one in known),
+            Kind.METRICS: points_read_at,
+        },
     )
 
 
@@ -114,16 +118,15 @@ def _has_metrics(group: TargetGroup) -> bool:
 
 def _points(
     groups: tuple[TargetGroup, ...], blue: tuple[TargetGroup, ...], window: Window, sources: Sources, budget: Budget
-) -> Points:
-    """Read every metric of the question: one call per region."""
+) -> tuple[Points, datetime]:
+    """Read every metric of the question, one call per region, and say when the oldest was read."""
     by_region: dict[str, dict[Metric, None]] = {}
     for group in groups:
         wanted = [*metrics_of(group, judged=True), *metrics_of_load_balancer(group.load_balancer_arns[0])]
         by_region.setdefault(region_of(group.arn), {}).update(dict.fromkeys(wanted))
     for group in blue:
         by_region.setdefault(region_of(group.arn), {}).update(dict.fromkeys(metrics_of(group, judged=False)))
-    calls = [
-        Read("CloudWatch metrics", partial(sources.cloudwatch.points, region, tuple(metrics), window))
-        for region, metrics in by_region.items()
-    ]
-    return {metric: points for found in budget.read(*calls) for metric, points in found.items()}
+    # One region in all but the rarest cases, so that one after another is no loss.
+    found = [sources.cloudwatch.points(one, tuple(metrics), window, budget) for one, metrics in by_region.items()]
+    points = {metric: minutes for known in found for metric, minutes in known.value.items()}
+    return points, min(known.read_at for known in found)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -15,12 +16,14 @@ from flask.testing import FlaskClient
 
 from provider import cluster
 from provider.app import create_app
-from provider.aws import Account, Service
+from provider.aws import Account
 from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
 from provider.demo.world import World
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
+from provider.records import Freshness
+from provider.sharing import Sharing
 from provider.telemetry import Metrics
 from tests.scene import Scene
 
@@ -83,26 +86,66 @@ def aws_models() -> Loader:
 
 
 @pytest.fixture
-def account(environment: dict[str, str], aws_models: Loader) -> Account:
-    session = Session()
-    session.register_component("data_loader", aws_models)
-    return Account(
-        boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]), **TIMEOUTS, pool_size=16
-    )
+def timeouts() -> dict[str, float]:
+    return TIMEOUTS
 
 
 @pytest.fixture
-def sources(account: Account, metrics: Metrics) -> Iterator[Sources]:
+def account(environment: dict[str, str], aws_models: Loader, timeouts: dict[str, float]) -> Account:
+    session = Session()
+    session.register_component("data_loader", aws_models)
+    return Account(
+        boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]), **timeouts, pool_size=16
+    )
+
+
+@dataclass
+class WallClock:
+    """The clock by which evidence is read and judged: the machine's, ahead of it, or standing still but for a test."""
+
+    ahead: timedelta = timedelta(0)
+    stopped_at: datetime | None = None
+
+    def __call__(self) -> datetime:
+        return (self.stopped_at or datetime.now(UTC)) + self.ahead
+
+    def stop(self) -> None:
+        self.stopped_at = datetime.now(UTC)
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def wall_clock() -> WallClock:
+    return WallClock()
+
+
+ALWAYS_ANEW = Freshness(topology=0, target_health=0, target_groups=0, metrics=0, failures=0)
+"""No question uses what another one read: a test that changes the world sees the change at once."""
+
+
+@pytest.fixture
+def freshness() -> Freshness:
+    return ALWAYS_ANEW
+
+
+@pytest.fixture
+def sources(
+    account: Account, metrics: Metrics, freshness: Freshness, wall_clock: WallClock, timeouts: dict[str, float]
+) -> Iterator[Sources]:
     """Readers that talk to the world with the real client libraries."""
-    with ThreadPoolExecutor(16) as threads:
+    with ThreadPoolExecutor(16) as threads, ThreadPoolExecutor(16) as gathering:
         client = cluster.connect(pool_size=16)
+        sharing = Sharing(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
         yield Sources(
-            cluster=Cluster(client, **TIMEOUTS, metrics=metrics),
-            load_balancers=LoadBalancers(account, metrics),
-            cloudwatch=CloudWatch(Service(account, "cloudwatch", "cloudwatch", metrics)),
+            cluster=Cluster(client, sharing, **timeouts, metrics=metrics),
+            load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=1000),
+            cloudwatch=CloudWatch(account, sharing, metrics),
+            sharing=sharing,
             threads=threads,
+            gathering=gathering,
             budget_seconds=2,
-            max_evidence_age_seconds=10,
         )
         client.rest_client.pool_manager.clear()
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import structs
+
 from provider.checks import target_health
 from provider.counts import HEALTHY_HOSTS, REQUESTS, dimension
 from provider.records import (
@@ -16,6 +18,7 @@ from provider.records import (
     Green,
     GreenService,
     GroupHealth,
+    Kind,
     Metric,
     Pod,
     ReplicaSet,
@@ -70,7 +73,7 @@ def replica_set(**changes: Any) -> ReplicaSet:
 
 def pod(number: int, **changes: Any) -> Pod:
     """A green pod that is an hour old."""
-    return replace(
+    return structs.replace(
         Pod(f"web-{GREEN}-{number}", f"pod-{number}", "rs-uid", NOW - timedelta(hours=1), terminating=False), **changes
     )
 
@@ -93,7 +96,7 @@ def address(number: int) -> str:
 
 def endpoint(number: int, of: str = "preview", **changes: Any) -> Endpoint:
     """The endpoint of pod `number`, whose http port is 8080."""
-    return replace(
+    return structs.replace(
         Endpoint(of, "IPv4", address(number), f"pod-{number}", ready=True, node_name="n1", ports=(("http", 8080),)),
         **changes,
     )
@@ -115,14 +118,14 @@ def topology(of: Rollout | None = None, **changes: Any) -> Topology:
 
 def target(number: int, state: str = "healthy", reason: str = "", **changes: Any) -> Target:
     """What DescribeTargetHealth says of pod `number`."""
-    return replace(Target(address(number), 8080, state, reason), **changes)
+    return structs.replace(Target(address(number), 8080, state, reason), **changes)
 
 
 def group(*targets: Target, of: Binding | None = None, read_at: datetime = NOW, **changes: Any) -> GroupHealth:
     """A target group in use, with these targets registered."""
     bound = of or binding()
     settings = TargetGroup(ARN, bound.name, "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD)
-    return GroupHealth(replace(settings, **changes), bound, targets, read_at)
+    return GroupHealth(replace(settings, **changes), bound, targets, read_at, read_at)
 
 
 def evidence(
@@ -179,7 +182,7 @@ def traffic(
         groups=(GREEN_GROUP,),
         blue=(BLUE_GROUP,) if blue is not None else (),
         points=points,
-        read_at=NOW,
+        read_at={Kind.TOPOLOGY: NOW, Kind.TARGET_GROUPS: NOW, Kind.METRICS: NOW},
         foreign=foreign or {},
     )
     return replace(found, **changes)

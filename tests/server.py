@@ -26,11 +26,13 @@ class Server:
     """`alb-provider serve` on a free port, started by entering and stopped by leaving; its log is a file."""
 
     def __init__(self, environment: dict[str, str], directory: Path, **more: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port = int(more.get("PROVIDER_PORT") or free_port())
+        certificate = more.get("PROVIDER_TLS_CERT_FILE")
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.log = directory / f"server-{self.port}.log"
         self.session = requests.Session()
         self.session.trust_env = False
+        self.session.verify = certificate or True
         self._environment = environment | {"PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port)} | more
         self._directory = directory
 
@@ -61,7 +63,7 @@ class Server:
     def is_ready(self) -> bool:
         try:
             return self.session.get(f"{self.url}/readyz", timeout=2).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def ask(self, question: str, **parameters: str) -> requests.Response:

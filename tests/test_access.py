@@ -126,6 +126,7 @@ def test_an_emptied_file_lets_nobody_in(guarded, file):
         ("short", "line 1 must have at least 16 characters"),
         (f"{ANY}\n{TEAM} ,", "line 2 names no namespace"),
         ("ä" * 20, "ASCII only"),
+        (f"{ANY} shop\n\n{ANY} billing", "line 3 has the token of line 1 again"),
         (None, "No such file"),
     ],
 )

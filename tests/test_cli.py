@@ -356,3 +356,13 @@ def test_failed_requests_are_a_table(run):
     head, row = out.splitlines()[-2:]
     assert cells(head) == ["TARGET GROUP", "REQUESTS", "TARGET 5XX", "CONNECTION ERRORS", "ERROR %"]
     assert cells(row) == ["k8s-shop-web", "900", "72", "1", "8.12"]
+
+
+def test_serve_imports_nothing_that_it_does_not_need():
+    """The command that starts the server leaves what takes long to import to the server itself."""
+    costly = "{'boto3', 'botocore', 'kubernetes', 'flask', 'gunicorn', 'pydantic', 'requests'}"
+    program = f"import sys, provider.cli; print({costly} & sys.modules.keys())"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+
+    assert done.stdout.strip() == "set()"

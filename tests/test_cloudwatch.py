@@ -4,11 +4,10 @@ import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from provider.app import create_app
+from provider.budget import Budget
 from provider.checks import errors
 from provider.counts import HEALTHY_HOSTS, REQUESTS, TARGET_5XX, dimension
 from provider.demo import objects
@@ -37,6 +36,12 @@ def group(world):
     return world.aws.load_balancer(), arn
 
 
+@pytest.fixture
+def budget(sources):
+    """The time of one question."""
+    return Budget(10, sources.threads, asker="shop/web")
+
+
 def metric(group, name=REQUESTS, statistic="Sum"):
     return Metric(name, dimension(group[0]), dimension(group[1]), statistic)
 
@@ -57,27 +62,27 @@ def result(name, minutes, status="Complete"):
     return {"Id": name, "Label": name, "Timestamps": stamps, "Values": values, "StatusCode": status}
 
 
-def test_points_come_by_minute_and_missing_minutes_stay_missing(world, sources, group, window):
+def test_points_come_by_minute_and_missing_minutes_stay_missing(world, sources, group, window, budget):
     """Exactly the window's published minutes come back, start included and end excluded, none of them filled in."""
     first, _, third = window.minutes
     published = {first - MINUTE: 1, first: 5, third: 7, window.end: 9}
     world.aws.publish(*group, REQUESTS, published)
 
-    found = sources.cloudwatch.points(REGION, (metric(group), metric(group, TARGET_5XX)), window)
+    found = sources.cloudwatch.points(REGION, (metric(group), metric(group, TARGET_5XX)), window, budget).value
 
     assert found == {metric(group): {first: 5.0, third: 7.0}, metric(group, TARGET_5XX): {}}
 
 
-def test_all_metrics_travel_in_one_call_to_the_arns_region(world, sources, group, window):
+def test_all_metrics_travel_in_one_call_to_the_arns_region(world, sources, group, window, budget):
     """Ten metrics are one GetMetricData, asked in the region of the target group."""
     wanted = tuple(metric(group, f"{REQUESTS}{number}") for number in range(10))
 
-    sources.cloudwatch.points("us-east-1", wanted, window)
+    sources.cloudwatch.points("us-east-1", wanted, window, budget)
 
     assert [call.region for call in calls(world)] == ["us-east-1"]
 
 
-def test_pages_are_joined_by_id(world, sources, group, window):
+def test_pages_are_joined_by_id(world, sources, group, window, budget):
     """A series that goes on in the next page is one series, whatever the order of ids; its last status counts."""
     first, second, third = window.minutes
     asked = (metric(group), metric(group, TARGET_5XX))
@@ -88,7 +93,7 @@ def test_pages_are_joined_by_id(world, sources, group, window):
     for page in pages:
         world.aws.faults.add("GetMetricData", status=200, body=page, content_type="application/x-amz-json-1.0", times=1)
 
-    found = sources.cloudwatch.points(REGION, asked, window)
+    found = sources.cloudwatch.points(REGION, asked, window, budget).value
 
     assert sorted(found[asked[0]]) == [first, second, third]
     assert sorted(found[asked[1]]) == [third]
@@ -106,13 +111,13 @@ def test_pages_are_joined_by_id(world, sources, group, window):
         ([("m0", "Complete"), ("m7", "Complete")], Reason.AWS_MALFORMED),
     ],
 )
-def test_a_series_that_is_not_complete_is_an_error(world, sources, group, window, results, reason):
+def test_a_series_that_is_not_complete_is_an_error(world, sources, group, window, budget, results, reason):
     """Partial, failed, forbidden and absent results are told apart and are never read as an empty series."""
     body = answered([result(name, [], status) for name, status in results])
     world.aws.faults.add("GetMetricData", status=200, body=body, content_type="application/x-amz-json-1.0")
 
     with pytest.raises(CannotTell) as raised:
-        sources.cloudwatch.points(REGION, (metric(group),), window)
+        sources.cloudwatch.points(REGION, (metric(group),), window, budget)
 
     assert raised.value.reason is reason
 
@@ -153,9 +158,9 @@ def test_a_question_asks_for_no_metric_it_does_not_judge_or_tell(sources):
     asked = []
 
     class Counting:
-        def points(self, region, metrics, window):
+        def points(self, region, metrics, *more):
             asked.extend(metrics)
-            return sources.cloudwatch.points(region, metrics, window)
+            return sources.cloudwatch.points(region, metrics, *more)
 
     answer(errors.CHECK, query, replace(sources, cloudwatch=Counting()))
 
@@ -261,17 +266,17 @@ def test_blue_is_read_in_the_same_call(live, client):
     ("ahead", "reason"), [(timedelta(minutes=-30), "WindowNotOpen"), (timedelta(minutes=30), "NoData")]
 )
 @pytest.mark.usefixtures("live")
-def test_a_clock_that_is_wrong_never_passes(sources, metrics, ahead, reason):
+def test_a_clock_that_is_wrong_never_passes(client, wall_clock, ahead, reason):
     """A provider whose clock is half an hour behind or ahead finds no minutes that it could judge."""
-    skewed = replace(sources, clock=lambda: datetime.now(UTC) + ahead)
+    wall_clock.ahead = ahead
 
-    found: Any = create_app(skewed, metrics).test_client().get(FLAT).json
+    found = client.get(FLAT).json
 
     assert (found["phase"], found["reason"]) == ("Inconclusive", reason)
 
 
 @pytest.mark.parametrize("noon", ["2026-03-29T01:00", "2026-10-25T01:00", "2026-10-25T00:30"])
-def test_minutes_are_utc_on_days_when_clocks_change(world, sources, group, monkeypatch, noon):
+def test_minutes_are_utc_on_days_when_clocks_change(world, sources, group, monkeypatch, budget, noon):
     """On a machine with a zone that changes its clocks every minute of the night is itself, and none comes twice."""
     middle = datetime.fromisoformat(f"{noon}+00:00")
     night = Window(middle - 90 * MINUTE, middle + 90 * MINUTE)
@@ -281,7 +286,7 @@ def test_minutes_are_utc_on_days_when_clocks_change(world, sources, group, monke
         zone.setenv("TZ", "Europe/Berlin")
         time.tzset()
 
-        found = sources.cloudwatch.points(REGION, (metric(group),), night)
+        found = sources.cloudwatch.points(REGION, (metric(group),), night, budget).value
     time.tzset()
 
     assert found[metric(group)] == {minute: float(minute.minute) for minute in night.minutes}

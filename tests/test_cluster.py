@@ -60,7 +60,7 @@ def look(scene: Scene, sources: Sources) -> Look:
 
 @pytest.fixture
 def reader_of(
-    metrics: Metrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+    sources: Sources, metrics: Metrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> Iterator[Callable[[Any], Cluster]]:
     """Serve a WSGI application of the test's own and give a reader of it."""
     kubeconfig = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def reader_of(
             monkeypatch.setenv("KUBECONFIG", str(path))
             client = cluster.connect(pool_size=16)
             stack.callback(client.rest_client.pool_manager.clear)
-            return Cluster(client, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics)
+            return Cluster(client, sources.sharing, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics)
 
         yield serve
 
@@ -81,18 +81,19 @@ def reader_of(
 class Recorder:
     """Stands before another application and keeps what its list of calls does not: raw URLs and headers."""
 
-    def __init__(self, application: Any, *, second_round_count: int = 0) -> None:
+    def __init__(self, application: Any, *, rounds: tuple[int, int] | None = None) -> None:
         self._application = application
         self._lock = Lock()
-        self._together = Barrier(second_round_count) if second_round_count else None
+        self._rounds = tuple(Barrier(count) for count in rounds or ())
         self.seen: dict[str, str] = {}
         """Accept header by raw URL."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         with self._lock:
             self.seen[environ["REQUEST_URI"]] = environ.get("HTTP_ACCEPT", "")
-        if self._together is not None and "/rollouts/" not in environ["REQUEST_URI"]:
-            self._together.wait(4)
+        if self._rounds:
+            first = any(word in environ["REQUEST_URI"] for word in ("/rollouts/", "/targetgroupbindings"))
+            self._rounds[0 if first else 1].wait(4)
         return self._application(environ, start_response)
 
 
@@ -119,18 +120,17 @@ def endpoint_of(uid: str, *addresses: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_topology_is_two_rounds_of_exactly_these_calls(world, look):
-    """The Rollout first, then all that hangs on it, each once and nothing else: that is what a question costs."""
+    """The Rollout and all bindings first, then all that hangs on it, each once and nothing else: what a look costs."""
     look()
 
-    first, *second = calls(world)
-    assert first == ROLLOUT
-    assert sorted(second) == sorted(
+    assert sorted(calls(world)[:3]) == sorted(
+        [ROLLOUT, f"{BINDINGS}?limit={PAGE_SIZE}", f"{AUTO_MODE_BINDINGS}?limit={PAGE_SIZE}"]
+    )
+    assert sorted(calls(world)[3:]) == sorted(
         [
             f"{REPLICA_SETS}?limit={PAGE_SIZE}&{OF_GREEN}",
             f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}",
             f"{SLICES}?limit={PAGE_SIZE}&labelSelector=kubernetes.io/service-name in (web-active,web-preview)",
-            f"{BINDINGS}?limit={PAGE_SIZE}",
-            f"{AUTO_MODE_BINDINGS}?limit={PAGE_SIZE}",
             f"{SERVICES}/web-active",
             f"{SERVICES}/web-preview",
         ]
@@ -138,9 +138,9 @@ def test_a_topology_is_two_rounds_of_exactly_these_calls(world, look):
     assert {call.method for call in world.kubernetes_faults.calls} == {"GET"}
 
 
-def test_the_second_round_is_asked_at_the_same_time(scene, world, look, reader_of):
-    """All seven reads of the second round are under way together, and pods are asked for as metadata only."""
-    recorder = Recorder(world.kubernetes, second_round_count=7)
+def test_each_round_is_asked_at_the_same_time(scene, world, look, reader_of):
+    """The three reads of the first round are under way together, then the five of the second; pods are metadata."""
+    recorder = Recorder(world.kubernetes, rounds=(3, 5))
 
     topology = look(reader=reader_of(recorder))
 
@@ -185,7 +185,7 @@ def test_names_are_quoted_in_urls(look, sources, reader_of):
     reader.containers_ready_since("a b", GREEN, ["web?x=#1"], budget)
     reader.instance_ids(["../secrets"], budget)
 
-    assert list(recorder.seen) == [
+    assert [url for url in recorder.seen if "targetgroupbindings" not in url] == [
         f"{ROLLOUT.removesuffix('web')}..%2F..%2Fkube-system%2Frollouts%2Fweb",
         "/api/v1/namespaces/a%20b/pods/web%3Fx%3D%231",
         "/api/v1/nodes/..%2Fsecrets",
@@ -383,17 +383,22 @@ def test_half_a_list_is_no_list(scene, world, look):
 # EndpointSlices
 
 
-def test_null_endpoints_and_ports_are_none(world, look):
+def uid_of_a_pod(scene: Scene) -> str:
+    """The uid of a green pod: endpoints of others are no evidence about green, and not kept."""
+    return str(scene.world.kubernetes.all("Pod", "shop")[0]["metadata"]["uid"])
+
+
+def test_null_endpoints_and_ports_are_none(scene, world, look):
     """A Service without pods has a slice whose `endpoints` and `ports` are null: nobody, not an error."""
     world.kubernetes.delete(
         "EndpointSlice", "shop", world.kubernetes.all("EndpointSlice", "shop")[0]["metadata"]["name"]
     )
     world.kubernetes.put(slice_of("empty", endpoints=None, ports=None))
-    world.kubernetes.put(slice_of("portless", endpoints=[endpoint_of("a")], ports=None))
+    world.kubernetes.put(slice_of("portless", endpoints=[endpoint_of(uid_of_a_pod(scene))], ports=None))
 
     (found,) = look().endpoints
 
-    assert (found.pod_uid, found.ports) == ("a", ())
+    assert (found.pod_uid, found.ports) == (uid_of_a_pod(scene), ())
 
 
 @pytest.mark.parametrize(
@@ -409,16 +414,18 @@ def test_null_endpoints_and_ports_are_none(world, look):
         pytest.param({"addresses": []}, None, id="no address"),
         pytest.param({"targetRef": None}, None, id="no targetRef"),
         pytest.param({"targetRef": {"kind": "Node", "uid": "u"}}, None, id="a Node's address"),
+        pytest.param({"targetRef": {"kind": "Pod", "uid": "blue"}}, None, id="a pod that is not green's"),
     ],
 )
-def test_an_endpoint_is_read_as_the_controller_reads_it(world, look, endpoint, expected):
+def test_an_endpoint_is_read_as_the_controller_reads_it(scene, world, look, endpoint, expected):
     """Only pods' addresses count, the first of each, and ready is what is not said to be unready."""
     ports = [
         {"name": "http", "port": 8080, "protocol": "TCP"},
         {"name": None, "port": 9090},
         {"name": "all", "port": None},
     ]
-    world.kubernetes.put(slice_of("special", endpoints=[endpoint_of("u") | endpoint], ports=ports, family="IPv6"))
+    own = endpoint_of(uid_of_a_pod(scene)) | endpoint
+    world.kubernetes.put(slice_of("special", endpoints=[own], ports=ports, family="IPv6"))
 
     special = [one for one in look().endpoints if one.family == "IPv6"]
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from kubernetes.client import models
 from provider.checks import QUESTIONS
 from provider.cluster import FEW
 from provider.demo import objects
+from provider.question import parse
 from provider.reasons import Reason
 from provider.records import Phase, Verdict
 from provider.settings import Settings
@@ -206,6 +208,53 @@ def test_tokens_are_mounted_as_a_directory(render, overlay_of):
     ]
 
 
+def test_tls_is_mounted_probed_and_scraped(render, overlay_of):
+    """With the TLS component the files are in the mounted Secret, and probes, Service and Prometheus say HTTPS."""
+    found = render(overlay_of("monitoring", "tls"))
+    pod = found["Deployment", "alb-provider"]["spec"]["template"]["spec"]
+    (running,) = pod["containers"]
+    (mount,) = running["volumeMounts"]
+    (port,) = found["Service", "alb-provider"]["spec"]["ports"]
+    (endpoint,) = found["ServiceMonitor", "alb-provider"]["spec"]["endpoints"]
+
+    files = {one["name"]: one["value"] for one in running["env"]}
+
+    assert files == {
+        "PROVIDER_TLS_CERT_FILE": f"{mount['mountPath']}/tls.crt",
+        "PROVIDER_TLS_KEY_FILE": f"{mount['mountPath']}/tls.key",
+    }
+    assert "subPath" not in mount
+    assert [one["secret"]["secretName"] for one in pod["volumes"]] == ["alb-provider-tls"]
+    for probe, path in (("startupProbe", "/livez"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+        assert running[probe]["httpGet"] == {"path": path, "port": "http", "scheme": "HTTPS"}
+    assert (port["name"], port["targetPort"], port["appProtocol"]) == ("http", "http", "https")
+    assert (endpoint["scheme"], endpoint["port"]) == ("https", "http")
+
+
+def test_tls_and_tokens_go_together(render, overlay_of):
+    """With both components the pod has both Secrets, each in its own place and readable by the pod's group."""
+    pod = render(overlay_of("token", "tls"))["Deployment", "alb-provider"]["spec"]["template"]["spec"]
+    (running,) = pod["containers"]
+
+    assert {one["secret"]["secretName"] for one in pod["volumes"]} == {"alb-provider-tokens", "alb-provider-tls"}
+    assert {one["secret"]["defaultMode"] for one in pod["volumes"]} == {0o440}
+    assert len({one["mountPath"] for one in running["volumeMounts"]}) == 2
+    assert built({"apiVersion": "v1", "kind": "Pod", "spec": pod}, "V1Pod")
+
+
+def test_the_metric_for_tls_reads_what_the_examples_read():
+    """The README's metric over HTTPS asks a real question with real parameters, and says that it checks nothing."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    web = yaml.safe_load(block)["provider"]["web"]
+    url = urlsplit(web["url"])
+    question = QUESTIONS[url.path.removeprefix("/v1/")]
+
+    parse(question, [(name, "x") for name, _ in parse_qsl(url.query)])
+
+    assert (url.scheme, url.netloc) == ("https", "alb-provider.alb-provider.svc:8080")
+    assert (web["insecure"], web["jsonPath"]) == (True, "{$.measurement}")
+
+
 # Core objects
 
 
@@ -274,7 +323,7 @@ def test_probes_ask_real_routes(client):
 
 
 def test_a_probe_is_more_patient_than_a_question():
-    """A probe that waits behind questions is not a failed probe: its timeout is longer than a question's budget."""
+    """A node so busy that a probe takes as long as a question is no reason to restart: the timeout is longer."""
     budget = Settings.model_fields["budget_seconds"].default
 
     assert container()["livenessProbe"]["timeoutSeconds"] > budget

@@ -15,8 +15,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provider.ask import check as command_line
 from provider.checks import QUESTIONS
-from provider.cli import check as command_line
 from provider.question import parse
 from tests.argo_model import MEASURED, Counters, Limits, Phase, assess, ends, measure, phase_of_run
 

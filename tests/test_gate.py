@@ -12,7 +12,7 @@ from provider.counts import REQUESTS, TARGET_5XX
 from provider.errors import BadQuery, CannotTell
 from provider.question import parse
 from provider.reasons import Reason
-from provider.records import Green, Phase, ReplicaSet
+from provider.records import Green, Kind, Phase, ReplicaSet
 from tests.evidence import NOW, evidence, group, pod, replica_set, rollout, target, traffic
 
 REPLICAS, TARGET_HEALTH, ERRORS = PARTS
@@ -118,7 +118,7 @@ def test_the_gates_evidence_is_as_old_as_its_oldest_part():
 
     found = gate.Evidence(green(), ((REPLICAS, fresh), (TARGET_HEALTH, NO_AWS), (REPLICAS, stale)))
 
-    assert found.read_at == old
+    assert found.read_at == {Kind.TOPOLOGY: old}
 
 
 @pytest.mark.parametrize("checks", ["error", "replicas,", ",", "replicas,replicas", "replicas target-health"])

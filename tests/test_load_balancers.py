@@ -223,7 +223,7 @@ def test_without_a_region_only_names_cannot_be_resolved(world, sources, environm
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.setenv("AWS_CONFIG_FILE", f"{environment['KUBECONFIG']}.none")
     account = Account(boto3.Session(), connect_timeout_seconds=1, read_timeout_seconds=1, pool_size=4)
-    reader = LoadBalancers(account, metrics)
+    reader = LoadBalancers(account, sources.sharing, metrics, calls_per_second=5)
     arn = world.aws.target_group("web")
     budget = Budget(10, sources.threads)
 

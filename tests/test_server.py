@@ -105,6 +105,8 @@ def test_what_is_not_http_is_refused(server, request_bytes, statuses):
         b"content-type: application/problem+json",
         b"cache-control: no-store",
         b"x-content-type-options: nosniff",
+        b"referrer-policy: no-referrer",
+        b"content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ):
         assert b"\r\n" + header + b"\r\n" in head.lower() + b"\r\n"
     assert json.loads(content)["status"] == int(status)

@@ -13,17 +13,27 @@ from provider.settings import BadSettings, Settings
 DEFAULTS = {
     "host": "0.0.0.0",
     "port": 8080,
-    "threads": 16,
+    "threads": 64,
     "read_threads": 32,
     "budget_seconds": 8,
-    "max_evidence_age_seconds": 10,
+    "topology_fresh_seconds": 5,
+    "target_health_fresh_seconds": 2,
+    "target_groups_fresh_seconds": 300,
+    "metrics_fresh_seconds": 60,
+    "failures_fresh_seconds": 1,
+    "elbv2_calls_per_second": 5,
     "connect_timeout_seconds": 1,
     "read_timeout_seconds": 3,
     "graceful_timeout_seconds": 20,
     "tokens_file": None,
     "log_level": "INFO",
+    "connections": 256,
+    "client_timeout_seconds": 5,
+    "tls_cert_file": None,
+    "tls_key_file": None,
 }
-PATIENT = {"PROVIDER_MAX_EVIDENCE_AGE_SECONDS": "60", "PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
+ROOMY = {"PROVIDER_CONNECTIONS": "1024"}
+PATIENT = {"PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "300"}
 HASTY = {"PROVIDER_BUDGET_SECONDS": "1"}
 
 
@@ -65,13 +75,20 @@ def test_settings_are_frozen(load):
     ("name", "lowest", "highest", "too_low", "too_high", "beside"),
     [
         ("PORT", "1", "65535", "0", "65536", {}),
-        ("THREADS", "1", "256", "0", "257", {}),
+        ("THREADS", "1", "256", "0", "257", ROOMY),
         ("READ_THREADS", "4", "512", "3", "513", {}),
         ("BUDGET_SECONDS", "1", "60", "0.99", "60.01", PATIENT),
-        ("MAX_EVIDENCE_AGE_SECONDS", "1", "60", "0.99", "60.01", HASTY),
+        ("TOPOLOGY_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
+        ("TARGET_HEALTH_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
+        ("TARGET_GROUPS_FRESH_SECONDS", "0", "3600", "-0.01", "3600.01", {}),
+        ("METRICS_FRESH_SECONDS", "0", "300", "-0.01", "300.01", {}),
+        ("FAILURES_FRESH_SECONDS", "0", "60", "-0.01", "60.01", {}),
+        ("ELBV2_CALLS_PER_SECOND", "0.001", "1000", "0", "1000.01", {}),
         ("CONNECT_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
         ("READ_TIMEOUT_SECONDS", "0.001", "30", "0", "30.01", {}),
         ("GRACEFUL_TIMEOUT_SECONDS", "1", "300", "0", "301", HASTY),
+        ("CONNECTIONS", "33", "1024", "32", "1025", {"PROVIDER_THREADS": "1"}),
+        ("CLIENT_TIMEOUT_SECONDS", "0.1", "60", "0.09", "60.01", {}),
     ],
 )
 def test_bounds(load, name, lowest, highest, too_low, too_high, beside):
@@ -140,19 +157,17 @@ def test_a_service_named_provider_is_explained(load):
 @pytest.mark.parametrize(
     ("variables", "refused"),
     [
-        ({"BUDGET_SECONDS": "10"}, None),
-        ({"BUDGET_SECONDS": "10.1"}, "PROVIDER_MAX_EVIDENCE_AGE_SECONDS (10) must not be less than"),
-        ({"MAX_EVIDENCE_AGE_SECONDS": "7"}, "PROVIDER_MAX_EVIDENCE_AGE_SECONDS (7) must not be less than"),
+        ({"BUDGET_SECONDS": "20"}, None),
         ({"GRACEFUL_TIMEOUT_SECONDS": "8"}, None),
         ({"GRACEFUL_TIMEOUT_SECONDS": "7"}, "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (7) must not be less than"),
         (
-            {"BUDGET_SECONDS": "21", "MAX_EVIDENCE_AGE_SECONDS": "21"},
+            {"BUDGET_SECONDS": "21"},
             "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (20) must not be less than PROVIDER_BUDGET_SECONDS (21)",
         ),
     ],
 )
-def test_budget_age_and_graceful_stop_fit_together(load, variables, refused):
-    """A question's whole budget must fit into the age of its evidence and into the graceful stop."""
+def test_budget_and_graceful_stop_fit_together(load, variables, refused):
+    """A question's whole budget must fit into the graceful stop."""
     prefixed = {f"PROVIDER_{name}": value for name, value in variables.items()}
     if refused is None:
         assert load(prefixed).model_dump() == DEFAULTS | {name.lower(): float(one) for name, one in variables.items()}
@@ -174,6 +189,28 @@ def test_aws_region(monkeypatch, region, found):
         monkeypatch.setenv("AWS_REGION", region)
 
     assert settings.aws_region() == found
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"TLS_CERT_FILE": "a"}, "PROVIDER_TLS_KEY_FILE is missing: TLS needs"),
+        ({"TLS_KEY_FILE": "a"}, "PROVIDER_TLS_CERT_FILE is missing: TLS needs"),
+        ({"TLS_CERT_FILE": "a", "TLS_KEY_FILE": ""}, "PROVIDER_TLS_KEY_FILE: String should have at least 1 character"),
+        ({"CONNECTIONS": "95"}, r"PROVIDER_CONNECTIONS \(95\) must be at least PROVIDER_THREADS \(64\) \+ 32: probes"),
+        ({"THREADS": "225"}, r"PROVIDER_CONNECTIONS \(256\) must be at least PROVIDER_THREADS \(225\) \+ 32: probes"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(load, variables, sentence):
+    """Half of a certificate, and questions that could take every connection, are refused with what is missing."""
+    with pytest.raises(BadSettings, match=f"^{sentence}"):
+        load({f"PROVIDER_{name}": value for name, value in variables.items()})
+
+
+def test_settings_that_just_go_together(load):
+    """At the bound the reserve of connections is whole."""
+    assert load({"PROVIDER_CONNECTIONS": "96"}).connections == 96
+    assert load({"PROVIDER_CONNECTIONS": "96", "PROVIDER_TLS_CERT_FILE": "a", "PROVIDER_TLS_KEY_FILE": "b"})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from provider.checks.target_health import judge, percent
 from provider.errors import CannotTell
 from provider.question import parse, refuse_stale
 from provider.reasons import MEANINGS, Reason
-from provider.records import Phase, ServicePort, Target
+from provider.records import Kind, Phase, ServicePort, Target
 from tests.evidence import DEFAULT_GRACE, NOW, binding, endpoint, evidence, group, pod, rollout, service, target
 
 WAIT, GO, BAD = Phase.INCONCLUSIVE, Phase.SUCCESSFUL, Phase.FAILED
@@ -399,28 +399,33 @@ def test_a_target_that_turns_unhealthy_never_improves_the_phase(found, worsened,
     assert new.phase.severity >= old.phase.severity
 
 
-@given(age=st.floats(-3600, 3600, allow_nan=False), sick=st.booleans())
-def test_stale_evidence_neither_passes_nor_fails(age, sick):
-    """Evidence older than the limit, or from the future, decides nothing; its age is always in the answer."""
+LIMITS = {Kind.TOPOLOGY: 13.0, Kind.TARGET_HEALTH: 10.0, Kind.TARGET_GROUPS: 308.0}
+
+
+@given(kind=st.sampled_from(list(LIMITS)), age=st.floats(-3600, 3600, allow_nan=False), sick=st.booleans())
+def test_stale_evidence_neither_passes_nor_fails(kind, age, sick):
+    """Evidence of a kind older than its limit, or from the future, decides nothing; all ages are in the answer."""
     read_at = NOW - timedelta(seconds=age)
-    look = group(target(0), target(1), target(2, "unhealthy" if sick else "healthy"), read_at=read_at)
-    found = evidence(look, read_at=read_at)
+    found = evidence(group(target(0), target(1), target(2, "unhealthy" if sick else "healthy")))
 
-    result = refuse_stale(judge(query(), found, NOW), found.read_at, NOW, 10)
+    result = refuse_stale(judge(query(), found, NOW), {**found.read_at, kind: read_at}, NOW, LIMITS)
 
-    fresh = -1 <= (NOW - read_at).total_seconds() <= 10
+    fresh = -1 <= (NOW - read_at).total_seconds() <= LIMITS[kind]
     assert result.phase is ((BAD if sick else GO) if fresh else WAIT)
     assert fresh or result.reason is Reason.STALE_EVIDENCE
-    assert result.observed["evidenceAgeSeconds"] == round((NOW - read_at).total_seconds(), 1)
+    ages = dict.fromkeys(LIMITS, 0.0) | {kind: round((NOW - read_at).total_seconds(), 1)}
+    assert result.observed["evidenceAgeSeconds"] == ages
 
 
 def test_the_oldest_part_of_the_evidence_counts():
-    """Fresh target health beside an old look at the pods is old evidence, and the other way round."""
+    """Of each kind of evidence the oldest part counts: one old look at one of several groups makes them all old."""
     old = NOW - timedelta(minutes=1)
+    fresh = dict.fromkeys(LIMITS, NOW)
+    new, stale = group(target(0)), group(target(0), read_at=old)
 
-    assert evidence(group(target(0)), read_at=old).read_at == old
-    assert evidence(group(target(0), read_at=old)).read_at == old
-    assert evidence(group(target(0)), group(target(0), read_at=old)).read_at == old
+    assert evidence(new, read_at=old).read_at == fresh | {Kind.TOPOLOGY: old}
+    assert evidence(new, replace(stale, described_at=NOW)).read_at == fresh | {Kind.TARGET_HEALTH: old}
+    assert evidence(replace(stale, read_at=NOW), new).read_at == fresh | {Kind.TARGET_GROUPS: old}
 
 
 def test_examples_name_the_decisive_pods_and_are_few():

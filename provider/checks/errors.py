@@ -283,6 +283,7 @@ CHECK = Check(
     name="errors",
     about=str(__doc__),
     charts="errorPercent",
+    asks_aws=lambda _query: True,
     query=Query,
     gather=gather,
     judge=judge,

@@ -4,7 +4,7 @@ The worst phase of its checks wins: Failed, then Inconclusive, then Successful. 
 check. Takes the parameters of all of them, and `checks` to leave some out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,7 @@ from provider.budget import Budget
 from provider.errors import CannotTell
 from provider.question import Check, Sources, cannot_tell
 from provider.reasons import Reason
-from provider.records import Green, Phase, Topology, Verdict
+from provider.records import Green, Kind, Phase, Topology, Verdict
 
 
 class Query(question.Query):
@@ -40,11 +40,13 @@ class Evidence:
     parts: tuple[tuple[Check, question.Evidence | CannotTell], ...]
 
     @property
-    def read_at(self) -> datetime:
-        """When the oldest part was read."""
-        return min(
-            (part.read_at for _, part in self.parts if not isinstance(part, CannotTell)), default=self.green.read_at
-        )
+    def read_at(self) -> Mapping[Kind, datetime]:
+        """When the oldest part of each kind was read."""
+        oldest = {Kind.TOPOLOGY: self.green.read_at}
+        for _, part in self.parts:
+            if not isinstance(part, CannotTell):
+                oldest |= {kind: min(at, oldest.get(kind, at)) for kind, at in part.read_at.items()}
+        return oldest
 
 
 def gate_of(parts: Sequence[Check]) -> Check:
@@ -53,6 +55,7 @@ def gate_of(parts: Sequence[Check]) -> Check:
         name="gate",
         about=str(__doc__),
         charts="healthyPercent",
+        asks_aws=lambda query: any(part.asks_aws(query) for part in parts if query.wants(part.name)),
         query=_query(parts),
         gather=partial(_gather, parts),
         judge=judge,
@@ -82,15 +85,20 @@ def _query(parts: Sequence[Check]) -> type[question.Query]:
 def _gather(
     parts: Sequence[Check], query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget
 ) -> Evidence:
-    """Let each wanted check gather; one that cannot look does not keep the others from deciding."""
-    gathered: list[tuple[Check, question.Evidence | CannotTell]] = []
-    for part in parts:
-        if query.wants(part.name):
-            try:
-                gathered.append((part, part.gather(query, topology, green, sources, budget)))
-            except CannotTell as error:
-                gathered.append((part, error))
-    return Evidence(green, tuple(gathered))
+    """Let the wanted checks gather at the same time; one that cannot look does not keep the others from deciding."""
+
+    def gather(part: Check) -> question.Evidence | CannotTell:
+        try:
+            return part.gather(query, topology, green, sources, budget)
+        except CannotTell as error:
+            return error
+
+    wanted = [part for part in parts if query.wants(part.name)]
+    # What a check gathers are reads of its own, so it needs a thread beside those that reads run on.
+    begun = [sources.gathering.submit(gather, part) for part in wanted[:-1]]
+    last = gather(wanted[-1])
+    gathered = [*(future.result() for future in begun), last]  # each keeps the budget by itself
+    return Evidence(green, tuple(zip(wanted, gathered, strict=True)))
 
 
 def _verdict(part: Check, query: Query, found: question.Evidence | CannotTell, now: datetime) -> Verdict:

@@ -4,13 +4,14 @@ Successful once it has as many available replicas as it wants, and wants at leas
 are not available yet are no proof that green is bad.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from provider.budget import Budget
 from provider.question import Check, Query, Sources
 from provider.reasons import Reason
-from provider.records import Green, Phase, Topology, Verdict
+from provider.records import Green, Kind, Phase, Topology, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,9 @@ class Evidence:
     green: Green
 
     @property
-    def read_at(self) -> datetime:
+    def read_at(self) -> Mapping[Kind, datetime]:
         """When it was read."""
-        return self.green.read_at
+        return {Kind.TOPOLOGY: self.green.read_at}
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Evidence:  # noqa: ARG001 - the signature of every check
@@ -46,6 +47,7 @@ CHECK = Check(
     name="replicas",
     about=str(__doc__),
     charts="availablePercent",
+    asks_aws=lambda _query: False,
     query=Query,
     gather=gather,
     judge=judge,

@@ -6,7 +6,7 @@ percentage is out of reach. Inconclusive otherwise. With instance targets nodes 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,8 +18,8 @@ from provider.budget import Budget
 from provider.green import find_service
 from provider.question import Check, Sources
 from provider.reasons import Reason
-from provider.records import Green, GreenService, GroupHealth, Phase, Topology, Verdict
-from provider.targets import Expected, Seen, State, expected_targets, ready_pods_by_node
+from provider.records import Binding, Green, GreenService, GroupHealth, Kind, Phase, Topology, Verdict
+from provider.targets import Expected, Seen, State, addresses_of, expected_targets, ready_pods_by_node
 
 MAX_EXAMPLES = 5
 """Targets named in an answer, whose whole body must stay small."""
@@ -64,15 +64,23 @@ class Evidence:
     instance_ids: Mapping[str, str]
 
     @property
-    def read_at(self) -> datetime:
-        """When the oldest part was read."""
-        return min(self.green.read_at, *(health.read_at for health in self.groups))
+    def read_at(self) -> Mapping[Kind, datetime]:
+        """When the oldest part of each kind was read."""
+        return {
+            Kind.TOPOLOGY: self.green.read_at,
+            Kind.TARGET_HEALTH: min(health.read_at for health in self.groups),
+            Kind.TARGET_GROUPS: min(health.described_at for health in self.groups),
+        }
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Evidence:
     """Read the health of the green Service's target groups, and what explains an unhealthy target."""
     service = find_service(topology, green, query.service)
-    groups = sources.load_balancers.health(service.bindings, budget)
+
+    def wanted(binding: Binding, most: int) -> Collection[tuple[str, int]]:
+        return addresses_of(green, service, binding) if len(green.pods) <= most else ()
+
+    groups = sources.load_balancers.health(service.bindings, budget, wanted)
     instance_ids: Mapping[str, str] = {}
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
@@ -91,6 +99,8 @@ def _suspects(query: Query, evidence: Evidence, now: datetime) -> set[str]:
     """Name the pods whose readiness decides between Failed and waiting: none while no group could be failed."""
     names: set[str] = set()
     for health in evidence.groups:
+        if not any(target.state.startswith(State.UNHEALTHY) for target in health.targets):
+            continue
         expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
         oldest = now - _grace(query, health)
         blamed = [one for one in expected.targets if one.blames_pod]
@@ -163,7 +173,8 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         phase, reason = Phase.INCONCLUSIVE, _WAITING[max(counts, key=lambda state: state.severity)]
         says += _rest(expected) + _HINTS.get(reason, "").format(grace=grace.total_seconds())
     failed = {id(one) for one in bad}
-    worst_first = sorted(expected.targets, key=lambda one: (id(one) not in failed, -one.state.severity))
+    named = [one for one in expected.targets if one.state is not State.HEALTHY and one.name]
+    named.sort(key=lambda one: (id(one) not in failed, -one.state.severity))
     return _GroupVerdict(
         phase=phase,
         reason=reason,
@@ -171,7 +182,7 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         percent=percent(healthy, wanted),
         name=name,
         counts={state.value: counts[state] for state in State if counts[state]},
-        examples=tuple(one for one in worst_first if one.state is not State.HEALTHY and one.name)[:MAX_EXAMPLES],
+        examples=tuple(named[:MAX_EXAMPLES]),
     )
 
 
@@ -225,12 +236,12 @@ def _too_few_ready(query: Query, evidence: Evidence, health: GroupHealth) -> str
 
 def _rest(expected: Expected) -> str:
     """List what is not healthy, the worst state first, with AWS's reason codes."""
-    parts = []
-    for state in sorted(State, key=lambda one: -one.severity):
-        some = [one for one in expected.targets if one.state is state]
-        if some and state is not State.HEALTHY:
-            parts.append(_count_by_cause(some))
-    return "".join(f"; {part}" for part in parts)
+    by_state: dict[State, list[Seen]] = {}
+    for one in expected.targets:
+        if one.state is not State.HEALTHY:
+            by_state.setdefault(one.state, []).append(one)
+    worst_first = sorted(by_state, key=lambda state: -state.severity)
+    return "".join(f"; {_count_by_cause(by_state[state])}" for state in worst_first)
 
 
 def _count_by_cause(targets: list[Seen]) -> str:
@@ -267,6 +278,7 @@ CHECK = Check(
     name="target-health",
     about=str(__doc__),
     charts="healthyPercent",
+    asks_aws=lambda _query: True,
     query=Query,
     gather=gather,
     judge=judge,

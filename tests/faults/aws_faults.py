@@ -145,5 +145,5 @@ def combinations() -> list[Combination]:
         for cache in CACHES
         for call in AWS_CALLS
         for fault in (*OF_ANY_CALL, *OF_ACTION[call.match])
-        if call.can_have(fault.name) and fault.name not in LEFT_OUT
+        if call.can_have(fault.name, cache) and fault.name not in LEFT_OUT
     ]

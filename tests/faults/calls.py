@@ -33,9 +33,9 @@ class Call:
     def __str__(self) -> str:
         return self.name
 
-    def can_have(self, fault: str) -> bool:
-        """Whether the matrix tries this fault with this call."""
-        return self.question != "gate" or fault in FAULTS_OF_A_GATE
+    def can_have(self, fault: str, cache: str) -> bool:
+        """Whether the matrix tries this fault with this call, in this state of the shared evidence."""
+        return (self.question != "gate" and cache == "cold") or fault in ONE_OF_EACH_KIND
 
 
 def healthy(world: World, lane: str) -> Scene:
@@ -132,11 +132,11 @@ _SICK = ("Failed", "TargetsUnhealthy")
 _CLEAN = ("Successful", "ErrorsWithinLimit")
 _PASSED = ("Successful", "AllChecksPassed")
 
-FAULTS_OF_A_GATE = {"hangs up", "hangs", "trickles", "truncated", "nothing", "HTML with 200", "slow body"} | {
+ONE_OF_EACH_KIND = {"hangs up", "hangs", "trickles", "truncated", "nothing", "HTML with 200", "slow body"} | {
     *("401", "403", "404 NotFound", "429", "500"),
     *("AccessDenied", "ExpiredToken", "Throttling", "InternalFailure"),
 }
-"""A gate makes the calls of its checks, so a fault of each kind shows what it makes of them."""
+"""What a gate makes of its checks' faults, and what shared evidence makes of any, shows in one fault of each kind."""
 
 _GROUPS = "elasticloadbalancing:DescribeTargetGroups"
 _HEALTH = "elasticloadbalancing:DescribeTargetHealth"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,7 @@ from provider.settings import Settings
 from provider.start import sources_of
 from provider.telemetry import Metrics
 from tests.faults.kinds import SECRETS, TOKEN
-from tests.faults.matrix import Apps, As, Combination, Outcome, Run, lane_per_call
+from tests.faults.matrix import CACHES, Apps, As, Combination, Outcome, Run, lane_per_call
 
 BUDGET_SECONDS = 8.0
 """Of a question: longer than two tries of a read and the pause between them, so that a fault is named by itself."""
@@ -29,7 +29,11 @@ SETTINGS = {
     "connect_timeout_seconds": 0.8,
     "read_timeout_seconds": 0.8,
     "read_threads": 128,
+    "elbv2_calls_per_second": 1000,
 }
+
+FRESHNESS = tuple(name for name in Settings.model_fields if name.endswith("_fresh_seconds"))
+"""The settings that say for how long evidence, or a failure, is shared."""
 
 _PYTHON = re.compile(r"Traceback|Error\(|Exception\(|<class|object at 0x|\bNone\b|\{'|\\n|<html|urllib3|botocore")
 _COUNTS: pytest.StashKey[dict[str, int]] = pytest.StashKey()
@@ -53,30 +57,28 @@ def matrix_world(shared_world: World, tmp_path_factory: pytest.TempPathFactory) 
     shared_world.reset()
 
 
-@pytest.fixture(scope="module")
-def provider(matrix_world: World) -> Iterator[Apps]:  # noqa: ARG001 - its variables lead there
-    """The provider as it is served, with the real readers; every question reads anew."""
-    with started() as apps:
-        yield apps
-
-
 @contextmanager
-def started() -> Iterator[Apps]:
-    """Start the provider in the environment as it is now."""
+def started(cache: str = "cold") -> Iterator[Apps]:
+    """Start the provider in the environment as it is now, with the real readers."""
+    fresh = dict.fromkeys(FRESHNESS, CACHES[cache].freshness_seconds)
     metrics = Metrics()
-    sources = sources_of(Settings(**SETTINGS), metrics)  # type: ignore[arg-type]
+    sources = sources_of(Settings(**SETTINGS, **fresh), metrics)  # type: ignore[arg-type]
     hurried = replace(sources, budget_seconds=HURRIED_SECONDS)
     yield Apps(create_app(sources, metrics), create_app(hurried, metrics))
-    sources.threads.shutdown(wait=False)
+    for pool in (sources.threads, sources.gathering):
+        pool.shutdown(wait=False)
     sources.cluster._client.rest_client.pool_manager.clear()
 
 
 @pytest.fixture(scope="module")
-def run(request: pytest.FixtureRequest, matrix_world: World, provider: Apps) -> Iterator[Run]:
+def run(request: pytest.FixtureRequest, matrix_world: World) -> Iterator[Run]:
     """The chosen combinations of this module, under way."""
-    running = Run(matrix_world, lane_per_call(matrix_world, provider, chosen_of(request)))
-    yield running
-    running.stop()
+    chosen = chosen_of(request)
+    with ExitStack() as stack:
+        lanes = lane_per_call(matrix_world, lambda cache: stack.enter_context(started(cache)), chosen)
+        running = Run(matrix_world, lanes)
+        yield running
+        running.stop()
 
 
 def chosen_of(request: pytest.FixtureRequest) -> list[Combination]:

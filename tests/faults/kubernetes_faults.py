@@ -100,5 +100,5 @@ def combinations() -> list[Combination]:
         for cache in CACHES
         for call in KUBERNETES_CALLS
         for fault in (*OF_ANY_READ, *(OF_LISTS if call.lists else ()))
-        if call.can_have(fault.name)
+        if call.can_have(fault.name, cache)
     ]

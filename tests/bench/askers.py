@@ -1,0 +1,76 @@
+"""A fleet of Rollouts that ask: `python -m tests.bench.askers <port> <question> <seconds> <pods> <rollouts>`.
+
+As Argo does: each asks every five seconds by a connection of its own, and never again before it has its answer or has
+given up after ten. They start spread over the first five seconds. Prints one JSON line per answer.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import Any
+
+from tests.bench.ours import path_of, target_health_age
+from tests.bench.subjects import Subject
+
+EVERY_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0
+
+
+class Asker:
+    """One Rollout's measurements."""
+
+    def __init__(self, port: int, question: str, subject: Subject) -> None:
+        self._port, self._number = port, subject.number
+        path = path_of(subject, question)
+        self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\r\n".encode()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def run(self, starts_at: float, ends_at: float) -> None:
+        """Ask until the end."""
+        due = starts_at
+        while due < ends_at:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            asked = time.monotonic()
+            try:
+                told = await asyncio.wait_for(self._ask(), PATIENCE_SECONDS)
+            except (OSError, TimeoutError, EOFError) as error:
+                told = {"status": 0, "reason": type(error).__name__}
+                self._hang_up()
+            answered = time.monotonic()
+            line = {"rollout": self._number, "asked": asked, "answered": answered, "late": asked - due, **told}
+            print(json.dumps(line))  # noqa: T201 - the parent reads it
+            due = max(due + EVERY_SECONDS, answered)
+
+    async def _ask(self) -> dict[str, Any]:
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._streams
+        writer.write(self._request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        body = await reader.readexactly(int(head.partition("content-length:")[2].partition("\r\n")[0]))
+        if "connection: close" in head:
+            self._hang_up()
+        status = int(head.split(" ")[1])
+        if status != 200:
+            return {"status": status, "reason": f"HTTP {status}"}
+        answer = json.loads(body)
+        age = target_health_age(answer["observed"])
+        return {"status": status, "phase": answer["phase"], "reason": answer["reason"], "age": age}
+
+    def _hang_up(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+async def _all(port: int, question: str, seconds: float, pods: int, rollouts: int) -> None:
+    start = time.monotonic() + 0.2
+    askers = [Asker(port, question, Subject(number=number, pods=pods)) for number in range(rollouts)]
+    spread = (start + EVERY_SECONDS * place / rollouts for place in range(rollouts))
+    await asyncio.gather(*(asker.run(one, start + seconds) for asker, one in zip(askers, spread, strict=True)))
+
+
+if __name__ == "__main__":
+    port_, question_, seconds_, pods_, rollouts_ = sys.argv[1:]
+    asyncio.run(_all(int(port_), question_, float(seconds_), int(pods_), int(rollouts_)))

@@ -1,0 +1,47 @@
+"""The bytes of Kubernetes: made by the demo's API server when a request is first seen, and the same ones afterwards."""
+
+import io
+from collections.abc import Iterable
+from datetime import datetime
+from urllib.parse import unquote
+
+from provider.demo.http_server import call_application
+from provider.demo.kubernetes_api import KubernetesApi
+from tests.bench.subjects import Subject, manifests
+from tests.bench.wire import Answer, Request, ok
+
+
+class KubernetesAnswers:
+    """Answers GETs. Each namespace has a store of its own, so that a large fleet is not searched for a small list."""
+
+    def __init__(self, subjects: Iterable[Subject], created_at: str) -> None:
+        self._namespaces: dict[str, KubernetesApi] = {"": KubernetesApi()}
+        self._made: dict[tuple[str, str], Answer] = {}
+        for subject in subjects:
+            store = self._namespaces.setdefault(subject.namespace, KubernetesApi())
+            for manifest in manifests(subject, datetime.fromisoformat(created_at)):
+                store.put(manifest)
+
+    def __call__(self, request: Request) -> Answer:
+        """Return the answer to a request; the same bytes for the same path, query and Accept."""
+        key = (request.target, request.accept)
+        if key not in self._made:
+            self._made[key] = self._make(request)
+        return self._made[key]
+
+    def _make(self, request: Request) -> Answer:
+        path, _, query = request.target.partition("?")
+        _, inside, below = path.partition("/namespaces/")
+        namespace, _, rest = below.partition("/")
+        environ = {
+            "REQUEST_METHOD": request.method,
+            "PATH_INFO": unquote(path),
+            "QUERY_STRING": query,
+            "HTTP_ACCEPT": request.accept,
+            "wsgi.input": io.BytesIO(),
+        }
+        store = self._namespaces.get(namespace, self._namespaces[""])
+        status, headers, body = call_application(store, environ)
+        code = int(status.partition(" ")[0])
+        resource = rest.partition("/")[0] if inside else path
+        return Answer(code, ok(body, dict(headers)["Content-Type"], code), f"{request.method} {resource}", namespace)

@@ -1,0 +1,215 @@
+"""The calls that are ours, and whose turn it is: simulated seconds, no AWS."""
+
+import threading
+import time
+
+import pytest
+
+from provider.aws_budget import LINE_SECONDS, TURN_CALLS, TURN_SECONDS, CallBudget
+from provider.errors import CannotTell
+from provider.reasons import Reason
+
+PER_SECOND, BURST = 5, 20
+
+
+class Seconds:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def budget(clock: Seconds) -> CallBudget:
+    return CallBudget(PER_SECOND, BURST, clock)
+
+
+def may(budget: CallBudget, asker: str, calls: int = 1) -> bool:
+    """Whether the asker gets its calls at once."""
+    try:
+        budget.take(asker, calls, 0)
+    except CannotTell as refused:
+        return refused.reason is not Reason.AWS_BUDGET
+    return True
+
+
+def test_one_rollout_alone_never_waits(budget, clock):
+    """A Rollout with two target groups that asks every 5 s for an hour gets its calls each time."""
+    for _ in range(720):
+        assert may(budget, "shop/web", 2)
+        clock.now += 5
+
+
+def test_a_rollout_larger_than_the_burst_gets_its_calls(budget, clock):
+    """Thirty target groups are more than ever come at once: they are owed, and paid for before the next look."""
+    assert may(budget, "shop/large", 30)
+    assert not may(budget, "shop/large", 30)
+    clock.now += 30 / PER_SECOND
+    assert may(budget, "shop/large", 30)
+
+
+def simulate(budget, clock, *, rollouts, seconds, every=5.0):
+    """Let Rollouts ask for one call each, in turn and evenly spread, and return when each of them got one."""
+    granted: dict[str, list[float]] = {f"shop/web-{number}": [] for number in range(rollouts)}
+    began, step = clock.now, every / rollouts
+    while clock.now - began < seconds:
+        for asker, times in granted.items():
+            clock.now += step
+            if may(budget, asker):
+                times.append(clock.now - began)
+    return granted
+
+
+def in_a_row(times, wanted=3, every=5.0):
+    """Whether so many looks followed each other without a miss, and when the last of them was."""
+    for first in range(len(times) - wanted + 1):
+        row = times[first : first + wanted]
+        if row[-1] - row[0] < (wanted - 0.5) * every:
+            return row[-1]
+    return None
+
+
+@pytest.mark.parametrize(("rollouts", "minutes"), [(20, 1), (100, 6), (500, 20)])
+def test_every_rollout_gets_three_looks_in_a_row(budget, clock, rollouts, minutes):
+    """However many ask every 5 s, each gets three looks in a row, in its turn; nobody starves, and none is above."""
+    granted = simulate(budget, clock, rollouts=rollouts, seconds=minutes * 60)
+
+    every_time = sorted(time for times in granted.values() for time in times)
+    assert all(in_a_row(times) is not None for times in granted.values())
+    for first in range(0, len(every_time), 10):
+        for last in range(first, len(every_time), 10):
+            span = every_time[last] - every_time[first]
+            assert last - first + 1 <= BURST + PER_SECOND * span + 1
+
+
+def test_the_calls_are_used(budget, clock):
+    """With more askers than calls at least nine tenths of the calls are made: a line is not an idle counter."""
+    granted = simulate(budget, clock, rollouts=200, seconds=600)
+
+    assert sum(len(times) for times in granted.values()) > 0.9 * PER_SECOND * 600
+
+
+def test_turns_come_in_the_order_of_asking(budget, clock):
+    """Who asked first gets the first turn that becomes free, whoever asks again first."""
+    askers = [f"shop/web-{number}" for number in range(40)]
+    served = [one for one in askers if may(budget, one)]
+    waiting = [one for one in askers if one not in served]
+    order = []
+    for _ in range(600):
+        clock.now += 0.1
+        for one in [*served, *reversed(waiting)]:
+            if one not in order and may(budget, one) and one in waiting:
+                order.append(one)
+
+    assert len(order) >= 10
+    assert max(abs(order.index(one) - waiting.index(one)) for one in order) <= BURST / 2
+
+
+def test_who_leaves_is_not_waited_for(budget, clock):
+    """A Rollout that stopped asking loses its place, and those behind it move up."""
+    for number in range(40):
+        may(budget, f"shop/gone-{number}")
+    assert not may(budget, "shop/web")
+    clock.now += LINE_SECONDS + 1
+    assert may(budget, "shop/web")
+
+
+def test_a_refusal_says_when_the_turn_comes(budget, clock):
+    """The sentence and `retryAfterSeconds` tell how long it takes; after that time the Rollout has its turn."""
+    holders = [f"shop/web-{number}" for number in range(10)]
+    assert all(may(budget, one) for one in holders)
+    budget.charge(BURST)
+
+    with pytest.raises(CannotTell) as refused:
+        budget.take("shop/late", 1, 0)
+
+    seconds = refused.value.observed["retryAfterSeconds"]
+    assert 1 <= seconds <= TURN_SECONDS
+    assert f"whose turn comes in about {seconds} s" in str(refused.value)
+    with pytest.raises(CannotTell):
+        budget.require_turn("shop/late")
+    clock.now += seconds
+    budget.require_turn("shop/late")
+    assert may(budget, "shop/late")
+
+
+def test_who_does_not_stand_in_line_is_not_sent_back(budget):
+    """Before its first call a question may read Kubernetes, whatever the line is."""
+    budget.charge(10 * BURST)
+
+    budget.require_turn("shop/new")
+
+
+def test_a_turn_ends(budget, clock):
+    """A turn is over after its time, or after its calls, and then those in line come first."""
+    assert may(budget, "shop/web", TURN_CALLS)
+    clock.now += 100
+    assert may(budget, "shop/web")
+    budget.charge(BURST)
+    assert not may(budget, "shop/late")
+    clock.now += TURN_SECONDS + 0.1
+    assert may(budget, "shop/late")
+
+
+def test_throttling_halves_what_is_ours_and_calm_gives_it_back(budget, clock):
+    """AWS's answer that calls are too many halves the rate, down to a sixteenth; a minute of calm restores it."""
+    rates = []
+    for _ in range(8):
+        clock.now += 1
+        budget.throttled()
+        budget.throttled()
+        rates.append(budget.per_second)
+    clock.now += 30
+    half_way = budget.per_second
+    clock.now += 30
+
+    assert rates[0] == pytest.approx(PER_SECOND / 2)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(PER_SECOND / 16)
+    assert half_way == pytest.approx(PER_SECOND * (1 + 1 / 16) / 2)
+    assert budget.per_second == PER_SECOND
+
+
+def test_after_throttling_nobody_calls_for_a_moment(budget):
+    """The bucket that AWS found empty is not emptied further by what we had saved up."""
+    assert may(budget, "shop/web")
+    budget.throttled()
+    assert not may(budget, "shop/web")
+
+
+def test_a_turn_waits_for_its_call_within_its_patience():
+    """A Rollout that has its turn waits for the next call instead of being sent away, in the order of asking."""
+    budget = CallBudget(per_second=50, burst=4)
+    budget.take("shop/web", 1, 0)
+    budget.charge(8)
+    done: list[str] = []
+
+    def wait(name: str) -> None:
+        budget.take("shop/web", 1, 5)
+        done.append(name)
+
+    waiting = [threading.Thread(target=wait, args=(name,)) for name in ("first", "second")]
+    for thread in waiting:
+        thread.start()
+        time.sleep(0.01)
+    for thread in waiting:
+        thread.join(5)
+
+    assert done == ["first", "second"]
+
+
+def test_a_newcomer_waits_a_moment_only():
+    """A question without a turn is told within its short patience, so that few threads stand in line."""
+    budget = CallBudget(per_second=1, burst=4)
+    budget.charge(20)
+
+    with pytest.raises(CannotTell, match="AWS calls"):
+        budget.take("shop/web", 1, 8)

@@ -1,0 +1,150 @@
+"""No credential is ever said or logged, and nobody can forge a line of the log."""
+
+import json
+
+import pytest
+import requests
+
+from provider.redaction import redacted
+from tests.server import Server, bare_environment
+
+SESSION_TOKEN = "IQoJb3JpZ2luX2VjEPlanted" + "9hZk3/Qw+x7R" * 12 + "=="
+SECRET_KEY = "PlantedSecretKeyWJalrXUtnFEMIK7MDENG4567"
+ACCESS_KEY_ID = "ASIAPLANTED000000001"
+KUBERNETES_TOKEN = "eyJhbGciOiJSUzI1NiJ9.UGxhbnRlZFNlcnZpY2VBY2NvdW50.UGxhbnRlZFNpZ25hdHVyZQ"
+VALID, OF_ANOTHER, INVALID = "PlantedValidToken00", "PlantedOtherTeams00", "PlantedInvalidToken"
+IN_A_QUESTION = "PlantedInTheQuestion"
+SECRETS = {
+    SESSION_TOKEN,
+    SECRET_KEY,
+    ACCESS_KEY_ID,
+    KUBERNETES_TOKEN,
+    VALID,
+    OF_ANOTHER,
+    INVALID,
+    IN_A_QUESTION,
+}
+FORGED = '\r\n{"level": "CRITICAL", "message": "forged"}\r\n\x1b[31m\u2028'
+
+AWS_ECHO = (
+    "The request signature we calculated does not match the signature you provided. The Canonical String for this "
+    f"request should have been 'POST\n/\n\nhost:elasticloadbalancing\nx-amz-security-token:{SESSION_TOKEN}\n\n' with "
+    f"Authorization: AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/20261124/eu-west-1, Signature=PlantedInTheQuestion, "
+    f"and {SECRET_KEY}"
+)
+KUBERNETES_ECHO = f"<pre>GET /apis HTTP/1.1\nAuthorization: Bearer {KUBERNETES_TOKEN}\nCookie: {IN_A_QUESTION}</pre>"
+
+
+@pytest.fixture
+def guarded(world, tmp_path):
+    """A server that has a secret of every kind, logs all it can, and hears its own credentials from upstream."""
+    world.kubernetes.bearer_token = KUBERNETES_TOKEN
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{VALID} shop\n{OF_ANOTHER} billing\n")
+    environment = bare_environment(world.environment(tmp_path)) | {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_SESSION_TOKEN": SESSION_TOKEN,
+    }
+    with Server(environment, tmp_path, PROVIDER_TOKENS_FILE=str(tokens), PROVIDER_LOG_LEVEL="DEBUG") as running:
+        yield running
+    world.kubernetes.bearer_token = None
+
+
+def say_everything(server):
+    """All that a server can be made to say to a client, head and body."""
+    said = []
+    for token in (VALID, OF_ANOTHER, INVALID, None):
+        headers = {"X-Api-Key": IN_A_QUESTION} | ({"Authorization": f"Bearer {token}"} if token else {})
+        for path, question in (
+            ("/v1/gate", {"namespace": "shop", "rollout": "web"}),
+            ("/v1/gate", {"namespace": "shop", "rollout": "web", "token": IN_A_QUESTION}),
+            ("/v1/gate", {"namespace": "shop", "rollout": "web", "maxErrors": IN_A_QUESTION}),
+            ("/v1/errors", {"namespace": IN_A_QUESTION, "rollout": FORGED}),
+            (f"/v1/{IN_A_QUESTION}", {}),
+            ("/", {}),
+            ("/openapi.json", {}),
+            ("/livez", {}),
+            ("/readyz", {}),
+            ("/metrics", {}),
+        ):
+            url = server.url + path
+            said.append(requests.get(url, params=question, headers=headers, timeout=15))
+            said.append(requests.post(url, json=question, headers=headers, timeout=15))
+            said.append(requests.post(url, data=f"not JSON {IN_A_QUESTION}", headers=headers, timeout=15))
+    return said, "\n".join(f"{response.headers}\n{response.text}" for response in said)
+
+
+def leaked(text):
+    return {secret for secret in SECRETS if secret in text}
+
+
+@pytest.mark.parametrize(
+    ("upstream", "statuses"),
+    [("well", {200}), ("AWS echoes", {200}), ("AWS's code is text", {200}), ("Kubernetes echoes", {200})],
+)
+@pytest.mark.usefixtures("scene")
+def test_no_credential_is_said_or_logged(guarded, world, upstream, statuses):
+    """No token, key or header of anybody is in any answer, page, metric or log line, also if upstream echoes it."""
+    match upstream:
+        case "AWS echoes":
+            world.aws.faults.aws_error("", "SignatureDoesNotMatch", AWS_ECHO, status=403)
+        case "AWS's code is text":
+            world.aws.faults.aws_error("", AWS_ECHO, "", status=400)
+        case "Kubernetes echoes":
+            world.kubernetes_faults.add("", status=502, body=KUBERNETES_ECHO, content_type="text/html")
+
+    responses, said = say_everything(guarded)
+
+    logged = guarded.log.read_text()
+    assert leaked(said) == set()
+    assert leaked(logged) == set()
+    assert {one.status_code for one in responses} >= statuses | {400, 401, 403, 404, 405}
+    assert ("[removed]" in logged) == upstream.startswith("AWS")
+
+
+@pytest.mark.usefixtures("scene")
+def test_no_line_of_the_log_can_be_forged(guarded, world):
+    """Line breaks and terminal codes in what anybody sends stay inside their line, as JSON of printable ASCII."""
+    world.aws.faults.aws_error("", f"Code{FORGED}", f"message{FORGED}")
+    say_everything(guarded)
+
+    lines = guarded.log.read_bytes().decode("ascii").split("\n")
+
+    assert lines.pop() == ""
+    assert all(line.isprintable() for line in lines)
+    assert all({"level", "logger", "message"} <= json.loads(line).keys() for line in lines)
+    assert not any(json.loads(line)["level"] == "CRITICAL" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Authorization: Bearer abcdefgh12345678", "Authorization: Bearer [removed]"),
+        ("{'X-Amz-Security-Token': 'IQoJb3JpZ2lu'}", "{'X-Amz-Security-Token': '[removed]'}"),
+        ('{\\"password\\": \\"hunter22\\"}', '{\\"password\\": \\"[removed]\\"}'),
+        ("?X-Amz-Signature=0123abcd&x=1", "?X-Amz-Signature=[removed]&x=1"),
+        (f"token {KUBERNETES_TOKEN}!", "token [removed]!"),
+        ("key AKIAIOSFODNN7EXAMPLE", "key [removed]"),
+        (f"<{SECRET_KEY}>", "<[removed]>"),
+    ],
+)
+def test_a_credential_is_taken_out(text, kept):
+    """What follows a telling name, and what has the form of a credential, goes; the words around it stay."""
+    assert redacted(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Access is by bearer token: 3 are valid",
+        "A bearer token is needed: send it in the Authorization header",
+        "arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/k8s-shop-webprevi-659406d7c2/73e2d6bc24d8a067",
+        "User: arn:aws:sts::000000000000:assumed-role/alb-provider/eks-alb-provider-0a1b2c3d is not authorized",
+        "The Kubernetes API rejects the provider's credentials (401): get rollouts shop/web; renew its ServiceAccount",
+        "There are no usable AWS credentials for elasticloadbalancing:DescribeTargetHealth: give the provider a role",
+    ],
+)
+def test_what_operators_need_stays(text):
+    """Sentences, ARNs and principals are no credentials."""
+    assert redacted(text) == text

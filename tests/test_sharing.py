@@ -1,0 +1,290 @@
+"""Evidence that questions share: what is read once, for how long it serves, and what is never mixed up."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Event, Lock
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.budget import Budget
+from provider.errors import CannotTell, DeadlineExceeded, RolloutNotFound
+from provider.reasons import Reason
+from provider.records import Freshness, Kind
+from provider.sharing import MAX_RECORDS, Known, Sharing, Wanted
+from provider.telemetry import Metrics
+
+NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+FRESH = Freshness()
+LONG = 20
+"""Seconds that no test here waits for."""
+
+
+class Clock:
+    """The time, as a test sets it."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Source:
+    """What is read: it counts its calls, and waits, fails or answers as it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.released = Event()
+        self.released.set()
+        self.begun = Event()
+        self.error: Exception | None = None
+        self._lock = Lock()
+
+    def __call__(self, keys: Any) -> dict[Any, Any]:
+        with self._lock:
+            self.calls.append(tuple(keys))
+            number = len(self.calls)
+        self.begun.set()
+        self.released.wait(LONG)
+        if self.error is not None:
+            raise self.error
+        return {key: f"{key} {number}" for key in keys}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    source = Source()
+    yield source
+    source.released.set()
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as threads:
+        yield threads
+
+
+@pytest.fixture
+def sharing(threads: ThreadPoolExecutor, clock: Clock) -> Sharing:
+    return Sharing(threads, FRESH, Metrics(), flight_seconds=8, clock=clock)
+
+
+@pytest.fixture
+def ask(sharing: Sharing, threads: ThreadPoolExecutor, clock: Clock, source: Source) -> Callable[..., Any]:
+    """Ask as a new question does, and return the values of the keys."""
+
+    def ask(*keys: str, kind: Kind = Kind.TARGET_HEALTH, seconds: float = LONG, **more: Any) -> Any:
+        budget = Budget(seconds, threads, began_at=clock())
+        found = sharing.read(Wanted(kind, "something", keys, source, **more), budget=budget)
+        values = [found[key].value for key in keys]
+        return values if len(keys) > 1 else values[0]
+
+    return ask
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_evidence_serves_while_it_is_fresh(ask, clock, kind):
+    """What was read serves every question up to the age that its kind allows, and is read anew just after."""
+    first = ask("a", kind=kind)
+    clock.advance(FRESH.seconds(kind))
+    second = ask("a", kind=kind)
+    clock.advance(0.001)
+    third = ask("a", kind=kind)
+
+    assert (first, second, third) == ("a 1", "a 1", "a 2")
+
+
+def test_concurrent_questions_share_one_read(ask, source):
+    """Twenty who ask while the read is under way wait for it, and it is made once."""
+    source.released.clear()
+    with ThreadPoolExecutor(20) as askers:
+        asked = [askers.submit(ask, "a") for _ in range(20)]
+        source.begun.wait(LONG)
+        source.released.set()
+
+        assert {one.result() for one in asked} == {"a 1"}
+    assert len(source.calls) == 1
+
+
+def test_only_what_is_not_known_is_read(ask, source):
+    """Of several keys those known are not read again, and the others in one call."""
+    ask("a")
+
+    assert ask("a", "b", "c") == ["a 1", "b 2", "c 2"]
+    assert source.calls == [("a",), ("b", "c")]
+
+
+def test_a_question_never_reads_a_thing_twice(sharing, threads, clock, source):
+    """What was read since a question began serves it to its end, however short it is fresh."""
+    budget = Budget(LONG, threads, began_at=clock())
+    wanted = Wanted(Kind.TARGET_HEALTH, "something", ("a",), source)
+    first = sharing.read(wanted, budget=budget)
+    clock.advance(6)
+
+    assert sharing.read(wanted, budget=budget) == first
+    assert len(source.calls) == 1
+
+
+@pytest.mark.parametrize("error", [CannotTell(Reason.AWS_FORBIDDEN, "forbidden"), RolloutNotFound("none")])
+def test_a_failure_is_shared_for_a_second(ask, clock, source, error):
+    """A read that failed fails whoever asks within a second, and is then tried again; no success is shared for it."""
+    source.error = error
+    for _ in range(3):
+        with pytest.raises(type(error), match=str(error)):
+            ask("a")
+    source.error = None
+    clock.advance(1.001)
+
+    assert ask("a") == "a 2"
+
+
+def test_one_key_may_fail_beside_others(sharing, threads, clock):
+    """A call that reads several keys may fail for one of them: who wants only the others gets them."""
+    bad = CannotTell(Reason.TARGET_GROUP_NOT_FOUND, "not found")
+    wanted = Wanted(Kind.TARGET_GROUPS, "groups", ("good", "bad"), lambda _: {"good": "here", "bad": bad})
+
+    with pytest.raises(CannotTell, match="not found"):
+        sharing.read(wanted, budget=Budget(LONG, threads, began_at=clock()))
+    found = sharing.read(replace(wanted, keys=("good",)), budget=Budget(LONG, threads, began_at=clock()))
+
+    assert found["good"].value == "here"
+
+
+def test_a_defect_is_raised_by_all_and_not_remembered(ask, source):
+    """An error that nobody foresaw is raised as it is, and the next question tries again."""
+    source.error = ZeroDivisionError("a defect")
+    with pytest.raises(ZeroDivisionError):
+        ask("a")
+    source.error = None
+
+    assert ask("a") == "a 2"
+
+
+def test_who_waits_gives_up_at_its_own_deadline(ask, source):
+    """A question whose time is over says so, while the read goes on and serves the next one."""
+    source.released.clear()
+    with pytest.raises(DeadlineExceeded, match="Reading something did not finish"):
+        ask("a", seconds=0.05)
+    source.released.set()
+
+    assert ask("a") == "a 1"
+
+
+def test_what_is_not_admitted_is_not_read(sharing, threads, clock, source, ask):
+    """Calls that are refused are not made, and the refusal is not remembered: the next one is admitted."""
+
+    def refuse(calls: Any) -> None:
+        assert [one.region for one in calls] == ["eu-west-1"]
+        raise CannotTell(Reason.AWS_BUDGET, "wait")
+
+    wanted = Wanted(Kind.TARGET_HEALTH, "something", ("a",), source, "eu-west-1")
+    with pytest.raises(CannotTell, match="wait"):
+        sharing.read(wanted, budget=Budget(LONG, threads, began_at=clock()), admit=refuse)
+
+    assert source.calls == []
+    assert ask("a") == "a 1"
+
+
+def test_nothing_newer_is_replaced_by_something_older(threads, clock, source):
+    """A read that was given up on and comes back late does not replace what was read after it."""
+    sharing = Sharing(threads, FRESH, Metrics(), flight_seconds=0, clock=clock)
+    slow = Event()
+
+    def late(_: Any) -> dict[str, str]:
+        slow.wait(LONG)
+        return {"a": "old"}
+
+    def read(call: Any, seconds: float = LONG) -> Any:
+        budget = Budget(seconds, threads, began_at=clock())
+        return sharing.read(Wanted(Kind.TARGET_HEALTH, "something", ("a",), call), budget=budget)["a"].value
+
+    with pytest.raises(DeadlineExceeded):
+        read(late, 0.05)
+    clock.advance(1)
+    assert read(lambda _: {"a": "new"}) == "new"
+    slow.set()
+    while threads._work_queue.qsize():
+        pass
+    threads.submit(lambda: None).result()
+
+    assert read(source) == "new"
+
+
+def test_evidence_from_the_future_is_none(ask, clock):
+    """After the clock was set back by an hour what was read before it is read anew, not kept for an hour."""
+    ask("a")
+    clock.advance(-3600)
+
+    assert ask("a") == "a 2"
+
+
+def test_stale_says_what_is_read_anew_although_fresh(ask, clock):
+    """A reader may call a value stale sooner than its kind: a target group in no rule is looked at again soon."""
+    ask("a")
+    clock.advance(1)
+
+    assert ask("a", stale=lambda value, age: value == "a 1" and age >= timedelta(seconds=1)) == "a 2"
+
+
+def test_memory_is_bounded(ask, sharing, threads, clock):
+    """However much is read, no more than so many records are kept, and what is too old for any question is dropped."""
+    large = tuple(range(MAX_RECORDS // 4))
+
+    def read(number: int) -> None:
+        wanted = Wanted(Kind.METRICS, "something", (number,), lambda _: {number: large})
+        sharing.read(wanted, budget=Budget(LONG, threads, began_at=clock()))
+
+    for number in range(12):
+        read(number)
+    kept = sharing.records, len(sharing._known[Kind.METRICS])
+    clock.advance(FRESH.limit(Kind.METRICS, 8) + 0.001)
+    ask("a")
+
+    assert kept[0] <= MAX_RECORDS
+    assert kept[1] == 3
+    assert sharing.records == 1 + len("a 1")
+
+
+def test_a_verdict_serves_while_all_its_evidence_is_fresh(sharing, clock):
+    """What was judged is judged anew as soon as the first part of its evidence is not fresh any more."""
+    read_at = {Kind.TOPOLOGY: NOON, Kind.TARGET_HEALTH: NOON + timedelta(seconds=1)}
+    sharing.remember("question", "verdict", read_at)
+    found = []
+    for _ in range(5):
+        found.append(sharing.recall("question"))
+        clock.advance(1)
+
+    assert found == ["verdict", "verdict", "verdict", "verdict", None]
+    assert sharing.recall("another question") is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(-5, 5), st.booleans()), max_size=60))
+def test_no_answer_rests_on_what_is_older_than_its_limit(steps):
+    """Whatever is asked and however the clock goes, what serves a question is never older than its kind allows."""
+    clock, source = Clock(), Source()
+    with ThreadPoolExecutor(2) as threads:
+        sharing = Sharing(threads, FRESH, Metrics(), flight_seconds=8, clock=clock)
+        for key, seconds, fails in steps:
+            clock.advance(seconds)
+            source.error = CannotTell(Reason.AWS_TIMEOUT, "late") if fails else None
+            budget = Budget(LONG, threads, began_at=clock())
+            try:
+                known: Known[Any] = sharing.read(
+                    Wanted(Kind.TARGET_HEALTH, "something", (key,), source), budget=budget
+                )[key]
+            except CannotTell:
+                continue
+            assert timedelta(seconds=-1) <= clock() - known.read_at <= timedelta(seconds=FRESH.target_health)
