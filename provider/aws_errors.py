@@ -32,15 +32,19 @@ _CREDENTIALS = {
     "ExpiredToken",
     "ExpiredTokenException",
     "IncompleteSignature",
+    "IncompleteSignatureException",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
     "InvalidIdentityToken",
+    "InvalidSignatureException",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
-    "RequestExpired",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_CLOCK = {"RequestExpired", "RequestTimeTooSkewed"}
+"""A signature is good for minutes (five before and after its time), so a clock that is wrong makes it invalid."""
+_OF_STS = ("AssumeRole", "GetSessionToken")
 _UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
 _SERVER_ERROR = 500
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
@@ -140,21 +144,30 @@ def _is_outage(error: boto.ClientError) -> bool:
 
 def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> CannotTell:
     code, status = _code(error), _status(error)
+    by_sts = error.operation_name.startswith(_OF_STS)
+    asked = f"{error.operation_name} for {action}" if by_sts else f"{action} of {what}"
     if code in THROTTLED:
-        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {action} of {what} ({code})")
+        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {asked} ({code})")
     if _is_outage(error):
-        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {action} of {what}")
+        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {asked}")
+    if code in _CLOCK:
+        return CannotTell(
+            Reason.AWS_CREDENTIALS,
+            f"AWS rejects the time in the provider's signature ({code}) for {action}: set the clock of its node",
+        )
     if code in _CREDENTIALS and role_arn:
         return CannotTell(
             Reason.AWS_CREDENTIALS,
             f"AWS rejects the credentials of role {role_arn} ({code}) for {action}: the role is assumed anew",
         )
     # A role that cannot be assumed says AccessDenied too, but by another operation than ours.
-    if code in _CREDENTIALS or error.operation_name.startswith(("AssumeRole", "GetSessionToken")):
+    if code in _CREDENTIALS or by_sts:
         return CannotTell(
             Reason.AWS_CREDENTIALS,
             f"AWS rejects the provider's credentials ({code}) for {action}: check its role (EKS Pod Identity or IRSA)",
         )
+    if code.isdigit():  # botocore takes the status for the code where there is none: this was not AWS
+        return malformed(action, what)
     if code in _FORBIDDEN:
         return CannotTell(
             Reason.AWS_FORBIDDEN,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from provider.cloudwatch import Points
+from provider.errors import CannotTell
+from provider.reasons import Reason
 from provider.records import Metric, TargetGroup, Window
 
 TARGET_5XX = "HTTPCode_Target_5XX_Count"
@@ -18,6 +20,9 @@ ELB_CODES = {502: "HTTPCode_ELB_502_Count", 503: "HTTPCode_ELB_503_Count", 504: 
 CONNECTION_ERRORS = "TargetConnectionErrorCount"
 REQUESTS = "RequestCount"
 HEALTHY_HOSTS = "HealthyHostCount"
+
+MOST_COUNT = 2**53
+"""Above it a float cannot count one by one any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ def dimension(arn: str) -> str:
 
 
 def count_group(group: TargetGroup, points: Points, window: Window) -> GroupCounts:
-    """Count one group's requests and failures over the window."""
+    """Count one group's requests and failures over the window. Raises CannotTell (AwsMalformed)."""
     balancer, name = dimension(group.load_balancer_arns[0]), dimension(group.arn)
     witnessed = _minutes(points, Metric(REQUESTS, balancer), window) | _minutes(
         points, Metric(HEALTHY_HOSTS, balancer, name, "Maximum"), window
@@ -92,7 +97,7 @@ def count_group(group: TargetGroup, points: Points, window: Window) -> GroupCoun
 
 
 def count_load_balancer(arn: str, points: Points, window: Window) -> LoadBalancerCounts:
-    """Count what one load balancer answered by itself over the window."""
+    """Count what one load balancer answered by itself over the window. Raises CannotTell (AwsMalformed)."""
     balancer = dimension(arn)
     return LoadBalancerCounts(
         arn=arn,
@@ -120,5 +125,14 @@ def _minutes(points: Points, metric: Metric, window: Window) -> set[datetime]:
 
 
 def _total(points: Points, metric: Metric, window: Window) -> int:
+    """Add up the window's counts; one that is no count (negative, not whole, NaN, infinite) makes the sum worthless."""
     known = points.get(metric, {})
-    return round(sum(known.get(minute, 0) for minute in window.minutes))
+    counts = [known.get(minute, 0.0) for minute in window.minutes]
+    strange = [one for one in counts if not (0 <= one <= MOST_COUNT and float(one).is_integer())]
+    if strange:
+        raise CannotTell(
+            Reason.AWS_MALFORMED,
+            f"AWS's answer to cloudwatch:GetMetricData says {strange[0]:g} for a minute of {metric.name} of "
+            f"{metric.target_group or metric.load_balancer}, which is no count, so it decides nothing",
+        )
+    return int(sum(counts))

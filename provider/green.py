@@ -49,8 +49,9 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
         )
     if replica_set.replicas < 1:
         raise CannotTell(Reason.NO_PODS, f"Green ReplicaSet {replica_set.name} wants 0 replicas, so nothing is proved")
-    pods = tuple(pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating)
-    return Green(rollout=rollout, replica_set=replica_set, pods=pods, read_at=topology.read_at)
+    # By uid: a pod that were listed twice would count for one that is missing.
+    pods = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
+    return Green(rollout=rollout, replica_set=replica_set, pods=tuple(pods.values()), read_at=topology.read_at)
 
 
 def _require_observed(rollout: Rollout) -> None:

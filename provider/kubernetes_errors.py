@@ -24,7 +24,7 @@ def well_formed(what: str) -> Iterator[None]:
     """Turn an answer of another shape into a CannotTell."""
     try:
         yield
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested beyond reason
         raise malformed(what) from error
 
 
@@ -39,6 +39,8 @@ def malformed(what: str) -> CannotTell:
 def unreachable(what: str, error: Exception) -> CannotTell:
     """Name a request that got no whole answer."""
     cause = error.reason if isinstance(error, http.MaxRetryError) else error
+    if isinstance(cause, http.ResponseError):  # a redirect, which is followed nowhere: the token would go along
+        return malformed(what)
     # urllib3 derives a refused connection from its ConnectTimeoutError; that is no time-out.
     if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):
         return CannotTell(Reason.KUBERNETES_TIMEOUT, f"The Kubernetes API did not answer in time: {what}")
@@ -83,6 +85,6 @@ def refused(what: str, status: int, body: bytes) -> Exception:
 def _says_not_found(body: bytes) -> bool:
     try:
         status = msgspec.json.decode(body, type=shapes.Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return status.kind == "Status" and status.reason == "NotFound"

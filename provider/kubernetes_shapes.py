@@ -18,6 +18,19 @@ from provider import records
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with a zone; one without is refused, since it could be any of a day's hours."""
 
+Replicas = Annotated[int, msgspec.Meta(ge=0, le=150_000)]
+"""More pods than a cluster may hold (kubernetes.io, Considerations for large clusters) would only use up our time."""
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998
+"""Before and after it adding minutes to a time, or a zone, leaves the calendar of Python."""
+
+
+def _in_calendar(moment: datetime | None, whose: str) -> datetime:
+    """Return a time that decides something; refuse one that is absent or out of any calculation."""
+    if moment is None or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise msgspec.ValidationError(f"{whose} has no usable time: {moment}")
+    return moment
+
 
 class _Shape(msgspec.Struct, rename="camel"):
     """A part of an API object: camelCase on the wire, unknown fields skipped."""
@@ -42,9 +55,14 @@ class Metadata(_Shape):
     @property
     def required_creation(self) -> datetime:
         """When the object was created; one that does not say is refused where its age decides."""
-        if self.creation_timestamp is None:
-            raise msgspec.ValidationError(f"{self.name} has no creationTimestamp")
-        return self.creation_timestamp
+        return _in_calendar(self.creation_timestamp, self.name)
+
+    @property
+    def required_uid(self) -> str:
+        """The object's uid; without one nothing could be told to be its own."""
+        if not self.uid:
+            raise msgspec.ValidationError(f"{self.name} has no uid")
+        return self.uid
 
     @property
     def owner_uid(self) -> str:
@@ -75,7 +93,7 @@ class _Strategy(_Shape):
 
 class _RolloutSpec(_Shape):
     strategy: _Strategy | None = None
-    replicas: int | None = None
+    replicas: Replicas | None = None
 
 
 class _CanaryStatus(_Shape):
@@ -104,7 +122,7 @@ class Rollout(_Shape):
         return records.Rollout(
             namespace=self.metadata.namespace,
             name=self.metadata.name,
-            uid=self.metadata.uid,
+            uid=self.metadata.required_uid,
             replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the CRD's default
             strategy=_strategy(self.spec.strategy or _Strategy()),
             generation=self.metadata.generation,
@@ -131,11 +149,11 @@ def _strategy(strategy: _Strategy) -> records.BlueGreen | records.Canary:
 
 
 class _ReplicaSetSpec(_Shape):
-    replicas: int | None = None
+    replicas: Replicas | None = None
 
 
 class _ReplicaSetStatus(_Shape):
-    available_replicas: int = 0
+    available_replicas: Replicas = 0
     observed_generation: int = 0
 
 
@@ -151,7 +169,7 @@ class ReplicaSet(_Shape):
         status = self.status or _ReplicaSetStatus()
         return records.ReplicaSet(
             name=self.metadata.name,
-            uid=self.metadata.uid,
+            uid=self.metadata.required_uid,
             owner_uid=self.metadata.owner_uid,
             replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the API's default
             available=status.available_replicas,
@@ -208,7 +226,12 @@ class Service(_Shape):
             ports=tuple(records.ServicePort(one.name, one.port, one.node_port) for one in self.spec.ports or ()),
             external_traffic_policy=self.spec.external_traffic_policy,
             selector_written_at=max(
-                (one.time for one in self.metadata.managed_fields or () if one.owns_selector and one.time), default=None
+                (
+                    _in_calendar(one.time, self.metadata.name)
+                    for one in self.metadata.managed_fields or ()
+                    if one.owns_selector and one.time
+                ),
+                default=None,
             ),
         )
 
@@ -222,7 +245,7 @@ class PodMetadata(_Shape):
         """Return what we judge of it."""
         return records.Pod(
             name=self.metadata.name,
-            uid=self.metadata.uid,
+            uid=self.metadata.required_uid,
             owner_uid=self.metadata.owner_uid,
             created_at=self.metadata.required_creation,
             terminating=self.metadata.deletion_timestamp is not None,
@@ -249,8 +272,8 @@ class Pod(_Shape):
         """Return its uid and since when all its containers are ready; None while they are not."""
         for condition in self.status.conditions or ():
             if condition.type == "ContainersReady" and condition.status == "True":
-                return self.metadata.uid, condition.last_transition_time
-        return self.metadata.uid, None
+                return self.metadata.required_uid, condition.last_transition_time
+        return self.metadata.required_uid, None
 
 
 class _TargetRef(_Shape):

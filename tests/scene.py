@@ -19,6 +19,7 @@ class Scene:
 
     world: World
     name: str = "web"
+    namespace: str = "shop"
     replicas: int = 3
     ready_for: timedelta = timedelta(minutes=10)
     rollout: dict[str, Any] = field(default_factory=dict)
@@ -40,7 +41,12 @@ class Scene:
         since = datetime.now(UTC) - self.ready_for
         strategy = {"blueGreen": {"activeService": f"{self.name}-active", "previewService": self.preview}}
         self.rollout = objects.rollout(
-            self.name, replicas=self.replicas, current_hash=GREEN, stable_hash=BLUE, strategy=strategy
+            self.name,
+            namespace=self.namespace,
+            replicas=self.replicas,
+            current_hash=GREEN,
+            stable_hash=BLUE,
+            strategy=strategy,
         )
         self.replica_set = objects.replica_set(self.rollout, GREEN, replicas=self.replicas)
         self.pods = [
@@ -50,10 +56,18 @@ class Scene:
             for n, ip in enumerate(self.addresses)
         ]
         self.replica_set["metadata"]["creationTimestamp"] = objects.timestamp(since)
-        self.service = objects.service(self.preview, selector={"app": self.name, objects.HASH_LABEL: GREEN})
-        active = objects.service(f"{self.name}-active", selector={"app": self.name, objects.HASH_LABEL: BLUE})
+        self.service = objects.service(
+            self.preview, namespace=self.namespace, selector={"app": self.name, objects.HASH_LABEL: GREEN}
+        )
+        active = objects.service(
+            f"{self.name}-active",
+            namespace=self.namespace,
+            selector={"app": self.name, objects.HASH_LABEL: BLUE},
+        )
         self.arn = self.world.aws.target_group(f"k8s-shop-{self.preview}"[:32])
-        binding = objects.target_group_binding(f"k8s-shop-{self.preview}", service=self.preview, arn=self.arn)
+        binding = objects.target_group_binding(
+            f"k8s-shop-{self.preview}", namespace=self.namespace, service=self.preview, arn=self.arn
+        )
         self.put(active, binding)
         for ip in self.addresses:
             self.pin(ip, "healthy")

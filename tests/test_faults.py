@@ -1,10 +1,10 @@
-"""Every way in which Kubernetes or AWS fails a question: a named, Inconclusive answer, and a pass once it is over."""
+"""What a question answers when it cannot look: without credentials, out of time, and in a gate."""
 
 import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from provider.app import create_app
 from provider.checks import replicas
 from provider.checks.gate import gate_of
 from provider.demo.aws_api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from provider.demo.faults import Faults
 from provider.demo.world import World
 from provider.errors import CannotTell
 from provider.question import Sources, answer, parse
@@ -66,136 +65,7 @@ def assert_blocked(found: dict[str, Any], reason: Reason, *names: str) -> None:
     assert [name for name in names if name not in found["message"]] == [], found["message"]
 
 
-# Kubernetes
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with the calls that match, and by which reason it is named."""
-
-    put: Callable[[Faults, str], None]
-    reason: Reason
-
-
-def refusal(status: int, word: str, reason: Reason, **headers: str) -> Fault:
-    """A Status object; its message has a secret that must stay out of the answer."""
-    body = json.dumps({"kind": "Status", "status": "Failure", "reason": word, "code": status, "message": f"no {TOKEN}"})
-    return Fault(
-        lambda faults, match: faults.add(
-            match, status=status, body=body, headers=headers, content_type="application/json"
-        ),
-        reason,
-    )
-
-
-def body(content: str | bytes, reason: Reason, status: int = 200, kind: str = "application/json") -> Fault:
-    return Fault(lambda faults, match: faults.add(match, status=status, body=content, content_type=kind), reason)
-
-
-HTML = f"<!doctype html><html><body>Sign in<br>{TOKEN} {ACCESS_KEY_ID}</body></html>"
-
-KUBERNETES = {
-    "401": refusal(401, "Unauthorized", Reason.KUBERNETES_UNAUTHORIZED),
-    "403": refusal(403, "Forbidden", Reason.KUBERNETES_FORBIDDEN),
-    "409": refusal(409, "Conflict", Reason.KUBERNETES_REJECTED),
-    "410": refusal(410, "Expired", Reason.KUBERNETES_REJECTED),
-    "429": refusal(429, "TooManyRequests", Reason.KUBERNETES_THROTTLED),
-    "429 for a minute": refusal(429, "TooManyRequests", Reason.KUBERNETES_THROTTLED, **{"Retry-After": "60"}),
-    "500": refusal(500, "InternalError", Reason.KUBERNETES_UNAVAILABLE),
-    "503": refusal(503, "ServiceUnavailable", Reason.KUBERNETES_UNAVAILABLE),
-    "503 for a minute": refusal(503, "ServiceUnavailable", Reason.KUBERNETES_UNAVAILABLE, **{"Retry-After": "60"}),
-    "504": refusal(504, "Timeout", Reason.KUBERNETES_TIMEOUT),
-    "dropped": Fault(lambda faults, match: faults.add(match, drop=True), Reason.KUBERNETES_UNAVAILABLE),
-    "truncated": Fault(lambda faults, match: faults.add(match, truncate=True), Reason.KUBERNETES_UNAVAILABLE),
-    "slow": Fault(lambda faults, match: faults.add(match, delay_seconds=LONG), Reason.KUBERNETES_TIMEOUT),
-    "not JSON": body("ok", Reason.KUBERNETES_MALFORMED),
-    "half JSON": body('{"metadata": {"name": "we', Reason.KUBERNETES_MALFORMED),
-    "not UTF-8": body(
-        b'{"metadata": {"name": "w\xff", "continue": "\xff"}, "spec": {}, "items": []}', Reason.KUBERNETES_MALFORMED
-    ),
-    "nothing": body("", Reason.KUBERNETES_MALFORMED),
-    "null": body("null", Reason.KUBERNETES_MALFORMED),
-    "{}": body("{}", Reason.KUBERNETES_MALFORMED),
-    "[]": body("[]", Reason.KUBERNETES_MALFORMED),
-    "items: {}": body('{"metadata": {}, "items": {}}', Reason.KUBERNETES_MALFORMED),
-    "items: [{}]": body('{"metadata": {}, "items": [{}]}', Reason.KUBERNETES_MALFORMED),
-    "no items": body('{"metadata": {}}', Reason.KUBERNETES_MALFORMED),
-    "HTML with 200": body(HTML, Reason.KUBERNETES_MALFORMED, kind="text/html"),
-    "HTML with 404": body(HTML, Reason.KUBERNETES_MALFORMED, status=404, kind="text/html"),
-    "404 page not found": body("404 page not found\n", Reason.KUBERNETES_API_MISSING, status=404, kind="text/plain"),
-}
-
-EVERYWHERE = ("403", "429", "500", "slow", "{}")
-"""Asked of every call; everything is asked of one object, and every malformed answer of one list too."""
-
-SHAPES = [name for name, fault in KUBERNETES.items() if fault.reason is Reason.KUBERNETES_MALFORMED and name != "{}"]
-
-READS = {
-    "get Rollout": ("/rollouts/web", "get rollouts.argoproj.io web in namespace shop", KUBERNETES),
-    "list pods": ("/pods?", "list pods in namespace shop", (*EVERYWHERE, *SHAPES, "404 page not found", "truncated")),
-    "list ReplicaSets": ("/replicasets?", "list replicasets.apps in namespace shop", EVERYWHERE),
-    "list EndpointSlices": ("/endpointslices?", "list endpointslices.discovery.k8s.io in namespace shop", EVERYWHERE),
-    "list TargetGroupBindings": (
-        "/elbv2.k8s.aws/v1beta1/",
-        "list targetgroupbindings.elbv2.k8s.aws in namespace shop",
-        EVERYWHERE,
-    ),
-    "list Auto Mode's TargetGroupBindings": (
-        "/eks.amazonaws.com/v1/",
-        "list targetgroupbindings.eks.amazonaws.com in namespace shop",
-        ("403", "{}"),
-    ),
-    "get green Service": ("/services/web-preview", "get services web-preview in namespace shop", EVERYWHERE),
-    "get other Service": ("/services/web-active", "get services web-active in namespace shop", ("403",)),
-}
-
-
-@pytest.mark.parametrize(
-    ("match", "what", "fault"),
-    [
-        pytest.param(match, what, KUBERNETES[fault], id=f"{read}: {fault}")
-        for read, (match, what, faults) in READS.items()
-        for fault in faults
-    ],
-)
-def test_a_kubernetes_read_that_fails_blocks_and_recovers(world, client, match, what, fault):
-    """Each fault of each read has its own reason and names verb and resource; once it is over the question passes."""
-    fault.put(world.kubernetes_faults, match)
-
-    blocked = ask(client)
-    world.kubernetes_faults.clear()
-    recovered = ask(client)
-
-    assert_blocked(blocked, fault.reason, what)
-    assert (recovered["phase"], recovered["reason"]) == ("Successful", "TargetsHealthy")
-
-
-@pytest.mark.parametrize(
-    "fault", [pytest.param(KUBERNETES[name], id=name) for name in (*EVERYWHERE, "401", "truncated")]
-)
-def test_green_is_not_failed_by_a_pod_that_cannot_be_read(scene, world, client, fault):
-    """Whether an unhealthy target is green's fault stands in the pod: unreadable is Inconclusive, read is Failed."""
-    scene.pin(
-        scene.addresses[0], "unhealthy", "Target.ResponseCodeMismatch", "Health checks failed with these codes: [500]"
-    )
-    fault.put(world.kubernetes_faults, "/pods/")
-
-    blocked = ask(client)
-    world.kubernetes_faults.clear()
-    recovered = ask(client)
-
-    assert_blocked(blocked, fault.reason, f"get pods web-{GREEN}-0000 in namespace shop")
-    assert blocked["observed"]["podTemplateHash"] == GREEN
-    assert (recovered["phase"], recovered["reason"]) == ("Failed", "TargetsUnhealthy")
-
-
-@pytest.mark.parametrize("path", [pytest.param("/pods?", id="pods"), pytest.param("/elbv2.k8s.aws/", id="bindings")])
-def test_a_list_that_is_not_found_is_malformed(world, client, path):
-    """A list has no single object that could be absent, so the API server never answers one with Status NotFound."""
-    world.kubernetes.serve("eks.amazonaws.com")
-    world.kubernetes_faults.kubernetes_error(path, "NotFound", "the server could not find the requested resource", 404)
-
-    assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED)
+# What no fault of a single call shows (tests/faults has the matrix of those)
 
 
 def test_a_time_without_a_zone_is_malformed(scene, client):
@@ -205,108 +75,6 @@ def test_a_time_without_a_zone_is_malformed(scene, client):
     scene.put()
 
     assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED, "list pods in namespace shop")
-
-
-def test_a_kubernetes_that_is_gone_and_comes_back(world, client):
-    """A refused connection is KubernetesUnavailable; when the API server is back, so is the answer."""
-    world.kubernetes_server.stop()
-    try:
-        blocked = ask(client)
-    finally:
-        world.kubernetes_server.start()
-
-    assert_blocked(blocked, Reason.KUBERNETES_UNAVAILABLE, "get rollouts.argoproj.io web in namespace shop")
-    assert ask(client)["phase"] == "Successful"
-
-
-# AWS
-
-
-def aws(code: str, reason: Reason, status: int = 400) -> Fault:
-    """An AWS error; its message has a secret that must stay out of the answer."""
-    message = f"User arn:aws:iam::123456789012:user/{ACCESS_KEY_ID} with {SECRET_ACCESS_KEY}"
-    return Fault(lambda faults, action: faults.aws_error(action, code, message, status), reason)
-
-
-def xml(template: str, reason: Reason = Reason.AWS_MALFORMED) -> Fault:
-    """An XML answer; `{action}` in it is the action that was asked for."""
-    return Fault(
-        lambda faults, action: faults.add(action, body=template.replace("{action}", action), content_type="text/xml"),
-        reason,
-    )
-
-
-def answering(result: str) -> str:
-    return f"<{{action}}Response><{{action}}Result>{result}</{{action}}Result></{{action}}Response>"
-
-
-NO_PORT = (
-    "<TargetHealthDescriptions><member><Target><Id>10.0.0.1</Id><Port>http</Port></Target><TargetHealth>"
-    "<State>healthy</State></TargetHealth></member></TargetHealthDescriptions>"
-)
-NO_STATE = NO_PORT.replace("http", "8080").replace("<State>healthy</State>", "")
-
-AWS = {
-    "AccessDenied": aws("AccessDenied", Reason.AWS_FORBIDDEN, 403),
-    "AccessDeniedException": aws("AccessDeniedException", Reason.AWS_FORBIDDEN),
-    "Throttling": aws("Throttling", Reason.AWS_THROTTLED),
-    "ThrottlingException": aws("ThrottlingException", Reason.AWS_THROTTLED),
-    "ExpiredToken": aws("ExpiredToken", Reason.AWS_CREDENTIALS, 403),
-    "InvalidClientTokenId": aws("InvalidClientTokenId", Reason.AWS_CREDENTIALS, 403),
-    "SignatureDoesNotMatch": aws("SignatureDoesNotMatch", Reason.AWS_CREDENTIALS, 403),
-    "TargetGroupNotFound": aws("TargetGroupNotFound", Reason.TARGET_GROUP_NOT_FOUND),
-    "ValidationError": aws("ValidationError", Reason.AWS_REJECTED),
-    "InternalFailure": aws("InternalFailure", Reason.AWS_UNAVAILABLE, 500),
-    "HealthUnavailable": aws("HealthUnavailable", Reason.AWS_UNAVAILABLE, 500),
-    "503": body("<html>busy</html>", Reason.AWS_UNAVAILABLE, status=503, kind="text/html"),
-    "dropped": Fault(lambda faults, action: faults.add(action, drop=True), Reason.AWS_UNAVAILABLE),
-    "truncated": Fault(lambda faults, action: faults.add(action, truncate=True), Reason.AWS_MALFORMED),
-    "slow": Fault(lambda faults, action: faults.add(action, delay_seconds=LONG), Reason.AWS_TIMEOUT),
-    "HTML with 200": body(HTML, Reason.AWS_MALFORMED, kind="text/html"),
-    "not XML": body("ok", Reason.AWS_MALFORMED, kind="text/plain"),
-    "nothing": body("", Reason.AWS_MALFORMED, kind="text/xml"),
-    "XHTML with 200": xml("<html><body>Sign in</body></html>"),
-    "another root": xml("<a/>"),
-    "no result": xml("<{action}Response/>"),
-    "no list": xml(answering("")),
-    "a number that is none": xml(answering(NO_PORT)),
-    "no state": xml(answering(NO_STATE)),
-}
-
-OF_GROUPS = ("AccessDenied", "Throttling", "InternalFailure", "slow", "TargetGroupNotFound", "another root", "no list")
-
-
-@pytest.mark.parametrize(
-    ("action", "name", "fault"),
-    [
-        pytest.param(action, name, AWS[name], id=f"{action}: {name}")
-        for action, names in (("DescribeTargetHealth", AWS), ("DescribeTargetGroups", OF_GROUPS))
-        for name in names
-    ],
-)
-def test_an_aws_read_that_fails_blocks_and_recovers(world, client, action, name, fault):
-    """Each fault of each read has its own reason and names IAM action or group; once it is over the question passes."""
-    fault.put(world.aws.faults, action)
-
-    blocked = ask(client)
-    world.aws.faults.clear()
-    recovered = ask(client)
-
-    assert_blocked(blocked, fault.reason, GROUP if name == "TargetGroupNotFound" else f"elasticloadbalancing:{action}")
-    assert blocked["observed"]["podTemplateHash"] == GREEN, "what Kubernetes said is still told"
-    assert (recovered["phase"], recovered["reason"]) == ("Successful", "TargetsHealthy")
-
-
-def test_an_aws_that_is_gone_and_comes_back(world, client):
-    """A refused connection is AwsUnavailable; when AWS is back, so is the answer."""
-    world.aws._server.stop()
-    try:
-        blocked = ask(client)
-    finally:
-        world.aws._server.start()
-
-    assert_blocked(blocked, Reason.AWS_UNAVAILABLE, "elasticloadbalancing:Describe", GROUP)
-    assert ask(client)["phase"] == "Successful"
 
 
 @pytest.fixture
@@ -329,16 +97,6 @@ def role_of_service_account(setenv: Callable[[str, str], None], token: Path) -> 
 def test_no_credentials_are_named(client):
     """A pod to which nobody gave a role says so, and says what to do."""
     assert_blocked(ask(client), Reason.AWS_CREDENTIALS, "elasticloadbalancing:Describe", "Pod Identity or IRSA")
-
-
-@pytest.mark.parametrize("code", ["AccessDenied", "InvalidIdentityToken", "ExpiredTokenException"])
-def test_a_role_that_cannot_be_assumed_is_named(no_keys, world, client, tmp_path, code):
-    """STS refusing the ServiceAccount's role is a fault of the role, not of its permissions: AwsCredentials."""
-    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
-    role_of_service_account(no_keys.setenv, tmp_path / "token")
-    world.aws.faults.aws_error("AssumeRoleWithWebIdentity", code, f"Not authorized: {TOKEN}", 403)
-
-    assert_blocked(ask(client), Reason.AWS_CREDENTIALS, "elasticloadbalancing:Describe")
 
 
 def test_a_role_without_its_token_is_named(no_keys, client, tmp_path):
@@ -404,13 +162,15 @@ def test_a_gate_needs_only_what_it_is_asked_for(world, client):
     assert calls == []
 
 
-def test_in_a_gate_what_cannot_be_seen_does_not_hide_a_failure(sources):
-    """A check that could not look leaves the others' verdicts alone: a Failed among them decides, in any order."""
+@pytest.mark.parametrize("step", ["gather", "judge"])
+def test_in_a_gate_what_cannot_be_seen_does_not_hide_a_failure(sources, step):
+    """A check without usable evidence leaves the others' verdicts alone: a Failed among them decides, in any order."""
 
     def blind(*_: Any) -> Any:
         raise CannotTell(Reason.AWS_THROTTLED, "AWS throttles")
 
-    unseen = replace(replicas.CHECK, name="unseen", gather=blind)
+    unseen = replace(replicas.CHECK, name="unseen")
+    object.__setattr__(unseen, step, blind)
     bad = replace(
         replicas.CHECK, name="bad", judge=lambda *_: Verdict(Phase.FAILED, Reason.TARGETS_UNHEALTHY, "green is bad")
     )

@@ -101,12 +101,19 @@ def _gather(
     return Evidence(green, tuple(zip(wanted, gathered, strict=True)))
 
 
+def _verdict(part: Check, query: Query, found: question.Evidence | CannotTell, now: datetime) -> Verdict:
+    """Judge one check's evidence; one that is worthless does not keep the others from deciding."""
+    if isinstance(found, CannotTell):
+        return cannot_tell(found, {})
+    try:
+        return part.judge(query, found, now)
+    except CannotTell as error:
+        return cannot_tell(error, {})
+
+
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     """Let the worst check decide; the first of equals."""
-    verdicts = [
-        (part, cannot_tell(found, {}) if isinstance(found, CannotTell) else part.judge(query, found, now))
-        for part, found in evidence.parts
-    ]
+    verdicts = [(part, _verdict(part, query, found, now)) for part, found in evidence.parts]
     phase = max((verdict.phase for _, verdict in verdicts), key=lambda one: one.severity)
     deciding = [(part, verdict) for part, verdict in verdicts if verdict.phase is phase]
     passed = phase is Phase.SUCCESSFUL

@@ -31,6 +31,10 @@ MARGIN_SECONDS = 30
 """Added to a group's unhealthy threshold x interval for the default grace: registration and a slow first answer."""
 
 
+MOST_GRACE_SECONDS = 3600
+"""No grace is longer; AWS's own limits (300 s x 10) stay below it."""
+
+
 class Query(question.Query):
     """The parameters of `target-health`."""
 
@@ -43,7 +47,7 @@ class Query(question.Query):
     unhealthy_grace_seconds: int | None = Field(
         default=None,
         ge=0,
-        le=3600,
+        le=MOST_GRACE_SECONDS,
         description="Seconds that a pod's containers must have been ready before its `unhealthy` target counts against "
         "green. Left out: the target group's unhealthy threshold x interval + 30.",
     )
@@ -208,7 +212,8 @@ def _grace(query: Query, health: GroupHealth) -> timedelta:
     seconds = query.unhealthy_grace_seconds
     if seconds is None:
         group = health.group
-        seconds = group.unhealthy_threshold * group.health_check_interval_seconds + MARGIN_SECONDS
+        checked = group.unhealthy_threshold * group.health_check_interval_seconds
+        seconds = min(max(checked, 0) + MARGIN_SECONDS, MOST_GRACE_SECONDS)
     return timedelta(seconds=seconds)
 
 

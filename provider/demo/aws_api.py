@@ -45,7 +45,7 @@ class AwsApi:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, port: int = 0) -> None:
         self.load_balancers = LoadBalancers(clock)
-        self.faults = Faults(DomainDispatcherApplication(create_backend_app))
+        self.faults = Faults(_Dispatcher(create_backend_app))
         self._server = HttpServer(self.faults, port)
         self._undo: Callable[[], None] | None = None
         self._lock = threading.RLock()
@@ -204,6 +204,20 @@ class AwsApi:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+class _Dispatcher(DomainDispatcherApplication):
+    """Remembers which host is whose: moto looks through its own folders at every call, one call at a time."""
+
+    def __init__(self, create_app: Callable[[Any], Any]) -> None:
+        super().__init__(create_app)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        """Return the name of the service that answers for a host."""
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
 
 
 def forward(weights: Mapping[str, int]) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.sax.saxutils import escape
 
+from provider.demo.deliveries import DELIVERY, Delivery, Wire
 from provider.demo.http_server import call_application
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication
 
 REMEMBERED_CALLS_COUNT = 10_000
 """How many calls are kept: the demo runs for hours and must not grow."""
 
-_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
+_ACTION = re.compile(r"(?:^|&)Action=([A-Za-z0-9]+)")
 _SIGNING_REGION = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/")
 
 
@@ -39,20 +40,29 @@ class Call:
 
 
 @dataclass
-class _Fault:
+class Fault:
+    """One way to answer wrongly, until `end()`."""
+
     match: str
+    about: str
     status: int | None
     body: bytes | None
     headers: dict[str, str]
     delay_seconds: float
     remaining: int | None
-    truncate: bool
-    drop: bool
+    wire: Wire | None
+    pause_seconds: float
+    rewrite: Callable[[bytes], bytes] | None
     json_body: bytes | None = None
-    cleared: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
 
-    def hits(self, call: Call, *, is_action: bool) -> bool:
-        if self.remaining == 0:
+    def end(self) -> None:
+        """Answer normally again; a call that is being delayed continues at once."""
+        self.over.set()
+
+    def hits(self, call: Call, about: str, *, is_action: bool) -> bool:
+        """Whether this fault answers the call; `about` is the call's decoded body."""
+        if self.remaining == 0 or self.over.is_set() or self.about not in about:
             return False
         return self.match in ("", call.name) or (not is_action and self.match in call.name)
 
@@ -63,7 +73,7 @@ class Faults:
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
         self._lock = threading.Lock()
-        self._faults: list[_Fault] = []
+        self._faults: list[Fault] = []
         self._calls: deque[Call] = deque(maxlen=REMEMBERED_CALLS_COUNT)
 
     @property
@@ -76,6 +86,7 @@ class Faults:
         self,
         match: str,
         *,
+        about: str = "",
         status: int | None = None,
         body: str | bytes | None = None,
         content_type: str | None = None,
@@ -84,30 +95,48 @@ class Faults:
         times: int | None = None,
         truncate: bool = False,
         drop: bool = False,
-    ) -> None:
-        """Answer matching calls wrongly, `times` times or until `clear()`; the first fault added wins.
+        wire: Wire | None = None,
+        pause_seconds: float = 0.1,
+        rewrite: Callable[[bytes], bytes] | None = None,
+    ) -> Fault:
+        """Answer matching calls wrongly, `times` times, until `end()` of the fault or `clear()`; the first added wins.
 
         `match` is part of the decoded path with query for Kubernetes, the whole action name for AWS, and ""
-        for every call. With neither `status` nor `body` the real answer is given, after `delay_seconds`.
-        `truncate` sends half of the answer and hangs up; `drop` hangs up without an answer.
+        for every call; `about` is a text that must be in the request's decoded body, or for a GET in its
+        `Accept: …` line, which ends with a newline. With neither `status` nor
+        `body` the real answer is given, after `delay_seconds`, its body changed by `rewrite`, with these `headers`
+        instead of its own. `wire` says what the client gets of the answer; `truncate` and `drop` are short for
+        two of those.
         """
         all_headers = dict(headers or {})
         if content_type is not None:
             all_headers["Content-Type"] = content_type
-        self._append(
-            _Fault(
+        return self._append(
+            Fault(
                 match=match,
+                about=about,
                 status=status,
                 body=body.encode() if isinstance(body, str) else body,
                 headers=all_headers,
                 delay_seconds=delay_seconds,
                 remaining=times,
-                truncate=truncate,
-                drop=drop,
+                wire=Wire.TRUNCATED if truncate else Wire.DROPPED if drop else wire,
+                pause_seconds=pause_seconds,
+                rewrite=rewrite,
             )
         )
 
-    def aws_error(self, action: str, code: str, message: str, status: int = 400, times: int | None = None) -> None:
+    def aws_error(
+        self,
+        action: str,
+        code: str,
+        message: str,
+        status: int = 400,
+        times: int | None = None,
+        *,
+        about: str = "",
+        headers: dict[str, str] | None = None,
+    ) -> Fault:
         """Answer an AWS action with an error, as XML, or as JSON if the request has X-Amz-Target."""
         kind = "Sender" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Receiver"
         xml = (
@@ -116,32 +145,24 @@ class Faults:
             f"    <Message>{escape(message)}</Message>\n  </Error>\n"
             "  <RequestId>00000000-0000-4000-8000-000000000000</RequestId>\n</ErrorResponse>\n"
         )
-        self._append(
-            _Fault(
-                match=action,
-                status=status,
-                body=xml.encode(),
-                headers={"Content-Type": "text/xml"},
-                delay_seconds=0.0,
-                remaining=times,
-                truncate=False,
-                drop=False,
-                json_body=json.dumps({"__type": code, "message": message}).encode(),
-            )
+        fault = self.add(
+            action, about=about, status=status, body=xml, content_type="text/xml", headers=headers, times=times
         )
+        fault.json_body = json.dumps({"__type": code, "message": message}).encode()
+        return fault
 
-    def kubernetes_error(self, match: str, reason: str, message: str, status: int, times: int | None = None) -> None:
+    def kubernetes_error(self, match: str, reason: str, message: str, status: int, times: int | None = None) -> Fault:
         """Answer a path with a Status object, e.g. reason `Forbidden` and status 403."""
         answer: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
         answer |= {"message": message, "reason": reason, "code": status}
         body = json.dumps(answer)
-        self.add(match, status=status, body=body, content_type="application/json", times=times)
+        return self.add(match, status=status, body=body, content_type="application/json", times=times)
 
     def clear(self) -> None:
         """Answer normally again; calls that are being delayed continue at once."""
         with self._lock:
             for fault in self._faults:
-                fault.cleared.set()
+                fault.end()
             self._faults.clear()
 
     def forget_calls(self) -> None:
@@ -149,15 +170,17 @@ class Faults:
         with self._lock:
             self._calls.clear()
 
-    def _append(self, fault: _Fault) -> None:
+    def _append(self, fault: Fault) -> Fault:
         with self._lock:
+            self._faults = [one for one in self._faults if not one.over.is_set()]
             self._faults.append(fault)
+        return fault
 
-    def _next_fault(self, call: Call, *, is_action: bool) -> _Fault | None:
+    def _next_fault(self, call: Call, about: str, *, is_action: bool) -> Fault | None:
         with self._lock:
             self._calls.append(call)
             for fault in self._faults:
-                if fault.hits(call, is_action=is_action):
+                if fault.hits(call, about, is_action=is_action):
                     if fault.remaining is not None:
                         fault.remaining -= 1
                     return fault
@@ -165,45 +188,51 @@ class Faults:
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        action = _action_of(environ)
+        about = _about(environ)
+        action = _action_of(environ, about)
         call = _call_of(environ, action)
-        fault = self._next_fault(call, is_action=action is not None)
+        fault = self._next_fault(call, about, is_action=action is not None)
         if fault is None:
             return self._app(environ, start_response)
         if fault.delay_seconds:
-            fault.cleared.wait(fault.delay_seconds)
-        if fault.drop:
-            raise ConnectionAbortedError
+            fault.over.wait(fault.delay_seconds)
+        if fault.wire is not None:
+            environ[DELIVERY] = Delivery(fault.wire, fault.pause_seconds, fault.over)
         status, headers, body = self._answer(fault, environ)
-        if fault.truncate:
-            headers = [header for header in headers if header[0].lower() != "content-length"]
-            headers.append(("Content-Length", str(len(body))))
-            body = body[: len(body) // 2]
         start_response(status, headers)
         return [body]
 
-    def _answer(self, fault: _Fault, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    def _answer(self, fault: Fault, environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
         if fault.status is None and fault.body is None:
             status, headers, body = call_application(self._app, environ)
-            return status, [*headers, *fault.headers.items()], body
+            kept = [(name, value) for name, value in headers if name not in fault.headers]
+            return status, [*kept, *fault.headers.items()], fault.rewrite(body) if fault.rewrite else body
         code = HTTPStatus(fault.status or HTTPStatus.OK)
         if fault.json_body is not None and "HTTP_X_AMZ_TARGET" in environ:
-            headers = [("Content-Type", "application/x-amz-json-1.0")]
-            return f"{code.value} {code.phrase}", headers, fault.json_body
+            as_json = fault.headers | {"Content-Type": "application/x-amz-json-1.0"}
+            return f"{code.value} {code.phrase}", list(as_json.items()), fault.json_body
         headers = list(({"Content-Type": "text/plain; charset=utf-8"} | fault.headers).items())
         return f"{code.value} {code.phrase}", headers, fault.body or b""
 
 
-def _action_of(environ: dict[str, Any]) -> str | None:
+def _about(environ: dict[str, Any]) -> str:
+    """Return what a fault can be `about`; the body can still be read afterwards. Only AWS's calls have one."""
+    if environ["REQUEST_METHOD"] == "GET":
+        return f"Accept: {environ.get('HTTP_ACCEPT', '')}\n"
+    stream = environ["wsgi.input"]
+    content = stream.read()
+    stream.seek(0)
+    return unquote_plus(content.decode("utf-8", "replace"))
+
+
+def _action_of(environ: dict[str, Any], body: str) -> str | None:
     target: str | None = environ.get("HTTP_X_AMZ_TARGET")
     if target is not None:
         return target.rpartition(".")[2]
     if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return None
-    body = environ["wsgi.input"]
-    found = _ACTION.search(body.read())
-    body.seek(0)
-    return found.group(1).decode() if found else None
+    found = _ACTION.search(body)
+    return found.group(1) if found else None
 
 
 def _call_of(environ: dict[str, Any], action: str | None) -> Call:

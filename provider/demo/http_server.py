@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from provider.demo.deliveries import DELIVERY, Delivery, reset
+
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
     from wsgiref.types import WSGIApplication
 
@@ -26,7 +29,7 @@ class _KeepAliveHandler(WSGIRequestHandler):
     """
 
     protocol_version = "HTTP/1.1"
-    # Header and body are separate writes; Nagle's algorithm would hold the second back for 40 ms.
+    # Pieces of a slow answer are separate writes; Nagle's algorithm would hold the next back for 40 ms.
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
@@ -38,40 +41,36 @@ class _KeepAliveHandler(WSGIRequestHandler):
         super().finish()
 
     def run_wsgi(self) -> None:
-        """Answer one request; an application that raises ConnectionError hangs up without an answer."""
+        """Answer one request; an application may leave a Delivery in its environ, by which the answer then goes."""
         self.environ = environ = self.make_environ()
         # The body must leave the socket even if nobody reads it, or it would be taken for the next request.
         environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
         try:
             status, headers, body = call_application(self.server.app, environ)
-        except ConnectionError:
-            self._hang_up()
-            return
         except Exception:  # noqa: BLE001 - whatever the application did wrong, the client gets an answer
             status, headers = "500 Internal Server Error", [("Content-Type", "text/plain")]
             body = traceback.format_exc().encode()
-        self._write(status, headers, body)
+        head = self._head(status, headers, len(body))
+        delivery: Delivery | None = environ.get(DELIVERY)
+        if delivery is None:
+            self.wfile.write(head + (b"" if self.command == "HEAD" else body))
+        elif not delivery.send(self.connection, head, body):
+            self._hang_up(resets=delivery.resets)
 
-    def _write(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        code, _, reason = status.partition(" ")
-        self.send_response(int(code), reason)
-        promised = len(body)
-        for name, value in headers:
-            if name.lower() == "content-length":
-                promised = int(value)
-            else:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(promised))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-        if promised > len(body):  # a truncated answer: the client must see the end of the stream
-            self._hang_up()
+    def _head(self, status: str, headers: list[tuple[str, str]], length: int) -> bytes:
+        lines = [f"HTTP/1.1 {status}", f"Server: {self.version_string()}", f"Date: {self.date_time_string()}"]
+        lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
+        return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode("latin-1")
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, *, resets: bool) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
+            if resets:
+                reset(self.connection)
+                self.rfile.close()  # a socket with an open file is not closed
+                self.connection.close()
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - the parent's name for it
         """Say nothing: the demo's terminal belongs to the story."""
@@ -106,12 +105,14 @@ class HttpServer:
     """A context manager around one threaded server on 127.0.0.1.
 
     `port=0` takes a free port. The port is kept over `stop()` and `start()`, so that a test can let the same
-    address go away and come back. `stop()` also closes the connections that clients keep open.
+    address go away and come back. `stop()` also closes the connections that clients keep open. With `tls` it
+    speaks HTTPS.
     """
 
-    def __init__(self, app: WSGIApplication, port: int = 0) -> None:
+    def __init__(self, app: WSGIApplication, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self._app = app
         self._port = port
+        self._tls = tls
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -123,12 +124,19 @@ class HttpServer:
     @property
     def url(self) -> str:
         """The address without a trailing slash."""
-        return f"http://{HOST}:{self._port}"
+        return f"{'http' if self._tls is None else 'https'}://{HOST}:{self._port}"
 
     def start(self) -> Self:
         """Listen and answer in daemon threads; does nothing if it already runs."""
         if self._server is None:
-            server = make_server(HOST, self._port, self._app, threaded=True, request_handler=_KeepAliveHandler)
+            server = make_server(
+                HOST,
+                self._port,
+                self._app,
+                threaded=True,
+                request_handler=_KeepAliveHandler,
+                ssl_context=self._tls,
+            )
             self._server, self._port = server, server.port
             self._thread = threading.Thread(
                 target=server.serve_forever, args=(0.05,), name=f"http-{server.port}", daemon=True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from provider.demo.deliveries import Wire
 from provider.demo.faults import Faults
 from provider.demo.http_server import HttpServer
 
@@ -103,3 +104,52 @@ def test_stop_and_start_again(server: HttpServer, session: requests.Session) -> 
 
     assert server.url == url
     assert session.get(url, timeout=5).content == BODY
+
+
+@pytest.mark.parametrize("wire", [Wire.RESET, Wire.RESET_IN_BODY, Wire.CHUNKED_CUT, Wire.GARBAGE])
+def test_answers_that_break_off(faults: Faults, server: HttpServer, session: requests.Session, wire: Wire) -> None:
+    """An answer that is reset, cut between chunks or no HTTP is an error of the client's, and the next one is whole."""
+    faults.add("/path", times=1, wire=wire)
+
+    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)) as raised:
+        session.get(f"{server.url}/path", timeout=5)
+
+    assert ("reset by peer" in str(raised.value)) is (wire in (Wire.RESET, Wire.RESET_IN_BODY))
+    assert session.get(f"{server.url}/path", timeout=5).content == BODY
+
+
+@pytest.mark.parametrize("wire", [Wire.STALLED, Wire.TRICKLED, Wire.TRICKLED_HEAD])
+def test_answers_that_never_come_to_an_end(
+    faults: Faults, server: HttpServer, session: requests.Session, wire: Wire
+) -> None:
+    """A silent answer runs into a timeout, a trickling one never does; the end of the fault ends both."""
+    fault = faults.add("", wire=wire, pause_seconds=0.2)
+    threading.Timer(1.0, fault.end).start()
+
+    with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)) as raised:
+        session.get(server.url, timeout=0.6)
+
+    assert ("timed out" in str(raised.value)) is (wire is Wire.STALLED)
+    fault.end()
+    assert session.get(server.url, timeout=5).content == BODY
+
+
+def test_a_slow_answer_is_whole(faults: Faults, server: HttpServer, session: requests.Session) -> None:
+    """A body in pieces arrives, on a connection that stays open."""
+    faults.add("", times=1, wire=Wire.SLOW, pause_seconds=0.01)
+
+    assert [session.get(server.url, timeout=5).content for _ in range(2)] == [BODY, BODY]
+
+
+def test_a_fault_of_some_calls_only(faults: Faults, server: HttpServer, session: requests.Session) -> None:
+    """A fault is about a text in a body or in the Accept header, changes an answer, and ends alone."""
+    first = faults.add("", about="Accept: text/html\n", rewrite=bytes.upper, headers={"Content-Type": "x/y"})
+    faults.add("", about="a b", status=418)
+
+    def answers() -> list[int | str]:
+        html = session.get(server.url, headers={"Accept": "text/html"}, timeout=5)
+        return [html.headers["Content-Type"], session.post(server.url, data={"q": "a b"}, timeout=5).status_code]
+
+    assert answers() == ["x/y", 418]
+    first.end()
+    assert answers() == ["text/plain", 418]

@@ -1,0 +1,216 @@
+"""Runs combinations of a call and a fault, each call on a lane of its own, and keeps what was answered.
+
+The lanes run at the same time, since most faults are waited for; the combinations of one lane run one after another, so
+that the answer after a fault is also the good one before the next. All lanes share one provider, as all Rollouts of a
+cluster do: no restart, no new client between them.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from flask import Flask
+
+from provider.demo.faults import Faults
+from provider.demo.world import World
+from provider.reasons import Reason
+from tests.faults.calls import Call
+from tests.scene import GREEN
+
+LANES_AT_ONCE = 5
+"""More would only wait for the processor, and a healthy read must not become a slow one."""
+
+
+class As(Enum):
+    """Outcomes that are no Inconclusive with a reason."""
+
+    WITHOUT = "as without the fault: the evidence is complete and good all the same"
+    NOT_FOUND = "404: Kubernetes itself says that there is no such Rollout"
+
+
+LeadsTo = Reason | As | tuple[Reason, ...]
+"""An Inconclusive with this reason, or with one of these where it is a race which timeout ends first."""
+
+
+class Running(Protocol):
+    """A fault that has begun."""
+
+    def end(self) -> None:
+        """Let everything be well again."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong: how to begin it for the calls that match, and what it must lead to."""
+
+    name: str
+    begin: Callable[[Faults, str, str], Running]
+    leads_to: LeadsTo
+    lasts: bool = False
+    """Whether only the question's own deadline ends it."""
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One call, one fault, and what the question must then be answered."""
+
+    call: Call
+    fault: Fault
+    leads_to: LeadsTo
+    cache: str
+
+    def __str__(self) -> str:
+        return f"{self.call}: {self.fault.name} ({self.cache})"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the provider answered, and after how many seconds."""
+
+    status: int
+    text: str
+    seconds: float
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object."""
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """Phase and reason."""
+        return self.body["phase"], self.body["reason"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A combination's two answers: during the fault, and within one freshness period after it."""
+
+    lane: str
+    during: Answer
+    after: Answer
+
+
+@dataclass(frozen=True)
+class Cache:
+    """What is known when a fault begins: nothing (cold), or what a good answer rested on until just now (warm).
+
+    The answer before a fault is the good one after the fault before it.
+    """
+
+    freshness_seconds: float
+
+    def expire(self) -> None:
+        """Let what is known become too old to be used again."""
+        time.sleep(self.freshness_seconds * 1.1)
+
+
+CACHES = {"cold": Cache(0.0), "warm": Cache(0.2)}
+
+
+@dataclass(frozen=True)
+class Apps:
+    """The provider, and the same with a short budget, for faults that would use up any."""
+
+    patient: Flask
+    hurried: Flask
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One namespace with one Rollout, asked by one client."""
+
+    name: str
+    call: Call
+    faults: Faults
+    apps: Apps
+
+    def ask(self, *, in_a_hurry: bool = False) -> Answer:
+        """Ask the question that makes the call."""
+        parameters = {"namespace": self.name, "rollout": self.name, "podTemplateHash": GREEN}
+        started = time.monotonic()
+        app = self.apps.hurried if in_a_hurry else self.apps.patient
+        response = app.test_client().get(
+            f"/v1/{self.call.question}", query_string=parameters | dict(self.call.parameters)
+        )
+        return Answer(response.status_code, response.get_data(as_text=True), time.monotonic() - started)
+
+    def meet(self, fault: Fault, cache: Cache) -> Outcome:
+        """Ask while the fault lasts, and again once it is over and what was known of it has expired."""
+        match, about = (text.replace("{lane}", self.name) for text in (self.call.match, self.call.about))
+        running = fault.begin(self.faults, match, about)
+        try:
+            during = self.ask(in_a_hurry=fault.lasts)
+        finally:
+            running.end()
+        cache.expire()
+        after = self.ask()
+        if after.status != HTTPStatus.OK or after.outcome != self.call.answers:
+            # It may have joined a read that was under way while the fault lasted; the next one cannot.
+            cache.expire()
+            after = self.ask()
+        cache.expire()
+        return Outcome(self.name, during, after)
+
+
+class Run:
+    """The outcomes of many combinations, each there as soon as its turn was."""
+
+    def __init__(self, world: World, lanes: Iterable[tuple[Lane, list[Combination]]]) -> None:
+        """Begin at once to drive every lane through its combinations."""
+        self._threads = ThreadPoolExecutor(LANES_AT_ONCE, thread_name_prefix="lane")
+        self._outcomes: dict[str, Future[Outcome]] = {}
+        for lane, combinations in lanes:
+            self._outcomes |= {str(one): Future() for one in combinations}
+            self._threads.submit(self._drive, lane, world, combinations)
+
+    def outcome(self, combination: Combination) -> Outcome:
+        """Wait for a combination's turn."""
+        return self._outcomes[str(combination)].result()
+
+    def stop(self) -> None:
+        """Wait for the lanes; nothing new is begun."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _drive(self, lane: Lane, world: World, combinations: list[Combination]) -> None:
+        done = 0
+        try:
+            lane.call.build(world, lane.name)
+            lane.ask()
+            CACHES[combinations[0].cache].expire()
+            for one in combinations:
+                self._outcomes[str(one)].set_result(lane.meet(one.fault, CACHES[one.cache]))
+                done += 1
+        except Exception as error:  # noqa: BLE001 - the tests that wait for it raise it
+            for one in combinations[done:]:
+                self._outcomes[str(one)].set_exception(error)
+
+
+def lane_per_call(
+    world: World, start: Callable[[str], Apps], combinations: Iterable[Combination]
+) -> list[tuple[Lane, list[Combination]]]:
+    """Give every call a lane of each cache.
+
+    Those of Kubernetes share a provider, each of AWS has its own, and one more for where AWS throttles it: calls about
+    several Rollouts are one call (GetMetricData), and throttling makes calls rare for a minute, whoever asks.
+    """
+    by_lane: dict[tuple[str, str, bool], list[Combination]] = {}
+    for one in combinations:
+        by_lane.setdefault((one.call.name, one.cache, one.leads_to is Reason.AWS_THROTTLED), []).append(one)
+    shared: dict[str, Apps] = {}
+    lanes = []
+    for number, ((_, cache, _), some) in enumerate(by_lane.items()):
+        call = some[0].call
+        if call.match.startswith("/"):
+            faults = world.kubernetes_faults
+            apps = shared[cache] = shared.get(cache) or start(cache)
+        else:
+            faults, apps = world.aws.faults, start(cache)
+        lanes.append((Lane(f"lane{number:02}", call, faults, apps), some))
+    return lanes

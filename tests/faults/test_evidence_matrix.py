@@ -1,0 +1,25 @@
+"""Every call x answers that are whole and well-formed, and cannot be true, or are about something else."""
+
+import pytest
+
+from tests.faults import evidence_faults
+from tests.faults.conftest import assert_law
+from tests.faults.matrix import Combination, Run
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.mark.usefixtures("count")
+@pytest.mark.parametrize("combination", evidence_faults.combinations(), ids=str)
+def test_evidence_that_cannot_be_true_never_passes(run: Run, combination: Combination) -> None:
+    """Duplicates, strangers, times of another age and numbers that count nothing lead to their own reason."""
+    assert_law(combination, run.outcome(combination))
+
+
+def test_what_is_left_out_exists_and_has_a_reason() -> None:
+    """A fault that is left out is one of the tables, and the list says why."""
+    tables = evidence_faults.OF_KUBERNETES | evidence_faults.OF_AWS
+    known = {f"{call}: {fault.name}" for call, faults in tables.items() for fault in faults}
+
+    assert set(evidence_faults.LEFT_OUT) <= known
+    assert all(evidence_faults.LEFT_OUT.values())
