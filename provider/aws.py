@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import boto3
@@ -38,7 +39,8 @@ CALL_SECONDS = 1.5
 class Account:
     """The credentials to read with, and how long a call may take. The session's region is the home region.
 
-    `roles` are those that the credentials may be used to act as, in other accounts.
+    `roles` are those that the credentials may be used to act as, in other accounts. Calls are counted by `seconds`, a
+    clock that never goes back.
     """
 
     session: boto3.Session
@@ -46,6 +48,7 @@ class Account:
     read_timeout_seconds: float
     pool_size: int
     roles: Roles = field(default_factory=Roles)
+    seconds: Callable[[], float] = monotonic
 
     @property
     def config(self) -> Config:
@@ -165,7 +168,7 @@ class Service:
         account = (place.account_id, place.region)
         with self._making_clients:
             if account not in self._budgets:
-                self._budgets[account] = CallBudget(self._api.calls_per_second, self._api.burst)
+                self._budgets[account] = CallBudget(self._api.calls_per_second, self._api.burst, self._account.seconds)
             return self._budgets[account]
 
     def _client(self, place: Place) -> Any:

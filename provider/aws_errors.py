@@ -50,6 +50,18 @@ _SERVER_ERROR = 500
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
+_NOT_UNDERSTOOD = (
+    ResponseParserError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+)
+"""What botocore's parser raises for what is no XML, a number or a time that is none, JSON without an end."""
+
+
 @contextmanager
 def naming(action: str, what: str, role_arn: str = "") -> Iterator[None]:
     """Turn whatever botocore raises within into a CannotTell.
@@ -60,8 +72,7 @@ def naming(action: str, what: str, role_arn: str = "") -> Iterator[None]:
         yield
     except (boto.BotoCoreError, boto.ClientError) as error:
         raise named(error, action, what, role_arn) from error
-    except (ResponseParserError, ValueError, TypeError, LookupError, AttributeError) as error:
-        # What botocore's parser raises for what is no XML, a number that is none, a tag in the wrong place.
+    except _NOT_UNDERSTOOD as error:
         raise malformed(action, what) from error
     except OSError as error:  # the role's token file is not there, or not to be read
         raise no_credentials(action) from error

@@ -106,14 +106,21 @@ class CloudWatch:
                 for result in page["MetricDataResults"]:
                     last_status[result["Id"]] = result["StatusCode"]
                     points[wanted[result["Id"]]].update(_by_minute(result))
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, ArithmeticError, OSError) as error:
                 raise malformed(self._service.action(OPERATION), WHAT) from error
         status = {metric: last_status.get(name, "no result") for name, metric in wanted.items()}
         return {
             (place, metric, window): self._incomplete(place, metric, status[metric])
+            or self._of_other_minutes(points[metric], request)
             or {minute: value for minute, value in points[metric].items() if window.start <= minute < window.end}
             for region, metric, window in keys
         }
+
+    def _of_other_minutes(self, points: Mapping[datetime, float], request: Mapping[str, Any]) -> CannotTell | None:
+        """Refuse a series whose every point is about a minute that nobody asked for: that is no answer, nor silence."""
+        if not points or any(request["StartTime"] <= minute < request["EndTime"] for minute in points):
+            return None
+        return malformed(self._service.action(OPERATION), WHAT)
 
     def _incomplete(self, place: Place, metric: Metric, status: str) -> CannotTell | None:
         """Let a metric's points stand only if CloudWatch says that they are all."""

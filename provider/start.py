@@ -49,7 +49,13 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
     except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
     roles = Roles(chosen.assumed_roles, core.get_component("data_loader"))
-    account = Account(session, **timeouts, pool_size=chosen.read_threads, roles=roles)
+    account = Account(
+        session,
+        connect_timeout_seconds=chosen.connect_timeout_seconds,
+        read_timeout_seconds=chosen.read_timeout_seconds,
+        pool_size=chosen.read_threads,
+        roles=roles,
+    )
     threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
     sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(

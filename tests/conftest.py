@@ -103,7 +103,8 @@ def account(environment: dict[str, str], aws_models: Loader, roles: Roles, timeo
     session.register_component("data_loader", aws_models)
     return Account(
         boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]),
-        **timeouts,
+        connect_timeout_seconds=timeouts["connect_timeout_seconds"],
+        read_timeout_seconds=timeouts["read_timeout_seconds"],
         pool_size=16,
         roles=roles,
     )

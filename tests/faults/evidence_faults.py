@@ -301,7 +301,7 @@ OF_AWS: dict[str, tuple[Fault, ...]] = {
         series("partial", 1, Reason.METRICS_INCOMPLETE, StatusCode="PartialData"),
         series("failed", 1, Reason.AWS_UNAVAILABLE, StatusCode="InternalError"),
         series("forbidden", 1, Reason.AWS_FORBIDDEN, StatusCode="Forbidden"),
-        changed("other minutes only", _only_the_future, Reason.NO_DATA),
+        changed("other minutes only", _only_the_future, _AWS),
         changed("other minutes too", _too_much, As.WITHOUT),
         changed("every minute twice", _the_same_minute_again, As.WITHOUT),
         series("times of 31 digits", 1, _AWS, Timestamps=_HUGE),
@@ -310,16 +310,6 @@ OF_AWS: dict[str, tuple[Fault, ...]] = {
         series("times infinite", 1, _AWS, Timestamps=float("inf")),
     ),
 }
-
-_UNCAUGHT = "botocore's or datetime's OverflowError or RuntimeError about a timestamp leaves the readers as a 500"
-LEFT_OUT: dict[str, str] = {
-    "GetMetricData: times of 31 digits": _UNCAUGHT,
-    "GetMetricData: times of 1e300": _UNCAUGHT,
-    "GetMetricData: times infinite": _UNCAUGHT,
-    "GetMetricData: times of the last day": "the reader takes points of minutes that it did not ask for, so that a "
-    "series which has only such is silent, and green is said to have had no requests",
-}
-"""Faults that the product does not stand yet, with the reason: to be taken in with the fix."""
 
 
 def combinations() -> list[Combination]:
@@ -330,5 +320,4 @@ def combinations() -> list[Combination]:
         for table in (OF_KUBERNETES, OF_AWS)
         for name, faults in table.items()
         for fault in faults
-        if f"{name}: {fault.name}" not in LEFT_OUT
     ]

@@ -14,12 +14,3 @@ pytestmark = pytest.mark.timeout(300)
 def test_evidence_that_cannot_be_true_never_passes(run: Run, combination: Combination) -> None:
     """Duplicates, strangers, times of another age and numbers that count nothing lead to their own reason."""
     assert_law(combination, run.outcome(combination))
-
-
-def test_what_is_left_out_exists_and_has_a_reason() -> None:
-    """A fault that is left out is one of the tables, and the list says why."""
-    tables = evidence_faults.OF_KUBERNETES | evidence_faults.OF_AWS
-    known = {f"{call}: {fault.name}" for call, faults in tables.items() for fault in faults}
-
-    assert set(evidence_faults.LEFT_OUT) <= known
-    assert all(evidence_faults.LEFT_OUT.values())
