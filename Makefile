@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 
-.PHONY: run test lint bench load docs lock clean
+.PHONY: run test lint audit bench load docs lock clean
 
 run: $(VENV)/installed ## serve the provider against an embedded cluster and AWS
 	@$(BIN)/python -m provider.demo --port $(PORT)
@@ -17,6 +17,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+audit: $(VENV)/installed ## look the locked dependencies up among known vulnerabilities
+	$(BIN)/python -m tests.audit
 
 bench: $(VENV)/installed ## measure what questions cost, into bench-results/; e.g. BENCH="--only cold,hot" or --quick
 	$(BIN)/python -m tests.bench $(BENCH)
