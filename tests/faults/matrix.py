@@ -7,14 +7,15 @@ cluster do: no restart, no new client between them.
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from flask import Flask
+from flask import Flask, got_request_exception
 
 from provider.demo.faults import Faults
 from provider.demo.world import World
@@ -120,6 +121,16 @@ class Apps:
 
     patient: Flask
     hurried: Flask
+    defects: list[str] = field(default_factory=list)
+    """Tracebacks behind every 500, oldest first: what a failing test must show."""
+
+    def __post_init__(self) -> None:
+        """Take down every exception that leaves a view."""
+        for app in (self.patient, self.hurried):
+            got_request_exception.connect(self._take_down, app)
+
+    def _take_down(self, _: Flask, exception: BaseException) -> None:
+        self.defects.append("".join(traceback.format_exception(exception)))
 
 
 @dataclass(frozen=True)
@@ -139,7 +150,10 @@ class Lane:
         response = app.test_client().get(
             f"/v1/{self.call.question}", query_string=parameters | dict(self.call.parameters)
         )
-        return Answer(response.status_code, response.get_data(as_text=True), time.monotonic() - started)
+        seconds, text = time.monotonic() - started, response.get_data(as_text=True)
+        if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+            text += "\n".join(["", *self.apps.defects[-1:]])
+        return Answer(response.status_code, text, seconds)
 
     def meet(self, fault: Fault, cache: Cache) -> Outcome:
         """Ask while the fault lasts, and again once it is over and what was known of it has expired."""
