@@ -59,8 +59,7 @@ def create_app(
 
     @app.after_request
     def harden(response: Response) -> Response:
-        for name, value in problems.HEADERS.items():
-            response.headers.setdefault(name, value)  # a view may know better, as of a page's own style
+        response.headers.extend(problems.HEADERS)
         return response
 
     return app
@@ -120,7 +119,7 @@ def _question(
             verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
-        log_answer(check.name, query.model_dump(by_alias=True, exclude_unset=True), verdict, seconds)
+        log_answer(check.name, _as_asked(query), verdict, seconds)
         return _json(body.encode(verdict))
 
     return view
@@ -131,6 +130,12 @@ def _asked_by_url(question: str, query_string: bytes) -> Query:
     """Return the question of a GET. Argo asks the same one again and again; what was refused is not remembered."""
     args = Request({"QUERY_STRING": query_string.decode("latin-1")}).args
     return parse(QUESTIONS[question], [(name, value) for name, values in args.lists() for value in values])
+
+
+@lru_cache(REMEMBERED_QUERIES)
+def _as_asked(query: Query) -> dict[str, Any]:
+    """Return the parameters that were given, for the log."""
+    return query.model_dump(by_alias=True, exclude_unset=True)
 
 
 def _asked_by_body(check: Check) -> Query:

@@ -8,11 +8,15 @@ tokens, and long runs of base64.
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 REMOVED = "[removed]"
+
+REMEMBERED, SHORT = 4096, 500
+"""So many texts of so many characters are not searched again: one question's line is much like that of the next."""
 
 _MIN_SECRET = 8
 """Characters of a value after such a name: "tokens: 3 are valid" is a sentence."""
@@ -47,11 +51,14 @@ class RedactingFormatter(JsonFormatter):
         return found
 
 
+_remembered = lru_cache(REMEMBERED)(redacted)
+
+
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return redacted(value)
+        return _remembered(value) if len(value) <= SHORT else redacted(value)
     if isinstance(value, dict):
-        return {_redacted(name): _redacted(one) for name, one in value.items()}
+        return {name: _redacted(one) for name, one in value.items()}  # names are our own
     if isinstance(value, list | tuple):
         return [_redacted(one) for one in value]
     return value
