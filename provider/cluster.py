@@ -6,12 +6,15 @@ and what to fix; an absent object is None; a list is complete or an error, never
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from os import environ
+from threading import Lock
+from time import monotonic
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -33,6 +36,12 @@ from provider.telemetry import Metrics
 
 PAGE_SIZE = 1000
 """Objects per page of a list: every list we need fits one page but for the largest fleets."""
+
+MAX_PAGES = 50
+"""More pages than any namespace has; a list without an end is none."""
+
+RECONNECT_SECONDS = 1.0
+"""Between two looks at the credentials, however many requests are rejected."""
 
 FEW = 8
 """Up to so many objects are read one by one; more are cheaper as one list."""
@@ -102,15 +111,21 @@ class Cluster:
 
     def __init__(
         self,
-        client: ApiClient,
+        connect: Callable[[], ApiClient],
         sharing: Sharing,
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
-        """Read through this client; each request has these timeouts, cut to what is left of its question."""
-        self._client = client
+        """Read through the client that `connect` makes; it makes another when the credentials are rejected.
+
+        Each request has these timeouts, cut to what is left of its question.
+        """
+        self._client = connect()
+        self._connect_again = connect
+        self._reconnecting = Lock()
+        self._reconnected_at = monotonic()
         self._sharing = sharing
         self._connect = connect_timeout_seconds
         self._read = read_timeout_seconds
@@ -236,7 +251,10 @@ class Cluster:
             except Absent:
                 return None
             with well_formed(what):
-                return msgspec.json.decode(body, type=shape).record()
+                found = msgspec.json.decode(body, type=shape)
+                if found.metadata.name != name or (api.namespaced and found.metadata.namespace != namespace):
+                    raise malformed(what)  # somebody else's evidence
+                return found.record()
 
     def _list(self, api: _Api, namespace: str, shape: type[Any], budget: Budget, selector: str = "") -> list[Any]:
         """List the records of all objects that match."""
@@ -259,7 +277,7 @@ class Cluster:
         accept = _PARTIAL if shape is shapes.PodMetadata else "application/json"
         query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         decoder = msgspec.json.Decoder(shapes.Page[shape])  # type: ignore[valid-type] # the shape is chosen at run time
-        while True:
+        for _ in range(MAX_PAGES):
             try:
                 body = self._get(api.path(namespace), list(query.items()), what, budget, accept)
             except Absent as error:
@@ -271,26 +289,45 @@ class Cluster:
             if not page.metadata.continue_token:
                 return
             query["continue"] = page.metadata.continue_token
+        raise malformed(what)
 
     def _get(
         self, path: str, query: list[tuple[str, str]], what: str, budget: Budget, accept: str = "application/json"
     ) -> bytes:
         """GET a path; raise CannotTell for anything but a whole 200, Absent for an object that does not exist."""
-        method, url, headers, _, _ = self._client.param_serialize(
-            "GET", path, query_params=query, header_params={"Accept": accept}, auth_settings=["BearerToken"]
-        )
-        left = budget.remaining_seconds()
-        try:
-            response = self._client.call_api(
-                method, url, headers, _request_timeout=(min(self._connect, left), min(self._read, left))
-            )
-            status, body = response.status, bytes(response.read())
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(what, error) from error
+        client = self._client
+        status, body = self._send(client, path, query, what, budget, accept)
+        if status == HTTPStatus.UNAUTHORIZED and self._has_reconnected(client):
+            status, body = self._send(self._client, path, query, what, budget, accept)
         self.answered = True
         if status != HTTPStatus.OK:
             raise refused(what, status, body)
         return body
+
+    def _send(
+        self, client: ApiClient, path: str, query: list[tuple[str, str]], what: str, budget: Budget, accept: str
+    ) -> tuple[int, bytes]:
+        """Send one request; return the status and the whole body."""
+        method, url, headers, _, _ = client.param_serialize(
+            "GET", path, query_params=query, header_params={"Accept": accept}, auth_settings=["BearerToken"]
+        )
+        left = budget.remaining_seconds()
+        try:
+            response = client.call_api(
+                method, url, headers, _request_timeout=(min(self._connect, left), min(self._read, left))
+            )
+            return response.status, bytes(response.read())
+        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(what, error) from error
+
+    def _has_reconnected(self, rejected: ApiClient) -> bool:
+        """Read the credentials anew, once a second at most: a token may have been rotated before the client looked."""
+        with self._reconnecting:
+            if self._client is rejected and monotonic() - self._reconnected_at >= RECONNECT_SECONDS:
+                self._reconnected_at = monotonic()
+                with suppress(NotConfigured):
+                    self._client = self._connect_again()
+            return self._client is not rejected
 
 
 def _served(bindings: list[tuple[Binding, ...] | None]) -> tuple[Binding, ...]:

@@ -209,6 +209,7 @@ class _ManagedFields(_Shape):
 
 class _ServiceMetadata(_Shape):
     name: str
+    namespace: str = ""
     managed_fields: list[_ManagedFields] | None = None
 
 

@@ -6,10 +6,10 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-import boto3
-import botocore.session
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from flask import Flask
 from gunicorn.arbiter import Arbiter
@@ -18,11 +18,12 @@ from provider import cluster, settings
 from provider.access import OpenAccess, TokenAccess
 from provider.admission import Admission
 from provider.app import create_app
-from provider.aws import Account
+from provider.aws import ATTEMPTS, Account
 from provider.budget import Budget
 from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
 from provider.errors import CannotTell, NotConfigured, first_line
+from provider.home import open_session
 from provider.load_balancers import LoadBalancers
 from provider.question import Sources
 from provider.roles import Roles
@@ -43,12 +44,16 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
         "connect_timeout_seconds": chosen.connect_timeout_seconds,
         "read_timeout_seconds": chosen.read_timeout_seconds,
     }
+    patience = Config(
+        connect_timeout=chosen.connect_timeout_seconds,
+        read_timeout=chosen.read_timeout_seconds,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
     try:
-        core = botocore.session.get_session()
-        session = boto3.Session(botocore_session=core, region_name=settings.aws_region())
+        session = open_session(settings.aws_region(), patience)
     except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
-    roles = Roles(chosen.assumed_roles, core.get_component("data_loader"))
+    roles = Roles(chosen.assumed_roles, session._session.get_component("data_loader"))  # noqa: SLF001 - boto3 has no other way to its botocore session
     account = Account(
         session,
         connect_timeout_seconds=chosen.connect_timeout_seconds,
@@ -56,10 +61,11 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
         pool_size=chosen.read_threads,
         roles=roles,
     )
+    connect = partial(cluster.connect, pool_size=chosen.read_threads)
     threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
     sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(
-        cluster=Cluster(cluster.connect(pool_size=chosen.read_threads), sharing, **timeouts, metrics=metrics),
+        cluster=Cluster(connect, sharing, **timeouts, metrics=metrics),
         load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=chosen.elbv2_calls_per_second),
         cloudwatch=CloudWatch(account, sharing, metrics),
         sharing=sharing,

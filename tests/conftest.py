@@ -150,7 +150,7 @@ def sources(
         client = cluster.connect(pool_size=16)
         sharing = Sharing(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
         yield Sources(
-            cluster=Cluster(client, sharing, **timeouts, metrics=metrics),
+            cluster=Cluster(lambda: client, sharing, **timeouts, metrics=metrics),
             load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=1000),
             cloudwatch=CloudWatch(account, sharing, metrics),
             sharing=sharing,

@@ -84,7 +84,7 @@ def connected(world: World, clock: Callable[[], datetime]) -> Iterator[Sources]:
         account = Account(session, **TIMEOUTS, pool_size=32, roles=Roles(), seconds=lambda: clock().timestamp())
         sharing = Sharing(threads, Freshness(), metrics, flight_seconds=BUDGET_SECONDS, clock=clock)
         yield Sources(
-            cluster=Cluster(client, sharing, **TIMEOUTS, metrics=metrics),
+            cluster=Cluster(lambda: client, sharing, **TIMEOUTS, metrics=metrics),
             load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=ENOUGH),
             cloudwatch=CloudWatch(account, sharing, metrics),
             sharing=sharing,

@@ -73,7 +73,9 @@ def reader_of(
             monkeypatch.setenv("KUBECONFIG", str(path))
             client = cluster.connect(pool_size=16)
             stack.callback(client.rest_client.pool_manager.clear)
-            return Cluster(client, sources.sharing, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics)
+            return Cluster(
+                lambda: client, sources.sharing, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics
+            )
 
         yield serve
 

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from flask.testing import FlaskClient
 
 from provider.app import create_app
 from provider.checks import replicas
 from provider.checks.gate import gate_of
+from provider.cluster import RECONNECT_SECONDS
 from provider.demo.aws_api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from provider.demo.world import World
 from provider.errors import CannotTell
 from provider.question import Sources, answer, parse
 from provider.reasons import Reason
 from provider.records import Phase, Verdict
+from provider.settings import Settings
+from provider.start import sources_of
 from tests.scene import GREEN
 
 TOKEN = "token-of-the-provider"
@@ -198,3 +202,34 @@ def test_one_failed_check_fails_the_gate(scene, client):
     assert (found["phase"], found["reason"]) == ("Failed", "TargetsUnhealthy")
     assert found["message"].startswith("target-health: 2 of 3 green targets healthy")
     assert [check["phase"] for check in found["observed"]["checks"]] == ["Inconclusive", "Failed"]
+
+
+def test_another_rollouts_json_is_no_evidence(scene, world, client):
+    """An answer about another Rollout than the one that was asked for is malformed, however healthy that one is."""
+    other = {**scene.rollout, "metadata": {**scene.rollout["metadata"], "name": "other"}}
+    world.kubernetes_faults.add("/rollouts/web", body=json.dumps(other), content_type="application/json")
+
+    assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED, "get rollouts.argoproj.io web in namespace shop")
+
+
+def test_a_token_that_was_rotated_is_read_again(scene, world, environment, metrics, tmp_path, monkeypatch):
+    """After the API server rejects a token the file is read again: the next question needs no restart."""
+    kubeconfig = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text(encoding="utf-8"))
+    kubeconfig["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
+    (tmp_path / "rotating.yaml").write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
+    (tmp_path / "token").write_text("old", encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "rotating.yaml"))
+    world.kubernetes.bearer_token = "old"
+    try:
+        sources = sources_of(Settings(topology_fresh_seconds=0, failures_fresh_seconds=0), metrics)
+        app = create_app(sources, metrics).test_client()
+        before = ask(app)
+        world.kubernetes.bearer_token = "new"
+        (tmp_path / "token").write_text("new", encoding="utf-8")
+        time.sleep(RECONNECT_SECONDS)
+        after = ask(app)
+    finally:
+        world.kubernetes.bearer_token = None
+
+    assert scene.name == "web"
+    assert (before["phase"], after["phase"]) == ("Successful", "Successful")

@@ -94,9 +94,8 @@ EXPIRED = "token expired, then rotated"
 LEFT_OUT: dict[str, str] = {
     **dict.fromkeys(
         ("IRSA: Throttling", "IRSA: ThrottlingException"),
-        "botocore's STS client has retries and timeouts of its own, which outlast a question and its recovery",
+        "the wait between two tries of STS is random and may outlast a question and its recovery",
     ),
-    "IRSA: no credentials": "botocore keeps an answer of STS without credentials for ever: no recovery",
 }
 """Faults that the product does not stand yet, with the reason: to be taken in with the fix."""
 
