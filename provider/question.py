@@ -7,7 +7,7 @@ turn "could not look" into a verdict, and refuse stale evidence.
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
@@ -154,7 +154,8 @@ def answer(check: Check, query: Query, sources: Sources) -> Verdict:
     if judged is None:
         judged = _look_and_judge(check, query, sources)
         if judged.complete:
-            sources.sharing.remember(question, judged, judged.read_at)
+            again = replace(judged, verdict=replace(judged.verdict, repeated=True))
+            sources.sharing.remember(question, again, judged.read_at)
     limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in judged.read_at}
     return refuse_stale(judged.verdict, judged.read_at, sources.clock(), limits)
 
@@ -214,7 +215,7 @@ def refuse_stale(
     }
     stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:
-        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed)
+        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed, verdict.repeated)
     kind = stale[0]
     sentence = (
         f"The evidence ({kind}) is {ages[kind]:.1f} s old, more than the {limits[kind]:g} s allowed, so it decides "

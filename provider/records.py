@@ -352,13 +352,17 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer: Argo's phase, the reason, one sentence, the number to chart, and what decided."""
+    """An answer: Argo's phase, the reason, one sentence, the number to chart, and what decided.
+
+    `repeated`: the same question had this answer already, from the same evidence.
+    """
 
     phase: Phase
     reason: Reason
     message: str
     number: float = 0.0
     observed: Mapping[str, Any] = field(default_factory=dict)
+    repeated: bool = False
 
 
 def same_address(text: str) -> str:

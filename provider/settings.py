@@ -77,7 +77,9 @@ class Settings(BaseSettings):
         "open.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level that is logged; INFO has one line per question."
+        default="INFO",
+        description="Least level that is logged; INFO has one line per question, but for answers that are only "
+        "repeated.",
     )
     connections: int = Field(
         default=256,

@@ -148,8 +148,9 @@ def logging_config(level: str) -> dict[str, Any]:
 
 
 def log_answer(question: str, query: dict[str, Any], verdict: Verdict, seconds: float) -> None:
-    """Write the one log line of a question."""
-    logging.getLogger("provider.answers").info(
+    """Write the one log line of a question; what is only said again is for DEBUG, since it tells nothing new."""
+    logging.getLogger("provider.answers").log(
+        logging.DEBUG if verdict.repeated else logging.INFO,
         verdict.message,
         extra={
             "question": question,

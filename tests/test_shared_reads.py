@@ -1,5 +1,6 @@
 """What questions cost in calls of Kubernetes and AWS, with evidence shared as in production; over HTTP throughout."""
 
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -87,6 +88,20 @@ def test_a_crowd_costs_as_much_as_one(client, calls):
 
     assert {one.json["phase"] for one in answers} == {"Successful"}
     assert calls() == sorted([*LOOK, "DescribeTargetGroups", "DescribeTargetHealth"])
+
+
+@pytest.mark.usefixtures("scene")
+def test_what_is_only_said_again_is_not_logged_again(client, caplog, wall_clock):
+    """Callers who ask again within the freshness leave one line in the log; new evidence is a new line."""
+    caplog.set_level(logging.INFO, logger="provider.answers")
+    for _ in range(3):
+        client.get(HEALTH)
+    wall_clock.advance(2.1)
+    client.get(HEALTH)
+
+    assert [one.message for one in caplog.records if one.name == "provider.answers"] == [
+        "3 of 3 green targets healthy in k8s-shop-web-preview"
+    ] * 2
 
 
 def test_what_changed_is_seen_as_soon_as_the_old_is_not_fresh(scene, client, wall_clock):
