@@ -41,13 +41,11 @@ class Owner(_Shape):
     controller: bool | None = None
 
 
-class Metadata(_Shape):
+class _Identity(_Shape):
+    """What tells one object from another, and no more: it is decoded a thousand times for a thousand pods."""
+
     name: str
-    namespace: str = ""
     uid: str = ""
-    generation: int = 0
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
     owner_references: list[Owner] | None = None
     creation_timestamp: Moment | None = None
     deletion_timestamp: Moment | None = None
@@ -68,6 +66,13 @@ class Metadata(_Shape):
     def owner_uid(self) -> str:
         """The uid of the controller owner, empty without one."""
         return next((owner.uid for owner in self.owner_references or () if owner.controller), "")
+
+
+class Metadata(_Identity):
+    namespace: str = ""
+    generation: int = 0
+    annotations: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
 
 
 class _PingPong(_Shape):
@@ -240,7 +245,7 @@ class Service(_Shape):
 class PodMetadata(_Shape):
     """A pod as PartialObjectMetadata: everything but its spec and status."""
 
-    metadata: Metadata
+    metadata: _Identity
 
     def record(self) -> records.Pod:
         """Return what we judge of it."""

@@ -169,9 +169,10 @@ def _by_key(targets: Iterable[Target]) -> dict[tuple[str, int], Target]:
     """Index targets; of two entries for the same address and port (one per zone) the worse one counts."""
     found: dict[tuple[str, int], Target] = {}
     for target in targets:
-        known = found.get(target.key)
-        if known is None or _state(known.state).severity < _state(target.state).severity:
-            found[target.key] = target
+        key = target.key
+        known = found.setdefault(key, target)
+        if known is not target and _state(known.state).severity < _state(target.state).severity:
+            found[key] = target
     return found
 
 
