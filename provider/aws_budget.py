@@ -135,8 +135,10 @@ class CallBudget:
             needed = before + min(calls, self._burst)
         else:
             ahead = self._place(asker, now)
+            if self._level >= self._burst:  # those before do not want them now
+                return 0.0
             most = self._burst * (1 - RESERVE)  # more than that is never left over: let it be owed
-            needed = min(self._burst * RESERVE + sum(self._queue.values()) + ahead + min(calls, most), self._burst)
+            needed = self._burst * RESERVE + sum(self._queue.values()) + ahead + min(calls, most)
         return (needed - self._level) / self._rate(now)
 
     def _place(self, asker: str, now: float) -> int:

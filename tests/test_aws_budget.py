@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -111,6 +112,23 @@ def test_turns_come_in_the_order_of_asking(budget, clock):
 
     assert len(order) >= 10
     assert max(abs(order.index(one) - waiting.index(one)) for one in order) <= BURST / 2
+
+
+def test_of_a_long_line_only_those_in_front_go_on(budget, clock):
+    """With calls to spare for a few, the rest of the line is sent back at once, instead of reading and then waiting."""
+    budget.charge(BURST)
+    askers = [f"shop/web-{number}" for number in range(200)]
+    for one in askers:
+        may(budget, one)
+    clock.now += 0.7 * BURST / PER_SECOND
+    gone_on = []
+    for one in askers:
+        with suppress(CannotTell):
+            budget.require_turn(one)
+            gone_on.append(one)
+
+    assert gone_on == askers[: len(gone_on)]
+    assert 1 <= len(gone_on) <= BURST
 
 
 def test_who_leaves_is_not_waited_for(budget, clock):
