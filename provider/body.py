@@ -4,10 +4,9 @@ Argo keeps the last ten measurements of every metric in one etcd object, so a bo
 examples go first, then target groups, then the tail of a sentence.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import msgspec
 
 from provider.records import Verdict
 
@@ -40,7 +39,7 @@ def _json(verdict: Verdict, message: str, observed: Mapping[str, Any]) -> bytes:
         "phase": verdict.phase,
         "reason": verdict.reason,
     }
-    return msgspec.json.encode(answer, order="sorted")
+    return json.dumps(answer, sort_keys=True, separators=(", ", ": "), ensure_ascii=True).encode()
 
 
 def _drop_last(key: str, keep: int) -> Callable[[dict[str, Any]], bool]:
