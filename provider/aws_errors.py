@@ -156,7 +156,9 @@ def _is_outage(error: boto.ClientError) -> bool:
 def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> CannotTell:
     code, status = _code(error), _status(error)
     by_sts = error.operation_name.startswith(_OF_STS)
-    asked = f"{error.operation_name} for {action}" if by_sts else f"{action} of {what}"
+    asked = (
+        f"{error.operation_name} for {action}" if by_sts and not action.startswith("sts:") else f"{action} of {what}"
+    )
     if code in THROTTLED:
         return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {asked} ({code})")
     if _is_outage(error):

@@ -17,8 +17,8 @@ STOPS_WITHIN_SECONDS = 20
 ALWAYS_ANEW = {
     f"PROVIDER_{kind}_FRESH_SECONDS": "0"
     for kind in ("TOPOLOGY", "TARGET_HEALTH", "TARGET_GROUPS", "METRICS", "FAILURES")
-}
-"""A test that changes the world sees the change at once, unless it says otherwise."""
+} | {"PROVIDER_ELBV2_CALLS_PER_SECOND": "1000"}
+"""A test that changes the world sees the change at once, and waits for nobody's turn, unless it says otherwise."""
 
 
 def free_port() -> int:

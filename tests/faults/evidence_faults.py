@@ -156,7 +156,7 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
         changed("another hash", put("spec", "selector", value={"app": "other"}), Reason.SERVICE_NOT_SWITCHED),
         changed("no selector", drop("spec", "selector"), Reason.SERVICE_NOT_SWITCHED),
         changed("no ports", drop("spec", "ports"), Reason.SERVICE_PORT_NOT_FOUND),
-        changed("another Service", put("metadata", "name", value="other"), Reason.SERVICE_NOT_FOUND),
+        changed("another Service", put("metadata", "name", value="other"), Reason.KUBERNETES_MALFORMED),
     ),
     "errors: get green Service": (
         changed(
