@@ -171,10 +171,6 @@ class Sharing:
         """How many records are kept."""
         return self._records
 
-    def is_fresh(self, kind: Kind, read_at: datetime) -> bool:
-        """Tell whether evidence of this kind is still shared."""
-        return _is_young(self.clock() - read_at, self.freshness.seconds(kind))
-
     def _ask(self, wanted: Wanted, budget: Budget) -> _Asked:
         """Sort the keys into known, under way, and to be read by us."""
         asked, missing, now = _Asked(wanted, {}, []), [], self.clock()
