@@ -12,7 +12,6 @@ hang up. Here:
 - a stop first takes in every connection that the system has accepted for us, then stops listening.
 """
 
-import contextlib
 import time
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +23,7 @@ from gunicorn import http, sock, util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from provider import listening
 from provider.clients import Client, TooSlow
 from provider.problems import HEADERS, MEDIA_TYPE, problem
 
@@ -79,11 +79,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def accept(self, listener: Any) -> None:
         """Accept a connection; it gets a thread when its first byte is there."""
-        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
-            self._accept(listener)
-
-    def _accept(self, listener: Any) -> None:
-        accepted, address = listener.accept()
+        try:
+            accepted, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
         if self.nr_conns >= self._max_connections:
             self._make_room()
         self.nr_conns += 1
@@ -146,11 +145,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         if enabled or self.alive:
             return
         for listener in self.sockets:
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    with contextlib.suppress(ConnectionAbortedError):
-                        self._accept(listener)
-            listener.close()
+            listening.stop(listener, partial(self.accept, listener))
 
     def handle_error(self, req: object, client: Client, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
         """Answer a request that never reached the application."""

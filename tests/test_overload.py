@@ -239,6 +239,17 @@ def children(pid):
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
+@pytest.mark.usefixtures("scene")
+def test_a_reload_goes_on_listening(world, tmp_path):
+    """After SIGHUP another process takes over on the same port, and the end of the first one does not deafen it."""
+    with serving(world, tmp_path) as server:
+        (worker,) = children(server.process.pid)
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(children(server.process.pid)) == 1 and children(server.process.pid) != [worker])
+
+        assert phase(ask(server)) == (200, "Successful")
+
+
 def test_a_killed_worker_is_replaced(scene, world, tmp_path):
     """After SIGKILL of the process that answers, under load, another one takes its place and answers right."""
     with serving(world, tmp_path) as server, ThreadPoolExecutor(8) as callers:
