@@ -4,9 +4,7 @@ A question that waited for its turn would get its answer after the asker stopped
 theirs. A refused one costs a millisecond, and Argo asks again by itself.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Semaphore
+from threading import Lock
 
 
 class Overloaded(Exception):
@@ -14,22 +12,24 @@ class Overloaded(Exception):
 
 
 class Admission:
-    """The places for questions."""
+    """The places for questions; entered, it holds one while a question is answered."""
 
     def __init__(self, questions: int) -> None:
         """Allow this many at the same time."""
         self._questions = questions
-        self._places = Semaphore(questions)
+        self._lock, self._taken = Lock(), 0
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place while a question is answered. Raises Overloaded if there is none."""
-        if not self._places.acquire(blocking=False):
-            raise Overloaded(
-                f"This replica is answering {self._questions} questions already, as many as PROVIDER_THREADS allows: "
-                "ask again"
-            )
-        try:
-            yield
-        finally:
-            self._places.release()
+    def __enter__(self) -> None:
+        """Take a place. Raises Overloaded if there is none."""
+        with self._lock:
+            if self._taken >= self._questions:
+                raise Overloaded(
+                    f"This replica is answering {self._questions} questions already, as many as PROVIDER_THREADS "
+                    "allows: ask again"
+                )
+            self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Give it back."""
+        with self._lock:
+            self._taken -= 1

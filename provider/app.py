@@ -2,8 +2,9 @@
 
 import json
 import time
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
 from gunicorn.http.errors import ParseException
@@ -19,6 +20,9 @@ from provider.description import describe
 from provider.errors import BadQuery, Problem, RolloutNotFound
 from provider.question import Check, Query, Sources, answer, parse
 from provider.telemetry import Metrics, log_answer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 MAX_REQUEST_BYTES = 16 * 1024
 """A question has a handful of short parameters."""
@@ -57,12 +61,21 @@ def create_app(
 
     _refuse_by_problems(app, metrics)
 
-    @app.after_request
-    def harden(response: Response) -> Response:
-        response.headers.extend(problems.HEADERS)
-        return response
-
+    app.wsgi_app = _hardened(app.wsgi_app)  # type: ignore[method-assign, assignment] # as Flask's documentation does it
     return app
+
+
+def _hardened(application: "WSGIApplication") -> "WSGIApplication":
+    """Put our headers on every response: here, since Werkzeug would copy and check them for each one twice."""
+    ours = list(problems.HEADERS.items())
+
+    def hardened(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
+            return start_response(status, headers + ours, *failure)
+
+        return application(environ, start)
+
+    return hardened
 
 
 def _refuse_by_problems(app: Flask, metrics: Metrics) -> None:
@@ -112,30 +125,28 @@ def _question(
 
     def view() -> Response:
         started = time.perf_counter()
-        grant = access.grant(request.headers.get("Authorization"))
-        query = _asked_by_url(check.name, request.query_string) if request.method != "POST" else _asked_by_body(check)
+        asked = request.environ
+        grant = access.grant(asked.get("HTTP_AUTHORIZATION"))
+        if asked["REQUEST_METHOD"] == "POST":
+            query = _asked_by_body(check)
+        else:
+            query = _asked_by_url(check.name, asked.get("QUERY_STRING", ""))
         grant.require(query.namespace)
-        with admission.place():  # only now: neither a stranger nor a slow sender takes a place
+        with admission:  # only now: neither a stranger nor a slow sender takes a place
             verdict = answer(check, query, sources)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
-        log_answer(check.name, _as_asked(query), verdict, seconds)
+        log_answer(check.name, query, verdict, seconds)
         return _json(body.encode(verdict))
 
     return view
 
 
 @lru_cache(REMEMBERED_QUERIES)
-def _asked_by_url(question: str, query_string: bytes) -> Query:
+def _asked_by_url(question: str, query_string: str) -> Query:
     """Return the question of a GET. Argo asks the same one again and again; what was refused is not remembered."""
-    args = Request({"QUERY_STRING": query_string.decode("latin-1")}).args
+    args = Request({"QUERY_STRING": query_string}).args
     return parse(QUESTIONS[question], [(name, value) for name, values in args.lists() for value in values])
-
-
-@lru_cache(REMEMBERED_QUERIES)
-def _as_asked(query: Query) -> dict[str, Any]:
-    """Return the parameters that were given, for the log."""
-    return query.model_dump(by_alias=True, exclude_unset=True)
 
 
 def _asked_by_body(check: Check) -> Query:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
+from provider import body
 from provider.budget import Budget
 from provider.cloudwatch import CloudWatch
 from provider.cluster import Cluster
@@ -154,7 +155,7 @@ def answer(check: Check, query: Query, sources: Sources) -> Verdict:
     if judged is None:
         judged = _look_and_judge(check, query, sources)
         if judged.complete:
-            again = replace(judged, verdict=replace(judged.verdict, repeated=True))
+            again = replace(judged, verdict=replace(judged.verdict, written=body.write_once(judged.verdict)))
             sources.sharing.remember(question, again, judged.read_at)
     limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in judged.read_at}
     return refuse_stale(judged.verdict, judged.read_at, sources.clock(), limits)
@@ -210,12 +211,12 @@ def refuse_stale(
     ages = {kind: (now - at).total_seconds() for kind, at in read_at.items()}
     observed = {
         **verdict.observed,
-        "evidenceAgeSeconds": {kind: round(age, 1) for kind, age in ages.items()},
-        "evidenceJudgedAt": now.isoformat(timespec="seconds"),
+        body.AGES: {kind: round(age, 1) for kind, age in ages.items()},
+        body.JUDGED_AT: now.isoformat(timespec="seconds"),
     }
     stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:
-        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed, verdict.repeated)
+        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed, verdict.written)
     kind = stale[0]
     sentence = (
         f"The evidence ({kind}) is {ages[kind]:.1f} s old, more than the {limits[kind]:g} s allowed, so it decides "

@@ -354,7 +354,7 @@ class Metric:
 class Verdict:
     """An answer: Argo's phase, the reason, one sentence, the number to chart, and what decided.
 
-    `repeated`: the same question had this answer already, from the same evidence.
+    `written`: its JSON before and after the age of its evidence, once the same question had this answer already.
     """
 
     phase: Phase
@@ -362,7 +362,12 @@ class Verdict:
     message: str
     number: float = 0.0
     observed: Mapping[str, Any] = field(default_factory=dict)
-    repeated: bool = False
+    written: tuple[bytes, bytes] | None = None
+
+    @property
+    def repeated(self) -> bool:
+        """Whether the same question had this answer already, from the same evidence."""
+        return self.written is not None
 
 
 def same_address(text: str) -> str:

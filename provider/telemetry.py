@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from pydantic import BaseModel
 
 from provider import __version__
 from provider.errors import CannotTell
@@ -147,14 +148,17 @@ def logging_config(level: str) -> dict[str, Any]:
     }
 
 
-def log_answer(question: str, query: dict[str, Any], verdict: Verdict, seconds: float) -> None:
+def log_answer(question: str, query: BaseModel, verdict: Verdict, seconds: float) -> None:
     """Write the one log line of a question; what is only said again is for DEBUG, since it tells nothing new."""
-    logging.getLogger("provider.answers").log(
-        logging.DEBUG if verdict.repeated else logging.INFO,
+    logger, level = logging.getLogger("provider.answers"), logging.DEBUG if verdict.repeated else logging.INFO
+    if not logger.isEnabledFor(level):
+        return
+    logger.log(
+        level,
         verdict.message,
         extra={
             "question": question,
-            "query": query,
+            "query": query.model_dump(by_alias=True, exclude_unset=True),
             "phase": verdict.phase,
             "reason": verdict.reason,
             "number": verdict.number,
