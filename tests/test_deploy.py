@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import tomllib
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +11,7 @@ import pytest
 import yaml
 from kubernetes.client import models
 
+from provider import __version__
 from provider.checks import QUESTIONS
 from provider.cluster import FEW
 from provider.demo import objects
@@ -401,15 +401,14 @@ def test_two_replicas_of_which_one_always_answers():
 
 
 def test_the_image_is_of_this_version():
-    """Deployment, overlays and the image's own label name the version of pyproject.toml."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    """Deployment, overlays and the image's own label name the version of the package."""
     overlays = [yaml.safe_load((DEPLOY / "overlays" / one / "kustomization.yaml").read_text()) for one in OVERLAYS]
     label = re.search(r'image\.version="([^"]+)"', (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 
-    assert container()["image"] == f"alb-provider:{version}"
-    assert {image["newTag"] for one in overlays for image in one.get("images", ())} == {version}
+    assert container()["image"] == f"alb-provider:{__version__}"
+    assert {image["newTag"] for one in overlays for image in one.get("images", ())} == {__version__}
     assert label
-    assert label[1] == version
+    assert label[1] == __version__
 
 
 def test_what_must_be_changed_is_marked():

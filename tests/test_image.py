@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from provider import __version__
 from tests.server import STARTS_WITHIN_SECONDS, STOPS_WITHIN_SECONDS, bare_environment, free_port
 
 ROOT = Path(__file__).parent.parent
@@ -189,7 +190,7 @@ def test_the_final_stage_says_what_runs():
         >= {
             "org.opencontainers.image.title": project["name"],
             "org.opencontainers.image.description": project["description"],
-            "org.opencontainers.image.version": project["version"],
+            "org.opencontainers.image.version": __version__,
             "org.opencontainers.image.licenses": project["license"],
         }.items()
     )
@@ -216,7 +217,7 @@ def test_exactly_the_locked_packages_are_installed(image):
 
     for_another_python = locked.keys() - installed.keys()
     assert installed == {name: version for name, version in locked.items() if name in installed} | {
-        project["name"]: project["version"]
+        project["name"]: __version__
     }
     assert all(re.search(rf"^{name}==[^ ]+ ;", lock, re.MULTILINE) for name in for_another_python)
 
