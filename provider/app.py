@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, Request, Response, request
 from gunicorn.http.errors import ParseException
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from provider import __version__, body, problems
@@ -145,13 +146,21 @@ def _question(
 @lru_cache(REMEMBERED_QUERIES)
 def _asked_by_url(question: str, query_string: str) -> Query:
     """Return the question of a GET. Argo asks the same one again and again; what was refused is not remembered."""
-    args = Request({"QUERY_STRING": query_string}).args
-    return parse(QUESTIONS[question], [(name, value) for name, values in args.lists() for value in values])
+    lists = _parameters(query_string).lists()
+    return parse(QUESTIONS[question], [(name, value) for name, values in lists for value in values])
+
+
+def _parameters(query_string: str) -> MultiDict[str, str]:
+    """Return what a URL says after its question mark. Raises BadQuery."""
+    try:
+        return Request({"QUERY_STRING": query_string}).args
+    except UnicodeDecodeError as error:
+        raise BadQuery((Problem("query string", "is not ASCII: percent-encode it as UTF-8"),)) from error
 
 
 def _asked_by_body(check: Check) -> Query:
     """Return the question of a POST: the parameters of its JSON object."""
-    for name in request.args:
+    for name in _parameters(request.environ.get("QUERY_STRING", "")):
         raise BadQuery((Problem(name[:100], "belongs in the JSON body of a POST, not in its URL"),))
     try:
         fields = json.loads(request.get_data(), object_pairs_hook=tuple)

@@ -1,7 +1,8 @@
 """The embedded world, readers that read it with the real client libraries, and the application over them."""
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,25 @@ from provider.roles import Roles
 from provider.sharing import Sharing
 from provider.telemetry import Metrics
 from tests.scene import Scene
+
+_TRIED: pytest.StashKey[dict[str, Counter[str]]] = pytest.StashKey()
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Counts what a test tries of some kind: the end of the run tells how much that was."""
+    counts = request.config.stash.setdefault(_TRIED, {})
+    return lambda kind, number=1: counts.setdefault(kind, Counter()).update({request.path.stem: number})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how much was tried of each kind."""
+    counts: dict[str, Counter[str]] = config.stash.get(_TRIED, {})
+    if counts:
+        terminalreporter.section("tried")
+    for kind, by_file in sorted(counts.items()):
+        parts = ", ".join(f"{number} in {name}" for name, number in sorted(by_file.items()))
+        terminalreporter.write_line(f"{by_file.total()} {kind}: {parts}")
 
 
 @dataclass

@@ -38,13 +38,16 @@ def told(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.timeout(PATIENCE_SECONDS + 10)
-def test_no_random_story_is_answered_untruly():
+def test_no_random_story_is_answered_untruly(tried):
     """Whatever happens and fails, every answer is true of some moment within the limits of its evidence."""
     done = told("--seeds", str(SEEDS), "--steps", str(STEPS))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(re.search(rf"\b{phase}: [1-9]", done.stdout) for phase in ("Successful", "Inconclusive", "Failed"))
     assert "False passes: 0." in done.stdout
+    questions = re.search(r"(\d+) questions", done.stdout)
+    assert questions
+    tried("questions of random stories", int(questions[1]))
 
 
 @pytest.mark.timeout(PATIENCE_SECONDS + 10)

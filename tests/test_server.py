@@ -66,6 +66,7 @@ def test_it_needs_no_home_and_writes_no_file(server):
     [
         pytest.param(b"garbage\r\n\r\n", {400}, id="garbage"),
         pytest.param(b"GET\r\n\r\n", {400}, id="no path"),
+        pytest.param(b"GET /v1/gate?namespace=\xa1 HTTP/1.1\r\nHost: a\r\n\r\n", {400}, id="query that is no text"),
         pytest.param(b"GET /livez\r\n\r\n", {400}, id="HTTP 0.9"),
         pytest.param(b"GET /livez HTTP/9.9\r\n\r\n", {400, 505}, id="HTTP 9.9"),
         pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}, id="HTTP 2"),

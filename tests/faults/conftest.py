@@ -1,7 +1,7 @@
 """The provider that the matrix asks, and the count of what it was asked."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -36,7 +36,6 @@ FRESHNESS = tuple(name for name in Settings.model_fields if name.endswith("_fres
 """The settings that say for how long evidence, or a failure, is shared."""
 
 _PYTHON = re.compile(r"Traceback|Error\(|Exception\(|<class|object at 0x|\bNone\b|\{'|\\n|<html|urllib3|botocore")
-_COUNTS: pytest.StashKey[dict[str, int]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +113,7 @@ def assert_law(combination: Combination, outcome: Outcome) -> None:
 
 
 @pytest.fixture
-def count(request: pytest.FixtureRequest) -> Iterator[None]:
+def count(tried: Callable[..., None]) -> Iterator[None]:
     """Count a combination that was tried."""
     yield
-    counts = request.config.stash.setdefault(_COUNTS, {})
-    counts[request.path.stem] = counts.get(request.path.stem, 0) + 1
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say how many combinations were tried."""
-    counts = config.stash.get(_COUNTS, {})
-    if counts:
-        parts = ", ".join(f"{number} in {name}" for name, number in sorted(counts.items()))
-        terminalreporter.section("fault matrix")
-        terminalreporter.write_line(f"{sum(counts.values())} combinations of a call and a fault: {parts}")
+    tried("combinations of a call and a fault")
