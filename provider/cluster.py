@@ -284,6 +284,8 @@ class Cluster:
                 raise malformed(what) from error
             with well_formed(what):
                 page: Any = decoder.decode(body)
+                if any(getattr(item.metadata, "namespace", namespace) != namespace for item in page.items or ()):
+                    raise malformed(what)  # somebody else's evidence; pods' metadata are joined by uid with ours
                 records = [item.record() for item in page.items or ()]
             yield from records
             if not page.metadata.continue_token:

@@ -105,6 +105,7 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
     ),
     "list ReplicaSets": (
         changed("twice", twice, As.WITHOUT),
+        changed("of another namespace", put("metadata", "namespace", value="other"), _K8S),
         changed("no uid", drop("metadata", "uid"), _K8S),
         changed("no owner", drop("metadata", "ownerReferences"), Reason.REPLICA_SET_NOT_FOUND),
         changed("no creation", drop("metadata", "creationTimestamp"), _K8S),
@@ -138,6 +139,7 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
     ),
     "list EndpointSlices": (
         changed("twice", twice, As.WITHOUT),
+        changed("of another namespace", put("metadata", "namespace", value="other"), _K8S),
         changed("unknown addresses", at_other_addresses, Reason.TARGETS_MISSING),
         changed("no endpoints", put("endpoints", value=None), Reason.TARGETS_MISSING),
         changed("no ports", put("ports", value=None), Reason.TARGETS_MISSING),
@@ -147,6 +149,7 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
     ),
     "list TargetGroupBindings": (
         changed("twice", twice, As.WITHOUT),
+        changed("of another namespace", put("metadata", "namespace", value="other"), _K8S),
         changed("an ARN that is none", put("spec", "targetGroupARN", value="arn:x"), Reason.TARGET_GROUP_NOT_FOUND),
         changed("an unknown port", put("spec", "serviceRef", "port", value=81), Reason.SERVICE_PORT_NOT_FOUND),
         changed("of another Service", put("spec", "serviceRef", "name", value="other"), Reason.NO_BINDING),
