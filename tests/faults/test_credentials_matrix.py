@@ -91,29 +91,12 @@ OF_POD_IDENTITY = (
 
 EXPIRED = "token expired, then rotated"
 
-LEFT_OUT: dict[str, str] = {
-    **dict.fromkeys(
-        ("IRSA: Throttling", "IRSA: ThrottlingException"),
-        "the wait between two tries of STS is random and may outlast a question and its recovery",
-    ),
-}
-"""Faults that the product does not stand yet, with the reason: to be taken in with the fix."""
-
 
 def combinations() -> list[Combination]:
     """Every fault of both sources of credentials."""
     table = [(IRSA, one) for one in OF_IRSA] + [(POD_IDENTITY, one) for one in OF_POD_IDENTITY]
-    return [
-        *(
-            Combination(call, fault, fault.leads_to, "cold")
-            for call, fault in table
-            if f"{call.name}: {fault.name}" not in LEFT_OUT
-        ),
-        *(
-            Combination(call, Fault(EXPIRED, _unbound, leads_to), leads_to, "cold")
-            for call, leads_to in ((IRSA, _CREDENTIALS), (POD_IDENTITY, _OR_LATE))
-        ),
-    ]
+    expired = [(one, Fault(EXPIRED, _unbound, to)) for one, to in ((IRSA, _CREDENTIALS), (POD_IDENTITY, _OR_LATE))]
+    return [Combination(call, fault, fault.leads_to, "cold") for call, fault in table + expired]
 
 
 def _unbound(*_: object) -> Expiry:
@@ -172,11 +155,3 @@ def _bound(combination: Combination, api: CredentialsApi, lane: str, file: Path)
 def test_credentials_that_cannot_be_had_block_and_recover(run: Run, combination: Combination) -> None:
     """Each fault of what gives credentials is named, and the next question after it has new ones."""
     assert_law(combination, run.outcome(combination))
-
-
-def test_what_is_left_out_exists_and_has_a_reason() -> None:
-    """A fault that is left out is one of the tables, and the list says why."""
-    known = {f"IRSA: {one.name}" for one in OF_IRSA} | {f"Pod Identity: {one.name}" for one in OF_POD_IDENTITY}
-
-    assert set(LEFT_OUT) <= known
-    assert all(LEFT_OUT.values())
