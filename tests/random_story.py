@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -54,6 +54,8 @@ ENOUGH = 1000.0
 
 SLACK_SECONDS = 5.0
 """What a busy machine may add to a budget, which is real time."""
+
+FIRST_DAY = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 CHECKS = ("replicas", "target-health", "errors")
 
@@ -246,6 +248,7 @@ class Story:
         self._apps = {hangs: self._app(sources, hangs=hangs) for hangs in (False, True)}
         self._fault: random_faults.Fault | None = None
         self._questions_left = 0
+        clock.now = FIRST_DAY + timedelta(days=seed)  # the same alone as after others, and nothing of theirs is fresh
         self._healed_at = clock.now - timedelta(hours=1)
         world.reset()
         world.kubernetes.serve(AUTO_MODE)
