@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
-from threading import Lock
 from typing import Any
 from wsgiref.types import StartResponse
 
@@ -189,10 +189,11 @@ class Midway:
     Between those reads nothing else is under way, so that a story is told the same way again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, happening: AbstractContextManager[object]) -> None:
+        """Hold `happening` meanwhile."""
         self._event: Callable[[], None] | None = None
         self._before_aws = False
-        self._happening = Lock()
+        self._happening = happening
 
     def arm(self, event: Callable[[], None], *, before_aws: bool) -> None:
         """Let this happen, once, during the next question."""

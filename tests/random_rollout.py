@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import count
 from random import Random
+from threading import RLock
 
 from provider.demo import objects
 from tests import truth
@@ -38,13 +39,19 @@ STATES = (
 
 
 class StoryClock:
-    """The one clock of a story: of the world, of the readers and of the truth."""
+    """The one clock of a story: of the world, of the readers and of the truth.
+
+    Whoever lets time pass while somebody reads holds `passing` until the world is as it is by then: a reader who looks
+    at the clock in between would take what he reads next for newer than it is.
+    """
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+        self.passing = RLock()
 
     def __call__(self) -> datetime:
-        return self.now
+        with self.passing:
+            return self.now
 
     def seconds(self) -> float:
         """The same time in seconds, for the world."""

@@ -242,7 +242,7 @@ class Story:
         self.random = Random(seed)
         self.step = 0
         self.counts = Counts(stories=1)
-        self._midway = random_faults.Midway()
+        self._midway = random_faults.Midway(clock.passing)
         assert isinstance(sources.threads, random_faults.Threads)
         self._threads = sources.threads
         self._apps = {hangs: self._app(sources, hangs=hangs) for hangs in (False, True)}
