@@ -8,12 +8,20 @@ the log, never the answer.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from provider.reasons import Reason
 
 
-class CannotTell(Exception):
+class _Shared(Exception):
+    """A failure that others are told of too, for a moment."""
+
+    read_at: datetime | None = None
+    """When the read was begun that failed first: what fails because of it is as old as that."""
+
+
+class CannotTell(_Shared):
     """There is no evidence for a yes or a no: `reason` says why, `str()` is a sentence for the operator."""
 
     def __init__(self, reason: Reason, sentence: str, observed: Mapping[str, Any] | None = None) -> None:
@@ -35,7 +43,7 @@ class NotConfigured(Exception):
     """The environment names no cluster or no account that could be read; the sentence says what is wrong with it."""
 
 
-class RolloutNotFound(Exception):
+class RolloutNotFound(_Shared):
     """The Rollout that the question is about does not exist."""
 
 

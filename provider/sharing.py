@@ -216,7 +216,7 @@ class Sharing:
             values = wanted.call(flight.keys)
             results = {key: _result(values[key], read_at) for key in flight.keys}
         except (CannotTell, RolloutNotFound) as error:
-            results = dict.fromkeys(flight.keys, _Failure(error, read_at))
+            results = dict.fromkeys(flight.keys, _failure(error, read_at))
         except Exception as error:  # noqa: BLE001 - a defect is raised by whoever waits for this
             self._forget_flight(wanted.kind, flight)
             flight.landed.set_exception(error)
@@ -298,7 +298,13 @@ def _known(result: "_Result") -> Known[Any]:
 def _result(value: Any, read_at: datetime) -> "_Result":
     if isinstance(value, Known):
         return value
-    return _Failure(value, read_at) if isinstance(value, CannotTell) else Known(value, read_at)
+    return _failure(value, read_at) if isinstance(value, CannotTell) else Known(value, read_at)
+
+
+def _failure(error: CannotTell | RolloutNotFound, read_at: datetime) -> _Failure:
+    """Make a failure; one that another read told of is as old as that, or it would live on from one to the next."""
+    error.read_at = error.read_at or read_at
+    return _Failure(error, error.read_at)
 
 
 def _is_young(age: timedelta, seconds: float) -> bool:

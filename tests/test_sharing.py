@@ -151,6 +151,21 @@ def test_a_failure_is_shared_for_a_second(ask, clock, source, error):
     assert ask("a") == "a 2"
 
 
+def test_a_failure_does_not_live_on_in_what_it_made_fail(ask, sharing, threads, clock, source):
+    """A read that failed for a failure of before is tried again with that one, a second after that one."""
+    outer = Wanted(Kind.TOPOLOGY, "outer", ("b",), lambda _: {"b": ask("a")})
+    source.error = CannotTell(Reason.AWS_FORBIDDEN, "forbidden")
+    with pytest.raises(CannotTell):
+        ask("a")
+    clock.advance(0.9)
+    with pytest.raises(CannotTell, match="forbidden"):
+        sharing.read(outer, budget=Budget(LONG, threads, began_at=clock()))
+    source.error = None
+    clock.advance(0.2)
+
+    assert sharing.read(outer, budget=Budget(LONG, threads, began_at=clock()))["b"].value == "a 2"
+
+
 def test_one_key_may_fail_beside_others(sharing, threads, clock):
     """A call that reads several keys may fail for one of them: who wants only the others gets them."""
     bad = CannotTell(Reason.TARGET_GROUP_NOT_FOUND, "not found")
