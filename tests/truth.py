@@ -418,7 +418,8 @@ def _balancer(asked: Asked, look: Look, arn: str, minutes: list[datetime], *, sh
 
 def _serves_others(look: Look, balancer: str) -> bool:
     """Tell whether a load balancer forwards to a group that is not the Rollout's own."""
-    own = {one.arn for one in look.bindings if one.service in look.services}
+    bound = (one for one in look.bindings if one.service in look.services)
+    own = {one.arn for one in bound if not (one.by_name and one.other_account)}  # there the name is another group's
     return any(group.balancer == balancer and arn not in own for arn, group in look.groups.items())
 
 
