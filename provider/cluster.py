@@ -284,8 +284,9 @@ class Cluster:
                 raise malformed(what) from error
             with well_formed(what):
                 page: Any = decoder.decode(body)
-                if any(getattr(item.metadata, "namespace", namespace) != namespace for item in page.items or ()):
-                    raise malformed(what)  # somebody else's evidence; pods' metadata are joined by uid with ours
+                by_uid = shape is shapes.PodMetadata  # joined with ours, whosever they are
+                if not by_uid and any(item.metadata.namespace != namespace for item in page.items or ()):
+                    raise malformed(what)  # somebody else's evidence
                 records = [item.record() for item in page.items or ()]
             yield from records
             if not page.metadata.continue_token:

@@ -65,7 +65,10 @@ class _Identity(_Shape):
     @property
     def owner_uid(self) -> str:
         """The uid of the controller owner, empty without one."""
-        return next((owner.uid for owner in self.owner_references or () if owner.controller), "")
+        for owner in self.owner_references or ():
+            if owner.controller:
+                return owner.uid
+        return ""
 
 
 class Metadata(_Identity):
@@ -249,12 +252,9 @@ class PodMetadata(_Shape):
 
     def record(self) -> records.Pod:
         """Return what we judge of it."""
+        own = self.metadata
         return records.Pod(
-            name=self.metadata.name,
-            uid=self.metadata.required_uid,
-            owner_uid=self.metadata.owner_uid,
-            created_at=self.metadata.required_creation,
-            terminating=self.metadata.deletion_timestamp is not None,
+            own.name, own.required_uid, own.owner_uid, own.required_creation, own.deletion_timestamp is not None
         )
 
 

@@ -93,10 +93,15 @@ def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -
     keys = _keys_by_pod(service, health.binding)
     seen = []
     for pod in green.pods:
-        found = [_seen(pod.name, key, registered.get(key), (pod,)) for key in keys.get(pod.uid, ())]
-        if not found:
-            found = [Seen(pod.name, State.MISSING, description="no address behind the Service yet", pods=(pod,))]
-        seen.append(found[0] if len(found) == 1 else max(found, key=lambda one: one.state.severity))
+        own = keys.get(pod.uid, ())
+        if len(own) == 1:  # nearly always
+            found = _seen(pod.name, own[0], registered.get(own[0]), (pod,))
+        elif own:
+            several = [_seen(pod.name, key, registered.get(key), (pod,)) for key in own]
+            found = max(several, key=lambda one: one.state.severity)
+        else:
+            found = Seen(pod.name, State.MISSING, description="no address behind the Service yet", pods=(pod,))
+        seen.append(found)
     absent = Seen("", State.MISSING, description="pod not created yet")
     return Expected("green targets", (*seen, *[absent] * (green.desired - len(seen))))
 
@@ -113,10 +118,11 @@ def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, list[tupl
     keys: dict[str, list[tuple[str, int]]] = {}
     for endpoint in service.endpoints:
         if endpoint.family == binding.family:
+            address = same_address(endpoint.address)
             for name, number in endpoint.ports:
                 # The controller takes every port of a slice where the ServicePort has no name.
                 if not wanted or name == wanted:
-                    keys.setdefault(endpoint.pod_uid, []).append((same_address(endpoint.address), number))
+                    keys.setdefault(endpoint.pod_uid, []).append((address, number))
     return keys
 
 

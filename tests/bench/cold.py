@@ -93,7 +93,13 @@ def _row(world: BenchWorld, subject: Subject, rounds: int, pause_seconds: float)
             "wall_ms": asdict(Spread.of([one["wall"] * 1000 for one in answers])),
             "memory_mib": median(one["memory"] for one in answers),
         }
+        row[name] |= {f"{what}_of_ours": _compared(answers, told["ours"], what) for what in ("cpu", "wall")}
     return row
+
+
+def _compared(answers: list[dict[str, Any]], ours: list[dict[str, Any]], what: str) -> float:
+    """Return how often ours goes into another way: the median of rounds, as the machine has fast and slow moments."""
+    return median(one[what] / own[what] for one, own in zip(answers, ours, strict=True))
 
 
 def _plan(world: BenchWorld, ours: Child, subject: Subject, pause_seconds: float) -> tuple[list[Stage], int, int]:
