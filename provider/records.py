@@ -309,11 +309,6 @@ class Target(Many, frozen=True, gc=False):
     reason: str = ""
     description: str = ""
 
-    @property
-    def key(self) -> tuple[str, int]:
-        """The identity by which an expected target is found."""
-        return (same_address(self.id), self.port)
-
 
 @dataclass(frozen=True, slots=True)
 class GroupHealth:

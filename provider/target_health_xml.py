@@ -42,7 +42,7 @@ def parse(body: bytes) -> tuple[Target, ...]:
     if found is None:
         raise ValueError(f"no {TARGETS}")
     names = _Names(prefix)
-    return tuple(names.target(member) for member in found)
+    return tuple(map(names.target, found))
 
 
 class _Names:

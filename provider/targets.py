@@ -57,6 +57,10 @@ class Seen(Many, frozen=True, gc=False):
         return self.state is State.UNHEALTHY and not self.reason.startswith("Elb.")
 
 
+_HEALTHY = Seen("", State.HEALTHY)
+"""A pod's healthy target: nobody asks for its name, and there are a thousand of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """All targets that green should have in one group, and what they are called in a sentence.
@@ -94,8 +98,10 @@ def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -
     seen = []
     for pod in green.pods:
         own = keys.get(pod.uid, ())
-        if len(own) == 1:  # nearly always
-            found = _seen(pod.name, own[0], registered.get(own[0]), (pod,))
+        if len(own) == 1:  # nearly always, and then nearly always healthy
+            target = registered.get(own[0])
+            is_healthy = target is not None and target.state == "healthy"
+            found = _HEALTHY if is_healthy else _seen(pod.name, own[0], target, (pod,))
         elif own:
             several = [_seen(pod.name, key, registered.get(key), (pod,)) for key in own]
             found = max(several, key=lambda one: one.state.severity)
@@ -175,7 +181,7 @@ def _by_key(targets: Iterable[Target]) -> dict[tuple[str, int], Target]:
     """Index targets; of two entries for the same address and port (one per zone) the worse one counts."""
     found: dict[tuple[str, int], Target] = {}
     for target in targets:
-        key = target.key
+        key = (same_address(target.id), target.port)
         known = found.setdefault(key, target)
         if known is not target and _state(known.state).severity < _state(target.state).severity:
             found[key] = target

@@ -153,7 +153,7 @@ def test_one_address_with_two_ports_is_two_targets(world, health):
 
     (found,) = health(bound(arn))
 
-    assert [(*target.key, target.state) for target in found.targets] == [
+    assert [(target.id, target.port, target.state) for target in found.targets] == [
         ("10.0.0.1", 8080, "healthy"),
         ("10.0.0.1", 9090, "unhealthy"),
     ]

@@ -152,7 +152,8 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
     counts = Counter(one.state for one in expected.targets)
     healthy, wanted, name = counts[State.HEALTHY], len(expected.targets), health.group.name
     grace = _grace(query, health)
-    bad = [one for one in expected.targets if one.blames_pod and _ready_for(one, evidence, now, grace)]
+    unwell = [one for one in expected.targets if one.state is not State.HEALTHY]
+    bad = [one for one in unwell if one.blames_pod and _ready_for(one, evidence, now, grace)]
     says = f"{healthy} of {wanted} {expected.noun} healthy in {name}"
     not_ready = _too_few_ready(query, evidence, health)
 
@@ -173,7 +174,7 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         phase, reason = Phase.INCONCLUSIVE, _WAITING[max(counts, key=lambda state: state.severity)]
         says += _rest(expected) + _HINTS.get(reason, "").format(grace=grace.total_seconds())
     failed = {id(one) for one in bad}
-    named = [one for one in expected.targets if one.state is not State.HEALTHY and one.name]
+    named = [one for one in unwell if one.name]
     named.sort(key=lambda one: (id(one) not in failed, -one.state.severity))
     return _GroupVerdict(
         phase=phase,

@@ -99,7 +99,7 @@ def _row(world: BenchWorld, subject: Subject, rounds: int, pause_seconds: float)
 
 def _compared(answers: list[dict[str, Any]], ours: list[dict[str, Any]], what: str) -> float:
     """Return how often ours goes into another way: the median of rounds, as the machine has fast and slow moments."""
-    return median(one[what] / own[what] for one, own in zip(answers, ours, strict=True))
+    return float(median(one[what] / own[what] for one, own in zip(answers, ours, strict=True)))
 
 
 def _plan(world: BenchWorld, ours: Child, subject: Subject, pause_seconds: float) -> tuple[list[Stage], int, int]:
