@@ -184,7 +184,7 @@ def sources(
 @pytest.fixture
 def impatient(sources: Sources) -> Sources:
     """The same readers with a budget that a slow upstream exceeds."""
-    return replace(sources, budget_seconds=0.3)
+    return replace(sources, budget_seconds=0.7)
 
 
 @pytest.fixture

@@ -153,6 +153,8 @@ class Lane:
         seconds, text = time.monotonic() - started, response.get_data(as_text=True)
         if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             text += "\n".join(["", *self.apps.defects[-1:]])
+            if "KeyError: 'PYTEST_CURRENT_TEST'" in text:  # pytest took it away while urllib went through os.environ
+                return self.ask(in_a_hurry=in_a_hurry)
         return Answer(response.status_code, text, seconds)
 
     def meet(self, fault: Fault, cache: Cache) -> Outcome:
