@@ -4,31 +4,48 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 
-.PHONY: run test lint audit bench load docs lock clean
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all real check lint audit bench load docs lock clean
 
-run: $(VENV)/installed ## serve the provider against an embedded cluster and AWS
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-9s %s\n", $$1, $$2}'
+
+run: $(VENV)/installed ## serve the provider against an embedded cluster and AWS (PORT=8080)
 	@$(BIN)/python -m provider.demo --port $(PORT)
 
-test: $(VENV)/installed
-	$(BIN)/pytest
+# Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
 
-lint: $(VENV)/installed
+test: $(VENV)/installed ## run the tests (under 5 minutes)
+	$(PYTEST)
+
+test-all: $(VENV)/installed ## run every test, the long ones and all repetitions too, as CI does
+	LONG_TESTS=1 $(PYTEST) --numprocesses 2 -m ''
+
+real: $(VENV)/installed ## run every scenario with real Argo Rollouts and a real API server, built once (needs Go, etcd, kubectl)
+	@$(BIN)/python -m tests.real.build
+	REAL=1 $(BIN)/pytest --numprocesses 0 tests/real
+
+check: lint ## lint, types, and the tests of the files changed since the last commit
+	$(BIN)/python -m tests.changed
+
+lint: $(VENV)/installed ## check format, style, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 audit: $(VENV)/installed ## look the locked dependencies up among known vulnerabilities
-	$(BIN)/python -m tests.audit
+	$(BIN)/python -m tests.repository.audit
 
-bench: $(VENV)/installed ## measure what questions cost, into bench-results/; e.g. BENCH="--only cold,hot" or --quick
+bench: $(VENV)/installed ## measure what queries cost, into bench-results/; e.g. BENCH="--only cold,hot" or --quick
 	$(BIN)/python -m tests.bench $(BENCH)
 
 load: $(VENV)/installed ## hold 64 callers for a minute beside a slow AWS, and print figures
 	$(BIN)/python -m tests.load
 
-docs: $(VENV)/installed ## renew the README's reference tables from the code
-	$(BIN)/python -m tests.documentation
+docs: $(VENV)/installed ## write the generated parts of docs/ from the code
+	$(BIN)/python -m tests.repository.documentation
 
 # `uv` resolves for every supported Python and platform at once; addresses of registries stay out of the files.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -46,5 +63,5 @@ $(VENV)/installed: pyproject.toml requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-clean:
+clean: ## remove what was installed and cached
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,10 +1,10 @@
 """The only reader of the environment: one frozen, validated object.
 
-Every setting is `PROVIDER_` and its name in capitals. The clients' own settings (KUBECONFIG, AWS's credential chain)
-are read by the clients themselves, but for AWS_REGION: every AWS SDK knows it except boto3.
+The variable of a setting is `PROVIDER_` and its name in capitals. The client libraries read their own variables
+(KUBECONFIG, the AWS credential chain), except AWS_REGION: every AWS SDK but boto3 knows it.
 
-The times on paper: a read has 1 s to connect and 3 s without a byte, and is tried twice: 2 x (1 + 3) s = the budget of
-8 s, which is under the 10 s that Argo waits.
+How the default times fit together: a read may take 1 s to connect and 3 s without a byte, and is tried twice. That is
+2 x (1 + 3) s = 8 s, the time limit of a query, which is less than the 10 s that Argo waits.
 """
 
 import os
@@ -14,101 +14,118 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from provider.records import Freshness
+from provider.evidence.records import Freshness
 
 PREFIX = "PROVIDER_"
 
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=.@/-]+")
 
 RESERVE_CONNECTIONS = 32
-"""Connections that are left when as many questions are answered as may be."""
+"""Minimum number of connections that queries cannot take."""
 
 
 class Settings(BaseSettings):
     """Settings of the provider, with their defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=False, str_strip_whitespace=True
+    )
 
     host: str = Field(default="0.0.0.0", min_length=1, description="Address to listen on.")  # noqa: S104 - a cluster service
     port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on.")
     threads: int = Field(
-        default=64, ge=1, le=256, description="Questions answered at the same time; one more is refused with 503."
+        default=64, ge=1, le=256, description="Maximum number of queries answered at the same time; beyond that 503."
     )
-    read_threads: int = Field(default=32, ge=4, le=512, description="Reads of Kubernetes and AWS at the same time.")
+    read_threads: int = Field(
+        default=32, ge=4, le=512, description="Maximum number of reads of Kubernetes and AWS at the same time."
+    )
     budget_seconds: float = Field(
         default=8,
         ge=1,
         le=60,
-        description="Time one question may take; keep it under the metric's timeoutSeconds (10).",
+        description="Time limit of one query; keep it below the metric's timeoutSeconds (10).",
     )
     topology_fresh_seconds: float = Field(
-        default=5, ge=0, le=60, description="Time for which questions share one look at a Rollout and its pods."
+        default=5, ge=0, le=60, description="How long a Rollout and its pods are cached."
     )
-    target_health_fresh_seconds: float = Field(
-        default=2, ge=0, le=60, description="Time for which they share what the load balancer says of targets."
-    )
+    target_health_fresh_seconds: float = Field(default=2, ge=0, le=60, description="How long target health is cached.")
     target_groups_fresh_seconds: float = Field(
-        default=300, ge=0, le=3600, description="Time for which they share the settings of a target group in use."
+        default=300, ge=0, le=3600, description="How long the settings of a target group in use are cached."
     )
     metrics_fresh_seconds: float = Field(
-        default=60, ge=0, le=300, description="Time for which they share the CloudWatch metrics of the same minutes."
+        default=60, ge=0, le=300, description="How long the CloudWatch metrics of the same minutes are cached."
     )
-    failures_fresh_seconds: float = Field(
-        default=1, ge=0, le=60, description="Time for which they share a failure to read."
-    )
+    failures_fresh_seconds: float = Field(default=1, ge=0, le=60, description="How long a failed read is cached.")
     elbv2_calls_per_second: float = Field(
         default=5,
         gt=0,
         le=1000,
-        description="ELBv2 calls in each region that are the provider's to make; four times as many may come at once. "
-        "AWS gives an account 10, shared with the load balancer controller. Divide it by the number of replicas.",
+        description="Maximum ELBv2 calls per second and region (burst: four times that). AWS allows an account 10, "
+        "shared with the load balancer controller. Divide by the number of replicas.",
     )
-    connect_timeout_seconds: float = Field(default=1, gt=0, le=30, description="Time to connect to Kubernetes or AWS.")
+    connect_timeout_seconds: float = Field(
+        default=1, gt=0, le=30, description="Time limit for connecting to Kubernetes or AWS."
+    )
     read_timeout_seconds: float = Field(
-        default=3, gt=0, le=30, description="Time without a byte from Kubernetes or AWS before a read is tried again."
+        default=3, gt=0, le=30, description="Time without a byte from Kubernetes or AWS after which a read is retried."
     )
     graceful_timeout_seconds: int = Field(
-        default=20, ge=1, le=300, description="Time for questions under way when the server is told to stop."
+        default=20, ge=1, le=300, description="Time for queries in flight when the server is told to stop."
     )
     tokens_file: str | None = Field(
         default=None,
         min_length=1,
-        description="File of bearer tokens, one per line, each with the namespaces it may ask about. Unset: access is "
-        "open.",
+        description="File of bearer tokens, one per line, each optionally followed by the namespaces it may query. "
+        "Unset: anyone may query.",
+    )
+    floors_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File of minimums per namespace that no query may go below, such as `minHealthyPercent=100`. "
+        "Unset: no floors.",
+    )
+    switch_watch_seconds: float = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="How often the production Service of each Rollout queried in the last 6 hours is read, to notice a "
+        "switch that no pass preceded. 0: never.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
-        description="Least level that is logged; INFO has one line per question, but for answers that are only "
-        "repeated.",
+        description="Minimum log level; INFO logs one line per query, except for repeated answers.",
     )
     connections: int = Field(
         default=256,
         ge=1 + RESERVE_CONNECTIONS,
         le=1024,
-        description="Connections open at the same time; for one more the idlest or slowest one is closed.",
+        description="Maximum number of open connections; beyond that the longest-idle connection is closed.",
     )
     client_timeout_seconds: float = Field(
-        default=5, ge=0.1, le=60, description="Time a client has to send its request, and again to take its answer."
+        default=5,
+        ge=0.1,
+        le=60,
+        description="Time limit for a client to send its request, and again to take its answer.",
     )
     tls_cert_file: str | None = Field(
         default=None,
         min_length=1,
-        description="File of the server's certificate chain (PEM); with PROVIDER_TLS_KEY_FILE the server speaks HTTPS "
-        "only.",
+        description="File with the server's certificate chain (PEM). With PROVIDER_TLS_KEY_FILE the server speaks "
+        "HTTPS only.",
     )
     tls_key_file: str | None = Field(
-        default=None, min_length=1, description="File of the key to that certificate (PEM, without a passphrase)."
+        default=None, min_length=1, description="File with the key of that certificate (PEM, without a passphrase)."
     )
     assume_role_arns: str = Field(
         default="",
-        description="Roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`: their ARNs, with "
-        "commas between them. Empty: none.",
+        description="ARNs of the roles that may be assumed for TargetGroupBindings with `iamRoleArnToAssume`, "
+        "separated by commas. Empty: none.",
     )
 
     @field_validator("assume_role_arns")
     @classmethod
     def _are_roles(cls, value: str) -> str:
-        """A list with a mistyped role would look like one that allows it."""
+        """Refuse what is not the ARN of a role: a mistyped one would only show when a query needs it."""
         wrong = [one for one in _split(value) if not _ROLE_ARN.fullmatch(one)]
         if wrong:
             raise ValueError(
@@ -119,7 +136,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _have_both_tls_files(self) -> Self:
-        """A certificate without its key must not mean to answer unencrypted."""
+        """Refuse one file without the other: the server would answer unencrypted."""
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             missing = "CERT" if self.tls_cert_file is None else "KEY"
             raise ValueError(
@@ -129,21 +146,21 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _leave_connections_to_others(self) -> Self:
-        """Questions must not take every connection: probes, scrapes and refusals need some."""
+        """Keep connections free for probes, scrapes and refusals."""
         if self.connections < self.threads + RESERVE_CONNECTIONS:
             raise ValueError(
                 f"{PREFIX}CONNECTIONS ({self.connections}) must be at least {PREFIX}THREADS ({self.threads}) + "
-                f"{RESERVE_CONNECTIONS}: probes and metrics need some of their own"
+                f"{RESERVE_CONNECTIONS}, so that probes and metrics always get one"
             )
         return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        """A stop must not cut questions off."""
+        """Give queries in flight enough time when the server stops."""
         if self.graceful_timeout_seconds < self.budget_seconds:
             raise ValueError(
-                f"{PREFIX}GRACEFUL_TIMEOUT_SECONDS ({self.graceful_timeout_seconds}) must not be less than "
-                f"{PREFIX}BUDGET_SECONDS ({self.budget_seconds:g}): a stop would cut questions off"
+                f"{PREFIX}GRACEFUL_TIMEOUT_SECONDS ({self.graceful_timeout_seconds}) must be at least "
+                f"{PREFIX}BUDGET_SECONDS ({self.budget_seconds:g}): a stop would cut queries off"
             )
         return self
 
@@ -154,7 +171,7 @@ class Settings(BaseSettings):
 
     @property
     def freshness(self) -> Freshness:
-        """For how long each kind of evidence is shared."""
+        """How long each kind of evidence is cached."""
         return Freshness(
             topology=self.topology_fresh_seconds,
             target_health=self.target_health_fresh_seconds,
@@ -174,11 +191,11 @@ _SERVICE_LINKS = (
 
 
 class BadSettings(Exception):
-    """The environment holds a setting that is unknown or malformed; the text names each."""
+    """A setting is unknown or malformed; the text names each one."""
 
 
 def load() -> Settings:
-    """Read and validate the environment. Raises BadSettings: a typo must never become a default."""
+    """Read and validate the environment. Raises BadSettings, also for a mistyped name: it must not mean the default."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
@@ -191,8 +208,8 @@ def load() -> Settings:
 
 
 def aws_region() -> str | None:
-    """Return the region that AWS_REGION names; None leaves the choice to boto3 (AWS_DEFAULT_REGION, a profile)."""
-    return os.environ.get("AWS_REGION") or None
+    """Return AWS_REGION. None leaves the choice to boto3 (AWS_DEFAULT_REGION, a profile)."""
+    return os.environ.get("AWS_REGION", "").strip() or None
 
 
 def _sentence(where: tuple[int | str, ...], message: str) -> str:

@@ -1,4 +1,4 @@
-"""Builds everything from the settings, once, for the server and the command line."""
+"""Build everything from the settings: the readers for the command line, the application for the server."""
 
 import gc
 import logging
@@ -9,50 +9,43 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 
-from provider import cluster, settings
-from provider.access import OpenAccess, TokenAccess
-from provider.admission import Admission
-from provider.app import create_app
-from provider.aws import ATTEMPTS, Account
-from provider.budget import Budget
-from provider.cloudwatch import CloudWatch
-from provider.cluster import Cluster
-from provider.errors import CannotTell, NotConfigured, first_line
-from provider.home import open_session
-from provider.load_balancers import LoadBalancers
-from provider.question import Sources
-from provider.roles import Roles
+from provider import settings
+from provider.aws.cloudwatch import CloudWatch
+from provider.aws.load_balancers import LoadBalancers
+from provider.aws.roles import Roles
+from provider.aws.service import Account
+from provider.aws.session import client_config, open_session
+from provider.checks.question import Sources
+from provider.cluster.connection import connect
+from provider.cluster.reader import Cluster
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell, NotConfigured
+from provider.evidence.sharing import Sharing
+from provider.history.switches import Switches
+from provider.http.access import OpenAccess, TokenAccess
+from provider.http.admission import Admission
+from provider.http.app import create_app
+from provider.http.floors import Floors, NoFloors
 from provider.settings import Settings
-from provider.sharing import Sharing
 from provider.telemetry import Metrics
 
 GARBAGE = 20_000
-"""Objects made and not yet freed before the collector looks (Python: 700); one large answer makes some thousands."""
+"""Allocations between two runs of the garbage collector (Python: 700). One large answer makes thousands."""
 
 ASK_AGAIN_SECONDS = 2
-"""Pause between two attempts to reach an upstream that has not answered since the start."""
+"""Pause between attempts to reach an upstream that has not answered since the start."""
 
 
 def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
-    """Connect the readers to the cluster and the account that the environment names. Raises NotConfigured."""
+    """Connect the readers to the cluster and AWS account of the environment. Raises NotConfigured."""
     timeouts = {
         "connect_timeout_seconds": chosen.connect_timeout_seconds,
         "read_timeout_seconds": chosen.read_timeout_seconds,
     }
-    patience = Config(
-        connect_timeout=chosen.connect_timeout_seconds,
-        read_timeout=chosen.read_timeout_seconds,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    )
-    try:
-        session = open_session(settings.aws_region(), patience)
-    except BotoCoreError as error:  # AWS_PROFILE names none, or the configuration file is malformed
-        raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
+    session = open_session(settings.aws_region(), client_config(**timeouts))
     roles = Roles(chosen.assumed_roles, session._session.get_component("data_loader"))  # noqa: SLF001 - boto3 has no other way to its botocore session
     account = Account(
         session,
@@ -61,11 +54,10 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
         pool_size=chosen.read_threads,
         roles=roles,
     )
-    connect = partial(cluster.connect, pool_size=chosen.read_threads)
     threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
     sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     return Sources(
-        cluster=Cluster(connect, sharing, **timeouts, metrics=metrics),
+        cluster=Cluster(partial(connect, pool_size=chosen.read_threads), sharing, **timeouts, metrics=metrics),
         load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=chosen.elbv2_calls_per_second),
         cloudwatch=CloudWatch(account, sharing, metrics),
         sharing=sharing,
@@ -76,9 +68,9 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
 
 
 def spare_the_collector() -> None:
-    """Let Python's garbage collector leave alone what was made so far: it stays until the process ends.
+    """Exempt everything made so far from garbage collection: it stays until the process ends.
 
-    Otherwise every large answer of Kubernetes or AWS makes the collector walk through all the client libraries' data.
+    Otherwise the collector walks through all data of the client libraries at every large answer of Kubernetes or AWS.
     """
     gc.collect()
     gc.freeze()
@@ -86,30 +78,37 @@ def spare_the_collector() -> None:
 
 
 def served_app() -> Flask:
-    """Return the application that gunicorn serves; its upstream connections are warmed in the background."""
+    """Return the application for gunicorn; background threads open the connections to Kubernetes and AWS."""
     chosen, metrics = settings.load(), Metrics()
     try:
         sources = sources_of(chosen, metrics)
         access = TokenAccess(Path(chosen.tokens_file)) if chosen.tokens_file else OpenAccess()
+        floors = Floors(Path(chosen.floors_file)) if chosen.floors_file else NoFloors()
     except NotConfigured as error:
         logging.getLogger(__name__).critical("%s", error)
-        sys.exit(Arbiter.APP_LOAD_ERROR)  # gunicorn stops then, instead of trying again for ever
+        sys.exit(Arbiter.APP_LOAD_ERROR)  # otherwise gunicorn retries for ever
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    app = create_app(sources, metrics, access, Admission(chosen.threads))
+    switches = Switches(metrics, sources.clock)
+    if chosen.switch_watch_seconds:
+        watch = (chosen.switch_watch_seconds, sources, threading.Event())
+        threading.Thread(target=switches.run, args=watch, daemon=True, name="switches").start()
+    app = create_app(sources, metrics, access, Admission(chosen.threads), floors, switches)
     spare_the_collector()
     return app
 
 
 def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
-    """Ask an upstream for something cheap until it has answered; each failure is logged with its reason."""
+    """Send a cheap request until the upstream has answered once; log each failure with its reason."""
     log = logging.getLogger(__name__)
     while not reader.answered:
         try:
-            reader.ping(Budget(sources.budget_seconds, sources.threads))
+            reader.ping(Deadline(sources.budget_seconds, sources.threads))
         except CannotTell as error:
             log.warning("%s: %s", name, error)
+        except Exception:  # a thread that dies prints its error to standard error, past the redaction of the log
+            log.exception("%s: the provider has a defect", name)
         if not reader.answered:
             time.sleep(ASK_AGAIN_SECONDS)
     log.info("%s answers", name)

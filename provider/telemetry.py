@@ -1,42 +1,42 @@
-"""What the provider tells its operators: metrics with closed label sets, and JSON logs.
+"""Metrics and JSON logs.
 
-Labels hold questions, phases, reasons, services and operations: all from closed lists, so the number of series is
-bounded. Namespaces, Rollouts and hashes are in the log line of each question instead.
+Labels hold checks, phases, reasons, services and operations, all from closed lists, so the number of series is bounded.
+Only alb_provider_ungated_switches_total names Rollouts: those queried lately, at most 200. Hashes are in the log only.
 """
 
 import logging
 import logging.config
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from pydantic import BaseModel
 
 from provider import __version__
-from provider.errors import CannotTell
-from provider.records import Verdict
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.records import Verdict
 
 _QUESTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
 _UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """The provider's metrics, in a registry of their own, and when each upstream first answered."""
+    """The provider's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        """Register every metric, so that each one is there from the first scrape on."""
+        """Register every metric, so that each is present from the first scrape on."""
         self.registry = CollectorRegistry()
         self._answers = Counter(
             "alb_provider_answers",
-            "Questions answered, by what was answered.",
+            "Queries answered, by check, phase and reason.",
             ["question", "phase", "reason"],
             registry=self.registry,
         )
         self._answer_seconds = Histogram(
             "alb_provider_answer_seconds",
-            "Time from a question to its answer, in seconds.",
+            "Time from a query to its answer, in seconds.",
             ["question"],
             buckets=_QUESTION_BUCKETS,
             registry=self.registry,
@@ -44,30 +44,34 @@ class Metrics:
         self._of_answers: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._refusals = Counter(
             "alb_provider_refused_requests",
-            "Requests refused with a problem document, by HTTP status.",
+            "Requests refused, by HTTP status.",
             ["status"],
             registry=self.registry,
         )
         self._upstream_seconds = Histogram(
             "alb_provider_upstream_seconds",
             "Time of one upstream read including its retries, in seconds, by outcome (ok or the reason).",
-            ["service", "operation", "outcome"],
+            ["upstream", "operation", "outcome"],
             buckets=_UPSTREAM_BUCKETS,
             registry=self.registry,
         )
         self._shared = Counter(
             "alb_provider_shared_evidence",
-            "Evidence that was wanted: fresh already, joined to a read under way, or read.",
+            "Lookups of evidence, by outcome: fresh (cached), joined (a read in flight) or read.",
             ["kind", "outcome"],
             registry=self.registry,
         )
-        self._kept = Gauge(
-            "alb_provider_shared_records", "Records of evidence that are kept to be shared.", registry=self.registry
-        )
+        self._kept = Gauge("alb_provider_shared_records", "Records of evidence in the cache.", registry=self.registry)
         self._aws_calls = Counter(
             "alb_provider_aws_calls",
-            "Calls of AWS, retries included, by whether AWS answered that they are too many.",
-            ["service", "throttled"],
+            "Calls of AWS, including retries, by whether AWS throttled them.",
+            ["upstream", "throttled"],
+            registry=self.registry,
+        )
+        self._ungated = Counter(
+            "alb_provider_ungated_switches",
+            "Switches that no Successful answer of this replica preceded, of Rollouts queried lately.",
+            ["rollout_namespace", "rollout"],
             registry=self.registry,
         )
         build = Gauge("alb_provider_build_info", "Always 1.", ["version"], registry=self.registry)
@@ -77,7 +81,7 @@ class Metrics:
         """Count an answer."""
         key = (question, verdict.phase, verdict.reason)
         found = self._of_answers.get(key)
-        if found is None:  # looking a child up costs more than counting with it
+        if found is None:  # labels() costs more than counting
             found = (self._answers.labels(*key), self._answer_seconds.labels(question))
             self._of_answers[key] = found
         counter, histogram = found
@@ -85,15 +89,28 @@ class Metrics:
         histogram.observe(seconds)
 
     def refused(self, status: int) -> None:
-        """Count a request that got a problem document."""
+        """Count a refused request."""
         self._refusals.labels(str(status)).inc()
 
+    def watches(self, namespace: str, rollout: str) -> None:
+        """Show a Rollout from 0 on: a series that began with 1 would not count as an increase."""
+        self._ungated.labels(namespace, rollout)
+
+    def ungated_switch(self, namespace: str, rollout: str) -> None:
+        """Count a switch that no pass preceded."""
+        self._ungated.labels(namespace, rollout).inc()
+
+    def forgets(self, namespace: str, rollout: str) -> None:
+        """Remove the series of a Rollout that nobody queries any more."""
+        with suppress(KeyError):
+            self._ungated.remove(namespace, rollout)
+
     def shared(self, kind: str, outcome: str) -> None:
-        """Count evidence that was wanted: `fresh`, `joined` or `read`."""
+        """Count a lookup of evidence: `fresh`, `joined` or `read`."""
         self._shared.labels(kind, outcome).inc()
 
     def keeps(self, records: int) -> None:
-        """Tell how many records are kept."""
+        """Set the number of records in the cache."""
         self._kept.set(records)
 
     def aws_call(self, service: str, *, throttled: bool) -> None:
@@ -110,17 +127,23 @@ class Metrics:
             outcome = error.reason.value
             logging.getLogger(__name__).warning(
                 "upstream read failed",
-                extra={"service": service, "operation": operation, "reason": outcome, "cause": repr(error.__cause__)},
+                extra={"service": service, "operation": operation, "reason": outcome, "cause": _cause(error)},
             )
             raise
         finally:
             self._upstream_seconds.labels(service, operation, outcome).observe(time.perf_counter() - started)
 
 
-def logging_config(level: str) -> dict[str, Any]:
-    """Return the logging configuration of the server: one JSON object per line on standard error.
+def _cause(error: Exception) -> str:
+    """Describe the client library's own error. str, not repr: the repr of a UnicodeError quotes the whole value."""
+    cause = error.__cause__
+    return f"{type(cause).__name__}: {cause}" if cause else "none"
 
-    What no line shows is not looked up (Python's logging HOWTO, "Optimization"): thread, process, and the line of code.
+
+def logging_config(level: str) -> dict[str, Any]:
+    """Return the logging configuration: one JSON object per line on standard error.
+
+    Thread, process and line of code are not collected, since no line shows them (Python's logging HOWTO).
     """
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - documented there
@@ -138,10 +161,10 @@ def logging_config(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # gunicorn gives its loggers handlers of their own unless they are told to pass records on.
+            # gunicorn adds handlers of its own to its loggers unless they propagate.
             "gunicorn.error": {"handlers": [], "propagate": True},
             "gunicorn.access": {"handlers": [], "propagate": False},
-            # botocore and urllib3 log request details below WARNING, which can hold credentials' ids.
+            # Below WARNING botocore and urllib3 log request details, which can contain credentials.
             "botocore": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
         },
@@ -149,7 +172,7 @@ def logging_config(level: str) -> dict[str, Any]:
 
 
 def log_answer(question: str, query: BaseModel, verdict: Verdict, seconds: float) -> None:
-    """Write the one log line of a question; what is only said again is for DEBUG, since it tells nothing new."""
+    """Write the log line of a query; a repeated answer is logged at DEBUG, since it says nothing new."""
     logger, level = logging.getLogger("provider.answers"), logging.DEBUG if verdict.repeated else logging.INFO
     if not logger.isEnabledFor(level):
         return

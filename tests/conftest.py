@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -14,20 +15,24 @@ from botocore.loaders import Loader
 from botocore.session import Session
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 
-from provider import cluster
-from provider.app import create_app
-from provider.aws import Account
-from provider.cloudwatch import CloudWatch
-from provider.cluster import Cluster
+from provider.aws.cloudwatch import CloudWatch
+from provider.aws.load_balancers import LoadBalancers
+from provider.aws.roles import Roles
+from provider.aws.service import Account
+from provider.checks.question import Sources
+from provider.cluster.connection import connect
+from provider.cluster.reader import Cluster
 from provider.demo.world import World
-from provider.load_balancers import LoadBalancers
-from provider.question import Sources
-from provider.records import Freshness
-from provider.roles import Roles
-from provider.sharing import Sharing
+from provider.evidence.records import Freshness
+from provider.evidence.sharing import Sharing
+from provider.http.app import create_app
 from provider.telemetry import Metrics
 from tests.scene import Scene
+
+hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine pauses anywhere
+hypothesis_settings.load_profile("untimed")
 
 _TRIED: pytest.StashKey[dict[str, Counter[str]]] = pytest.StashKey()
 
@@ -37,6 +42,21 @@ def tried(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Counts what a test tries of some kind: the end of the run tells how much that was."""
     counts = request.config.stash.setdefault(_TRIED, {})
     return lambda kind, number=1: counts.setdefault(kind, Counter()).update({request.path.stem: number})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add up what the processes of pytest-xdist tried."""
+    counts = node.config.stash.setdefault(_TRIED, {})
+    for kind, by_file in getattr(node, "workeroutput", {}).get("tried", {}).items():
+        counts.setdefault(kind, Counter()).update(by_file)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what this process tried to the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        counts = session.config.stash.get(_TRIED, {})
+        session.config.workeroutput["tried"] = {kind: dict(by_file) for kind, by_file in counts.items()}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -96,8 +116,8 @@ def metrics() -> Metrics:
     return Metrics()
 
 
-TIMEOUTS = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 0.5}
-"""Short, so that a test of a fault takes a second and not eight."""
+TIMEOUTS = {"connect_timeout_seconds": 2.0, "read_timeout_seconds": 2.0}
+"""Shorter than the defaults, so that a test of a silent server takes less time, and long enough for a busy machine."""
 
 
 @pytest.fixture(scope="session")
@@ -167,7 +187,7 @@ def sources(
 ) -> Iterator[Sources]:
     """Readers that talk to the world with the real client libraries."""
     with ThreadPoolExecutor(16) as threads, ThreadPoolExecutor(16) as gathering:
-        client = cluster.connect(pool_size=16)
+        client = connect(pool_size=16)
         sharing = Sharing(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
         yield Sources(
             cluster=Cluster(lambda: client, sharing, **timeouts, metrics=metrics),

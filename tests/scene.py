@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provider.demo import objects
+from provider.demo.cluster import objects
 from provider.demo.world import World
 
 GREEN, BLUE = "6d9f7c", "5b8c4d"
@@ -78,6 +78,22 @@ class Scene:
         slices = objects.endpoint_slices(self.service, self.pods)
         for one in (self.rollout, self.replica_set, self.service, *self.pods, *slices, *more):
             self.world.kubernetes.put(one)
+
+    def bind_active(self) -> None:
+        """Give the active Service a target group, in which green's pods will be `initial`."""
+        name = f"{self.name}-active"
+        arn = self.world.aws.target_group(f"k8s-shop-{name}"[:32])
+        for ip in self.addresses:
+            self.world.aws.load_balancers.pin(arn, ip, 8080, "initial", "Elb.RegistrationInProgress")
+        self.put(objects.target_group_binding(f"k8s-shop-{name}", namespace=self.namespace, service=name, arn=arn))
+
+    def switch(self, *, promoted: bool = True, back: bool = False) -> None:
+        """Let the active Service select green, or blue again; once promoted, green is the stable version too."""
+        selector = {"app": self.name, objects.HASH_LABEL: BLUE if back else GREEN}
+        active = objects.service(f"{self.name}-active", namespace=self.namespace, selector=selector)
+        if promoted:
+            self.rollout["status"] |= {"stableRS": GREEN, "phase": "Healthy"}
+        self.put(active, *objects.endpoint_slices(active, [] if back else self.pods))
 
     def pin(self, ip: str, state: str, reason: str | None = None, description: str | None = None) -> None:
         """Force one target's state."""

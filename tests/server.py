@@ -48,7 +48,7 @@ class Server:
         working_directory.mkdir(mode=0o555)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "provider.cli", "serve"],
+                [sys.executable, "-m", "provider.cli.main", "serve"],
                 env=self._environment,
                 cwd=working_directory,
                 stdin=subprocess.DEVNULL,

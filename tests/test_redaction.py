@@ -1,4 +1,4 @@
-"""No credential is ever said or logged, and nobody can forge a line of the log."""
+"""No credential is ever shown or logged, and no line of the log can be forged."""
 
 import json
 
@@ -37,7 +37,7 @@ KUBERNETES_ECHO = f"<pre>GET /apis HTTP/1.1\nAuthorization: Bearer {KUBERNETES_T
 
 @pytest.fixture
 def guarded(world, tmp_path):
-    """A server that has a secret of every kind, logs all it can, and hears its own credentials from upstream."""
+    """A server with a secret of every kind and DEBUG log."""
     world.kubernetes.bearer_token = KUBERNETES_TOKEN
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{VALID} shop\n{OF_ANOTHER} billing\n")
@@ -52,7 +52,7 @@ def guarded(world, tmp_path):
 
 
 def say_everything(server):
-    """All that a server can be made to say to a client, head and body."""
+    """Every kind of response of a server, headers and bodies."""
     said = []
     for token in (VALID, OF_ANOTHER, INVALID, None):
         headers = {"X-Api-Key": IN_A_QUESTION} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -85,7 +85,7 @@ def leaked(text):
 )
 @pytest.mark.usefixtures("scene")
 def test_no_credential_is_said_or_logged(guarded, world, upstream, statuses):
-    """No token, key or header of anybody is in any answer, page, metric or log line, also if upstream echoes it."""
+    """No token, key or header appears in an answer, metric or log line, even if an upstream echoes it."""
     match upstream:
         case "AWS echoes":
             world.aws.faults.aws_error("", "SignatureDoesNotMatch", AWS_ECHO, status=403)
@@ -105,7 +105,7 @@ def test_no_credential_is_said_or_logged(guarded, world, upstream, statuses):
 
 @pytest.mark.usefixtures("scene")
 def test_no_line_of_the_log_can_be_forged(guarded, world):
-    """Line breaks and terminal codes in what anybody sends stay inside their line, as JSON of printable ASCII."""
+    """Line breaks and terminal codes from clients and upstreams are escaped: the log is printable ASCII."""
     world.aws.faults.aws_error("", f"Code{FORGED}", f"message{FORGED}")
     say_everything(guarded)
 
@@ -130,15 +130,15 @@ def test_no_line_of_the_log_can_be_forged(guarded, world):
     ],
 )
 def test_a_credential_is_taken_out(text, kept):
-    """What follows a telling name, and what has the form of a credential, goes; the words around it stay."""
+    """What follows a name such as token, and what looks like a credential, is removed; the rest stays."""
     assert redacted(text) == kept
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "Access is by bearer token: 3 are valid",
-        "A bearer token is needed: send it in the Authorization header",
+        "A bearer token is required: 3 are valid",
+        "This provider requires a bearer token in the Authorization header",
         "arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/k8s-shop-webprevi-659406d7c2/73e2d6bc24d8a067",
         "User: arn:aws:sts::000000000000:assumed-role/alb-provider/eks-alb-provider-0a1b2c3d is not authorized",
         "The Kubernetes API rejects the provider's credentials (401): get rollouts shop/web; renew its ServiceAccount",
@@ -146,5 +146,5 @@ def test_a_credential_is_taken_out(text, kept):
     ],
 )
 def test_what_operators_need_stays(text):
-    """Sentences, ARNs and principals are no credentials."""
+    """Sentences, ARNs and principals are kept."""
     assert redacted(text) == text

@@ -26,6 +26,8 @@ DEFAULTS = {
     "read_timeout_seconds": 3,
     "graceful_timeout_seconds": 20,
     "tokens_file": None,
+    "floors_file": None,
+    "switch_watch_seconds": 30,
     "log_level": "INFO",
     "connections": 256,
     "client_timeout_seconds": 5,
@@ -46,7 +48,7 @@ def _no_settings_of_this_machine(monkeypatch):
 
 @pytest.fixture
 def load(monkeypatch):
-    """Load the settings from these variables and no others."""
+    """Load the settings from these variables only."""
 
     def load(variables):
         for name, value in variables.items():
@@ -65,7 +67,7 @@ def test_defaults(load):
 
 
 def test_settings_are_frozen(load):
-    """Settings do not change after they were read."""
+    """Settings are immutable."""
     chosen = load({})
 
     with pytest.raises(ValidationError, match="frozen"):
@@ -93,7 +95,7 @@ def test_settings_are_frozen(load):
     ],
 )
 def test_bounds(load, name, lowest, highest, too_low, too_high, beside):
-    """A number is taken at each of its bounds, and one just outside is refused by the setting's name."""
+    """A number is accepted at its bounds, and refused just outside them with the setting's name."""
     variable = f"PROVIDER_{name}"
 
     taken = [getattr(load(beside | {variable: value}), name.lower()) for value in (lowest, highest)]
@@ -123,7 +125,7 @@ def test_bounds(load, name, lowest, highest, too_low, too_high, beside):
     ],
 )
 def test_a_malformed_value_is_refused_by_name(load, variable, value):
-    """A value that is no such thing, an empty one included, never becomes a default: the sentence names its setting."""
+    """A malformed or empty value is refused with the setting's name; it never means the default."""
     with pytest.raises(BadSettings) as raised:
         load({variable: value})
 
@@ -131,7 +133,7 @@ def test_a_malformed_value_is_refused_by_name(load, variable, value):
 
 
 def test_every_malformed_value_is_named_at_once(load):
-    """Of several malformed settings each is named, so that all are corrected in one go."""
+    """Every malformed setting is named, so that all can be corrected at once."""
     with pytest.raises(BadSettings) as raised:
         load({"PROVIDER_PORT": "http", "PROVIDER_THREADS": "0", "PROVIDER_HOST": "127.0.0.1"})
 
@@ -140,7 +142,7 @@ def test_every_malformed_value_is_named_at_once(load):
 
 @pytest.mark.parametrize("variable", ["PROVIDER_PROT", "PROVIDER_", "PROVIDER_PORT_", "provider_prot"])
 def test_an_unknown_variable_is_refused_by_name(load, variable):
-    """A PROVIDER_ variable that is no setting is named, beside those that there are."""
+    """An unknown PROVIDER_ variable is refused by name, and the known ones are listed."""
     with pytest.raises(BadSettings) as raised:
         load({variable: "8080"})
 
@@ -160,15 +162,15 @@ def test_a_service_named_provider_is_explained(load):
     [
         ({"BUDGET_SECONDS": "20"}, None),
         ({"GRACEFUL_TIMEOUT_SECONDS": "8"}, None),
-        ({"GRACEFUL_TIMEOUT_SECONDS": "7"}, "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (7) must not be less than"),
+        ({"GRACEFUL_TIMEOUT_SECONDS": "7"}, "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (7) must be at least"),
         (
             {"BUDGET_SECONDS": "21"},
-            "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (20) must not be less than PROVIDER_BUDGET_SECONDS (21)",
+            "PROVIDER_GRACEFUL_TIMEOUT_SECONDS (20) must be at least PROVIDER_BUDGET_SECONDS (21)",
         ),
     ],
 )
 def test_budget_and_graceful_stop_fit_together(load, variables, refused):
-    """A question's whole budget must fit into the graceful stop."""
+    """The graceful stop must last as long as the time limit of a query."""
     prefixed = {f"PROVIDER_{name}": value for name, value in variables.items()}
     if refused is None:
         assert load(prefixed).model_dump() == DEFAULTS | {name.lower(): float(one) for name, one in variables.items()}
@@ -193,7 +195,7 @@ def test_budget_and_graceful_stop_fit_together(load, variables, refused):
     ],
 )
 def test_roles_are_listed_with_commas(load, value, roles):
-    """The roles that may be assumed are ARNs with commas between them, in any partition; none unless set."""
+    """The roles that may be assumed are ARNs separated by commas, in any partition; by default none."""
     assert load({"PROVIDER_ASSUME_ROLE_ARNS": value}).assumed_roles == roles
 
 
@@ -212,7 +214,7 @@ def test_roles_are_listed_with_commas(load, value, roles):
     ],
 )
 def test_what_is_no_role_is_refused_by_name(load, wrong):
-    """Anything in the list that is not one role's ARN, a pattern or an empty entry too, is named beside good ones."""
+    """An entry that is not the ARN of one role, such as a pattern or an empty one, is refused by name."""
     good = "arn:aws:iam::123456789012:role/one"
     with pytest.raises(BadSettings) as raised:
         load({"PROVIDER_ASSUME_ROLE_ARNS": f"{good},{wrong}"})
@@ -226,7 +228,7 @@ def test_what_is_no_role_is_refused_by_name(load, wrong):
     ("region", "found"), [("eu-central-1", "eu-central-1"), ("", None), (None, None)], ids=["set", "empty", "unset"]
 )
 def test_aws_region(monkeypatch, region, found):
-    """AWS_REGION names the region as in every other AWS SDK; without it boto3 decides."""
+    """AWS_REGION is the region, as in every other AWS SDK; without it boto3 decides."""
     monkeypatch.delenv("AWS_REGION", raising=False)
     if region is not None:
         monkeypatch.setenv("AWS_REGION", region)
@@ -240,18 +242,24 @@ def test_aws_region(monkeypatch, region, found):
         ({"TLS_CERT_FILE": "a"}, "PROVIDER_TLS_KEY_FILE is missing: TLS needs"),
         ({"TLS_KEY_FILE": "a"}, "PROVIDER_TLS_CERT_FILE is missing: TLS needs"),
         ({"TLS_CERT_FILE": "a", "TLS_KEY_FILE": ""}, "PROVIDER_TLS_KEY_FILE: String should have at least 1 character"),
-        ({"CONNECTIONS": "95"}, r"PROVIDER_CONNECTIONS \(95\) must be at least PROVIDER_THREADS \(64\) \+ 32: probes"),
-        ({"THREADS": "225"}, r"PROVIDER_CONNECTIONS \(256\) must be at least PROVIDER_THREADS \(225\) \+ 32: probes"),
+        (
+            {"CONNECTIONS": "95"},
+            r"PROVIDER_CONNECTIONS \(95\) must be at least PROVIDER_THREADS \(64\) \+ 32, so that probes",
+        ),
+        (
+            {"THREADS": "225"},
+            r"PROVIDER_CONNECTIONS \(256\) must be at least PROVIDER_THREADS \(225\) \+ 32, so that probes",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(load, variables, sentence):
-    """Half of a certificate, and questions that could take every connection, are refused with what is missing."""
+    """A certificate without its key, and queries that could take every connection, are refused."""
     with pytest.raises(BadSettings, match=f"^{sentence}"):
         load({f"PROVIDER_{name}": value for name, value in variables.items()})
 
 
 def test_settings_that_just_go_together(load):
-    """At the bound the reserve of connections is whole."""
+    """The smallest accepted number of connections leaves the whole reserve."""
     assert load({"PROVIDER_CONNECTIONS": "96"}).connections == 96
     assert load({"PROVIDER_CONNECTIONS": "96", "PROVIDER_TLS_CERT_FILE": "a", "PROVIDER_TLS_KEY_FILE": "b"})
 
@@ -267,7 +275,7 @@ def test_settings_that_just_go_together(load):
 def test_serve_with_a_bad_setting_says_so(variable, value, sentence):
     """`alb-provider serve` with a bad setting prints one sentence that names it, and exits with 3."""
     done = subprocess.run(
-        [sys.executable, "-m", "provider.cli", "serve"],
+        [sys.executable, "-m", "provider.cli.main", "serve"],
         env=os.environ | {variable: value},
         capture_output=True,
         text=True,

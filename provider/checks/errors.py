@@ -2,8 +2,8 @@
 
 Over whole minutes of CloudWatch metrics: Failed when the share of 5xx (and refused connections) in a target group of
 the green Service is above `maxErrorPercent`, or their number above `maxErrors`. After the switch the load balancer's
-own 5xx are judged in the same way; before it they are reported only, since they cannot be pinned on green. With
-`compare=blue` green fails only if its share is worse than blue's beyond chance. A missing minute is never read as zero.
+own 5xx are judged in the same way; before it they are reported only, since they may not be green's. With `compare=blue`
+green fails only if its share is worse than blue's beyond chance. A minute without data is never read as zero.
 """
 
 from dataclasses import dataclass, replace
@@ -13,74 +13,95 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from provider import question
-from provider.budget import Budget
-from provider.counts import GroupCounts, LoadBalancerCounts, count_group, together
-from provider.green import find_service
-from provider.proportions import chance_of_as_many
-from provider.question import Check, Sources
-from provider.reasons import Reason
-from provider.records import Green, Phase, Stage, Topology, Verdict
-from provider.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
+from provider.checks import question
+from provider.checks.question import Check, Sources
+from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
+from provider.evidence.deadline import Deadline
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Green, Phase, Stage, Topology, Verdict
+from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
+from provider.rules.green import find_service
+from provider.rules.proportions import chance_of_as_many
 
 FEWEST_TO_COMPARE = 100
-"""Requests each side needs for a comparison: with fewer, not even no failure at all excludes a true share of 3 %
+"""Requests each side needs for a comparison: with fewer, even zero failures do not rule out a true share of 3 %
 (the rule of three: Hanley and Lippman-Hand, JAMA 1983)."""
 
 CAUSES = {
-    502: "targets closed connections or broke the protocol",
-    503: "no target took the request",
-    504: "targets were too slow",
+    502: "a target closed the connection or broke the protocol",
+    503: "no target available",
+    504: "a target was too slow",
 }
+
+NAMED_MINUTES = 3
+"""Minutes without data that a sentence lists; of more it gives the first and the last."""
 
 
 class Query(question.Query):
     """The parameters of `errors`."""
 
     window_seconds: int = Field(
-        default=180, ge=60, le=3600, multiple_of=60, description="Seconds of metrics to judge, whole minutes."
+        default=180,
+        ge=60,
+        le=3600,
+        multiple_of=60,
+        description="Length of the judged window in seconds, whole minutes.",
     )
     lag_seconds: int = Field(
-        default=120, ge=0, le=900, description="Seconds before now at which the window ends: CloudWatch is late."
+        default=120,
+        ge=0,
+        le=900,
+        description="Seconds before now at which the window ends, because CloudWatch publishes late.",
     )
     max_error_percent: float = Field(
-        default=1, ge=0, le=100, description="Percent of green's requests that may fail, in each target group."
+        default=1,
+        ge=0,
+        le=100,
+        description="Maximum percentage of green's requests that may fail, in each target group.",
     )
     max_errors: int | None = Field(
-        default=None, ge=0, le=1_000_000_000, description="Number of failed requests allowed besides. Left out: any."
+        default=None,
+        ge=0,
+        le=1_000_000_000,
+        description="Maximum number of failed requests, in addition to maxErrorPercent. Default: no limit.",
     )
     min_requests: int = Field(
-        default=0, ge=0, le=1_000_000_000, description="Fewer requests to green than this are Inconclusive."
+        default=0,
+        ge=0,
+        le=1_000_000_000,
+        description="Minimum number of requests to green; with fewer the answer is Inconclusive.",
     )
     on_no_data: Literal["inconclusive", "pass", "fail"] = Field(
-        default="inconclusive", description="What it means when CloudWatch says nothing about a minute."
+        default="inconclusive", description="How to treat minutes without CloudWatch data: inconclusive, pass or fail."
     )
     compare: Literal["blue"] | None = Field(
         default=None,
         description="`blue`: green fails only if its share of 5xx is worse than blue's over the same minutes, beyond "
-        "chance (Fisher's exact test, one-sided). Left out: blue is only reported.",
+        "chance (Fisher's exact test, one-sided). Default: blue is reported only.",
     )
     significance: float = Field(
         default=0.01,
         gt=0,
         le=0.5,
-        description="Probability of calling an equally good green worse than blue, for `compare`.",
+        description="With `compare`: probability of calling an equally good green worse than blue.",
     )
 
 
-def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Traffic:
-    """Read the newest window's metrics of green's and blue's target groups and their load balancers."""
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Traffic:
+    """Read the metrics of the newest window for green's and blue's target groups and their load balancers."""
     length, lag = timedelta(seconds=query.window_seconds), timedelta(seconds=query.lag_seconds)
-    traffic = read_traffic(topology, find_service(topology, green, query.service), green, length, lag, sources, budget)
+    traffic = read_traffic(
+        topology, find_service(topology, green, query.service), green, length, lag, sources, deadline
+    )
     if traffic.service.stage is Stage.BEFORE_SWITCH:
         return traffic
     blamed = [one.arn for one in load_balancers_of(traffic) if _above(query, one.elb_5xx, one.total)]
-    return replace(traffic, foreign=count_foreign(topology, traffic, blamed, sources, budget))
+    return replace(traffic, foreign=count_foreign(topology, traffic, blamed, sources, deadline))
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What one rule says: its phase, why, and its sentence."""
+    """The outcome of one rule."""
 
     phase: Phase
     reason: Reason
@@ -88,7 +109,7 @@ class _Finding:
 
 
 def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
-    """Let the worst rule decide, the first of equals; the share that is charted is the worst group's."""
+    """Apply every rule; the worst decides, the first of equals. The charted share is the worst group's."""
     counts = [count_group(group, evidence.points, evidence.window) for group in evidence.groups]
     counts.sort(key=lambda one: percent(one.errors, one.total), reverse=True)
     balancers = load_balancers_of(evidence)
@@ -109,9 +130,10 @@ def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
     if query.max_errors is not None and counts.errors > query.max_errors:
         return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_errors} allowed")
     if counts.silent_minutes:
-        return _silence(query, counts, between)
+        return _silence(query, counts)
     if counts.total < query.min_requests:
-        return _Finding(Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}; minRequests is {query.min_requests}")
+        least = f"at least {query.min_requests} {'is' if query.min_requests == 1 else 'are'}"
+        return _Finding(Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}; {least} required (minRequests)")
     if _above_percent(query, counts.errors, counts.total):
         return _Finding(
             Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_error_percent:g} % allowed"
@@ -121,51 +143,55 @@ def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
 
 
 def _count(counts: GroupCounts, between: str) -> str:
-    """Say how many of how many requests failed, and by which metrics."""
+    """Say how many requests of how many failed, and in which way."""
     if counts.total == 0:
         return f"No requests reached green in {counts.name} {between}"
-    metrics = (
-        f" ({counts.target_5xx} HTTPCode_Target_5XX_Count, {counts.connection_errors} TargetConnectionErrorCount)"
-        if counts.errors
-        else ""
-    )
+    refused = f"{counts.connection_errors} connection error{'' if counts.connection_errors == 1 else 's'}"
+    ways = f" ({counts.target_5xx} × 5xx, {refused})" if counts.errors else ""
     share = percent(counts.errors, counts.total)
-    return f"{counts.errors} of {counts.total} requests ({share:g} %) failed in {counts.name} {between}{metrics}"
+    return f"{counts.errors} of {counts.total} requests ({share:g} %) failed in {counts.name} {between}{ways}"
 
 
-def _silence(query: Query, counts: GroupCounts, between: str) -> _Finding:
-    """Nobody witnessed some minutes: what that means is the asker's to say, and is never zero by itself."""
+def _silence(query: Query, counts: GroupCounts) -> _Finding:
+    """Judge minutes without data: `onNoData` decides, and a missing count is never read as zero."""
     phase = {"inconclusive": Phase.INCONCLUSIVE, "pass": Phase.SUCCESSFUL, "fail": Phase.FAILED}[query.on_no_data]
     if phase is Phase.SUCCESSFUL and _above_percent(query, counts.errors, counts.total):
-        phase = Phase.INCONCLUSIVE  # what CloudWatch did say is already too bad to wave through
+        phase = Phase.INCONCLUSIVE  # the minutes with data already have too many failures
     return _Finding(
         phase,
         Reason.NO_DATA,
-        f"CloudWatch has nothing about {counts.silent_minutes} of the minutes {between} of {counts.name}, so a missing "
-        f"count is not 0 (onNoData={query.on_no_data})",
+        f"CloudWatch has no data for {counts.name} in {_name_minutes(counts.silent_minutes)}; without it a missing "
+        f"count cannot be read as 0 (onNoData={query.on_no_data})",
     )
+
+
+def _name_minutes(minutes: tuple[datetime, ...]) -> str:
+    if len(minutes) <= NAMED_MINUTES:
+        listed = ", ".join(f"{one:%H:%M}" for one in minutes)
+        return f"{len(minutes)} minute{'' if len(minutes) == 1 else 's'} ({listed} UTC)"
+    return f"{len(minutes)} minutes ({minutes[0]:%H:%M} to {minutes[-1]:%H:%M} UTC)"
 
 
 def _compare(
     query: Query, evidence: Traffic, alone: list[_Finding], counts: list[GroupCounts], between: str
 ) -> _Finding:
-    """Weigh green's share against blue's over the same minutes, instead of against the limits alone."""
+    """Compare green's share with blue's over the same minutes, instead of with the limits alone."""
     green, blue = together(counts), _blue(evidence)
     above = any(one.reason is Reason.ERRORS_ABOVE_LIMIT for one in alone)
     silent = [one for one in counts if one.silent_minutes]
     if silent:
-        found = _silence(query, silent[0], between)
-        # Silence about one group may be waved through (onNoData=pass), but not beside another that fails too much.
+        found = _silence(query, silent[0])
+        # onNoData=pass accepts a group without data, but not next to another one with too many failures.
         return replace(found, phase=Phase.INCONCLUSIVE) if above and found.phase is Phase.SUCCESSFUL else found
     if not evidence.blue:
         return _Finding(
             Phase.INCONCLUSIVE,
             Reason.NO_BLUE,
-            f"{_share('green', green)} {between}, and no Service selects blue to compare with",
+            f"{_share('green', green)} {between}; no Service selects blue, so there is nothing to compare with",
         )
     if blue.silent_minutes:
-        says = f"CloudWatch has nothing about {blue.silent_minutes} of the minutes {between} of blue"
-        return _Finding(Phase.INCONCLUSIVE, Reason.NO_DATA, f"{_share('green', green)}, and {says}")
+        says = f"CloudWatch has no data for blue in {_name_minutes(blue.silent_minutes)}"
+        return _Finding(Phase.INCONCLUSIVE, Reason.NO_DATA, f"{_share('green', green)}; {says}")
     says = f"{_share('green', green)}, {_share('blue', blue)} {between}"
     fewest = max(query.min_requests, FEWEST_TO_COMPARE)
     if min(green.total, blue.total) < fewest:
@@ -186,10 +212,10 @@ def _compare(
 
 
 def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts, between: str) -> _Finding:
-    """After the switch green answers for the load balancer too, unless that serves others as well."""
+    """After the switch the load balancer's own 5xx count against green, unless it also serves other applications."""
     says = (
-        f"load balancer {counts.name} itself answered {counts.elb_5xx} of {counts.total} requests with 5xx "
-        f"{between} ({_codes(counts)})"
+        f"load balancer {counts.name} itself returned 5xx for {counts.elb_5xx} of {counts.total} requests {between}: "
+        f"{_codes(counts)}"
     )
     if evidence.service.stage is Stage.BEFORE_SWITCH or not _above(query, counts.elb_5xx, counts.total):
         return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
@@ -199,12 +225,13 @@ def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts,
     return _Finding(
         Phase.INCONCLUSIVE,
         Reason.LOAD_BALANCER_SHARED,
-        f"{says}, but it also serves {'an unknown number of' if others is None else others} other target groups",
+        f"{says}; it also serves {'an unknown number of' if others is None else others} other target groups, so these "
+        "may not be green's",
     )
 
 
 def _above(query: Query, errors: int, total: int) -> bool:
-    """Tell whether these failures are more than the asker allows, in number or in percent."""
+    """Tell whether these failures exceed the query's limits, in number or in percent."""
     if query.max_errors is not None and errors > query.max_errors:
         return True
     return total >= query.min_requests and _above_percent(query, errors, total)
@@ -223,22 +250,19 @@ def _share(side: str, counts: GroupCounts) -> str:
 
 
 def _codes(counts: LoadBalancerCounts) -> str:
-    """Name each code with its count and its cause; 5xx without a code of its own are the rest."""
-    parts = [f"{number} {code}: {CAUSES[code]}" for code, number in counts.by_code if number]
+    """Name each status with its count and cause; 5xx that have no metric of their own come last."""
+    parts = [f"{number} × HTTP {code} ({CAUSES[code]})" for code, number in counts.by_code if number]
     rest = counts.elb_5xx - sum(number for _, number in counts.by_code)
-    return "; ".join([*parts, *([f"{rest} others"] if rest > 0 else [])])
+    return ", ".join([*parts, *([f"{rest} × other 5xx"] if rest > 0 else [])])
 
 
 def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCounts]) -> str:
-    """Tell what is not judged: blue's share, and before the switch the load balancer's own errors."""
+    """Report what is not judged: blue's share, and before the switch the load balancer's own errors."""
     blue = f"; {_share('blue', _blue(evidence))}" if evidence.blue and query.compare is None else ""
     if evidence.service.stage is Stage.AFTER_SWITCH:
         return blue
     noisy = [one for one in balancers if one.elb_5xx]
-    return blue + "".join(
-        f"; load balancer {one.name} itself answered {one.elb_5xx} with 5xx ({_codes(one)}), not held against green"
-        for one in noisy
-    )
+    return blue + "".join(f"; reported only: load balancer {one.name} itself returned {_codes(one)}" for one in noisy)
 
 
 def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Is green ready in every respect: fully available, a healthy target everywhere, and answering without 5xx?
 
-The worst phase of its checks wins: Failed, then Inconclusive, then Successful. `observed.checks` has one line per
-check. Takes the parameters of all of them, and `checks` to leave some out.
+The worst phase of its checks decides: Failed, then Inconclusive, then Successful. `observed.checks` has one line per
+check. The gate takes the parameters of all of them, and `checks` to select some.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,29 +12,29 @@ from typing import Any
 
 from pydantic import Field, create_model, field_validator
 
-from provider import question
-from provider.budget import Budget
-from provider.errors import CannotTell
-from provider.question import Check, Sources, cannot_tell
-from provider.reasons import Reason
-from provider.records import Green, Kind, Phase, Topology, Verdict
+from provider.checks import question
+from provider.checks.question import Check, Sources, cannot_tell
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import MEANINGS, Action, Reason
+from provider.evidence.records import Green, Kind, Phase, Topology, Verdict
 
 
 class Query(question.Query):
-    """The parameters of `gate` beside those of its checks."""
+    """The parameters of `gate`, in addition to those of its checks."""
 
     checks: str | None = Field(
-        default=None, description="The checks to make, separated by commas. Left out: all of them."
+        default=None, description="The checks to make, separated by commas. Default: all of them."
     )
 
     def wants(self, name: str) -> bool:
-        """Tell whether the asker wants this check."""
+        """Tell whether the query includes this check."""
         return self.checks is None or name in self.checks.split(",")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What each wanted check gathered, or why it could not."""
+    """What each check gathered, or why it could not."""
 
     green: Green
     parts: tuple[tuple[Check, question.Evidence | CannotTell], ...]
@@ -50,7 +50,7 @@ class Evidence:
 
 
 def gate_of(parts: Sequence[Check]) -> Check:
-    """Return the question that asks all of these checks."""
+    """Return the gate over these checks."""
     return Check(
         name="gate",
         about=str(__doc__),
@@ -73,7 +73,7 @@ def _query(parts: Sequence[Check]) -> type[question.Query]:
         return value
 
     models: list[type[question.Query]] = [Query, *(part.query for part in parts)]
-    # A model that another one already extends adds nothing, and Python could not order the two.
+    # A model that another one already extends adds nothing, and Python cannot order the two as bases.
     leaves = [one for one in models if not any(one is not other and issubclass(other, one) for other in models)]
     return create_model(
         "GateQuery",
@@ -83,26 +83,26 @@ def _query(parts: Sequence[Check]) -> type[question.Query]:
 
 
 def _gather(
-    parts: Sequence[Check], query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget
+    parts: Sequence[Check], query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline
 ) -> Evidence:
-    """Let the wanted checks gather at the same time; one that cannot look does not keep the others from deciding."""
+    """Let the checks gather at the same time. Missing evidence makes one check Inconclusive; the others still count."""
 
     def gather(part: Check) -> question.Evidence | CannotTell:
         try:
-            return part.gather(query, topology, green, sources, budget)
+            return part.gather(query, topology, green, sources, deadline)
         except CannotTell as error:
             return error
 
     wanted = [part for part in parts if query.wants(part.name)]
-    # What a check gathers are reads of its own, so it needs a thread beside those that reads run on.
+    # Gathering waits for reads, so it must not occupy the threads that reads run on.
     begun = [sources.gathering.submit(gather, part) for part in wanted[:-1]]
     last = gather(wanted[-1])
-    gathered = [*(future.result() for future in begun), last]  # each keeps the budget by itself
+    gathered = [*(future.result() for future in begun), last]  # each keeps the deadline by itself
     return Evidence(green, tuple(zip(wanted, gathered, strict=True)))
 
 
 def _verdict(part: Check, query: Query, found: question.Evidence | CannotTell, now: datetime) -> Verdict:
-    """Judge one check's evidence; one that is worthless does not keep the others from deciding."""
+    """Judge one check. Missing evidence makes this check Inconclusive; the others still count."""
     if isinstance(found, CannotTell):
         return cannot_tell(found, {})
     try:
@@ -112,12 +112,14 @@ def _verdict(part: Check, query: Query, found: question.Evidence | CannotTell, n
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
-    """Let the worst check decide; the first of equals."""
+    """Let the worst check decide: by phase, then one that needs a person before one that only waits, then the first."""
     verdicts = [(part, _verdict(part, query, found, now)) for part, found in evidence.parts]
     phase = max((verdict.phase for _, verdict in verdicts), key=lambda one: one.severity)
     deciding = [(part, verdict) for part, verdict in verdicts if verdict.phase is phase]
+    deciding.sort(key=lambda one: MEANINGS[one[1].reason].action is not Action.FIX)
     passed = phase is Phase.SUCCESSFUL
-    message = "; ".join(f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding))
+    said = [f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding)]
+    message = "; ".join(said).replace(".; ", ". ")
     charted = [verdict.number for part, verdict in verdicts if part.charts == "healthyPercent"]
     observed: dict[str, Any] = {
         **evidence.green.observed(),

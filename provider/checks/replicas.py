@@ -1,24 +1,27 @@
 """Is the green ReplicaSet fully available?
 
-Successful once it has as many available replicas as it wants, and wants at least one. Inconclusive otherwise: pods that
-are not available yet are no proof that green is bad.
+Successful once it has as many available replicas as desired, and at least one is desired. Inconclusive otherwise: pods
+that are not available yet do not prove that green is bad.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from provider.budget import Budget
-from provider.question import Check, Query, Sources
-from provider.reasons import Reason
-from provider.records import Green, Kind, Phase, Topology, Verdict
+from provider.checks.explain import read_states
+from provider.checks.question import Check, Query, Sources
+from provider.evidence.deadline import Deadline
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Green, Kind, Phase, PodState, Topology, Verdict
+from provider.rules import pods
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The green ReplicaSet."""
+    """The green ReplicaSet, and the states of a few pods that should be ready and are not."""
 
     green: Green
+    states: tuple[PodState, ...] = ()
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -26,18 +29,21 @@ class Evidence:
         return {Kind.TOPOLOGY: self.green.read_at}
 
 
-def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Evidence:  # noqa: ARG001 - the signature of every check
-    """Need nothing but green itself."""
-    return Evidence(green)
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:  # noqa: ARG001 - the signature of every check
+    """Return green, and if replicas are missing what its pods say about that."""
+    if green.replica_set.available >= green.desired:
+        return Evidence(green)
+    return Evidence(green, read_states(green, topology.endpoints, sources, deadline))
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
-    """Compare available with desired replicas."""
+    """Compare the available replicas with the desired ones."""
     green = evidence.green
     available, desired = green.replica_set.available, green.desired
-    says = f"{min(available, desired)} of {desired} replicas of {green.replica_set.name} available{green.coverage}"
+    why = pods.explanation(evidence.states)
+    says = f"{min(available, desired)} of {desired} replicas of {green.replica_set.name} available{why}{green.coverage}"
     number = min(100.0, (available * 1000 // desired) / 10) if desired else 0.0
-    observed = {**green.observed(), "availableCount": available}
+    observed = {**green.observed(), "availableCount": available, **pods.observed(evidence.states)}
     if 0 < desired <= available:
         return Verdict(Phase.SUCCESSFUL, Reason.REPLICAS_AVAILABLE, says, number, observed)
     return Verdict(Phase.INCONCLUSIVE, Reason.REPLICAS_UNAVAILABLE, says, number, observed)

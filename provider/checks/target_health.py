@@ -1,38 +1,49 @@
 """Is every green pod a healthy target in every target group bound to the green Service?
 
-Successful once `minHealthyPercent` of the pods that green's ReplicaSet wants are healthy targets in every group. Failed
-when so many pods are `unhealthy`, although their containers have been ready for longer than the grace, that the
-percentage is out of reach. Inconclusive otherwise. With instance targets nodes are judged, never single pods.
+Successful once `minHealthyPercent` of green's desired replicas are healthy targets in every group. Failed when the
+percentage is out of reach, because too many pods are `unhealthy` although their containers have been ready for longer
+than the grace period. Inconclusive otherwise. With instance targets nodes are judged, never single pods.
 """
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
 
-from provider import question
-from provider.budget import Budget
-from provider.green import find_service
-from provider.question import Check, Sources
-from provider.reasons import Reason
-from provider.records import Binding, Green, GreenService, GroupHealth, Kind, Phase, Topology, Verdict
-from provider.targets import Expected, Seen, State, addresses_of, expected_targets, ready_pods_by_node
+from provider.checks import question
+from provider.checks.explain import read_states
+from provider.checks.question import Check, Sources
+from provider.evidence.deadline import Deadline
+from provider.evidence.reasons import MEANINGS, Action, Reason
+from provider.evidence.records import (
+    Binding,
+    Green,
+    GreenService,
+    GroupHealth,
+    Kind,
+    Phase,
+    PodState,
+    Topology,
+    Verdict,
+)
+from provider.rules import pods, target_sentences
+from provider.rules.expected_targets import Expected, Seen, State, addresses_of, expected_targets, ready_pods_by_node
+from provider.rules.green import find_service
 
 MAX_EXAMPLES = 5
-"""Targets named in an answer, whose whole body must stay small."""
+"""Targets listed in an answer, whose body must stay small."""
 
-NAMED_CAUSES = 2
-"""Causes of one state that a sentence names; the others are counted."""
+PAIR = 2
+"""Two target groups are "both"."""
 
 MARGIN_SECONDS = 30
-"""Added to a group's unhealthy threshold x interval for the default grace: registration and a slow first answer."""
-
+"""Added to unhealthy threshold x interval for the default grace period: registration and a slow first response."""
 
 MOST_GRACE_SECONDS = 3600
-"""No grace is longer; AWS's own limits (300 s x 10) stay below it."""
+"""Maximum grace period; AWS's own limits (300 s x 10) stay below it."""
 
 
 class Query(question.Query):
@@ -42,26 +53,31 @@ class Query(question.Query):
         default=100,
         ge=1,
         le=100,
-        description="Percent of green's desired replicas that must be healthy targets, in each target group.",
+        description="Minimum percentage of green's desired replicas that are healthy targets, in each target group.",
     )
     unhealthy_grace_seconds: int | None = Field(
         default=None,
         ge=0,
         le=MOST_GRACE_SECONDS,
-        description="Seconds that a pod's containers must have been ready before its `unhealthy` target counts against "
-        "green. Left out: the target group's unhealthy threshold x interval + 30.",
+        description="Seconds for which a pod's containers must have been ready before its `unhealthy` target counts as "
+        "failed. Default: the target group's unhealthy threshold x interval + 30.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Green, its Service, and each target group's health; `ready_since` by pod uid, only of pods that need it."""
+    """Green, its Service, and the health of each target group.
+
+    `ready_since` is by pod uid, for pods whose readiness decides. `states` are of a few pods that should be ready but
+    are not.
+    """
 
     green: Green
     service: GreenService
     groups: tuple[GroupHealth, ...]
     ready_since: Mapping[str, datetime]
     instance_ids: Mapping[str, str]
+    states: tuple[PodState, ...] = ()
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -73,30 +89,41 @@ class Evidence:
         }
 
 
-def gather(query: Query, topology: Topology, green: Green, sources: Sources, budget: Budget) -> Evidence:
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
     """Read the health of the green Service's target groups, and what explains an unhealthy target."""
     service = find_service(topology, green, query.service)
 
     def wanted(binding: Binding, most: int) -> Collection[tuple[str, int]]:
         return addresses_of(green, service, binding) if len(green.pods) <= most else ()
 
-    groups = sources.load_balancers.health(service.bindings, budget, wanted)
+    groups = sources.load_balancers.health(service.bindings, deadline, wanted)
     instance_ids: Mapping[str, str] = {}
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
-        instance_ids = sources.cluster.instance_ids(ready_pods_by_node(green, service), budget)
+        instance_ids = sources.cluster.instance_ids(ready_pods_by_node(green, service), deadline)
     evidence = Evidence(green, service, groups, {}, instance_ids)
     suspects = _suspects(query, evidence, sources.clock())
-    if not suspects:
-        return evidence
-    ready_since = sources.cluster.containers_ready_since(
-        query.namespace, green.rollout.current_hash, sorted(suspects), budget
-    )
-    return Evidence(green, service, groups, ready_since, instance_ids)
+    if suspects:
+        ready_since = sources.cluster.containers_ready_since(
+            query.namespace, green.rollout.current_hash, sorted(suspects), deadline
+        )
+        evidence = replace(evidence, ready_since=ready_since)
+    states = _states(green, service, sources, deadline)
+    return replace(evidence, states=states) if states else evidence
+
+
+def _states(green: Green, service: GreenService, sources: Sources, deadline: Deadline) -> tuple[PodState, ...]:
+    """Read a few pods that should be ready and are not. Raises CannotTell: SelectorMatchesNoPod."""
+    if green.replica_set.available >= green.desired and service.endpoints:
+        return ()
+    states = read_states(green, service.endpoints, sources, deadline)
+    if not service.endpoints:
+        pods.require_selected(service.service, states)
+    return states
 
 
 def _suspects(query: Query, evidence: Evidence, now: datetime) -> set[str]:
-    """Name the pods whose readiness decides between Failed and waiting: none while no group could be failed."""
+    """Name the pods whose readiness decides between Failed and waiting; none while no group can fail."""
     names: set[str] = set()
     for health in evidence.groups:
         if not any(target.state.startswith(State.UNHEALTHY) for target in health.targets):
@@ -112,11 +139,12 @@ def _suspects(query: Query, evidence: Evidence, now: datetime) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class _GroupVerdict:
-    """What one target group says."""
+    """The outcome for one target group: what was found, and what to do about it if a person must act."""
 
     phase: Phase
     reason: Reason
     sentence: str
+    todo: str
     percent: float
     name: str
     counts: Mapping[str, int]
@@ -124,15 +152,16 @@ class _GroupVerdict:
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
-    """Let the worst target group decide: by phase, then by the percentage of healthy targets."""
+    """Judge every target group; the worst decides: by phase, a fix before a wait, the lowest healthy percentage."""
     if not evidence.groups:
-        return Verdict(Phase.INCONCLUSIVE, Reason.NO_BINDING, "No target group was looked at, so nothing is proved")
+        return Verdict(Phase.INCONCLUSIVE, Reason.NO_BINDING, "No target group was read, so there is nothing to judge")
     groups = [_judge_group(query, evidence, health, now) for health in evidence.groups]
-    groups.sort(key=lambda one: (-one.phase.severity, one.percent))
+    groups.sort(key=lambda one: (-one.phase.severity, MEANINGS[one.reason].action is not Action.FIX, one.percent))
     worst = groups[0]
-    others = f", the worst of {len(groups)} target groups" if len(groups) > 1 else ""
+    why = pods.explanation(evidence.states) if worst.phase is Phase.INCONCLUSIVE else ""
     observed: dict[str, Any] = {
         **evidence.green.observed(),
+        **pods.observed(evidence.states),
         "service": evidence.service.service.name,
         "stage": evidence.service.stage.value,
         "targetGroups": [
@@ -141,9 +170,21 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
         ],
     }
     if worst.examples:
-        observed["examples"] = [_example(one) for one in worst.examples]
-    message = f"{worst.sentence}{others}{evidence.green.coverage}"
+        observed["examples"] = [target_sentences.example(one) for one in worst.examples]
+    todo = f". {worst.todo}." if worst.todo else ""
+    message = f"{_say(groups)}{why}{evidence.green.coverage}{todo}"
     return Verdict(worst.phase, worst.reason, message, worst.percent, observed)
+
+
+def _say(groups: list[_GroupVerdict]) -> str:
+    """Return the sentence of the first group, or one for all of them if every target of each is healthy."""
+    worst, number = groups[0], len(groups)
+    if number == 1:
+        return worst.sentence
+    alike = {one.sentence.removesuffix(f" in {one.name}") for one in groups}
+    if len(alike) == 1 and worst.phase is Phase.SUCCESSFUL:
+        return f"{alike.pop()} in {'both' if number == PAIR else f'all {number}'} target groups"
+    return f"{worst.sentence}, the worst of {number} target groups"
 
 
 def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: datetime) -> _GroupVerdict:
@@ -154,32 +195,39 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
     grace = _grace(query, health)
     unwell = [one for one in expected.targets if one.state is not State.HEALTHY]
     bad = [one for one in unwell if one.blames_pod and _ready_for(one, evidence, now, grace)]
+    failed = {id(one) for one in bad}
     says = f"{healthy} of {wanted} {expected.noun} healthy in {name}"
     not_ready = _too_few_ready(query, evidence, health)
 
     if not health.group.in_use:
         phase, reason = Phase.INCONCLUSIVE, Reason.TARGET_GROUP_NOT_IN_USE
-        says = f"Target group {name} is in no listener rule, so the load balancer never checks it: forward a rule to it"
+        says = f"No listener rule forwards to target group {name}, so the load balancer never health-checks it"
     elif wanted == 0:
         phase, reason = Phase.INCONCLUSIVE, Reason.TARGETS_MISSING
     elif bad and not _within_reach(query, expected, without=len(bad)):
         phase, reason = Phase.FAILED, Reason.TARGETS_UNHEALTHY
-        says += f"; {_count_by_cause(bad)} for longer than the {grace.total_seconds():g} s grace, e.g. {_name(bad[0])}"
+        over = f"for longer than the {grace.total_seconds():g} s grace period"
+        says += f"; {target_sentences.count_by_cause(bad)} {over}, e.g. {target_sentences.name(bad[0])}"
     elif not_ready:
         phase, reason, says = Phase.INCONCLUSIVE, Reason.PODS_NOT_READY, f"{not_ready} ({says})"
     elif _within_reach(query, expected, without=wanted - healthy):
         phase, reason = Phase.SUCCESSFUL, Reason.TARGETS_HEALTHY
-        says += _rest(expected) + (f"; {query.min_healthy_percent:g} % are enough" if healthy < wanted else "")
+        if unwell:
+            says += f"{target_sentences.rest(unwell)}; minHealthyPercent={query.min_healthy_percent:g} is met"
     else:
-        phase, reason = Phase.INCONCLUSIVE, _WAITING[max(counts, key=lambda state: state.severity)]
-        says += _rest(expected) + _HINTS.get(reason, "").format(grace=grace.total_seconds())
-    failed = {id(one) for one in bad}
+        phase = Phase.INCONCLUSIVE
+        fault = next((one.fault for one in unwell if one.fault), None)
+        reason = fault or _WAITING[max(counts, key=lambda state: state.severity)]
+        waiting = [one for one in unwell if one.blames_pod and id(one) not in failed]
+        says += target_sentences.rest(unwell)
+        says += target_sentences.until_failed(waiting, evidence.ready_since, now, grace)
     named = [one for one in unwell if one.name]
     named.sort(key=lambda one: (id(one) not in failed, -one.state.severity))
     return _GroupVerdict(
         phase=phase,
         reason=reason,
         sentence=says,
+        todo=target_sentences.todo(reason, evidence.service, health.binding),
         percent=percent(healthy, wanted),
         name=name,
         counts={state.value: counts[state] for state in State if counts[state]},
@@ -191,15 +239,10 @@ _WAITING = {
     State.INITIAL: Reason.TARGETS_INITIAL,
     State.MISSING: Reason.TARGETS_MISSING,
     State.DRAINING: Reason.TARGETS_DRAINING,
+    State.UNKNOWN: Reason.TARGETS_STATE_UNKNOWN,
     State.UNAVAILABLE: Reason.TARGETS_UNAVAILABLE,
     State.UNHEALTHY: Reason.TARGETS_UNHEALTHY_IN_GRACE,
     State.UNUSED: Reason.TARGETS_UNUSED,
-}
-
-_HINTS = {
-    Reason.TARGETS_UNHEALTHY_IN_GRACE: "; counts against green once a pod's containers are ready for over {grace:g} s",
-    Reason.TARGETS_UNUSED: "; enable the zones of these targets on the load balancer",
-    Reason.TARGETS_UNAVAILABLE: "; the target group's health check must be on",
 }
 
 
@@ -219,59 +262,24 @@ def _grace(query: Query, health: GroupHealth) -> timedelta:
 
 
 def _ready_for(target: Seen, evidence: Evidence, now: datetime, grace: timedelta) -> bool:
-    """Tell whether the containers of a pod behind this target have been ready for longer than the grace."""
+    """Tell whether the containers of a pod behind this target have been ready for longer than the grace period."""
     since = [evidence.ready_since[pod.uid] for pod in target.pods if pod.uid in evidence.ready_since]
     return any(now - one > grace for one in since)
 
 
 def _too_few_ready(query: Query, evidence: Evidence, health: GroupHealth) -> str:
-    """With instance targets a node may be healthy without any green pod: ask for ready pods beside it."""
+    """With instance targets a node can be healthy without any green pod, so require ready pods too."""
     if health.group.target_type != "instance":
         return ""
-    ready = sum(len(pods) for pods in ready_pods_by_node(evidence.green, evidence.service).values())
+    ready = sum(len(some) for some in ready_pods_by_node(evidence.green, evidence.service).values())
     desired = max(evidence.green.desired, len(evidence.green.pods))
     if ready * 100 >= query.min_healthy_percent * desired:
         return ""
     return f"Only {ready} of {desired} green pods are ready behind Service {evidence.service.service.name}"
 
 
-def _rest(expected: Expected) -> str:
-    """List what is not healthy, the worst state first, with AWS's reason codes."""
-    by_state: dict[State, list[Seen]] = {}
-    for one in expected.targets:
-        if one.state is not State.HEALTHY:
-            by_state.setdefault(one.state, []).append(one)
-    worst_first = sorted(by_state, key=lambda state: -state.severity)
-    return "".join(f"; {_count_by_cause(by_state[state])}" for state in worst_first)
-
-
-def _count_by_cause(targets: list[Seen]) -> str:
-    """Say how many targets share a state, and the commonest causes of it: AWS's reason codes."""
-    codes = Counter(one.cause for one in targets if one.cause).most_common()
-    named = ", ".join(code for code, _ in codes[:NAMED_CAUSES])
-    if len(codes) > NAMED_CAUSES:
-        named += f" and {len(codes) - NAMED_CAUSES} more"
-    return f"{len(targets)} {targets[0].state}" + (f" ({named})" if named else "")
-
-
-def _name(target: Seen) -> str:
-    return f"{target.name}: {target.description}" if target.description else target.name
-
-
-def _example(target: Seen) -> dict[str, Any]:
-    shown = {
-        "name": target.name,
-        "state": target.state.value,
-        "address": target.address,
-        "port": target.port,
-        "awsReason": target.reason,
-        "description": target.description,
-    }
-    return {key: value for key, value in shown.items() if value}
-
-
 def percent(part: int, whole: int) -> float:
-    """Return a percentage with one decimal, rounded down: 100.0 means all of them and nothing less."""
+    """Return a percentage with one decimal, rounded down: 100.0 means all of them."""
     return (part * 1000 // whole) / 10 if whole else 0.0
 
 

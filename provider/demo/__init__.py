@@ -1,5 +1,4 @@
-"""An embedded Kubernetes API and an embedded AWS that answer over real HTTP, for `make run` and the tests.
+"""An embedded Kubernetes API and an embedded AWS over real HTTP, for `make run` and the tests.
 
-Nothing here is part of the service: it may not import the rest of `provider`, and `provider` never imports
-it.
+This is not part of the product: it imports nothing of it, and the product never imports this.
 """

@@ -1,4 +1,4 @@
-"""`python -m provider.demo`: the service, answering about an embedded cluster and an embedded AWS."""
+"""`python -m provider.demo`: the provider against an embedded cluster and an embedded AWS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import requests
 
 if TYPE_CHECKING:
-    from provider.demo.story import Story
+    from provider.demo.story.story import Story
 
 READY_WITHIN_SECONDS = 30.0
 STOP_WITHIN_SECONDS = 35.0
@@ -36,7 +36,7 @@ The new version of noisy is healthy but answers 5xx: ask /v1/errors about it; an
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT, which give exit code 0; anything else that ends it gives 1."""
+    """Run until SIGTERM or SIGINT (exit code 0). Exit with 1 if anything else ends it."""
     parser = argparse.ArgumentParser(prog="python -m provider.demo", description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="where the service answers (8080)")
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than life (1)")
@@ -56,14 +56,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(port: int, speed: float, stopping: threading.Event) -> int:
     # Importing moto takes a second; the introduction should not wait for it.
-    from provider.demo.story import Story  # noqa: PLC0415 - imports moto
+    from provider.demo.story.story import Story  # noqa: PLC0415 - imports moto
     from provider.demo.world import World  # noqa: PLC0415 - imports moto
 
     with tempfile.TemporaryDirectory(prefix="provider-demo-") as directory, World(speed) as world:
         story = Story(world).start()
         environment = _environment(world.environment(directory), port)
         child = subprocess.Popen(
-            [sys.executable, "-m", "provider.cli", "serve"],
+            [sys.executable, "-m", "provider.cli.main", "serve"],
             env=environment,
             process_group=0,  # a Ctrl-C in the terminal reaches only us, and we pass it on once
         )
@@ -76,7 +76,7 @@ def _run(port: int, speed: float, stopping: threading.Event) -> int:
 
 
 def _watch(child: subprocess.Popen[bytes], story: Story, port: int, stopping: threading.Event) -> int:
-    """Wait for the end, saying once when the service is ready."""
+    """Wait for the end, and print a line once the provider is ready."""
     address, ready = f"http://127.0.0.1:{port}", False
     give_up_at = time.monotonic() + READY_WITHIN_SECONDS
     while not stopping.wait(0.2):

@@ -1,4 +1,4 @@
-"""The embedded Kubernetes and the embedded AWS together, and the environment that leads a program to them."""
+"""The embedded Kubernetes and AWS together, and the environment variables that point a program to them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import yaml
 
-from provider.demo.aws_api import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, AwsApi
-from provider.demo.faults import Faults
-from provider.demo.http_server import HttpServer
-from provider.demo.kubernetes_api import KubernetesApi
+from provider.demo.aws.api import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, AwsApi
+from provider.demo.cluster.api import KubernetesApi
+from provider.demo.server.faults import Faults
+from provider.demo.server.http_server import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class World:
         self.aws.reset()
 
     def environment(self, directory: str | Path) -> dict[str, str]:
-        """Write a kubeconfig into the directory and return the variables for a program to live here."""
+        """Write a kubeconfig into the directory and return the environment variables that use it."""
         path = Path(directory) / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(self._kubeconfig()), encoding="utf-8")
         return {

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from tests import ROOT
 from tests.bench import cold, fleet, hot, ours, plot, soak, startup, tables
-from tests.bench.world import ROOT, Latencies
+from tests.bench.world import Latencies
 
 PARTS = ("cold", "hot", "fleet", "startup", "soak")
 COLD_PODS = (10, 100, 250, 500, 1000)

@@ -10,10 +10,11 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Self
 
+from tests import ROOT
 from tests.bench.floor import Stage, stages, write_plan
 from tests.bench.spread import Spread
 from tests.bench.subjects import Subject
-from tests.bench.world import ROOT, SERVER_CORE, BenchWorld, Latencies, pinned
+from tests.bench.world import SERVER_CORE, BenchWorld, Latencies, pinned
 
 WAYS = ("ours", "straightforward", "floor")
 WARM_UP_ROUNDS = 3

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests import ROOT
 from tests.bench import ours
 from tests.bench.serving import SERVE, Serving
 from tests.bench.stand_in import Call
 from tests.bench.subjects import Subject
-from tests.bench.world import REST_CORE, ROOT, BenchWorld, Latencies, pinned
+from tests.bench.world import REST_CORE, BenchWorld, Latencies, pinned
 
 PODS = 10
 IN_A_ROW = 3

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from tests import ROOT
 from tests.bench.ours import path_of
 from tests.bench.serving import BARE, SERVE, Serving
 from tests.bench.spread import Spread
 from tests.bench.subjects import Subject
-from tests.bench.world import REST_CORE, ROOT, BenchWorld, Latencies, pinned
+from tests.bench.world import REST_CORE, BenchWorld, Latencies, pinned
 
 CALLERS = (1, 4, 32)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import unquote
 
-from provider.demo.http_server import call_application
-from provider.demo.kubernetes_api import KubernetesApi
+from provider.demo.cluster.api import KubernetesApi
+from provider.demo.server.http_server import call_application
 from tests.bench.subjects import Subject, manifests
 from tests.bench.wire import Answer, Request, ok
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from provider import question, settings
-from provider.checks import QUESTIONS
+from provider import settings
+from provider.checks import QUESTIONS, question
 from provider.settings import Settings
 from provider.start import sources_of, spare_the_collector
 from provider.telemetry import Metrics

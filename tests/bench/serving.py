@@ -8,12 +8,20 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
 
+from tests import ROOT
 from tests.bench import processes
-from tests.bench.world import ROOT, SERVER_CORE, pinned
+from tests.bench.world import SERVER_CORE, pinned
 from tests.server import free_port
 
-SERVE = (sys.executable, "-m", "provider.cli", "serve")
-BARE = (sys.executable, "-m", "gunicorn", "--config", "python:provider.gunicorn_conf", "tests.bench.bare:app()")
+SERVE = (sys.executable, "-m", "provider.cli.main", "serve")
+BARE = (
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "--config",
+    "python:provider.http.server.gunicorn_conf",
+    "tests.bench.bare:app()",
+)
 STARTS_WITHIN_SECONDS = 30
 LOOK_EVERY_SECONDS = 0.01
 

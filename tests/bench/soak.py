@@ -10,10 +10,11 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests import ROOT
 from tests.bench.ours import Ours
 from tests.bench.processes import own_memory_mib
 from tests.bench.subjects import Subject
-from tests.bench.world import ROOT, BenchWorld, Latencies
+from tests.bench.world import BenchWorld, Latencies
 
 ROLLOUTS, PODS = 20, 50
 EVERY_SECONDS = 5

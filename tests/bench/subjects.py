@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.demo import objects
-from provider.demo.naming import safe_letters
+from provider.demo.cluster import objects
+from provider.demo.cluster.naming import safe_letters
 
 GREEN, BLUE = "6d9f7c8b54", "5b8c4d7f96"
 PORT = 8080

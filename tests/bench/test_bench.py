@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
+from tests import ROOT
 from tests.bench import fleet
 from tests.bench.__main__ import PARTS, main
 from tests.bench.aws_answers import BUCKET_TOKENS, TokenBucket
@@ -17,7 +18,7 @@ from tests.bench.cold import Child
 from tests.bench.floor import read_plan, stages, write_plan
 from tests.bench.stand_in import Call
 from tests.bench.subjects import PORT, Subject, manifests
-from tests.bench.world import ROOT, BenchWorld, Latencies
+from tests.bench.world import BenchWorld, Latencies
 
 SUBJECTS = (Subject(number=0, pods=12), Subject(number=1, pods=5, initial=2))
 EXPECTED = [
@@ -117,7 +118,7 @@ def call(at, about="group", name="DescribeTargetHealth"):
 
 
 def test_the_floor_waits_for_no_more_than_ours_did():
-    """A request belongs to the stage in which it was sent, and waits only for answers that were there by then."""
+    """The floor sends each request in the stage in which ours was sent, and waits for the same responses."""
     slow = Call(0.011, 0.051, "DescribeTargetGroups", "", "slow", "", "", 200, 0)
     quick = [Call(at, at + 0.01, "GET", "", target, "", "", 200, 0) for at, target in ((0.0, "first"), (0.011, "then"))]
     last = Call(0.022, 0.062, "DescribeTargetHealth", "", "last", "", "", 200, 0)
@@ -172,6 +173,7 @@ def test_promotion_wants_three_passes_in_a_row():
     assert fleet.passes(answers[:4], rollouts=1)["promoted"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_whole_benchmark_runs(tmp_path):
     """`python -m tests.bench --quick` runs every part and leaves a table, the figures and a plot of each."""

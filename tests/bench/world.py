@@ -14,10 +14,10 @@ from typing import Any, Self
 import requests
 import yaml
 
+from tests import ROOT
 from tests.bench.stand_in import Call
 from tests.bench.subjects import Subject
 
-ROOT = Path(__file__).parent.parent.parent
 GREEN_IS_OLD = timedelta(minutes=15)
 """Old enough for any grace and for a whole CloudWatch window."""
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from provider.cluster import FEW
-from provider.counts import HEALTHY_HOSTS, REQUESTS
-from provider.demo import objects
+from provider.cluster.reader import FEW
+from provider.demo.cluster import objects
 from provider.demo.world import World
+from provider.rules.counts import HEALTHY_HOSTS, REQUESTS
 from tests.scene import GREEN, Scene
 
 NODE_PORT = 30080

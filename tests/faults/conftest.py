@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from provider.app import create_app
 from provider.demo.world import World
+from provider.http.app import create_app
 from provider.settings import Settings
 from provider.start import sources_of
 from provider.telemetry import Metrics
@@ -71,13 +71,11 @@ def started(cache: str = "cold") -> Iterator[Apps]:
 
 @pytest.fixture(scope="module")
 def run(request: pytest.FixtureRequest, matrix_world: World) -> Iterator[Run]:
-    """The chosen combinations of this module, under way."""
+    """The outcomes of the chosen combinations of this module."""
     chosen = chosen_of(request)
     with ExitStack() as stack:
         lanes = lane_per_call(matrix_world, lambda cache: stack.enter_context(started(cache)), chosen)
-        running = Run(matrix_world, lanes)
-        yield running
-        running.stop()
+        yield Run(matrix_world, lanes)
 
 
 def chosen_of(request: pytest.FixtureRequest) -> list[Combination]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from provider.demo.deliveries import reset
-from provider.demo.http_server import HOST, HttpServer
+from provider.demo.server.deliveries import reset
+from provider.demo.server.http_server import HOST, HttpServer
 from tests.faults.certificates import Authority
 
 

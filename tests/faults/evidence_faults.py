@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from provider.reasons import Reason
+from provider.evidence.reasons import Reason
 from tests.faults.calls import AWS_CALLS, KUBERNETES_CALLS, Call, with_traffic
 from tests.faults.kinds import rewritten
 from tests.faults.matrix import As, Combination, Fault, LeadsTo
@@ -142,7 +142,7 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
         changed("of another namespace", put("metadata", "namespace", value="other"), _K8S),
         changed("unknown addresses", at_other_addresses, Reason.TARGETS_MISSING),
         changed("no endpoints", put("endpoints", value=None), Reason.TARGETS_MISSING),
-        changed("no ports", put("ports", value=None), Reason.TARGETS_MISSING),
+        changed("no ports", put("ports", value=None), Reason.TARGET_PORT_NOT_FOUND),
         changed("no addresses", put("endpoints", 0, "addresses", value=[]), Reason.TARGETS_MISSING),
         changed("a port of 31 digits", put("ports", 0, "port", value=_HUGE), Reason.TARGETS_MISSING),
         changed("addresses that are none", put("endpoints", 0, "addresses", value=["::g"]), Reason.TARGETS_MISSING),
@@ -270,15 +270,15 @@ OF_AWS: dict[str, tuple[Fault, ...]] = {
         also("a healthy target initial in another zone", _member("initial"), Reason.TARGETS_INITIAL),
         also("a healthy target draining as well", _member("draining"), Reason.TARGETS_DRAINING),
         also("a healthy target unused as well", _member("unused"), Reason.TARGETS_UNUSED),
-        also("a healthy target in a state of next year", _member("dreaming"), Reason.TARGETS_UNAVAILABLE),
-        also("a healthy target missing as well", _member("missing"), Reason.TARGETS_UNAVAILABLE),
+        also("a healthy target in a state of next year", _member("dreaming"), Reason.TARGETS_STATE_UNKNOWN),
+        also("a healthy target missing as well", _member("missing"), Reason.TARGETS_STATE_UNKNOWN),
         also("a target of nobody", _member("unhealthy", "192.0.2.1"), As.WITHOUT),
         also("a target with a port of 31 digits", _member("unhealthy", port=str(_HUGE)), As.WITHOUT),
         also("a target with a negative port", _member("unhealthy", port="-1"), As.WITHOUT),
         in_text("other addresses", "<Id>10.", "<Id>192.", Reason.TARGETS_MISSING),
         in_text("other ports", "<Port>8080", "<Port>80", Reason.TARGETS_MISSING),
         in_text("ports of 31 digits", "<Port>8080", f"<Port>{_HUGE}", Reason.TARGETS_MISSING),
-        in_text("states in capitals", "<State>healthy", "<State>HEALTHY", Reason.TARGETS_UNAVAILABLE),
+        in_text("states in capitals", "<State>healthy", "<State>HEALTHY", Reason.TARGETS_STATE_UNKNOWN),
         in_text("empty states", "<State>healthy", "<State>", _AWS),
     ),
     "DescribeTargetGroups": (

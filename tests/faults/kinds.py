@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from provider.demo.aws_api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from provider.demo.deliveries import Wire
-from provider.demo.faults import Faults
-from provider.reasons import Reason
+from provider.demo.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from provider.demo.server.deliveries import Wire
+from provider.demo.server.faults import Faults
+from provider.evidence.reasons import Reason
 from tests.faults.matrix import As, Fault, LeadsTo, Running
 
 TOKEN = "token-of-the-provider"

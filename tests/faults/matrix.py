@@ -8,18 +8,19 @@ cluster do: no restart, no new client between them.
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import pytest
 from flask import Flask, got_request_exception
 
-from provider.demo.faults import Faults
+from provider.demo.server.faults import Faults
 from provider.demo.world import World
-from provider.reasons import Reason
+from provider.evidence.reasons import Reason
 from tests.faults.calls import Call
 from tests.scene import GREEN
 
@@ -33,6 +34,8 @@ class As(Enum):
     WITHOUT = "as without the fault: the evidence is complete and good all the same"
     NOT_FOUND = "404: Kubernetes itself says that there is no such Rollout"
 
+
+_TOO_LATE = {Reason.AWS_TIMEOUT.value, Reason.KUBERNETES_TIMEOUT.value, Reason.DEADLINE_EXCEEDED.value}
 
 LeadsTo = Reason | As | tuple[Reason, ...]
 """An Inconclusive with this reason, or with one of these where it is a race which timeout ends first."""
@@ -87,6 +90,11 @@ class Answer:
     def outcome(self) -> tuple[str, str]:
         """Phase and reason."""
         return self.body["phase"], self.body["reason"]
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it says that something took too long."""
+        return self.status == HTTPStatus.OK and self.body["reason"] in _TOO_LATE
 
 
 @dataclass(frozen=True)
@@ -153,12 +161,21 @@ class Lane:
         seconds, text = time.monotonic() - started, response.get_data(as_text=True)
         if response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
             text += "\n".join(["", *self.apps.defects[-1:]])
-            if "KeyError: 'PYTEST_CURRENT_TEST'" in text:  # pytest took it away while urllib went through os.environ
-                return self.ask(in_a_hurry=in_a_hurry)
         return Answer(response.status_code, text, seconds)
 
-    def meet(self, fault: Fault, cache: Cache) -> Outcome:
-        """Ask while the fault lasts, and again once it is over and what was known of it has expired."""
+    def meet(self, fault: Fault, leads_to: LeadsTo, cache: Cache) -> Outcome:
+        """Ask while the fault lasts, and again once it is over and what was known of it has expired.
+
+        On a busy machine the server may be too late to tell its fault. A timeout that the fault does not cause gets a
+        second try: if the provider is to blame, it comes again.
+        """
+        outcome = self._meet(fault, cache)
+        expected = leads_to if isinstance(leads_to, tuple) else (leads_to,)
+        if outcome.during.timed_out and outcome.during.body["reason"] not in {one.value for one in expected}:
+            return self._meet(fault, cache)
+        return outcome
+
+    def _meet(self, fault: Fault, cache: Cache) -> Outcome:
         match, about = (text.replace("{lane}", self.name) for text in (self.call.match, self.call.about))
         running = fault.begin(self.faults, match, about)
         try:
@@ -168,31 +185,44 @@ class Lane:
         cache.expire()
         after = self.ask()
         if after.status != HTTPStatus.OK or after.outcome != self.call.answers:
-            # It may have joined a read that was under way while the fault lasted; the next one cannot.
+            # It may have joined a read that was in flight while the fault lasted; the next one cannot.
             cache.expire()
             after = self.ask()
         cache.expire()
         return Outcome(self.name, during, after)
 
 
+def spread(combinations: Sequence[Combination]) -> list[Any]:
+    """Return all combinations as parameters; a quarter is not long, with each call and each fault in it."""
+    calls = {name: number for number, name in enumerate(dict.fromkeys(one.call.name for one in combinations))}
+    faults = {name: number for number, name in enumerate(dict.fromkeys(one.fault.name for one in combinations))}
+    found = []
+    for one in combinations:
+        turn = calls[one.call.name] + faults[one.fault.name] + (2 if one.cache == "warm" else 0)
+        found.append(pytest.param(one, id=str(one), marks=[pytest.mark.long] if turn % 4 else []))
+    return found
+
+
 class Run:
-    """The outcomes of many combinations, each there as soon as its turn was."""
+    """The outcomes of many combinations."""
 
     def __init__(self, world: World, lanes: Iterable[tuple[Lane, list[Combination]]]) -> None:
-        """Begin at once to drive every lane through its combinations."""
-        self._threads = ThreadPoolExecutor(LANES_AT_ONCE, thread_name_prefix="lane")
-        self._outcomes: dict[str, Future[Outcome]] = {}
-        for lane, combinations in lanes:
-            self._outcomes |= {str(one): Future() for one in combinations}
-            self._threads.submit(self._drive, lane, world, combinations)
+        """Drive every lane through its combinations, and return when all have been.
+
+        Meanwhile pytest does not begin another test: it would change os.environ (PYTEST_CURRENT_TEST) under urllib and
+        botocore, which go through it for every request and raise KeyError.
+        """
+        self._outcomes: dict[str, Outcome | Exception] = {}
+        with ThreadPoolExecutor(LANES_AT_ONCE, thread_name_prefix="lane") as threads:
+            for lane, combinations in lanes:
+                threads.submit(self._drive, lane, world, combinations)
 
     def outcome(self, combination: Combination) -> Outcome:
-        """Wait for a combination's turn."""
-        return self._outcomes[str(combination)].result()
-
-    def stop(self) -> None:
-        """Wait for the lanes; nothing new is begun."""
-        self._threads.shutdown(cancel_futures=True)
+        """Return what came of a combination, or raise what kept its lane from trying it."""
+        found = self._outcomes[str(combination)]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _drive(self, lane: Lane, world: World, combinations: list[Combination]) -> None:
         done = 0
@@ -201,11 +231,10 @@ class Run:
             lane.ask()
             CACHES[combinations[0].cache].expire()
             for one in combinations:
-                self._outcomes[str(one)].set_result(lane.meet(one.fault, CACHES[one.cache]))
+                self._outcomes[str(one)] = lane.meet(one.fault, one.leads_to, CACHES[one.cache])
                 done += 1
-        except Exception as error:  # noqa: BLE001 - the tests that wait for it raise it
-            for one in combinations[done:]:
-                self._outcomes[str(one)].set_exception(error)
+        except Exception as error:  # noqa: BLE001 - the tests that ask for it raise it
+            self._outcomes |= {str(one): error for one in combinations[done:]}
 
 
 def lane_per_call(

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from provider.demo.deliveries import Wire
-from provider.demo.faults import Faults
-from provider.demo.http_server import HttpServer
+from provider.demo.server.deliveries import Wire
+from provider.demo.server.faults import Faults
+from provider.demo.server.http_server import HttpServer
 from provider.demo.world import World
-from provider.reasons import Reason
+from provider.evidence.reasons import Reason
 from tests.faults.calls import Call, healthy
 from tests.faults.conftest import assert_law, chosen_of, started
 from tests.faults.credentials_api import CredentialsApi, Expiry
 from tests.faults.kinds import HTML, HTML_OF_A_BALANCER, TOKEN, aws_error, lasting, late, on_the_wire, saying
-from tests.faults.matrix import As, Combination, Fault, Lane, Run
+from tests.faults.matrix import As, Combination, Fault, Lane, Run, spread
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 LANES_COUNT = 5
 _CREDENTIALS, _BROKEN = Reason.AWS_CREDENTIALS, Reason.AWS_MALFORMED
@@ -100,12 +100,12 @@ def combinations() -> list[Combination]:
 
 
 def _unbound(*_: object) -> Expiry:
-    raise AssertionError("made anew by the lane, which knows its token's file")
+    raise AssertionError("made by the lane, which knows its token's file")
 
 
 @pytest.fixture(scope="module")
 def run(request: pytest.FixtureRequest, matrix_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Providers without keys of their own, each with a role and a ServiceAccount's token, under way."""
+    """Providers without keys of their own, each with a role and a ServiceAccount's token, running."""
     api = CredentialsApi(TOKEN)
     faults = Faults(api)
     files = tmp_path_factory.mktemp("tokens")
@@ -137,9 +137,7 @@ def run(request: pytest.FixtureRequest, matrix_world: World, tmp_path_factory: p
                     lane = Lane(name, built, faults, stack.enter_context(started()))
                     assert lane.ask().outcome == call.answers  # botocore reads the variables when it first needs them
                 lanes.append((lane, [_bound(one, api, name, file) for one in some[number::LANES_COUNT]]))
-        running = Run(matrix_world, lanes)
-        yield running
-        running.stop()
+        yield Run(matrix_world, lanes)
 
 
 def _bound(combination: Combination, api: CredentialsApi, lane: str, file: Path) -> Combination:
@@ -151,7 +149,7 @@ def _bound(combination: Combination, api: CredentialsApi, lane: str, file: Path)
 
 
 @pytest.mark.usefixtures("count")
-@pytest.mark.parametrize("combination", combinations(), ids=str)
+@pytest.mark.parametrize("combination", spread(combinations()))
 def test_credentials_that_cannot_be_had_block_and_recover(run: Run, combination: Combination) -> None:
     """Each fault of what gives credentials is named, and the next question after it has new ones."""
     assert_law(combination, run.outcome(combination))

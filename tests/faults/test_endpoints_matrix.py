@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from provider.demo.world import World
-from provider.reasons import Reason
+from provider.evidence.reasons import Reason
 from tests.faults.calls import AWS_CALLS, KUBERNETES_CALLS
 from tests.faults.conftest import assert_law, chosen_of, started
 from tests.faults.endpoint import Endpoint, Resolver
-from tests.faults.matrix import Combination, Fault, Lane, LeadsTo, Run
+from tests.faults.matrix import Combination, Fault, Lane, LeadsTo, Run, spread
 
 pytestmark = [
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     # A server whose client breaks off the handshake leaves its socket to the garbage collector.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -72,7 +72,7 @@ def combinations() -> list[Combination]:
 
 
 def _unbound(*_: object) -> Endpoint:
-    raise AssertionError("made anew for the lane, which knows its endpoint")
+    raise AssertionError("made for the lane, which knows its endpoint")
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +102,7 @@ def run(request: pytest.FixtureRequest, matrix_world: World, tmp_path_factory: p
                 lane = Lane(name, built, faults, stack.enter_context(started()))
                 assert lane.ask().outcome == call.answers  # the clients read the variables when they are first needed
             lanes.append((lane, [_bound(combination, endpoint, upstream) for combination in some]))
-        running = Run(matrix_world, lanes)
-        yield running
-        running.stop()
+        yield Run(matrix_world, lanes)
     gc.collect()  # what the handshakes left behind, before it is taken for another module's
 
 
@@ -127,7 +125,7 @@ def _bound(combination: Combination, endpoint: Endpoint, upstream: str) -> Combi
 
 
 @pytest.mark.usefixtures("count")
-@pytest.mark.parametrize("combination", combinations(), ids=str)
+@pytest.mark.parametrize("combination", spread(combinations()))
 def test_an_upstream_that_cannot_be_reached_blocks_in_time_and_recovers(run: Run, combination: Combination) -> None:
     """Names, connections and certificates that are wrong are named in time; once they are right the answer is too."""
     assert_law(combination, run.outcome(combination))

@@ -4,13 +4,13 @@ import pytest
 
 from tests.faults import evidence_faults
 from tests.faults.conftest import assert_law
-from tests.faults.matrix import Combination, Run
+from tests.faults.matrix import Combination, Run, spread
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.usefixtures("count")
-@pytest.mark.parametrize("combination", evidence_faults.combinations(), ids=str)
+@pytest.mark.parametrize("combination", spread(evidence_faults.combinations()))
 def test_evidence_that_cannot_be_true_never_passes(run: Run, combination: Combination) -> None:
     """Duplicates, strangers, times of another age and numbers that count nothing lead to their own reason."""
     assert_law(combination, run.outcome(combination))

@@ -5,13 +5,13 @@ import pytest
 from tests.faults import kubernetes_faults
 from tests.faults.calls import KUBERNETES_CALLS
 from tests.faults.conftest import assert_law
-from tests.faults.matrix import Combination, Run
+from tests.faults.matrix import Combination, Run, spread
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.mark.usefixtures("count")
-@pytest.mark.parametrize("combination", kubernetes_faults.combinations(), ids=str)
+@pytest.mark.parametrize("combination", spread(kubernetes_faults.combinations()))
 def test_a_kubernetes_read_that_fails_blocks_in_time_and_recovers(run: Run, combination: Combination) -> None:
     """Each fault of each read has its own reason and names verb and resource, and is forgotten once it is over."""
     assert_law(combination, run.outcome(combination))

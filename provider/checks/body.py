@@ -1,0 +1,114 @@
+"""The JSON of an answer, and its size.
+
+Argo keeps the last ten measurements of every metric in one etcd object, so a body stays under 2 KiB in every case. To
+make it fit, examples are dropped first, then target groups, then the end of the sentence.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from provider.evidence.records import Verdict
+
+MAX_BYTES = 2047
+"""A body is less than 2 KiB."""
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(", ", ": "), ensure_ascii=True)
+"""Made once: json.dumps makes one for every answer."""
+
+_MAX_MESSAGE = 400
+_MAX_TEXT = 120
+_SHORT_TEXT = 40
+
+
+AGES, JUDGED_AT = "evidenceAgeSeconds", "evidenceJudgedAt"
+"""The keys for the age of the evidence: nothing else changes while an answer is repeated."""
+
+_GAP = f'"{AGES}": {{}}, "{JUDGED_AT}": ""'.encode()
+
+
+def encode(verdict: Verdict) -> bytes:
+    """Return the body of an answer as JSON with sorted keys, under 2 KiB."""
+    if verdict.written is not None:
+        before, after = verdict.written
+        ages = _JSON.encode({name: verdict.observed[name] for name in (AGES, JUDGED_AT)})
+        body = before + ages[1:-1].encode() + after
+        if len(body) <= MAX_BYTES:
+            return body
+    return _encode(verdict)
+
+
+def write_once(verdict: Verdict) -> tuple[bytes, bytes]:
+    """Return the JSON of an answer before and after the age of its evidence, to reuse while it is repeated."""
+    before, _, after = _encode(replace(verdict, observed={**verdict.observed, AGES: {}, JUDGED_AT: ""})).partition(_GAP)
+    return before, after
+
+
+def _encode(verdict: Verdict) -> bytes:
+    message = _cut(verdict.message, _MAX_MESSAGE)
+    observed = _cut_texts(verdict.observed, _MAX_TEXT)
+    body = _json(verdict, message, observed)
+    for smaller in _SMALLER:
+        while len(body) > MAX_BYTES and smaller(observed):
+            body = _json(verdict, message, observed)
+    if len(body) > MAX_BYTES:  # only with names of hundreds of characters
+        body = _json(verdict, _cut(message, _MAX_TEXT), _cut_texts(observed, _SHORT_TEXT))
+    return body
+
+
+def _json(verdict: Verdict, message: str, observed: Mapping[str, Any]) -> bytes:
+    answer = {
+        "measurement": [verdict.number, verdict.phase, message],
+        "message": message,
+        "observed": observed,
+        "phase": verdict.phase,
+        "reason": verdict.reason,
+    }
+    return _JSON.encode(answer).encode()
+
+
+def _drop_last(key: str, keep: int) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that drops the last entry of a list and tells whether there was one."""
+
+    def drop(observed: dict[str, Any]) -> bool:
+        entries = observed.get(key, [])
+        if len(entries) <= keep:
+            return False
+        entries.pop()
+        return True
+
+    return drop
+
+
+def _drop_rollout(observed: dict[str, Any]) -> bool:
+    """Drop what Argo is doing and tell whether it was there: the sentence names an aborted or paused Rollout too."""
+    return observed.pop("rollout", None) is not None
+
+
+_SMALLER = (
+    _drop_last("podsNotReady", 1),
+    _drop_last("examples", 1),
+    _drop_last("targetGroups", 1),
+    _drop_rollout,
+    _drop_last("examples", 0),
+    _drop_last("podsNotReady", 0),
+)
+
+
+def _cut(text: str, length: int) -> str:
+    """Cut a text, and replace all but printable ASCII and ×: text of Kubernetes and AWS must neither grow nor hide."""
+    clean = text.isascii() and text.isprintable()
+    plain = text if clean else "".join(letter if " " <= letter <= "~" or letter == "×" else "?" for letter in text)
+    return plain if len(plain) <= length else plain[: length - 3] + "..."
+
+
+def _cut_texts(value: Any, length: int) -> Any:
+    """Copy a JSON value with every text cut. The frequent kinds come first, and dict before Mapping: every answer."""
+    if isinstance(value, str):
+        return _cut(value, length)
+    if isinstance(value, int | float) or value is None:
+        return value
+    if isinstance(value, dict | Mapping):
+        return {key: _cut_texts(one, length) for key, one in value.items()}
+    return [_cut_texts(one, length) for one in value]

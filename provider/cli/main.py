@@ -1,0 +1,69 @@
+"""The command line: `alb-provider serve`, and `alb-provider check <name>` with the same answer as over HTTP.
+
+`check` is in a module of its own that is imported only for that command: importing its readers takes as much processor
+time as starting the server, which replaces this process by gunicorn.
+"""
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from provider import __version__
+
+COULD_NOT_ASK = 3
+
+
+class _Commands(click.Group):
+    """Has `serve`, and imports `check` on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return both names."""
+        return sorted([*super().list_commands(ctx), "check"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by name."""
+        if cmd_name != "check":
+            return super().get_command(ctx, cmd_name)
+        from provider.cli.check import check  # noqa: PLC0415 - see above
+
+        return check
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="alb-provider")
+def cli() -> None:
+    """Tell whether the AWS load balancer considers the new version of a Rollout healthy."""
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the HTTP endpoints. Settings are PROVIDER_* environment variables."""
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "python:provider.http.server.gunicorn_conf"]
+    os.execv(sys.executable, [*gunicorn, "provider.start:served_app()"])  # noqa: S606 - no shell, our own arguments
+
+
+def main() -> NoReturn:
+    """Run the command line. Misuse exits with 3, because 2 means Inconclusive."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(COULD_NOT_ASK)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(COULD_NOT_ASK)
+    except click.Abort:
+        sys.exit(COULD_NOT_ASK)
+    except Exception:  # noqa: BLE001 - Python's own exit code for a defect is 1, which here says that green is bad
+        from provider.redaction import redacted  # noqa: PLC0415 - costs as much as click
+
+        click.echo(redacted(traceback.format_exc()), err=True)
+        sys.exit(COULD_NOT_ASK)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

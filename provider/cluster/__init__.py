@@ -1,0 +1,1 @@
+"""Kubernetes: the only room that knows the `kubernetes` client. It reads a Rollout and what belongs to it."""

@@ -1,0 +1,1 @@
+"""The embedded AWS: moto speaks the protocols, our model decides the targets' states."""

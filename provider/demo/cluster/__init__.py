@@ -1,0 +1,1 @@
+"""The embedded Kubernetes: an API server for reads, its objects, and the controllers behind Services."""

@@ -1,0 +1,224 @@
+"""A read-only stand-in for the Kubernetes API server, over HTTP, with the real one's error responses.
+
+Its responses were compared with those of API server 1.36. The provider only reads, so the demo writes through `put` and
+`delete` in the same process.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from provider.demo.cluster.selectors import Requirement, SelectorError, parse_field_selector, parse_label_selector
+from provider.demo.cluster.store import RESOURCES, KubernetesStore, Resource, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse
+
+VERSION: dict[str, str] = {"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"}
+UNSERVED_AT_FIRST = ("eks.amazonaws.com",)
+"""Groups of CustomResourceDefinitions that few clusters have: not installed until `serve()` is called."""
+
+_PARTIAL = {"as": "PartialObjectMetadata", "v": "v1", "g": "meta.k8s.io"}
+_PARTIAL_LIST = _PARTIAL | {"as": "PartialObjectMetadataList"}
+_JSON_TYPES = ("application/json", "application/*", "*/*")
+
+
+class _Refusal(Exception):
+    """An error response with a Status object."""
+
+    def __init__(self, status: HTTPStatus, reason: str, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.status = status
+        answer: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        answer["message"] = message
+        answer |= {"reason": reason, "details": details, "code": status.value}
+        self.body = {name: part for name, part in answer.items() if name != "details" or details}
+
+
+class _Unserved(Exception):
+    """A path that no API group serves: plain text, not a Status."""
+
+
+class KubernetesApi(KubernetesStore):
+    """The stored objects, served as a WSGI application.
+
+    With `bearer_token` every request needs it. A list is sorted by namespace and name and may be read in
+    pages. Unlike with the real server, a later page shows the current objects and not those of the first page's
+    moment.
+    """
+
+    def __init__(self, bearer_token: str | None = None) -> None:
+        super().__init__()
+        self.bearer_token = bearer_token
+        self._groups_lock = threading.Lock()
+        self._unserved = set(UNSERVED_AT_FIRST)
+
+    def serve(self, group: str) -> None:
+        """Serve an API group, as after its CustomResourceDefinitions were installed."""
+        with self._groups_lock:
+            self._unserved.discard(group)
+
+    def unserve(self, group: str) -> None:
+        """Answer `404 page not found` for an API group, as when its CustomResourceDefinitions are missing."""
+        with self._groups_lock:
+            self._unserved.add(group)
+
+    def reset(self) -> None:
+        """Go back to an empty cluster that serves the default groups."""
+        self.clear()
+        with self._groups_lock:
+            self._unserved = set(UNSERVED_AT_FIRST)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        status, content_type = HTTPStatus.OK, "application/json"
+        try:
+            body = self._answer(environ)
+        except _Refusal as refusal:
+            status, body = refusal.status, json.dumps(refusal.body).encode() + b"\n"
+        except _Unserved:
+            status, body, content_type = (
+                HTTPStatus.NOT_FOUND,
+                b"404 page not found\n",
+                "text/plain; charset=utf-8",
+            )
+        headers = [("Cache-Control", "no-cache, private"), ("Content-Type", content_type)]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body]
+
+    def _answer(self, environ: dict[str, Any]) -> bytes:
+        if self.bearer_token is not None and environ.get("HTTP_AUTHORIZATION") != f"Bearer {self.bearer_token}":
+            raise _Refusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+        path = environ.get("PATH_INFO", "")
+        if path == "/version":
+            return json.dumps(VERSION).encode()
+        resource, namespace, name = self._route(path)
+        query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
+            message = "the server does not allow this method on the requested resource"
+            raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+        partial = _wants_partial(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
+        if name is None:
+            return self._list(resource, namespace, query, partial=partial)
+        return self._get(resource, namespace, name, partial=partial)
+
+    def _route(self, path: str) -> tuple[Resource, str | None, str | None]:
+        """Split a path into resource, namespace and name; the last two may be None."""
+        match path.strip("/").split("/"):
+            case ["api", version, *rest]:
+                api_version = version
+            case ["apis", group, version, *rest]:
+                api_version = f"{group}/{version}"
+            case _:
+                raise _Unserved
+        namespace = None
+        if len(rest) > 2 and rest[0] == "namespaces":
+            namespace, rest = rest[1], rest[2:]
+        with self._groups_lock:
+            unserved = api_version.rpartition("/")[0] in self._unserved
+        for resource in RESOURCES:
+            if not unserved and (resource.api_version, resource.plural) == (
+                api_version,
+                rest[0] if rest else "",
+            ):
+                named = len(rest) > 1
+                misplaced = (namespace is None and named) if resource.namespaced else namespace is not None
+                if misplaced or len(rest) > 2:
+                    break
+                return resource, namespace, rest[1] if named else None
+        raise _Unserved
+
+    def _get(self, resource: Resource, namespace: str | None, name: str, *, partial: bool) -> bytes:
+        stored = self.find(resource, namespace, name)
+        if stored is None:
+            details = {"name": name} | ({"group": resource.group} if resource.group else {})
+            message = f'{resource.qualified_name} "{name}" not found'
+            raise _Refusal(HTTPStatus.NOT_FOUND, "NotFound", message, **details, kind=resource.plural)
+        return (_partial_item(stored) if partial else stored.with_kind()) + b"\n"
+
+    def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], *, partial: bool) -> bytes:
+        labels, fields = _selectors(query)
+        version, start = _continue_token(query.get("continue", ""))
+        version = version or str(self.resource_version)
+        found = [
+            stored
+            for stored in self.select(resource, namespace)
+            if (stored.namespace, stored.name) > start and stored.matches(labels, fields)
+        ]
+        limit = _limit(query) or len(found)
+        page, left = found[:limit], len(found) - limit
+        metadata: dict[str, Any] = {"resourceVersion": version}
+        if left > 0:
+            metadata["continue"] = _new_continue_token(version, page[-1])
+            if not labels and not fields:  # the real server does not count what a selector would drop
+                metadata["remainingItemCount"] = left
+        if partial:
+            kind, api_version = "PartialObjectMetadataList", "meta.k8s.io/v1"
+            items = [_partial_item(stored) for stored in page]
+        else:
+            kind, api_version = f"{resource.kind}List", resource.api_version
+            items = [stored.with_kind() if resource.custom else stored.encoded for stored in page]
+        head = json.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})
+        return head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}\n"
+
+
+def _wants_partial(accept: str, *, is_list: bool) -> bool:
+    """Choose the first acceptable type that is served: JSON of the whole object, or only its metadata."""
+    for offer in accept.split(",") if accept else ["*/*"]:
+        media_type, *parts = (part.strip() for part in offer.split(";"))
+        parameters = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("q="))
+        if media_type in _JSON_TYPES and "as" not in parameters:
+            return False
+        if media_type in _JSON_TYPES and parameters == (_PARTIAL_LIST if is_list else _PARTIAL):
+            return True
+    message = "only the following media types are accepted: application/json"
+    raise _Refusal(HTTPStatus.NOT_ACCEPTABLE, "NotAcceptable", message)
+
+
+def _partial_item(stored: Stored) -> bytes:
+    head = b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
+    return head + stored.encoded_metadata + b"}"
+
+
+def _selectors(query: dict[str, str]) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
+    try:
+        return (
+            parse_label_selector(query.get("labelSelector", "")),
+            parse_field_selector(query.get("fieldSelector", "")),
+        )
+    except SelectorError as error:
+        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", str(error)) from error
+
+
+def _limit(query: dict[str, str]) -> int:
+    """Return the page size; 0 means everything."""
+    text = query.get("limit", "0")
+    if not text.isdigit():
+        message = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message)
+    return int(text)
+
+
+def _new_continue_token(version: str, last: Stored) -> str:
+    token = {"v": "meta.k8s.io/v1", "rv": version, "start": [last.namespace, last.name]}
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
+
+
+def _continue_token(text: str) -> tuple[str, tuple[str, str]]:
+    """Return the first page's resource version and the key after which to continue."""
+    if not text:
+        return "", ("", "")
+    try:
+        token = json.loads(base64.urlsafe_b64decode(text))
+        namespace, name = token["start"]
+        return str(token["rv"]), (namespace, name)
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        message = f"continue key is not valid: {error}"
+        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message) from error

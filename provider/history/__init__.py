@@ -1,0 +1,1 @@
+"""What this replica answered and saw lately, in memory and bounded. Nothing here changes a verdict."""

@@ -1,0 +1,1 @@
+"""HTTP: routes, access, refusals and the OpenAPI description. Nothing here knows what a target is."""

@@ -1,0 +1,105 @@
+"""Who may query: bearer tokens from a file, each optionally limited to namespaces.
+
+One token per line, optionally followed by the namespaces it may query, separated by commas; `#` begins a comment:
+
+    kWq3vX0m5TzR8bYc                    # any namespace
+    Zp7LdN2sHf4QjUe9  shop,shop-test    # one team's
+
+The file is read from disk again when it changes (a mounted Secret does so within about a minute). To rotate a token,
+add the new one before you remove the old one. Without a file anyone may query.
+"""
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from provider.http.reread import Reread, words_of
+
+MIN_LENGTH = 16
+"""Minimum number of characters of a token: a shorter one could be guessed."""
+
+SCHEME = "Bearer "
+
+
+class Unauthorized(Exception):
+    """The request has no valid token (401)."""
+
+
+class Forbidden(Exception):
+    """The token is not valid for this namespace (403), whether or not anything exists there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The namespaces that a token may query; None means all."""
+
+    namespaces: frozenset[str] | None
+
+    def require(self, namespace: str) -> None:
+        """Raise Forbidden unless the token may query this namespace."""
+        if self.namespaces is not None and namespace not in self.namespaces:
+            raise Forbidden(f"This token may not query namespace {namespace}")
+
+
+ANYTHING = Grant(None)
+
+
+class OpenAccess:
+    """Anyone who reaches the port may query."""
+
+    def grant(self, authorization: str | None) -> Grant:  # noqa: ARG002 - what TokenAccess needs
+        """Grant everything."""
+        return ANYTHING
+
+    def describe(self) -> str:
+        """Say that no token is required."""
+        return "No token is required: anyone who reaches the port may query (PROVIDER_TOKENS_FILE is not set)"
+
+
+class TokenAccess:
+    """Only clients with a token of the file may query."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file now. Raises NotConfigured if it cannot be read or is malformed."""
+        self._file = Reread("PROVIDER_TOKENS_FILE", path, _parse)
+
+    def grant(self, authorization: str | None) -> Grant:
+        """Return what the token of an Authorization header allows. Raises Unauthorized."""
+        if authorization is None or not authorization.startswith(SCHEME):
+            raise Unauthorized("This provider requires a bearer token in the Authorization header")
+        asked = _digest(authorization.removeprefix(SCHEME).strip())
+        found = None
+        for known, grant in self._file.content():  # compare with all, so that the time reveals nothing
+            if hmac.compare_digest(known, asked):
+                found = grant
+        if found is None:
+            raise Unauthorized("The bearer token is not valid")
+        return found
+
+    def describe(self) -> str:
+        """Say how many tokens are valid."""
+        return f"A bearer token is required: {len(self._file.content())} are valid"
+
+
+def _parse(text: str) -> list[tuple[bytes, Grant]]:
+    grants: list[tuple[bytes, Grant]] = []
+    lines: dict[bytes, int] = {}
+    for number, words in words_of(text):
+        if len(words[0]) < MIN_LENGTH or not words[0].isascii():
+            raise ValueError(f"the token in line {number} must have at least {MIN_LENGTH} characters, ASCII only")
+        names = frozenset(name for word in words[1:] for name in word.split(",") if name)
+        if len(words) > 1 and not names:
+            raise ValueError(f"line {number} names no namespace after its token")
+        digest = _digest(words[0])
+        if lines.setdefault(digest, number) != number:  # it is unclear which line counts
+            raise ValueError(
+                f"line {number} repeats the token of line {lines[digest]}: join their namespaces in one line"
+            )
+        grants.append((digest, Grant(names or None)))
+    return grants
+
+
+def _digest(token: str) -> bytes:
+    """Hash a token, so that all have the same length and none is kept in memory."""
+    return sha256(token.encode("utf-8", "replace")).digest()

@@ -1,0 +1,231 @@
+"""The Flask application: routes, refusals, probes and metrics. Nothing here knows what a target is."""
+
+import json
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Request, Response, current_app, request
+from gunicorn.http.errors import ParseException
+from prometheus_client.exposition import choose_encoder
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+
+from provider import __version__
+from provider.checks import QUESTIONS, body
+from provider.checks.question import Check, Query, Sources, answer, parse
+from provider.evidence.exceptions import BadQuery, Problem, RolloutNotFound
+from provider.history.switches import Switches
+from provider.http import problems
+from provider.http.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
+from provider.http.admission import Admission, Overloaded
+from provider.http.floors import Floors, NoFloors
+from provider.http.openapi import describe
+from provider.http.refusals import REFUSALS, Refusals
+from provider.http.server.client_socket import TooSlow
+from provider.telemetry import Metrics, log_answer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+MAX_REQUEST_BYTES = 16 * 1024
+"""A query has a handful of short parameters."""
+
+RETRY_AFTER_SECONDS = 5
+
+REMEMBERED_QUERIES = 2000
+"""Query strings whose parsed form is cached: as many as Rollouts are asked about at a time."""
+
+QUESTIONS_AT_ONCE = 64
+"""Default for tests; the server passes PROVIDER_THREADS."""
+
+
+def create_app(
+    sources: Sources,
+    metrics: Metrics,
+    access: OpenAccess | TokenAccess | None = None,
+    admission: Admission | None = None,
+    floors: Floors | NoFloors | None = None,
+    switches: Switches | None = None,
+) -> Flask:
+    """Build the application from its readers; it keeps no other state. Without `access` anyone may query it."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # they are empty HTML pages
+    app.url_map.merge_slashes = False  # merging redirects, and Argo follows
+    description = json.dumps(describe(), indent=1).encode()
+
+    access, floors = access or OpenAccess(), floors or NoFloors()
+    admission, switches = admission or Admission(QUESTIONS_AT_ONCE), switches or Switches(metrics, sources.clock)
+    for check in QUESTIONS.values():
+        view = _question(check, sources, metrics, access, floors, admission, switches)
+        app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=["GET", "POST"])
+    app.add_url_rule("/", "index", lambda: _json(_index()))
+    app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
+    app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
+    app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(metrics))
+
+    parameters = {str(field.alias) for check in QUESTIONS.values() for field in check.query.model_fields.values()}
+    app.extensions[REFUSALS] = Refusals(metrics, parameters)  # the server uses it for what never reaches a view
+    _refuse_by_problems(app)
+
+    app.wsgi_app = _hardened(app.wsgi_app)  # type: ignore[method-assign, assignment] # as Flask's documentation does it
+    return app
+
+
+def _hardened(application: "WSGIApplication") -> "WSGIApplication":
+    """Add our headers to every response. Done in WSGI: Werkzeug would copy and check them twice for each response."""
+    ours = list(problems.HEADERS.items())
+
+    def hardened(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
+            return start_response(status, headers + ours, *failure)
+
+        return application(environ, start)
+
+    return hardened
+
+
+def _refuse_by_problems(app: Flask) -> None:
+    """Turn every error that leaves a view into a problem document: the one place where that happens."""
+
+    @app.errorhandler(HTTPException)
+    def refuse(error: HTTPException) -> Response:
+        """Flask turns a defect into a 500 that comes here too, after logging it."""
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+        return _problem(error.code or 500, error.description or "The request cannot be answered.", headers=headers)
+
+    @app.errorhandler(ParseException)
+    def not_http(_: ParseException) -> Response:
+        """A chunked body is parsed while it is read, so the server's own error appears here."""
+        return _problem(400, "The body is not valid HTTP.")
+
+    @app.errorhandler(TooSlow)
+    def too_slow(_: TooSlow) -> Response:
+        return _problem(408, "The body did not arrive in time.")
+
+    @app.errorhandler(Overloaded)
+    def overloaded(error: Overloaded) -> Response:
+        return _problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+    @app.errorhandler(BadQuery)
+    def bad_query(error: BadQuery) -> Response:
+        sentence = "; ".join(f"{problem.parameter} {problem.detail}" for problem in error.problems)
+        return _problem(400, sentence, error.problems)
+
+    @app.errorhandler(Unauthorized)
+    def unauthorized(error: Unauthorized) -> Response:
+        return _problem(401, str(error), headers={"WWW-Authenticate": "Bearer"})
+
+    @app.errorhandler(Forbidden)
+    def forbidden(error: Forbidden) -> Response:
+        return _problem(403, str(error))
+
+    @app.errorhandler(RolloutNotFound)
+    def not_found(error: RolloutNotFound) -> Response:
+        return _problem(404, str(error))
+
+
+def _problem(
+    status: int, detail: str, errors: tuple[Problem, ...] = (), headers: dict[str, str] | None = None
+) -> Response:
+    """Refuse the current request: count it, log it, and say why."""
+    asked = request.environ
+    refusals: Refusals = current_app.extensions[REFUSALS]
+    where = refusals.shown(asked.get("PATH_INFO", ""), asked.get("QUERY_STRING", ""))
+    refusals.refused(status, detail, asked.get("REMOTE_ADDR", ""), where)
+    return Response(problems.problem(status, detail, errors), status, headers, content_type=problems.MEDIA_TYPE)
+
+
+def _question(
+    check: Check,
+    sources: Sources,
+    metrics: Metrics,
+    access: OpenAccess | TokenAccess,
+    floors: Floors | NoFloors,
+    admission: Admission,
+    switches: Switches,
+) -> Any:
+    """Return the view of one check."""
+
+    def view() -> Response:
+        started = time.perf_counter()
+        asked = request.environ
+        grant = access.grant(asked.get("HTTP_AUTHORIZATION"))
+        if asked["REQUEST_METHOD"] == "POST":
+            query = _asked_by_body(check)
+        else:
+            query = _asked_by_url(check.name, asked.get("QUERY_STRING", ""))
+        grant.require(query.namespace)
+        floors.require(query)
+        with admission:  # only now: neither an unauthorized nor a slow client takes a place
+            verdict = switches.answered(query, answer(check, query, sources))
+        seconds = time.perf_counter() - started
+        metrics.answered(check.name, verdict, seconds)
+        log_answer(check.name, query, verdict, seconds)
+        return _json(body.encode(verdict))
+
+    return view
+
+
+@lru_cache(REMEMBERED_QUERIES)
+def _asked_by_url(question: str, query_string: str) -> Query:
+    """Return the query of a GET. Argo repeats the same one, so it is cached; a refused one is not."""
+    lists = _parameters(query_string).lists()
+    return parse(QUESTIONS[question], [(name, value) for name, values in lists for value in values])
+
+
+def _parameters(query_string: str) -> MultiDict[str, str]:
+    """Parse the query string of a URL. Raises BadQuery."""
+    try:
+        return Request({"QUERY_STRING": query_string}).args
+    except UnicodeDecodeError as error:
+        raise BadQuery((Problem("query string", "is not ASCII: percent-encode it as UTF-8"),)) from error
+
+
+def _asked_by_body(check: Check) -> Query:
+    """Return the query of a POST: the parameters in its JSON object."""
+    for name in _parameters(request.environ.get("QUERY_STRING", "")):
+        raise BadQuery((Problem(name[:100], "must be in the JSON body of a POST, not in its URL"),))
+    try:
+        fields = json.loads(request.get_data(), object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as error:
+        raise BadQuery((Problem("body", "is not JSON"),)) from error
+    if not isinstance(fields, tuple):  # the hook makes a tuple of pairs of an object, also of `{}`
+        raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
+    return parse(check, fields)
+
+
+def _ready(sources: Sources) -> Response:
+    """Ready after the first response (even a refusal) from both Kubernetes and AWS."""
+    answered = {"kubernetes": sources.cluster.answered, "aws": sources.load_balancers.answered}
+    silent = [name for name, has in answered.items() if not has]
+    if not silent:
+        return _json(json.dumps({"status": "ready", **answered}).encode())
+    detail = f"No answer yet from: {', '.join(silent)}. The log says why."
+    return Response(
+        problems.problem(503, detail), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}, content_type=problems.MEDIA_TYPE
+    )
+
+
+def _index() -> bytes:
+    """List the endpoints."""
+    index = {
+        "name": "alb-provider",
+        "version": __version__,
+        "questions": {f"/v1/{check.name}": check.about.strip().partition("\n\n")[0] for check in QUESTIONS.values()},
+        "description": "/openapi.json",
+    }
+    return json.dumps(index, indent=1).encode() + b"\n"
+
+
+def _metrics(metrics: Metrics) -> Response:
+    """Answer in OpenMetrics or in Prometheus's text format, whichever the scrape prefers."""
+    encode, content_type = choose_encoder(request.environ.get("HTTP_ACCEPT", ""))
+    return Response(encode(metrics.registry), content_type=content_type)
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, content_type="application/json")

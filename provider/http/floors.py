@@ -1,0 +1,139 @@
+"""Limits that no caller can loosen: minimums per namespace, from a file of the platform team.
+
+One line per namespace, `*` for all others; `#` begins a comment:
+
+    *       minHealthyPercent=100 checks=replicas,target-health
+    batch   minHealthyPercent=80                                   # the other floors of * still hold here
+
+A query below a floor is refused with 400, also if it leaves the parameter out and its default is below. The file is
+read from disk again when it changes. Floors are about parameters: a caller can still query one check alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import isfinite, nan
+from pathlib import Path
+from typing import Any
+
+from provider.checks import PARTS
+from provider.checks.question import Query
+from provider.evidence.exceptions import BadQuery, Problem
+from provider.http.reread import Reread, words_of
+
+EVERYWHERE = "*"
+
+_ON_NO_DATA = ("pass", "inconclusive", "fail")
+"""From loose to strict."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How one parameter is limited: `holds(given, floor)`, and the words between name and floor."""
+
+    holds: Callable[[Any, Any], bool]
+    words: str
+    parse: Callable[[str], Any]
+
+
+def _at_least(given: float, floor: float) -> bool:
+    return given >= floor
+
+
+def _at_most(given: float | None, floor: float) -> bool:
+    return given is not None and given <= floor  # None is no limit at all
+
+
+def _number(text: str) -> float:
+    number = float(text) if text[:1].isdigit() else nan
+    if not isfinite(number):
+        raise ValueError("is not a number")
+    return number
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in {check.name for check in PARTS}:
+            raise ValueError(f"names {name}, which is no check")
+    return names
+
+
+def _has_all(given: str | None, floor: tuple[str, ...]) -> bool:
+    return given is None or set(floor) <= set(given.split(","))  # None means all checks
+
+
+def _is_no_looser(given: str, floor: str) -> bool:
+    return _ON_NO_DATA.index(given) >= _ON_NO_DATA.index(floor)
+
+
+def _strictness(text: str) -> str:
+    if text not in _ON_NO_DATA:
+        raise ValueError(f"is none of {', '.join(_ON_NO_DATA)}")
+    return text
+
+
+RULES: Mapping[str, _Rule] = {
+    "minHealthyPercent": _Rule(_at_least, "must be at least", _number),
+    "minRequests": _Rule(_at_least, "must be at least", _number),
+    "windowSeconds": _Rule(_at_least, "must be at least", _number),
+    "lagSeconds": _Rule(_at_least, "must be at least", _number),
+    "significance": _Rule(_at_least, "must be at least", _number),
+    "maxErrorPercent": _Rule(_at_most, "must be at most", _number),
+    "maxErrors": _Rule(_at_most, "must be at most", _number),
+    "checks": _Rule(_has_all, "must include", _names),
+    "onNoData": _Rule(_is_no_looser, "must be no looser than", _strictness),
+}
+"""Every parameter that decides how little is enough for a pass."""
+
+
+class NoFloors:
+    """Every query is allowed."""
+
+    def require(self, query: Query) -> None:
+        """Allow the query."""
+
+
+class Floors:
+    """The floors of a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file now. Raises NotConfigured if it cannot be read or is malformed."""
+        self._file = Reread("PROVIDER_FLOORS_FILE", path, _parse)
+
+    def require(self, query: Query) -> None:
+        """Raise BadQuery naming every parameter that is below its floor."""
+        by_namespace = self._file.content()
+        floors = {**by_namespace.get(EVERYWHERE, {}), **by_namespace.get(query.namespace, {})}
+        given = {str(field.alias): getattr(query, name) for name, field in type(query).model_fields.items()}
+        problems = [
+            Problem(name, _sentence(name, given[name], floor, query.namespace))
+            for name, floor in floors.items()
+            if name in given and not RULES[name].holds(given[name], floor)
+        ]
+        if problems:
+            raise BadQuery(tuple(problems))
+
+
+def _sentence(name: str, given: object, floor: object, namespace: str) -> str:
+    got = "no limit" if given is None else f"{given:g}" if isinstance(given, float) else given
+    limit = ",".join(floor) if isinstance(floor, tuple) else f"{floor:g}" if isinstance(floor, float) else floor
+    return f"{RULES[name].words} {limit} in namespace {namespace} (got {got}): this provider's floor"
+
+
+def _parse(text: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for number, (namespace, *settings) in words_of(text):
+        if namespace in found:
+            raise ValueError(f"line {number} repeats {namespace}: join its floors in one line")
+        if not settings or "=" in namespace:
+            raise ValueError(f"line {number} must be a namespace, or {EVERYWHERE}, followed by name=value")
+        found[namespace] = {}
+        for setting in settings:
+            name, equals, value = setting.partition("=")
+            if not equals or name not in RULES:
+                raise ValueError(f"line {number}: {name} has no floor. These have one: {', '.join(RULES)}")
+            try:
+                found[namespace][name] = RULES[name].parse(value)
+            except ValueError as error:
+                raise ValueError(f"line {number}: the floor of {name} {error}") from error
+    return found

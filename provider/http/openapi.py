@@ -1,0 +1,131 @@
+"""The OpenAPI description, generated from the checks, their query models and the reasons.
+
+None of it is written by hand: a parameter, a bound or a reason added to the code is in `/openapi.json` at once.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import models_json_schema
+
+from provider import __version__
+from provider.checks import QUESTIONS
+from provider.checks.question import Check
+from provider.evidence.reasons import MEANINGS, Reason
+from provider.evidence.records import Phase
+from provider.http.problems import MEDIA_TYPE
+
+
+class Answer(BaseModel):
+    """The answer to a query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    measurement: tuple[float, Phase, str] = Field(
+        description="[number, phase, message], for jsonPath {$.measurement} of an AnalysisTemplate."
+    )
+    message: str = Field(description="One sentence with the numbers, the worst first.")
+    observed: dict[str, Any] = Field(description="The numbers and the evidence that decided.")
+    phase: Phase = Field(
+        description="Successful: continue. Failed: green is bad. Inconclusive: wait, or it cannot be told."
+    )
+    reason: Reason = Field(description="Why: one word of a closed list.")
+
+
+class ParameterProblem(BaseModel):
+    """One parameter at fault."""
+
+    parameter: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457: what is wrong with a request, or with the provider itself."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ParameterProblem] = []
+
+
+def describe() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document."""
+    _, schemas = models_json_schema(
+        [(Answer, "serialization"), (ProblemDocument, "validation")], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "ALB provider",
+            "version": __version__,
+            "description": "Tells Argo Rollouts whether the AWS load balancer considers the new version healthy.\n\n"
+            + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
+        },
+        "paths": {f"/v1/{check.name}": _path(check) for check in QUESTIONS.values()},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],  # only where PROVIDER_TOKENS_FILE is set
+    }
+
+
+def _path(check: Check) -> dict[str, Any]:
+    summary, _, description = check.about.strip().partition("\n\n")
+    common = {"summary": summary, "description": description, "responses": _responses()}
+    fields = _fields(check)
+    return {
+        "get": {"operationId": f"get-{check.name}", "parameters": [_parameter(*one) for one in fields], **common},
+        "post": {"operationId": f"post-{check.name}", "requestBody": _body(fields), **common},
+    }
+
+
+def _fields(check: Check) -> list[tuple[str, dict[str, Any], bool]]:
+    """Return each parameter's name, its schema without Python's `null`, and whether it is required."""
+    schema = check.query.model_json_schema(by_alias=True)
+    fields = []
+    for name, field in schema["properties"].items():
+        optional: dict[str, Any] = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), {})
+        plain = {**{key: value for key, value in field.items() if key not in {"anyOf", "title"}}, **optional}
+        if plain.get("default", "") is None:
+            del plain["default"]
+        fields.append((name, plain, name in schema["required"]))
+    return fields
+
+
+def _parameter(name: str, schema: dict[str, Any], required: bool) -> dict[str, Any]:  # noqa: FBT001 - a field's triple
+    rest = {key: value for key, value in schema.items() if key != "description"}
+    return {"name": name, "in": "query", "required": required, "description": schema["description"], "schema": rest}
+
+
+def _body(fields: list[tuple[str, dict[str, Any], bool]]) -> dict[str, Any]:
+    """Describe the body. A number may be a string, since Argo's templates can send nothing else."""
+    properties = {
+        name: {"anyOf": [schema, {"type": "string"}]} if schema["type"] in {"number", "integer"} else schema
+        for name, schema, _ in fields
+    }
+    required = [name for name, _, is_required in fields if is_required]
+    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _responses() -> dict[str, Any]:
+    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}}
+    return {
+        "200": {
+            "description": "The answer to every valid query about a Rollout, also if Kubernetes or AWS cannot be read.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}},
+        },
+        "400": {
+            "description": "A parameter is missing, unknown, malformed or empty, or the request is not valid HTTP.",
+            **problem,
+        },
+        "401": {"description": "The provider requires a bearer token, and the request has no valid one.", **problem},
+        "403": {"description": "The token may not query this namespace.", **problem},
+        "404": {"description": "There is no such Rollout.", **problem},
+        "408": {"description": "The request did not arrive in time.", **problem},
+        "413": {"description": "The body is too large.", **problem},
+        "500": {"description": "A defect of the provider.", **problem},
+        "503": {"description": "The provider is overloaded or stopping; see Retry-After.", **problem},
+    }

@@ -1,0 +1,36 @@
+"""The body of every refusal: an RFC 9457 problem document."""
+
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from provider.evidence.exceptions import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""Headers of every response, also of refusals: an answer is never cached, and a browser must not guess its type, run
+it, frame it, load it from another site or send a referrer."""
+
+_MAX_ERRORS = 20
+_MAX_DETAIL = 500
+
+
+def problem(status: int, detail: str, errors: Sequence[Problem] = ()) -> bytes:
+    """Return a problem as JSON: `detail` is a sentence for the client, `errors` has one entry per parameter."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail[:_MAX_DETAIL],
+    }
+    if errors:
+        document["errors"] = [{"parameter": one.parameter, "detail": one.detail} for one in errors[:_MAX_ERRORS]]
+    return json.dumps(document).encode()

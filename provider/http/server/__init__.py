@@ -1,0 +1,1 @@
+"""The gunicorn server: settings, worker, client sockets and TLS."""

@@ -1,0 +1,252 @@
+"""Finding green: which ReplicaSet is green, and which one Service's target groups are judged.
+
+Pure rules over one Topology, in the order in which they decide. Each rule that cannot go on raises CannotTell with its
+own reason. Sources: argoproj/argo-rollouts rollout/service.go, rollout/trafficrouting/service_helper.go,
+utils/rollout/rolloututil.go.
+"""
+
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import (
+    HASH_LABEL,
+    Binding,
+    BlueGreen,
+    Canary,
+    Green,
+    GreenService,
+    Rollout,
+    Service,
+    ServicePort,
+    Stage,
+    Topology,
+)
+
+
+def find_green(topology: Topology, asked_hash: str | None) -> Green:
+    """Return the Rollout's newest ReplicaSet, if Argo and Kubernetes have acted on the newest specs.
+
+    `asked_hash` is the hash that the caller means by green; None means whichever is green now.
+    Raises CannotTell: RolloutNotObserved, Superseded, ReplicaSetNotFound, ReplicaSetNotObserved, NoPods.
+    """
+    rollout = topology.rollout
+    _require_observed(rollout)
+    if asked_hash and asked_hash != rollout.current_hash:
+        raise CannotTell(
+            Reason.SUPERSEDED,
+            f"Pod template hash {asked_hash} is not the current green of Rollout {rollout.name}; that is "
+            f"{rollout.current_hash or 'not known yet'}",
+        )
+    owned = [one for one in topology.replica_sets if one.owner_uid == rollout.uid]
+    if not owned:
+        raise CannotTell(
+            Reason.REPLICA_SET_NOT_FOUND,
+            f"Rollout {rollout.name} has no ReplicaSet of pod template hash {rollout.current_hash or '(none)'} yet",
+        )
+    replica_set = owned[0]
+    if replica_set.observed_generation < replica_set.generation:
+        raise CannotTell(
+            Reason.REPLICA_SET_NOT_OBSERVED,
+            f"Kubernetes has not processed the latest change of ReplicaSet {replica_set.name} yet",
+        )
+    if replica_set.replicas < 1:
+        raise CannotTell(
+            Reason.NO_PODS, f"Green ReplicaSet {replica_set.name} is scaled to 0 (aborted, or not scaled up yet)"
+        )
+    # By uid: a pod that were listed twice would count for one that is missing.
+    pods = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
+    return Green(rollout=rollout, replica_set=replica_set, pods=tuple(pods.values()), read_at=topology.read_at)
+
+
+def _require_observed(rollout: Rollout) -> None:
+    """Refuse a status that Argo wrote for an older spec, or for an older template of the workloadRef."""
+    seen, wanted, of = rollout.observed_generation, str(rollout.generation), "generation"
+    if seen == wanted and rollout.workload_generation:
+        seen, wanted = rollout.workload_observed_generation, rollout.workload_generation
+        of = "workload generation"
+    if seen != wanted:
+        raise CannotTell(
+            Reason.ROLLOUT_NOT_OBSERVED,
+            f"Argo has not processed the latest change of Rollout {rollout.name} yet ({of} {wanted}, observed "
+            f"{seen or 'none'})",
+        )
+
+
+def stage_of(topology: Topology) -> Stage:
+    """Tell whether green takes production traffic by its own Service yet.
+
+    Ping-pong: once promoted, since promotion only swaps the names; otherwise by the selector of the production Service.
+    """
+    rollout = topology.rollout
+    production = rollout.strategy.production_service
+    if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
+        return Stage.BEFORE_SWITCH if rollout.stable_hash and rollout.is_rolling else Stage.AFTER_SWITCH
+    switched = bool(production) and selects(topology.services.get(production or ""), rollout.current_hash)
+    return Stage.AFTER_SWITCH if switched else Stage.BEFORE_SWITCH
+
+
+def require_stage(topology: Topology, asked: Stage | None) -> None:
+    """Refuse to answer about another stage than the one asked for. Raises CannotTell: NotSwitched, AlreadySwitched."""
+    if asked is None or (now := stage_of(topology)) is asked:
+        return
+    rollout = topology.rollout
+    green = f"green ({rollout.current_hash or 'no hash yet'})"
+    observed = {"stage": now.value, "podTemplateHash": rollout.current_hash}
+    if now is Stage.BEFORE_SWITCH:
+        raise CannotTell(
+            Reason.NOT_SWITCHED,
+            f"Rollout {rollout.name} has not switched to {green} yet, and stage=afterSwitch was asked for",
+            observed,
+        )
+    raise CannotTell(
+        Reason.ALREADY_SWITCHED,
+        f"Rollout {rollout.name} has already switched to {green}, and stage=beforeSwitch was asked for",
+        observed,
+    )
+
+
+def find_service(topology: Topology, green: Green, asked_service: str | None) -> GreenService:
+    """Return the Service whose target groups are judged, once it selects green, with its bindings and endpoints.
+
+    `asked_service` overrides the choice by one of the strategy's own Services.
+    Raises CannotTell: NoPreviewService, NoStrategyService, ServiceNotInStrategy, ServiceNotFound, ServiceNotSwitched,
+    NoBinding, ServicePortNotFound.
+    """
+    rollout = green.rollout
+    if asked_service and asked_service not in rollout.strategy.services:
+        own = ", ".join(rollout.strategy.services) or "none"
+        raise CannotTell(
+            Reason.SERVICE_NOT_IN_STRATEGY,
+            f"Service {asked_service} is not in the strategy of Rollout {rollout.name}, whose Services are: {own}",
+        )
+    name, stage = _choose(topology, rollout)
+    if asked_service and asked_service != name:
+        name, stage = asked_service, _stage_of(topology, rollout, asked_service)
+    service = topology.services.get(name)
+    if service is None:
+        raise CannotTell(
+            Reason.SERVICE_NOT_FOUND,
+            f"Service {name} of Rollout {rollout.name} does not exist in namespace {rollout.namespace}",
+        )
+    if not selects(service, rollout.current_hash):
+        selected = service.selector.get(HASH_LABEL)
+        now = f"pod template hash {selected}" if selected else "no pod template hash"
+        raise CannotTell(
+            Reason.SERVICE_NOT_SWITCHED,
+            f"Service {name} does not select green ({rollout.current_hash}) yet: its selector has {now}",
+        )
+    return GreenService(
+        service=service,
+        stage=stage,
+        endpoints=tuple(one for one in topology.endpoints if one.service == name),
+        bindings=_bindings(topology, service),
+    )
+
+
+def find_blue_bindings(topology: Topology, green: Green) -> tuple[Binding, ...]:
+    """Return the bindings of the Service by which blue takes production traffic while green is only being checked.
+
+    Empty where there is none that selects blue: on a first deploy, and after the switch.
+    """
+    rollout = green.rollout
+    match rollout.strategy:
+        case BlueGreen(active_service=name):
+            pass
+        case Canary(ping_service=str(ping), pong_service=str(pong)):
+            name = ping if rollout.stable_ping_pong == "ping" else pong
+        case Canary(stable_service=name):
+            pass
+    if not name or not selects(topology.services.get(name), rollout.stable_hash):
+        return ()
+    if rollout.stable_hash == rollout.current_hash:
+        return ()
+    return tuple(one for one in topology.bindings if one.service == name)
+
+
+def selects(service: Service | None, pod_hash: str) -> bool:
+    """Tell whether a Service's selector carries the hash: the truth about where its traffic goes."""
+    return service is not None and bool(pod_hash) and service.selector.get(HASH_LABEL) == pod_hash
+
+
+def _choose(topology: Topology, rollout: Rollout) -> tuple[str, Stage]:
+    stage = stage_of(topology)
+    match rollout.strategy:
+        case BlueGreen() as strategy:
+            return _choose_blue_green(rollout, strategy, stage), stage
+        case Canary(ping_service=str(ping), pong_service=str(pong)):
+            return _choose_ping_pong(rollout, ping, pong, stage), stage
+        case Canary() as strategy:
+            return _choose_canary(rollout, strategy, stage), stage
+
+
+def _choose_blue_green(rollout: Rollout, strategy: BlueGreen, stage: Stage) -> str:
+    """Take the active Service once it selects green, before that the preview Service."""
+    if stage is Stage.AFTER_SWITCH:
+        return strategy.active_service
+    if not strategy.preview_service:
+        raise CannotTell(
+            Reason.NO_PREVIEW_SERVICE,
+            f"Rollout {rollout.name} has no previewService, so before the switch green is in no target group: "
+            "add a previewService behind its own listener rule, or ask after the switch",
+        )
+    return strategy.preview_service
+
+
+def _choose_ping_pong(rollout: Rollout, ping: str, pong: str, stage: Stage) -> str:
+    """While rolling green is behind the Service that is not stable; promotion only swaps the names.
+
+    An empty `stablePingPong` means that pong is stable (rollout/trafficrouting/service_helper.go).
+    """
+    stable, other = (ping, pong) if rollout.stable_ping_pong == "ping" else (pong, ping)
+    return other if stage is Stage.BEFORE_SWITCH else stable
+
+
+def _choose_canary(rollout: Rollout, strategy: Canary, stage: Stage) -> str:
+    """Take the stable Service once it selects green, before that the canary Service."""
+    if stage is Stage.AFTER_SWITCH and strategy.stable_service:
+        return strategy.stable_service
+    if not strategy.canary_service:
+        raise CannotTell(
+            Reason.NO_STRATEGY_SERVICE,
+            f"The canary strategy of Rollout {rollout.name} names no canaryService, so green has no target group of "
+            "its own: set canaryService and stableService, or pingPong",
+        )
+    return strategy.canary_service
+
+
+def _stage_of(topology: Topology, rollout: Rollout, service: str) -> Stage:
+    """Give the stage of a Service that the caller chose: after the switch only for one that carries production."""
+    match rollout.strategy:
+        case Canary(ping_service=str(ping), pong_service=str(pong)):
+            production: str | None = _choose_ping_pong(rollout, ping, pong, Stage.AFTER_SWITCH)
+        case strategy:
+            production = strategy.production_service
+    after = service == production and stage_of(topology) is Stage.AFTER_SWITCH
+    return Stage.AFTER_SWITCH if after else Stage.BEFORE_SWITCH
+
+
+def _bindings(topology: Topology, service: Service) -> tuple[Binding, ...]:
+    """Return the bindings of a Service, if each can be followed to its targets."""
+    bindings = tuple(one for one in topology.bindings if one.service == service.name)
+    if not bindings:
+        raise CannotTell(
+            Reason.NO_BINDING,
+            f"No TargetGroupBinding names Service {service.name}, so no load balancer checks it: let an Ingress, "
+            "Gateway or TargetGroupBinding use it",
+        )
+    for binding in bindings:
+        if service_port(service, binding) is None:
+            raise CannotTell(
+                Reason.SERVICE_PORT_NOT_FOUND,
+                f"TargetGroupBinding {binding.name} names port {binding.port}, which Service {service.name} does not "
+                "have; the load balancer controller empties such a target group",
+            )
+    return bindings
+
+
+def service_port(service: Service, binding: Binding) -> ServicePort | None:
+    """Resolve `serviceRef.port`: a number is a ServicePort's port, a text its name, never a targetPort.
+
+    Source: aws-load-balancer-controller pkg/k8s/service_utils.go.
+    """
+    wanted = binding.port
+    return next((one for one in service.ports if wanted == (one.port if isinstance(wanted, int) else one.name)), None)

@@ -1,0 +1,70 @@
+"""Why green's pods are not ready, from a look at a few of them.
+
+Pure. A whole pod is large, so only a few are read, and only those that have had time to start. What they say explains
+an answer and never decides for or against green.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from heapq import nsmallest
+from typing import Any
+
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Endpoint, Green, PodState, Service
+
+MAX_PODS = 3
+"""Pods that one answer explains."""
+
+START_SECONDS = 10
+"""A younger pod is just starting."""
+
+_STARTING = ("Pending", "ContainerCreating", "PodInitializing")
+"""States that usually pass by themselves; any other state of another pod is named first."""
+
+
+def to_explain(green: Green, endpoints: Iterable[Endpoint], now: datetime) -> tuple[str, ...]:
+    """Name the oldest green pods that should be ready by now and are not, according to these endpoints."""
+    ready = {one.pod_uid for one in endpoints if one.ready}
+    started = now - timedelta(seconds=START_SECONDS)
+    slow = (pod for pod in green.pods if pod.uid not in ready and pod.created_at < started)
+    return tuple(pod.name for pod in nsmallest(MAX_PODS, slow, key=lambda pod: (pod.created_at, pod.name)))
+
+
+def require_selected(service: Service, states: Iterable[PodState]) -> None:
+    """Raise CannotTell (SelectorMatchesNoPod) if the Service asks for a label that none of these green pods has."""
+    some = tuple(states)
+    for label, value in service.selector.items():
+        if some and all(one.labels.get(label) != value for one in some):
+            raise CannotTell(
+                Reason.SELECTOR_MATCHES_NO_POD,
+                f"Service {service.name} selects {label}={value}, but pod {some[0].name} does not have this label, so "
+                "the Service has no green pod. Remove it from the Service's selector, or add it to the Rollout's pod "
+                "template.",
+                {"service": service.name},
+            )
+
+
+def explanation(states: Iterable[PodState]) -> str:
+    """Return a clause that names the pod most in trouble, with its container's state and restarts; empty for none."""
+    worst = next(iter(_worst_first(states)), None)
+    if worst is None:
+        return ""
+    restarts = f", {worst.restarts} restart{'' if worst.restarts == 1 else 's'}" if worst.restarts else ""
+    container = f" (container {worst.container})" if worst.container else ""
+    return f"; {worst.name}: {worst.state}{restarts}{container}"
+
+
+def observed(states: Iterable[PodState]) -> dict[str, Any]:
+    """Return what an answer shows of these pods."""
+    shown = [
+        {"name": one.name, "state": one.state, "restartCount": one.restarts}
+        | ({"container": one.container} if one.container else {})
+        for one in _worst_first(states)
+    ]
+    return {"podsNotReady": shown} if shown else {}
+
+
+def _worst_first(states: Iterable[PodState]) -> list[PodState]:
+    in_trouble = [one for one in states if one.state]
+    return sorted(in_trouble, key=lambda one: (one.state in _STARTING, -one.restarts, one.name))

@@ -1,0 +1,125 @@
+"""What Argo is doing with the Rollout, as a part of the answer.
+
+After an abort, or a pause for an inconclusive analysis, Argo does nothing until a person acts. So a pass becomes
+Inconclusive with that reason; a failure stays a failure. The same holds where Argo is going to switch without asking.
+Once green is stable an abort means nothing any more: Argo before 1.10 leaves `status.abort` true after a retry that it
+took for a rollback.
+Sources: argoproj/argo-rollouts utils/conditions/conditions.go, rollout/pause.go, rollout/bluegreen.go, and runs of the
+controller (1.9.1, 1.10.1).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import HASH_LABEL, BlueGreen, Phase, ReplicaSet, Rollout, Topology, Verdict
+
+INCONCLUSIVE_PAUSES = ("InconclusiveAnalysisRun", "InconclusiveExperiment")
+"""Pauses that only a person ends; during the others (a step, before promotion) Argo keeps measuring."""
+
+
+def require_valid(rollout: Rollout) -> None:
+    """Raise CannotTell (InvalidSpec) for a Rollout that Argo rejects."""
+    if rollout.activity.invalid_spec:
+        raise CannotTell(
+            Reason.INVALID_SPEC, f"Argo rejects the spec of Rollout {rollout.name}: {rollout.activity.invalid_spec}"
+        )
+
+
+def in_context(verdict: Verdict, topology: Topology, now: datetime) -> Verdict:
+    """Add what Argo is doing to an answer, and give an aborted or paused Rollout its own reason."""
+    rollout = topology.rollout
+    verdict = replace(verdict, observed={**verdict.observed, "rollout": observed(topology, now)})
+    if rollout.activity.invalid_spec or verdict.phase is Phase.FAILED:
+        return verdict
+    if rollout.activity.is_aborted and rollout.is_rolling:
+        return _with(verdict, Reason.ROLLOUT_ABORTED, _aborted(topology, now))
+    if _has_lost_its_hash(topology):
+        return _with(verdict, Reason.ACTIVE_SERVICE_WITHOUT_HASH, _ungated(topology))
+    if any(one in INCONCLUSIVE_PAUSES for one in rollout.activity.pauses):
+        return _with(verdict, Reason.ROLLOUT_PAUSED, _paused(rollout))
+    return verdict
+
+
+def observed(topology: Topology, now: datetime) -> dict[str, Any]:
+    """Return what every answer shows of Argo's own state, without what does not apply."""
+    activity, said = topology.rollout.activity, {}
+    if activity.is_aborted:
+        said["abortedAt"] = activity.aborted_at.isoformat() if activity.aborted_at else "unknown"
+    if activity.message:
+        said["message"] = activity.message
+    shown = {
+        "phase": activity.phase or "unknown",
+        **said,
+        "pauses": list(activity.pauses),
+        "fullPromotion": activity.is_promoted_full,
+        "fastRollback": _scale_down_at(topology, now) is not None,
+        "step": f"{activity.step} of {activity.step_count}"
+        if activity.step is not None and activity.step_count
+        else "",
+    }
+    return {key: value for key, value in shown.items() if value}
+
+
+def _with(verdict: Verdict, reason: Reason, sentence: str) -> Verdict:
+    """Put Argo's state, which decides, before the rest of the answer."""
+    message = f"{sentence} Otherwise: {verdict.message}"
+    return replace(verdict, phase=Phase.INCONCLUSIVE, reason=reason, message=message)
+
+
+def _aborted(topology: Topology, now: datetime) -> str:
+    rollout, activity = topology.rollout, topology.rollout.activity
+    at = f" at {activity.aborted_at:%H:%M:%S} UTC" if activity.aborted_at else ""
+    why = f" ({activity.message})" if activity.message else ""
+    until = _scale_down_at(topology, now)
+    if until is not None:
+        # Argo before 1.10 treats it as a rollback within scaleDownDelaySeconds, which skips the analysis.
+        return (
+            f"Argo aborted Rollout {rollout.name}{at}{why}. Deploy another version: before {until:%H:%M:%S} UTC a "
+            "retry on Argo Rollouts older than 1.10 switches without any analysis."
+        )
+    # Without the annotation a retry asks again, in a canary too: seen on 1.9.1 and 1.10.1.
+    return (
+        f"Argo aborted Rollout {rollout.name}{at}{why}. Deploy another version, or retry this one: Argo asks again, as "
+        "green has no scale-down deadline."
+    )
+
+
+def _has_lost_its_hash(topology: Topology) -> bool:
+    """Tell whether Argo will switch without analysis: a blue-green active Service without hash beside a stable version.
+
+    On a first deploy there is no stable version, and Argo has not written the hash yet.
+    """
+    rollout = topology.rollout
+    if not isinstance(rollout.strategy, BlueGreen) or not rollout.stable_hash or not rollout.is_rolling:
+        return False
+    active = topology.services.get(rollout.strategy.active_service)
+    return active is not None and not active.selector.get(HASH_LABEL)
+
+
+def _ungated(topology: Topology) -> str:
+    rollout, active = topology.rollout, topology.rollout.strategy.production_service
+    return (
+        f"The selector of active Service {active} has no {HASH_LABEL}, so Argo will switch to green without asking. "
+        f"Set it to {rollout.stable_hash} (blue), and stop what overwrites the selector."
+    )
+
+
+def _paused(rollout: Rollout) -> str:
+    return (
+        f"Argo paused Rollout {rollout.name} after an inconclusive analysis. Resume it to start a new analysis (in a "
+        "canary step, promoting skips the analysis)."
+    )
+
+
+def _scale_down_at(topology: Topology, now: datetime) -> datetime | None:
+    """Return when Argo will scale green down, if that is in the future; else None."""
+    times = [one.scale_down_at for one in _own(topology.rollout, topology.replica_sets) if one.scale_down_at]
+    return next((at for at in times if at > now), None)
+
+
+def _own(rollout: Rollout, replica_sets: Iterable[ReplicaSet]) -> list[ReplicaSet]:
+    return [one for one in replica_sets if one.owner_uid == rollout.uid]

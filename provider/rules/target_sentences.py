@@ -1,0 +1,90 @@
+"""How an answer speaks of targets: counts by state with AWS's reason codes, what comes next, and what to do.
+
+Pure. What the states mean for green is decided in checks/target_health.py.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Binding, GreenService
+from provider.rules.expected_targets import Seen
+from provider.rules.green import service_port
+
+NAMED_CAUSES = 2
+"""Causes of one state that a sentence names; it counts the others."""
+
+
+def rest(unwell: Iterable[Seen]) -> str:
+    """List the targets that are not healthy by state, the worst first."""
+    by_state: dict[str, list[Seen]] = {}
+    for one in unwell:
+        by_state.setdefault(one.word or one.state, []).append(one)
+    worst_first = sorted(by_state.values(), key=lambda some: -some[0].state.severity)
+    return "".join(f"; {count_by_cause(some)}" for some in worst_first)
+
+
+def count_by_cause(targets: Sequence[Seen]) -> str:
+    """Count the targets in one state, with its most common causes: AWS's reason codes."""
+    codes = Counter(one.cause for one in targets if one.cause).most_common()
+    named = ", ".join(code for code, _ in codes[:NAMED_CAUSES])
+    if len(codes) > NAMED_CAUSES:
+        named += f" and {len(codes) - NAMED_CAUSES} more"
+    return f"{len(targets)} {targets[0].says}" + (f" ({named})" if named else "")
+
+
+def until_failed(waiting: Sequence[Seen], ready_since: Mapping[str, datetime], now: datetime, grace: timedelta) -> str:
+    """Say when a pod with an unhealthy target will count as failed; empty if there is none."""
+    if not waiting:
+        return ""
+    behind = [pod for one in waiting for pod in one.pods]
+    since = [ready_since[pod.uid] for pod in behind if pod.uid in ready_since]
+    if since:
+        so_far = f"{(now - min(since)).total_seconds():.0f} s so far"
+    elif all(now - pod.created_at >= grace for pod in behind):
+        so_far = "not ready now"
+    else:  # younger than the grace period: its readiness was not read
+        so_far = f"created {(now - min(pod.created_at for pod in behind)).total_seconds():.0f} s ago"
+    return f"; will count as failed once the pod has been ready for {grace.total_seconds():g} s ({so_far})"
+
+
+def todo(reason: Reason, service: GreenService, binding: Binding) -> str:
+    """Say what a person must do; empty where waiting may help."""
+    name, port = service.service.name, service_port(service.service, binding)
+    match reason:
+        case Reason.TARGET_GROUP_NOT_IN_USE:
+            return "Add a rule (weight 0 is enough)"
+        case Reason.TARGETS_UNUSED:
+            return "Enable the availability zones of these targets on the load balancer"
+        case Reason.HEALTH_CHECK_DISABLED:
+            return "Turn on the target group's health check"
+        case Reason.TARGET_PORT_NOT_FOUND:
+            wanted = port.target_port if port else binding.port
+            return f"Name a container port {wanted} in the pod template, or correct targetPort in Service {name}"
+        case Reason.ADDRESS_FAMILY_MISMATCH:
+            return (
+                f"TargetGroupBinding {binding.name} takes {binding.family} addresses: make Service {name} dual-stack "
+                "(ipFamilies), or correct ipAddressType in the binding"
+            )
+        case _:
+            return ""
+
+
+def name(target: Seen) -> str:
+    """Name a target, with AWS's description of its state."""
+    return f"{target.name}: {target.description}" if target.description else target.name
+
+
+def example(target: Seen) -> dict[str, Any]:
+    """Return what an answer shows of one target."""
+    shown = {
+        "name": target.name,
+        "state": target.says,
+        "address": target.address,
+        "port": target.port,
+        "awsReason": target.reason,
+        "description": target.description,
+    }
+    return {key: value for key, value in shown.items() if value}

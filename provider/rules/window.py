@@ -1,0 +1,41 @@
+"""Which whole minutes of metrics may be judged.
+
+CloudWatch publishes late, so the window ends `lag` before now. It never begins before green was behind its Service:
+earlier points of the target group belong to another version. All times are UTC.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Window
+
+MINUTE = timedelta(minutes=1)
+
+
+def open_window(now: datetime, length: timedelta, lag: timedelta, served_since: datetime, service: str) -> Window:
+    """Return the newest window of at most `length` whole minutes, ending at `now - lag` floored to the minute.
+
+    `service` names the Service that has selected green since `served_since`. Raises CannotTell (WindowNotOpen) while
+    the window is shorter than a minute.
+    """
+    end = _floor(now - lag)
+    first = _ceiling(served_since)
+    start = max(end - length, first)
+    if end - start < MINUTE:
+        opens = first + MINUTE + lag
+        raise CannotTell(
+            Reason.WINDOW_NOT_OPEN,
+            f"Green has been behind Service {service} since {served_since:%H:%M:%S} UTC. CloudWatch lags by "
+            f"{lag.total_seconds():g} s; the first full minute can be judged at {opens:%H:%M:%S} UTC.",
+        )
+    return Window(start, end)
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def _ceiling(moment: datetime) -> datetime:
+    floor = _floor(moment)
+    return floor if floor == moment else floor + MINUTE

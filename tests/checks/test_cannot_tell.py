@@ -1,0 +1,238 @@
+"""Answers without evidence: without credentials, out of time, and in a gate."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from flask.testing import FlaskClient
+
+from provider.checks import replicas
+from provider.checks.gate import gate_of
+from provider.checks.question import Sources, answer, parse
+from provider.cluster.reader import RECONNECT_SECONDS
+from provider.demo.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from provider.demo.world import World
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Phase, Verdict
+from provider.http.app import create_app
+from provider.settings import Settings
+from provider.start import sources_of
+from tests.scene import GREEN
+
+TOKEN = "token-of-the-provider"
+GROUP = "k8s-shop-web-preview"
+BOTH = "replicas,target-health"
+QUESTION = {"namespace": "shop", "rollout": "web", "podTemplateHash": GREEN}
+LONG = 30
+"""A delay in seconds that no test waits for: clearing the faults ends it."""
+
+pytestmark = pytest.mark.usefixtures("scene")
+
+_PYTHON = re.compile(r"Traceback|Error\(|Exception\(|<class|object at 0x|\bNone\b|\{'|\\n|<html|urllib3|botocore")
+
+
+@pytest.fixture
+def world(world: World) -> Iterator[World]:
+    """A cluster that requires a token, so that one could leak."""
+    world.kubernetes.bearer_token = TOKEN
+    yield world
+    world.kubernetes.bearer_token = None
+
+
+@pytest.fixture
+def sources(sources: Sources) -> Sources:
+    """Readers with enough time for every fault to be named by its own reason."""
+    return replace(sources, budget_seconds=6)
+
+
+def ask(client: FlaskClient, question: str = "target-health", **parameters: str) -> dict[str, Any]:
+    """Ask over HTTP; every answer is a 200 with a measurement, and gives away neither secrets nor internals."""
+    response = client.get(f"/v1/{question}", query_string=QUESTION | parameters)
+    text = response.get_data(as_text=True)
+    assert response.status_code == 200, text
+    assert not any(secret in text for secret in (TOKEN, ACCESS_KEY_ID, SECRET_ACCESS_KEY)), text
+    found: dict[str, Any] = json.loads(text)
+    assert _PYTHON.search(found["message"]) is None, found["message"]
+    assert found["measurement"][1] == found["phase"]
+    return found
+
+
+def assert_blocked(found: dict[str, Any], reason: Reason, *names: str) -> None:
+    assert (found["phase"], found["reason"]) == ("Inconclusive", reason.value), found["message"]
+    assert [name for name in names if name not in found["message"]] == [], found["message"]
+
+
+# What no fault of a single call shows (tests/faults has the matrix of those)
+
+
+def test_a_time_without_a_zone_is_malformed(scene, client):
+    """A pod's creation time without a zone cannot be compared with the clock: malformed, not a defect of ours."""
+    scene.pin(scene.addresses[0], "unhealthy", "Target.Timeout")
+    scene.pods[0]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00"
+    scene.put()
+
+    assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED, "list pods in namespace shop")
+
+
+@pytest.fixture
+def no_keys(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A process without any AWS credentials; a test may add a role."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert environment[name]
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    return monkeypatch
+
+
+def role_of_service_account(setenv: Callable[[str, str], None], token: Path) -> None:
+    setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/provider")
+    setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+
+
+@pytest.mark.usefixtures("no_keys")
+def test_no_credentials_are_named(client):
+    """Without credentials the answer says so, and what to do."""
+    assert_blocked(ask(client), Reason.AWS_CREDENTIALS, "elasticloadbalancing:Describe", "Pod Identity or IRSA")
+
+
+def test_a_role_without_its_token_is_named(no_keys, client, tmp_path):
+    """A role whose token file is not mounted is AwsCredentials too."""
+    role_of_service_account(no_keys.setenv, tmp_path / "not-mounted")
+
+    assert_blocked(ask(client), Reason.AWS_CREDENTIALS, "elasticloadbalancing:Describe")
+
+
+# The question's own deadline
+
+
+@pytest.mark.parametrize(
+    ("question", "match", "says", "knows_green"),
+    [
+        pytest.param("target-health", "/rollouts/web", "Rollout web", False, id="Rollout"),
+        pytest.param("target-health", "/pods?", "pods", False, id="pods"),
+        pytest.param("target-health", "/services/web-preview", "Service web-preview", False, id="Service"),
+        pytest.param("target-health", "DescribeTargetGroups", "target groups", True, id="target groups"),
+        pytest.param("target-health", "DescribeTargetHealth", f"target health of {GROUP}", True, id="target health"),
+        pytest.param("gate", "DescribeTargetHealth", f"target health of {GROUP}", True, id="gate"),
+    ],
+)
+def test_the_deadline_is_kept_and_names_what_was_read(
+    world, client, impatient, metrics, question, match, says, knows_green
+):
+    """At the deadline the answer comes, names the read in flight, and keeps what is known of green."""
+    hurried = create_app(impatient, metrics).test_client()
+    assert ask(client)["phase"] == "Successful"  # connections are open, as in a process that has answered before
+    for faults in (world.kubernetes_faults, world.aws.faults):
+        faults.add(match, delay_seconds=LONG)
+    started = time.monotonic()
+
+    found = ask(hurried, question)
+
+    seconds = time.monotonic() - started
+    world.kubernetes_faults.clear()
+    world.aws.faults.clear()
+    assert_blocked(
+        found, Reason.DEADLINE_EXCEEDED, f"Reading {says} did not finish within the query's time limit of 0.7 s"
+    )
+    assert seconds < impatient.budget_seconds + 0.5
+    assert (found["observed"].get("podTemplateHash") == GREEN) is knows_green
+    assert ask(client)["phase"] == "Successful"
+
+
+# The gate
+
+
+def test_a_gate_needs_only_what_it_is_asked_for(world, client):
+    """While AWS is down the gate blocks and shows which check lacks evidence; with replicas alone it passes."""
+    world.aws.faults.add("", status=503)
+    world.aws.faults.forget_calls()
+
+    passed = ask(client, "gate", checks="replicas")
+    calls = world.aws.calls
+    blocked = ask(client, "gate", checks=BOTH)
+
+    assert_blocked(blocked, Reason.AWS_UNAVAILABLE, "target-health: AWS has an error (503")
+    assert blocked["observed"]["checks"] == [
+        {"check": "replicas", "phase": "Successful", "reason": "ReplicasAvailable"},
+        {"check": "target-health", "phase": "Inconclusive", "reason": "AwsUnavailable"},
+    ]
+    assert (passed["phase"], passed["reason"]) == ("Successful", "AllChecksPassed")
+    assert calls == []
+
+
+@pytest.mark.parametrize("step", ["gather", "judge"])
+def test_in_a_gate_what_cannot_be_seen_does_not_hide_a_failure(sources, step):
+    """A check without usable evidence leaves the others' verdicts alone: a Failed among them decides, in any order."""
+
+    def blind(*_: Any) -> Any:
+        raise CannotTell(Reason.AWS_THROTTLED, "AWS throttles")
+
+    unseen = replace(replicas.CHECK, name="unseen")
+    object.__setattr__(unseen, step, blind)
+    bad = replace(
+        replicas.CHECK, name="bad", judge=lambda *_: Verdict(Phase.FAILED, Reason.TARGETS_UNHEALTHY, "green is bad")
+    )
+    for parts in ((unseen, bad), (bad, unseen)):
+        check = gate_of(parts)
+
+        found = answer(check, parse(check, QUESTION.items()), sources)
+
+        assert (found.phase, found.reason, found.message) == (
+            Phase.FAILED,
+            Reason.TARGETS_UNHEALTHY,
+            "bad: green is bad",
+        )
+        assert {"check": "unseen", "phase": "Inconclusive", "reason": "AwsThrottled"} in found.observed["checks"]
+
+
+def test_one_failed_check_fails_the_gate(scene, client):
+    """A failing target-health fails the gate although replicas only waits."""
+    scene.pin(scene.addresses[0], "unhealthy", "Target.Timeout")
+    scene.replica_set["status"]["availableReplicas"] = 2
+    scene.put()
+
+    found = ask(client, "gate", checks=BOTH)
+
+    assert (found["phase"], found["reason"]) == ("Failed", "TargetsUnhealthy")
+    assert found["message"].startswith("target-health: 2 of 3 green targets healthy")
+    assert [check["phase"] for check in found["observed"]["checks"]] == ["Inconclusive", "Failed"]
+
+
+def test_another_rollouts_json_is_no_evidence(scene, world, client):
+    """A response about another Rollout is malformed, however healthy that one is."""
+    other = {**scene.rollout, "metadata": {**scene.rollout["metadata"], "name": "other"}}
+    world.kubernetes_faults.add("/rollouts/web", body=json.dumps(other), content_type="application/json")
+
+    assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED, "get rollouts.argoproj.io web in namespace shop")
+
+
+@pytest.mark.parametrize(("at_first", "reason"), [("old", "TargetsHealthy"), ("o\nld", "KubernetesUnauthorized")])
+@pytest.mark.usefixtures("scene")
+def test_a_token_that_was_rotated_is_read_again(world, environment, metrics, tmp_path, monkeypatch, at_first, reason):
+    """After a token is rejected, or fits no header, the file is read again: the next query needs no restart."""
+    kubeconfig = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text(encoding="utf-8"))
+    kubeconfig["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
+    (tmp_path / "rotating.yaml").write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
+    (tmp_path / "token").write_text(at_first, encoding="utf-8")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "rotating.yaml"))
+    world.kubernetes.bearer_token = "old"
+    try:
+        sources = sources_of(Settings(topology_fresh_seconds=0, failures_fresh_seconds=0), metrics)
+        app = create_app(sources, metrics).test_client()
+        before = ask(app)
+        world.kubernetes.bearer_token = "new"
+        (tmp_path / "token").write_text("new", encoding="utf-8")
+        time.sleep(RECONNECT_SECONDS)
+        after = ask(app)
+    finally:
+        world.kubernetes.bearer_token = None
+
+    assert (before["reason"], after["reason"]) == (reason, "TargetsHealthy")

@@ -1,0 +1,472 @@
+"""The command line: exit codes, what a person reads, and the same answer as over HTTP."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from provider import __version__
+from provider.checks import QUESTIONS
+from provider.cli import main as cli
+from provider.demo.server.http_server import HttpServer
+from provider.http.access import TokenAccess
+from provider.http.app import create_app
+
+ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
+CHECK_WEB = ("check", "target-health", *ABOUT_WEB)
+ANSWER = {
+    "measurement": [100.0, "Successful", "3 of 3"],
+    "message": "3 of 3",
+    "observed": {},
+    "phase": "Successful",
+    "reason": "TargetsHealthy",
+}
+
+
+@pytest.fixture
+def shell(environment):
+    """Run the command line as a process of its own."""
+
+    def shell(*arguments, **more):
+        return subprocess.run(
+            [sys.executable, "-m", "provider.cli.main", *arguments],
+            env={name: one for name, one in os.environ.items() if not name.startswith("PROVIDER_")}
+            | environment
+            | more,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    return shell
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process, where it does not read Kubernetes and AWS itself."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["alb-provider", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+        return exited.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def mixed(scene):
+    """One target of each kind: healthy, initial, and unhealthy for long."""
+    scene.pin(scene.addresses[0], "unhealthy", "Target.Timeout", "Request timed out")
+    scene.pin(scene.addresses[1], "initial", "Elb.InitialHealthChecking", "Initial health checks in progress")
+    return scene
+
+
+@pytest.fixture
+def provider(app, environment):  # noqa: ARG001 - no proxy may stand in between
+    """A provider that answers over HTTP."""
+    with HttpServer(app) as server:
+        yield server
+
+
+def serving(status, content, media_type="application/json", **headers):
+    """A server that gives every request this answer."""
+
+    def application(_, start_response):
+        start_response(status, [("Content-Type", media_type), *headers.items()])
+        return [content if isinstance(content, bytes) else json.dumps(content).encode()]
+
+    return HttpServer(application)
+
+
+def without_ages(answer):
+    observed = {key: value for key, value in answer["observed"].items() if not key.startswith("evidence")}
+    return answer | {"observed": observed}
+
+
+def cells(line):
+    return re.split(r"  +", line)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "headline", "row"),
+    [
+        pytest.param("healthy", 0, "Successful (TargetsHealthy)", ["100.0", "3"], id="Successful"),
+        pytest.param("unhealthy", 1, "Failed (TargetsUnhealthy)", ["66.6", "2", "1"], id="Failed"),
+        pytest.param("initial", 2, "Inconclusive (TargetsInitial)", ["66.6", "2", "1"], id="Inconclusive"),
+    ],
+)
+def test_exit_code_and_headline(shell, scene, state, code, headline, row):
+    """The exit code is 0 for Successful, 1 for Failed and 2 for Inconclusive, and the first line says which and why."""
+    scene.pin(scene.addresses[0], state)
+
+    done = shell(*CHECK_WEB)
+
+    first, sentence, empty, head, group = done.stdout.splitlines()[:5]
+    assert (done.returncode, done.stderr, first, empty) == (code, "", headline, "")
+    assert sentence.startswith(f"{row[1]} of 3 green targets healthy in k8s-shop-web-preview")
+    assert cells(head) == ["TARGET GROUP", "HEALTHY %", "HEALTHY", state.upper()][: len(row) + 1]
+    assert cells(group) == ["k8s-shop-web-preview", *row]
+
+
+def test_an_answer_for_people(run, mixed, provider):
+    """A person reads the sentence, a table of targets by state, and each example with AWS's own words."""
+    _, out, _ = run("check", "gate", *ABOUT_WEB, "--checks", "target-health", "--url", provider.url)
+
+    lines = out.splitlines()
+    assert lines[0] == "Failed (TargetsUnhealthy)"
+    assert lines[1].startswith("target-health: 1 of 3 green targets healthy in k8s-shop-web-preview; 1 unhealthy")
+    assert [cells(line) for line in lines[3:]] == [
+        ["TARGET GROUP", "HEALTHY %", "HEALTHY", "INITIAL", "UNHEALTHY"],
+        ["k8s-shop-web-preview", "33.3", "1", "1", "1"],
+        [""],
+        ["TARGET", "ADDRESS", "PORT", "STATE", "AWS REASON", "DESCRIPTION"],
+        [mixed.pods[0]["metadata"]["name"], "10.0.0.1", "8080", "unhealthy", "Target.Timeout", "Request timed out"],
+        [
+            mixed.pods[1]["metadata"]["name"],
+            "10.0.0.2",
+            "8080",
+            "initial",
+            "Elb.InitialHealthChecking",
+            "Initial health checks in progress",
+        ],
+        [""],
+        ["CHECK", "PHASE", "REASON"],
+        ["target-health", "Failed", "TargetsUnhealthy"],
+    ]
+
+
+@pytest.mark.usefixtures("mixed")
+def test_json_is_the_answer_that_argo_gets(shell, run, client, provider):
+    """--json prints the HTTP answer, both with own credentials and with --url."""
+    over_http = client.get("/v1/target-health?namespace=shop&rollout=web").get_json()
+
+    here = shell(*CHECK_WEB, "--json")
+    code, there, _ = run(*CHECK_WEB, "--json", "--url", f"{provider.url}/")
+
+    assert (here.returncode, code) == (1, 1)
+    assert without_ages(json.loads(here.stdout)) == without_ages(over_http)
+    assert without_ages(json.loads(there)) == without_ages(over_http)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "says"),
+    [
+        ((), 1, "Failed (TargetsUnhealthy)"),
+        (("--min-healthy-percent", "33"), 0, "minHealthyPercent=33 is met"),
+        (("--unhealthy-grace-seconds", "3600"), 2, "Inconclusive (TargetsUnhealthyInGrace)"),
+        (("--pod-template-hash", "old"), 4, "Inconclusive (Superseded)"),
+        (("--service", "web-active"), 2, "Inconclusive (ServiceNotSwitched)"),
+    ],
+    ids=["no flag", "percent", "grace", "hash", "service"],
+)
+@pytest.mark.usefixtures("mixed")
+def test_flags_are_the_parameters_in_kebab_case(run, provider, flags, code, says):
+    """Each flag is sent as its parameter, and the exit code follows the answer."""
+    exited, out, err = run(*CHECK_WEB, *flags, "--url", provider.url)
+
+    assert (exited, err) == (code, "")
+    assert says in out
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_help_lists_every_parameter(run, question):
+    """Help lists every parameter in kebab-case with its description, the check's documentation and the exit codes."""
+    code, out, _ = run("check", question, "--help")
+
+    text = re.sub(r"\s", "", out)
+    fields = QUESTIONS[question].query.model_fields.values()
+    flags = {re.sub("[A-Z]", lambda one: f"-{one[0].lower()}", f"--{field.alias}") for field in fields}
+    assert code == 0
+    # click keeps a command's help option as it was first asked for: with -h before it, or without.
+    listed = set(re.findall(r"^ +(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
+    assert listed == flags | {"--url", "--token-file", "--json"}
+    assert [field.description for field in fields if re.sub(r"\s", "", field.description or "?") not in text] == []
+    assert re.sub(r"\s", "", QUESTIONS[question].about) in text
+    assert re.findall(r"^    ([0-4])  ", out, re.MULTILINE) == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((*CHECK_WEB, "--healthy-percent", "9"), "No such option '--healthy-percent'"),
+        ((*CHECK_WEB, "--podTemplateHash", "a"), "No such option '--podTemplateHash'"),
+        (("check", "target-health", "--namespace", "shop"), "Missing option '--rollout'"),
+        ((*CHECK_WEB, "web"), "Got unexpected extra argument (web)"),
+        ((*CHECK_WEB, "--service"), "Option '--service' requires an argument"),
+        (("check", "health"), "No such command 'health'"),
+        (("check",), "check [OPTIONS] COMMAND [ARGS]..."),
+        ((), "[OPTIONS] COMMAND [ARGS]..."),
+    ],
+    ids=["unknown flag", "camelCase", "missing flag", "argument", "no value", "unknown question", "none", "nothing"],
+)
+def test_misuse(run, arguments, sentence):
+    """Misuse exits with 3, because 2 means Inconclusive, and says what is wrong."""
+    code, out, err = run(*arguments)
+
+    assert code == 3
+    assert sentence in out + err
+
+
+def test_version(run):
+    """--version prints name and version and exits with 0."""
+    assert run("--version") == (0, f"alb-provider, version {__version__}\n", "")
+
+
+def one_sentence(err):
+    """The sentence of an error that is not a traceback."""
+    last = err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert last.startswith("Error: ")
+    return last.removeprefix("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        pytest.param(
+            ("--min-healthy-percent", "0", "--service", ""),
+            "--service must not be empty; --min-healthy-percent must be at least 1 (got 0)",
+            id="malformed",
+        ),
+        pytest.param(("--rollout", "none"), "There is no Rollout none in namespace shop", id="absent Rollout"),
+    ],
+)
+@pytest.mark.usefixtures("world")
+def test_a_question_that_cannot_be_answered(shell, flags, sentence):
+    """A malformed query and an absent Rollout exit with 3 and a sentence that names the flags or the Rollout."""
+    done = shell(*CHECK_WEB, *flags)
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert one_sentence(done.stderr) == sentence
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "content"),
+    [
+        pytest.param("KUBECONFIG", "absent.yaml", None, id="no kubeconfig"),
+        pytest.param("KUBECONFIG", "bad.yaml", "{:[", id="kubeconfig is no YAML"),
+        pytest.param("KUBECONFIG", "text.yaml", "a text", id="kubeconfig is no kubeconfig"),
+        pytest.param("AWS_PROFILE", "absent", None, id="no such AWS profile"),
+        pytest.param("PROVIDER_BUDGET_SECONDS", "0", None, id="bad setting"),
+    ],
+)
+def test_an_environment_that_leads_nowhere(shell, tmp_path, variable, value, content):
+    """An environment without a usable cluster or account exits with 3 and a sentence; 1 means that green is bad."""
+    if content is not None:
+        (tmp_path / value).write_text(content)
+
+    done = shell(*CHECK_WEB, **{variable: str(tmp_path / value) if variable == "KUBECONFIG" else value})
+
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) == (3, "")
+    assert one_sentence(done.stderr)
+
+
+def test_a_provider_that_is_down(run, provider):
+    """If the provider does not listen, the command exits with 3 and a sentence with its address."""
+    provider.stop()
+
+    code, out, err = run(*CHECK_WEB, "--url", provider.url)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err) == f"Cannot reach {provider.url}: the connection failed; is it running there?"
+
+
+@pytest.mark.usefixtures("scene")
+def test_an_empty_address(shell):
+    """An empty --url, such as from an unset variable, exits with 3 and does not fall back to own credentials."""
+    done = shell(*CHECK_WEB, "--url", "")
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert one_sentence(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("localhost:8080", "Cannot reach localhost:8080: the address needs http:// or https:// in front"),
+        ("http://", "Cannot reach http://: the address has no host name"),
+        ("http://[::1", "--url is not a valid address"),
+        ("http://127.0.0.1:99999", "--url is not a valid address"),
+        ("ftp://a/", "Cannot reach ftp://a/: the address needs http:// or https:// in front"),
+        ("http://me:PlantedPassword@127.0.0.1", "--url must not contain a user name or password; use --token-file"),
+    ],
+)
+def test_an_address_that_is_none(run, url, sentence):
+    """A --url that is not an HTTP address, or that contains a login, exits with 3 and a sentence."""
+    code, out, err = run(*CHECK_WEB, "--url", url)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err) == sentence
+
+
+@pytest.mark.parametrize(
+    ("phase", "observed", "code"),
+    [
+        ("Successful", {"action": "none"}, 0),
+        ("Failed", {"action": "fix"}, 1),
+        ("Inconclusive", {"action": "wait"}, 2),
+        ("Inconclusive", {}, 2),
+        ("Inconclusive", {"action": "fix"}, 4),
+    ],
+)
+@pytest.mark.usefixtures("environment")
+def test_an_answer_that_needs_a_person_has_a_code_of_its_own(run, phase, observed, code):
+    """An Inconclusive answer exits with 2 while waiting can help, and with 4 when a person must act."""
+    with serving("200 OK", ANSWER | {"phase": phase, "observed": observed}) as server:
+        assert run(*CHECK_WEB, "--url", server.url)[0] == code
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        pytest.param(serving("404 Not Found", {"detail": "There is no Rollout web"}), "404: There is no", id="problem"),
+        pytest.param(serving("404 Not Found", b"<html>", "text/html"), "404 without JSON", id="HTML 404"),
+        pytest.param(serving("200 OK", b"<html>", "text/html"), "200 without JSON", id="HTML 200"),
+        pytest.param(serving("204 No Content", b""), "204 without JSON", id="no content"),
+        pytest.param(serving("302 Found", b"", Location="http://localhost/"), "302 without JSON", id="redirect"),
+        pytest.param(serving("201 Created", ANSWER), "201: not an answer", id="another success"),
+        pytest.param(serving("200 OK", []), "200: not an answer", id="list"),
+        pytest.param(serving("200 OK", None), "200: not an answer", id="null"),
+        pytest.param(serving("200 OK", {"status": "alive"}), "200: not an answer", id="another object"),
+        pytest.param(serving("200 OK", {"phase": "Running"}), "200: not an answer", id="another phase"),
+        pytest.param(serving("200 OK", ANSWER | {"phase": ["Failed"]}), "200: not an answer", id="list of phases"),
+        pytest.param(serving("200 OK", {"phase": "Successful"}), "200: not an answer", id="phase alone"),
+        pytest.param(serving("200 OK", ANSWER | {"observed": []}), "200: not an answer", id="nothing observed"),
+        pytest.param(serving("200 OK", ANSWER | {"message": None}), "200: not an answer", id="no message"),
+    ],
+)
+@pytest.mark.usefixtures("environment")
+def test_what_is_not_an_answer(run, server, sentence):
+    """A response that is not an answer exits with 3 and a sentence."""
+    with server:
+        code, out, err = run(*CHECK_WEB, "--url", server.url)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err).startswith(f"{server.url}/v1/target-health answered {sentence}")
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_defect_is_no_failure_of_green(run):
+    """A defect exits with 3: Python's own 1 would mean that green is bad."""
+    with serving("200 OK", b"[" * 200_000) as server:
+        code, out, _ = run(*CHECK_WEB, "--url", server.url)
+
+    assert (code, out) == (3, "")
+
+
+def test_a_token_from_a_file_is_sent(run, sources, metrics, scene, tmp_path):  # noqa: ARG001 - there is a Rollout
+    """With --token-file a provider that requires a token answers; without it or with another one the exit code is 3."""
+    tokens, mine, other = tmp_path / "tokens", tmp_path / "mine", tmp_path / "other"
+    tokens.write_text("kWq3vX0m5TzR8bYc\n")
+    mine.write_text("kWq3vX0m5TzR8bYc\n")
+    other.write_text("Zp7LdN2sHf4QjUe9\n")
+
+    with HttpServer(create_app(sources, metrics, TokenAccess(tokens))) as server:
+        asked = [*CHECK_WEB, "--url", server.url]
+        codes = [
+            run(*asked, *flags)[0] for flags in ((), *(("--token-file", str(one)) for one in (mine, other, tmp_path)))
+        ]
+
+    assert codes == [3, 0, 3, 3]
+
+
+TOKEN = "kWq3vX0m5TzR8bYc"
+
+
+@pytest.mark.parametrize("login", ["machine 127.0.0.1", "default"])
+@pytest.mark.parametrize(("flags", "sent"), [((), None), (("--token-file", "token"), f"Bearer {TOKEN}")])
+@pytest.mark.usefixtures("environment")
+def test_a_login_of_netrc_is_not_sent(run, monkeypatch, tmp_path, login, flags, sent):
+    """Whatever ~/.netrc has for the host, the token of --token-file is sent, and without it nothing."""
+    seen = []
+
+    def application(environ, start_response):
+        seen.append(environ.get("HTTP_AUTHORIZATION"))
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(ANSWER).encode()]
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"{login} login me password PlantedPassword\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+
+    with HttpServer(application) as server:
+        code, *_ = run(*CHECK_WEB, "--url", server.url, *flags)
+
+    assert (code, seen) == (0, [sent])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("PlantedFirst\nPlantedSecond", "The content of the file of --token-file is not one word of printable ASCII"),
+        ("PlantedFirst\rPlantedSecond", "The content of the file of --token-file is not one word of printable ASCII"),
+        ("Planted first", "The content of the file of --token-file is not one word of printable ASCII"),
+        ("Planted…", "Cannot read the file of --token-file: it is not ASCII text"),
+        (" \n", "The content of the file of --token-file is empty"),
+        (None, "Cannot read the file of --token-file: No such file or directory"),
+    ],
+    ids=["newline inside", "CR inside", "blank inside", "not ASCII", "blank", "the token as the file's name"],
+)
+def test_a_token_that_cannot_be_sent(run, tmp_path, content, sentence):
+    """A --token-file that holds no token exits with 3 and a sentence that quotes neither its content nor its name."""
+    file = tmp_path / "PlantedToken"
+    if content is not None:
+        file.write_text(content)
+
+    code, out, err = run(*CHECK_WEB, "--url", "http://127.0.0.1:9", "--token-file", str(file))
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err).startswith(sentence)
+    assert "Planted" not in err
+
+
+@pytest.mark.parametrize(
+    "between",
+    ["", "\n", "\r", " "],
+    ids=["plain", "newline", "CR", "blank"],
+)
+@pytest.mark.usefixtures("environment")
+def test_a_proxys_password_is_not_printed(run, monkeypatch, between):
+    """A proxy's address whose password is malformed, or that does not answer, exits with 3 and does not show it."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:Planted{between}Password@127.0.0.1:9")
+
+    code, out, err = run(*CHECK_WEB, "--url", "http://provider.invalid")
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err)
+    assert "Planted" not in err
+    assert "Password" not in err
+
+
+@pytest.mark.usefixtures("environment")
+def test_failed_requests_are_a_table(run):
+    """For `errors` a table has the requests and failures of each target group."""
+    counts = {"name": "k8s-shop-web", "requestCount": 900, "target5xxCount": 72, "connectionErrorCount": 1}
+    observed = {"errorsByTargetGroup": [counts | {"errorPercent": 8.12}]}
+    with serving("200 OK", ANSWER | {"observed": observed}) as server:
+        _, out, _ = run("check", "errors", "--namespace", "shop", "--rollout", "web", "--url", server.url)
+
+    head, row = out.splitlines()[-2:]
+    assert cells(head) == ["TARGET GROUP", "REQUESTS", "TARGET 5XX", "CONNECTION ERRORS", "ERROR %"]
+    assert cells(row) == ["k8s-shop-web", "900", "72", "1", "8.12"]
+
+
+def test_serve_imports_nothing_that_it_does_not_need():
+    """`serve` imports no library that is slow to import before gunicorn starts."""
+    costly = "{'boto3', 'botocore', 'kubernetes', 'flask', 'gunicorn', 'pydantic', 'requests'}"
+    program = f"import sys, provider.cli.main; print({costly} & sys.modules.keys())"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+
+    assert done.stdout.strip() == "set()"

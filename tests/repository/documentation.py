@@ -1,0 +1,87 @@
+"""The generated parts of docs/, made from the code: `make docs` writes them, test_docs.py compares them."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from provider.checks import QUESTIONS
+from provider.evidence.reasons import MEANINGS, Reason
+from provider.settings import Settings
+from tests import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def parameters() -> list[str]:
+    """One row per parameter, with the endpoints that take it."""
+    taken: dict[str, tuple[list[str], dict[str, Any], bool]] = {}
+    for check in QUESTIONS.values():
+        schema = check.query.model_json_schema(by_alias=True)
+        for name, field in schema["properties"].items():
+            taken.setdefault(name, ([], field, name in schema["required"]))[0].append(check.name)
+    rows = ["| parameter | endpoints | default | meaning |", "|---|---|---|---|"]
+    for name, (endpoints, field, required) in taken.items():
+        default = "required" if required else "" if field.get("default") is None else f"`{field['default']}`"
+        of = "all" if len(endpoints) == len(QUESTIONS) else ", ".join(endpoints)
+        rows.append(f"| `{name}` | {of} | {default} | {field['description']}{_bounds(field)} |")
+    return rows
+
+
+def _bounds(field: dict[str, Any]) -> str:
+    plain = next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
+    if "maximum" not in plain:
+        return ""
+    least = f"{plain['minimum']:g}" if "minimum" in plain else f"more than {plain['exclusiveMinimum']:g}"
+    step = f", a multiple of {plain['multipleOf']:g}" if "multipleOf" in plain else ""
+    return f" {least} to {plain['maximum']:,.10g}{step}."
+
+
+def reasons() -> list[str]:
+    """One heading per reason, by phase: GitHub makes an anchor of it, the reason in lower case."""
+    lines = []
+    for phase in ("Successful", "Failed", "Inconclusive"):
+        of_phase = [reason for reason in Reason if MEANINGS[reason].phase == phase]
+        links = ", ".join(f"[{reason}](#{reason.lower()})" for reason in of_phase)
+        lines += [f"## {phase}", "", f"{links}.", ""]
+        for reason in of_phase:
+            row = MEANINGS[reason]
+            lines += [
+                f"### {reason}",
+                "",
+                f"{phase}, action `{row.action}`. {row.meaning}",
+                "",
+                f"**What to do:** {row.todo}",
+                "",
+            ]
+    return lines[:-1]
+
+
+def settings() -> list[str]:
+    """One row per setting."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = "unset" if field.default in {"", None} else f"`{field.default}`"
+        rows.append(f"| `PROVIDER_{name.upper()}` | {default} | {field.description} |")
+    return rows
+
+
+GENERATED: dict[Path, Callable[[], list[str]]] = {
+    DOCS / f"{generate.__name__}.md": generate for generate in (parameters, reasons, settings)
+}
+"""The file of each generated part; the part stands between two comments of the same name."""
+
+
+def rendered(path: Path) -> str:
+    """Return a file with its generated part as the code is now."""
+    begin, end = f"<!-- {path.stem} -->", f"<!-- /{path.stem} -->"
+    text = path.read_text(encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1:
+        sys.exit(f"{path.relative_to(ROOT)} must have {begin} and {end} exactly once")
+    before, _, rest = text.partition(begin)
+    return before + "\n".join([begin, *GENERATED[path](), end]) + rest.partition(end)[2]
+
+
+if __name__ == "__main__":
+    for file in GENERATED:
+        file.write_text(rendered(file), encoding="utf-8")

@@ -1,0 +1,842 @@
+"""Every example is complete, fits together, and can pass only by passes. A new one is found by itself."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provider.checks import QUESTIONS
+from provider.checks.question import parse
+from provider.cli.check import check as command_line
+from tests import ROOT
+from tests.stories.argo_model import MEASURED, Counters, Limits, Phase, assess, ends, measure, phase_of_run, play
+
+EXAMPLES = ROOT / "rollout-examples"
+ARGO = "github.com/argoproj/argo-rollouts@v1.10.1"
+"""The Go module whose manifests/crds are Argo's own schemas."""
+
+FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/README.md"))
+FILES = sorted(EXAMPLES.rglob("*.yaml"))
+TEMPLATES = {"AnalysisTemplate", "ClusterAnalysisTemplate"}
+IN_A_ROW = 3
+ANSWER_SECONDS = 1
+"""How long an answer takes as a rule."""
+
+Manifest = dict[str, Any]
+
+
+def relative(path):
+    return str(path.relative_to(EXAMPLES))
+
+
+@cache
+def documents(path: Path) -> tuple[Manifest, ...]:
+    return tuple(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+def objects(folder: Path, *kinds: str) -> list[Manifest]:
+    """The Kubernetes objects of a folder; part of an object has no kind."""
+    return [one for path in sorted(folder.glob("*.yaml")) for one in documents(path) if one.get("kind") in kinds]
+
+
+ROLLOUTS = [(folder, one) for folder in FOLDERS for one in objects(folder, "Rollout")]
+NAMED_METRICS = {
+    f"{folder.name}/{template['metadata']['name']}/{metric['name']}": metric
+    for folder in FOLDERS
+    for template in objects(folder, *TEMPLATES)
+    for metric in template["spec"]["metrics"]
+}
+METRICS = [pytest.param(metric, id=name) for name, metric in NAMED_METRICS.items()]
+WEB_METRICS = [pytest.param(metric, id=name) for name, metric in NAMED_METRICS.items() if "web" in metric["provider"]]
+
+each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=relative)
+each_rollout = pytest.mark.parametrize(("folder", "rollout"), ROLLOUTS, ids=[one.name for one, _ in ROLLOUTS])
+each_metric = pytest.mark.parametrize("metric", METRICS)
+
+
+@dataclass(frozen=True)
+class Use:
+    """A place in a Rollout that names templates, with its arguments as Argo resolves them."""
+
+    hook: str
+    templates: tuple[tuple[str, bool], ...]
+    args: dict[str, str] = field(default_factory=dict)
+
+
+def uses(node: Any, rollout: Manifest, hook: str = "") -> Iterator[Use]:
+    """Every use of templates in a Rollout's strategy, wherever it stands."""
+    if isinstance(node, list):
+        for one in node:
+            yield from uses(one, rollout, hook)
+    elif isinstance(node, dict):
+        if "templates" in node:
+            named = tuple((one["templateName"], one.get("clusterScope", False)) for one in node["templates"])
+            yield Use(hook, named, {one["name"]: resolved(one, rollout) for one in node["args"]})
+        for name, one in node.items():
+            yield from uses(one, rollout, name)
+
+
+def resolved(arg: Manifest, rollout: Manifest) -> str:
+    """What Argo passes for an argument."""
+    match arg:
+        case {"value": str(value)}:
+            return value
+        case {"valueFrom": {"podTemplateHashValue": "Latest"}}:
+            return "66f7dd47f5"
+        case {"valueFrom": {"fieldRef": {"fieldPath": str(path)}}}:
+            metadata, _, name = path.partition(".")
+            assert metadata == "metadata"
+            return str(rollout["metadata"][name])
+    raise AssertionError(f"Nobody knows what {arg} is")
+
+
+def used(folder: Path) -> Iterator[tuple[Manifest, Use, Manifest]]:
+    """Every template that a Rollout uses: the Rollout, where, and the template.
+
+    A folder without a Rollout is a drop-in: its templates take the place of those of the same name, for the Rollouts
+    of the other folders.
+    """
+    templates = objects(folder, *TEMPLATES)
+    known = {(one["metadata"]["name"], one["kind"] == "ClusterAnalysisTemplate"): one for one in templates}
+    own = objects(folder, "Rollout")
+    for rollout in own or [one for _, one in ROLLOUTS]:
+        for use in uses(rollout["spec"]["strategy"], rollout):
+            for name in use.templates:
+                assert name in known or not own, f"{name} is no template of {folder.name}"
+                if name in known:
+                    yield rollout, use, known[name]
+
+
+def references(node: Any) -> set[str]:
+    """Every argument that a text anywhere below refers to."""
+    return set(re.findall(r"\{\{\s*args\.([\w-]+)\s*\}\}", yaml.safe_dump(node, width=10_000)))
+
+
+def filled(text: str, args: dict[str, str]) -> str:
+    return re.sub(r"\{\{\s*args\.([\w-]+)\s*\}\}", lambda match: args[match[1]], text)
+
+
+def arguments(use: Use, template: Manifest) -> dict[str, str]:
+    """The arguments of a run: the template's defaults and secrets, and what the Rollout passes."""
+    own = {one["name"]: one.get("value", "from-a-secret") for one in template["spec"]["args"] if has_default(one)}
+    return own | use.args
+
+
+def has_default(arg: Manifest) -> bool:
+    """Whether a template's argument has a value of its own, or takes one from a Secret."""
+    return "value" in arg or "secretKeyRef" in arg.get("valueFrom", {})
+
+
+def seconds(duration: str) -> int:
+    match = re.fullmatch(r"(\d+)([smh])", duration)
+    assert match, duration
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def services_of(rollout: Manifest) -> set[str]:
+    """The Services by which a Rollout's ReplicaSets get traffic."""
+    match rollout["spec"]["strategy"]:
+        case {"blueGreen": strategy}:
+            return {strategy["activeService"], strategy["previewService"]}
+        case {"canary": {"pingPong": pair}}:
+            return {pair["pingService"], pair["pongService"]}
+    raise AssertionError("A strategy that no example had so far: say here which its Services are")
+
+
+# --- the files
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_every_file_parses(path):
+    """Every YAML file has documents, and each is an object."""
+    assert documents(path)
+    assert all(isinstance(one, dict) for one in documents(path))
+
+
+@each_folder
+def test_every_folder_says_what_it_guarantees_and_what_not(folder):
+    """A README has one sentence of guarantee and one of the known gap, each a paragraph of its own."""
+    paragraphs = (folder / "README.md").read_text(encoding="utf-8").split("\n\n")
+
+    for begin in ("**Guarantees:** ", "**Known gap:** "):
+        (sentence,) = [one.replace("\n", " ") for one in paragraphs if one.startswith(begin)]
+        assert re.fullmatch(r".*[^.]\.", sentence)
+        assert ". " not in sentence
+
+
+@each_folder
+def test_every_readme_names_every_file(folder):
+    """A README names each file of its folder, and the list of examples has the folder."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    files = {path.name for path in folder.iterdir()} - {"README.md"}
+
+    assert {name for name in files if f"`{name}`" not in text} == set()
+    assert f"]({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_what_must_be_filled_in_is_marked(path):
+    """Every line with a name that only the reader knows ends in a comment that begins with `yours`."""
+    own = re.compile(r"(: |^\s*- )(web(-\w+)?|shop)( |$)|(: |^\s*- host: )\S*(registry\.example|example\.com)\b")
+
+    unmarked = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if own.search(line) and "# yours" not in line
+    ]
+
+    assert [line for line in unmarked if not line.startswith("#")] == []
+
+
+def test_equal_names_are_equal_templates():
+    """One name is one content, whatever the kind: no template overwrites another, and none is taken for another."""
+    contents: dict[str, list[Manifest]] = {}
+    for folder in FOLDERS:
+        if objects(folder, "Rollout"):
+            for one in objects(folder, *TEMPLATES):
+                contents.setdefault(one["metadata"]["name"], []).append({"kind": one["kind"], **one["spec"]})
+
+    assert [name for name, specs in contents.items() if any(spec != specs[0] for spec in specs)] == []
+
+
+@each_folder
+def test_a_folder_can_be_applied_at_once(folder):
+    """What `kubectl apply -f FOLDER` would read are complete objects only; a fragment has another extension."""
+    read = [path for path in folder.iterdir() if path.suffix in {".yaml", ".yml", ".json"}]
+
+    assert [path.name for path in read for one in documents(path) if not {"apiVersion", "kind"} <= one.keys()] == []
+
+
+def test_metric_names_are_unique_in_an_analysis():
+    """Argo refuses two metrics of one name in one analysis, and a team's own metric must not be in the way."""
+    for folder, rollout in ROLLOUTS:
+        templates = {one["metadata"]["name"]: one for one in objects(folder, *TEMPLATES)}
+        every = [
+            metric["name"]
+            for name in {name for use in uses(rollout["spec"]["strategy"], rollout) for name, _ in use.templates}
+            for metric in templates[name]["spec"]["metrics"]
+        ]
+
+        assert len(every) == len(set(every))
+        assert all(name.startswith("alb-") for name in every)
+
+
+def pods_of(folder: Path) -> Iterator[Manifest]:
+    """Every pod spec that an example makes Kubernetes run."""
+    for rollout in objects(folder, "Rollout"):
+        yield rollout["spec"]["template"]["spec"]
+    for template in objects(folder, *TEMPLATES):
+        for metric in template["spec"]["metrics"]:
+            if "job" in metric["provider"]:
+                yield metric["provider"]["job"]["spec"]["template"]["spec"]
+
+
+@each_folder
+def test_every_pod_is_allowed_in_a_restricted_namespace(folder):
+    """Each pod meets the Pod Security Standard `restricted`, and says what it needs."""
+    for pod in pods_of(folder):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
+            assert "memory" in container["resources"]["limits"]
+
+
+@each_folder
+def test_a_drop_in_differs_only_in_how_it_asks(folder):
+    """A template that replaces another one asks the same with the same limits; its headers may differ."""
+    others = [one for other, _ in ROLLOUTS for one in objects(other, *TEMPLATES)]
+    for template in [] if objects(folder, "Rollout") else objects(folder, *TEMPLATES):
+        replaced = [
+            one
+            for one in others
+            if (one["kind"], one["metadata"]["name"]) == (template["kind"], template["metadata"]["name"])
+        ]
+
+        assert replaced
+        for one in replaced:
+            assert [without_headers(metric) for metric in template["spec"]["metrics"]] == one["spec"]["metrics"]
+
+
+def without_headers(metric: Manifest) -> Manifest:
+    web = {name: value for name, value in metric["provider"]["web"].items() if name != "headers"}
+    return metric | {"provider": {"web": web}}
+
+
+def test_the_fragment_is_part_of_the_complete_rollout():
+    """What rollout-strategy.yaml.part says is word for word in the complete blue-green Rollout beside it."""
+    (fragment,) = documents(EXAMPLES / "blue-green" / "rollout-strategy.yaml.part")
+    (rollout,) = objects(EXAMPLES / "blue-green", "Rollout")
+    part, whole = fragment["spec"], rollout["spec"]
+
+    assert fragment.keys() == {"spec"}
+    assert part["progressDeadlineSeconds"] == whole["progressDeadlineSeconds"]
+    assert part["strategy"]["blueGreen"].items() <= whole["strategy"]["blueGreen"].items()
+
+
+# --- the schemas
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+
+
+def faults(schema: Manifest, value: Any, where: str) -> Iterator[str]:
+    """What the API server would refuse, or drop, by a CRD's structural schema."""
+    if schema.get("x-kubernetes-int-or-string"):
+        if not isinstance(value, int | str):
+            yield f"{where}: neither a number nor a text"
+        return
+    wanted = schema.get("type")
+    if wanted and (not isinstance(value, TYPES[wanted]) or (isinstance(value, bool) and wanted != "boolean")):
+        yield f"{where}: not of type {wanted}"
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{where}: none of {schema['enum']}"
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        yield f"{where}: does not match {schema['pattern']}"
+    if isinstance(value, dict):
+        yield from _faults_of_fields(schema, value, where)
+    if isinstance(value, list) and "items" in schema:
+        for number, one in enumerate(value):
+            yield from faults(schema["items"], one, f"{where}[{number}]")
+
+
+def _faults_of_fields(schema: Manifest, value: Manifest, where: str) -> Iterator[str]:
+    known, others = schema.get("properties", {}), schema.get("additionalProperties")
+    yield from (f"{where}: {name} is required" for name in schema.get("required", ()) if name not in value)
+    for name, one in value.items():
+        if name in known:
+            yield from faults(known[name], one, f"{where}.{name}")
+        elif isinstance(others, dict):
+            yield from faults(others, one, f"{where}.{name}")
+        elif not schema.get("x-kubernetes-preserve-unknown-fields"):
+            yield f"{where}: {name} is not a field"
+
+
+@cache
+def schemas() -> dict[tuple[str, str], Manifest]:
+    """The schemas of Argo's CRDs by apiVersion and kind."""
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("Go is not on PATH, so Argo's own schemas cannot be had.")
+    with tempfile.TemporaryDirectory() as empty:
+        done = subprocess.run(
+            [go, "mod", "download", "-json", ARGO], cwd=empty, check=True, capture_output=True, timeout=300
+        )
+    found = {}
+    for path in sorted((Path(json.loads(done.stdout)["Dir"]) / "manifests" / "crds").glob("*-crd.yaml")):
+        for crd in yaml.load_all(
+            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        ):
+            spec = crd["spec"]
+            for version in spec["versions"]:
+                name = f"{spec['group']}/{version['name']}"
+                found[name, spec["names"]["kind"]] = version["schema"]["openAPIV3Schema"]
+    return found
+
+
+def faults_of(one: Manifest) -> list[str]:
+    # A CRD says of metadata only that it is an object: the API server knows its fields by itself.
+    judged = {name: value for name, value in one.items() if name != "metadata"}
+    return list(faults(schemas()[one["apiVersion"], one["kind"]], judged, one["kind"]))
+
+
+CUSTOM = [
+    pytest.param(one, id=f"{relative(path)}/{one['kind']}")
+    for path in FILES
+    for one in documents(path)
+    if one.get("apiVersion", "").startswith("argoproj.io/")
+]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("one", CUSTOM)
+def test_every_argo_object_fits_its_schema(one):
+    """A Rollout or template has all required fields, no unknown one, and the types that the CRD says."""
+    assert faults_of(one) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"replica": 3}, "Rollout.spec: replica is not a field"),
+        ({"replicas": "three"}, "Rollout.spec.replicas: not of type integer"),
+        (
+            {"strategy": {"blueGreen": {"previewService": "x"}}},
+            "Rollout.spec.strategy.blueGreen: activeService is required",
+        ),
+        (
+            {"strategy": {"canary": {"steps": [{"setWeigth": 5}]}}},
+            "Rollout.spec.strategy.canary.steps[0]: setWeigth is not a field",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_schema_is_seen(change, fault):
+    """The comparison with the schema finds unknown, missing and mistyped fields."""
+    (rollout,) = objects(EXAMPLES / "blue-green", "Rollout")
+
+    assert faults_of(rollout | {"spec": rollout["spec"] | change}) == [fault]
+
+
+# --- how the objects of an example fit together
+
+
+@each_folder
+def test_every_template_is_used_with_all_of_its_arguments(folder):
+    """Each template is named by a Rollout, which supplies every argument without a default and no unknown one."""
+    named = set()
+    for _, use, template in used(folder):
+        named.add(template["metadata"]["name"])
+        declared = {one["name"]: has_default(one) for one in template["spec"]["args"]}
+
+        assert {name for name, default in declared.items() if not default} <= use.args.keys() <= declared.keys()
+        assert references(template["spec"]["metrics"]) == declared.keys()
+
+    assert named == {one["metadata"]["name"] for one in objects(folder, *TEMPLATES)}
+
+
+@each_folder
+def test_every_template_asks_a_real_question(folder):
+    """Each URL, filled in as Argo does, is a route with parameters that are accepted, and names green's hash."""
+    for _, use, template in used(folder):
+        for metric in template["spec"]["metrics"]:
+            if "web" not in metric["provider"]:
+                continue
+            url = urlsplit(filled(metric["provider"]["web"]["url"], arguments(use, template)))
+            query = parse(QUESTIONS[url.path.removeprefix("/v1/")], parse_qsl(url.query, keep_blank_values=True))
+
+            assert (url.scheme, url.netloc) == ("http", "alb-provider.alb-provider.svc:8080")
+            assert (query.namespace, query.rollout, query.pod_template_hash) == ("shop", "web", "66f7dd47f5")
+
+
+@each_folder
+@pytest.mark.usefixtures("scene")
+def test_every_template_reads_what_an_answer_has(folder, client):
+    """Each URL is answered with [number, phase, sentence], which is what jsonPath and the conditions read."""
+    for _, use, template in used(folder):
+        for metric in template["spec"]["metrics"]:
+            if "web" not in metric["provider"]:
+                continue
+            url = urlsplit(filled(metric["provider"]["web"]["url"], arguments(use, template)))
+            answer = client.get(f"{url.path}?{url.query}")
+
+            assert answer.status_code == 200
+            assert metric["provider"]["web"]["jsonPath"] == "{$.measurement}"
+            assert measure(metric, answer.json["measurement"]) == answer.json["phase"]
+
+
+@each_folder
+def test_every_job_asks_by_a_real_command(folder):
+    """A Job's command has real flags and parameters, and its exit code for Failed is the one that ends it at once."""
+    for _, use, template in used(folder):
+        for metric in template["spec"]["metrics"]:
+            if "job" not in metric["provider"]:
+                continue
+            job = metric["provider"]["job"]["spec"]
+            (container,) = job["template"]["spec"]["containers"]
+            program, group, question, *flags = (filled(one, arguments(use, template)) for one in container["command"])
+            given = command_line.commands[question].make_context(question, flags).params
+            names = {name: QUESTIONS[question].query.model_fields.get(name) for name in given}
+            wire = [(str(one.alias), given[name]) for name, one in names.items() if one and given[name] is not None]
+            (rule,) = job["podFailurePolicy"]["rules"]
+
+            assert (program, group) == ("alb-provider", "check")
+            assert given["url"] == "http://alb-provider.alb-provider.svc:8080"
+            assert parse(QUESTIONS[question], wire).pod_template_hash == "66f7dd47f5"
+            assert rule == {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [1]},
+            }
+            assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@each_rollout
+def test_services_and_pods_of_an_example_agree(folder, rollout):
+    """The strategy's Services exist, select the Rollout's pods, and lead to a port of their container."""
+    pods = rollout["spec"]["template"]
+    labels = pods["metadata"]["labels"]
+    ports = {port["name"] for one in pods["spec"]["containers"] for port in one["ports"]}
+    services = {one["metadata"]["name"]: one for one in objects(folder, "Service")}
+
+    assert services_of(rollout) <= services.keys()
+    assert rollout["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    for service in services.values():
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+    for container in pods["spec"]["containers"]:
+        assert container["image"].startswith("registry.example/")
+        assert container["readinessProbe"]["httpGet"]["port"] in ports
+
+
+@each_rollout
+def test_all_objects_of_an_example_are_in_its_namespace(folder, rollout):
+    """Every namespaced object is in the Rollout's namespace, which is one of the files."""
+    inside = objects(folder, "Rollout", "Service", "Ingress", "AnalysisTemplate")
+    (namespace,) = objects(folder, "Namespace")
+
+    assert {one["metadata"]["namespace"] for one in inside} == {namespace["metadata"]["name"]}
+    assert rollout["metadata"]["namespace"] == namespace["metadata"]["name"]
+
+
+@each_rollout
+def test_the_ingress_leads_to_every_service_of_the_rollout(folder, rollout):
+    """Each Service that the gate judges is behind the load balancer: by its own rule, or by the root's action."""
+    (ingress,) = objects(folder, "Ingress")
+    services = {one["metadata"]["name"]: one for one in objects(folder, "Service")}
+    backends = {
+        (rule["host"], path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"])
+        for rule in ingress["spec"]["rules"]
+        for path in rule["http"]["paths"]
+    }
+    canary = rollout["spec"]["strategy"].get("canary")
+
+    if canary is None:
+        assert {(name, port) for _, name, port in backends} == {(name, "http") for name in services_of(rollout)}
+        assert len({host for host, _, _ in backends}) == 2
+    else:
+        alb = canary["trafficRouting"]["alb"]
+        assert {(name, port) for _, name, port in backends} == {(alb["rootService"], "use-annotation")}
+        assert alb["rootService"] in services.keys() - services_of(rollout)
+        assert alb["ingress"] == ingress["metadata"]["name"]
+        for name in services_of(rollout):
+            assert [port["port"] for port in services[name]["spec"]["ports"]] == [alb["servicePort"]]
+
+
+@each_rollout
+def test_targets_are_what_the_services_and_the_namespace_fit(folder, rollout):
+    """With ip targets pods get readiness gates; instance targets need NodePorts and have no gates."""
+    (ingress,) = objects(folder, "Ingress")
+    (namespace,) = objects(folder, "Namespace")
+    gated = namespace["metadata"].get("labels", {}).get("elbv2.k8s.aws/pod-readiness-gate-inject") == "enabled"
+    types = {one["spec"]["type"] for one in objects(folder, "Service")}
+    checked = ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/healthcheck-path"]
+    probes = {one["readinessProbe"]["httpGet"]["path"] for one in rollout["spec"]["template"]["spec"]["containers"]}
+
+    expected = {"ip": (True, {"ClusterIP"}), "instance": (False, {"NodePort"})}
+    assert (gated, types) == expected[ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/target-type"]]
+    assert probes == {checked}
+
+
+@each_rollout
+def test_blue_stays_until_the_verdict_and_for_a_rollback(folder, rollout):  # noqa: ARG001 - one parametrization for all
+    """One old version is kept beyond the promotion, and blue is never shrunk while green is on trial."""
+    (strategy,) = rollout["spec"]["strategy"].values()
+
+    assert strategy["scaleDownDelayRevisionLimit"] == 1
+    assert strategy["scaleDownDelaySeconds"] >= 300
+    assert not strategy.get("dynamicStableScale", False)
+    assert "previewReplicaCount" not in strategy
+
+
+@each_rollout
+def test_no_weight_moves_before_its_gate(folder, rollout):  # noqa: ARG001 - one parametrization for all
+    """Before every setWeight of a canary come the pods for that weight, and then a gate."""
+    steps = rollout["spec"]["strategy"].get("canary", {}).get("steps", [])
+
+    for number, step in enumerate(steps):
+        if "setWeight" in step:
+            assert steps[number - 2] == {"setCanaryScale": {"weight": step["setWeight"]}}
+            assert "analysis" in steps[number - 1]
+
+
+# --- no pass without passes
+
+
+@cache
+def all_ends(limits: Limits) -> frozenset[tuple[Phase, Counters]]:
+    return ends(limits)
+
+
+def required(limits: Limits) -> int:
+    """How many passes a metric must have had."""
+    if limits.consecutive_success_limit:
+        return limits.consecutive_success_limit
+    assert limits.count is not None
+    return limits.count - limits.failure_limit - limits.inconclusive_limit
+
+
+@pytest.mark.parametrize("metric", WEB_METRICS)
+def test_every_answer_counts_as_what_it_says(metric):
+    """Successful is a pass, Failed a failure, and everything else is neither."""
+    answers = ["Successful", "Failed", "Inconclusive", "", "successful"]
+
+    measured = [measure(metric, [100.0, answer, "a sentence"]) for answer in answers]
+
+    assert measured == [Phase.SUCCESSFUL, Phase.FAILED, *[Phase.INCONCLUSIVE] * 3]
+
+
+@each_metric
+def test_every_metric_has_a_proved_shape(metric):
+    """Each metric waits for three consecutive passes, watches for a fixed time, watches without end, or is one Job."""
+    limits = Limits.of(metric)
+
+    assert "consecutiveErrorLimit" in metric
+    if "job" in metric["provider"]:
+        assert limits == Limits(1)
+    elif limits.count is None:
+        assert limits.consecutive_success_limit == 0
+    elif limits.consecutive_success_limit:
+        assert (limits.consecutive_success_limit, limits.failure_limit) == (IN_A_ROW, 0)
+        assert limits.inconclusive_limit == limits.count
+    else:
+        assert limits.failure_limit + limits.inconclusive_limit < limits.count
+
+
+@each_metric
+def test_no_sequence_passes_without_its_passes(metric):
+    """Of all sequences of measurements those that end Successful had the required passes; an endless one has none."""
+    limits = Limits.of(metric)
+
+    passed = [counters for phase, counters in all_ends(limits) if phase is Phase.SUCCESSFUL]
+
+    if limits.count is None:
+        assert passed == []
+    elif limits.consecutive_success_limit:
+        assert {one.successes_in_a_row for one in passed} == {IN_A_ROW}
+    else:
+        assert min(one.successful for one in passed) == required(limits) > 0
+
+
+@each_metric
+def test_every_other_end_is_the_one_that_its_cause_deserves(metric):
+    """Of all sequences those beyond failureLimit abort, those of too much waiting pause, and an outage is an Error."""
+    limits = Limits.of(metric)
+
+    for phase, counters in all_ends(limits):
+        assert (phase is Phase.FAILED) == (counters.failed > limits.failure_limit)
+        assert (phase is Phase.ERROR) == (counters.errors_in_a_row > limits.consecutive_error_limit)
+        if phase is Phase.INCONCLUSIVE:
+            assert counters.inconclusive > limits.inconclusive_limit or counters.counted == limits.count
+
+
+@each_metric
+@pytest.mark.parametrize(
+    ("always", "expected"),
+    [(Phase.INCONCLUSIVE, Phase.INCONCLUSIVE), (Phase.ERROR, Phase.ERROR), (Phase.FAILED, Phase.FAILED)],
+)
+def test_the_same_answer_for_ever_ends_as_it_should(metric, always, expected):
+    """Waiting alone ends in a pause, an outage in an Error, failures in an abort; none of them passes."""
+    phase, _ = assess(Limits.of(metric), [always] * 1000)
+
+    assert phase is expected
+
+
+@each_metric
+@given(measured=st.lists(st.sampled_from(MEASURED), max_size=80))
+def test_random_sequences_pass_only_by_passes(metric, measured):
+    """Whatever Argo measures, the metric passes only with the required passes at its end or in all."""
+    limits = Limits.of(metric)
+
+    phase, counters = assess(limits, measured)
+    seen = measured[: len(measured) if phase is Phase.RUNNING else first_end(limits, measured)]
+
+    if phase is Phase.SUCCESSFUL:
+        passes = seen[-IN_A_ROW:] if limits.consecutive_success_limit else seen
+        assert passes.count(Phase.SUCCESSFUL) >= required(limits) > 0
+    if seen.count(Phase.FAILED) > limits.failure_limit:
+        assert phase is Phase.FAILED
+    assert counters.failed == seen.count(Phase.FAILED)
+
+
+def first_end(limits: Limits, measured: list[Phase]) -> int:
+    """How many measurements a metric saw until it ended."""
+    return next(n for n in range(1, len(measured) + 1) if assess(limits, measured[:n])[0] is not Phase.RUNNING)
+
+
+@each_folder
+def test_a_run_passes_only_if_all_of_its_metrics_do(folder):
+    """One metric of a template that does not end well keeps the whole AnalysisRun from passing."""
+    for template in objects(folder, *TEMPLATES):
+        count = len(template["spec"]["metrics"])
+        for bad in (Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE):
+            assert phase_of_run([bad, *[Phase.SUCCESSFUL] * (count - 1)]) is bad
+
+        assert not {"dryRun", "measurementRetention"} & template["spec"].keys()
+
+
+@each_folder
+def test_only_a_background_watch_is_endless(folder):
+    """Argo refuses a Rollout with an endless metric before or after a promotion, or in a step."""
+    for rollout, use, template in used(folder):
+        background = rollout["spec"]["strategy"].get("canary", {}).get("analysis", {}).get("templates", [])
+        names = {one["templateName"] for one in background}
+        endless = [one["name"] for one in template["spec"]["metrics"] if Limits.of(one).count is None]
+
+        assert not endless or {name for name, _ in use.templates} <= names
+
+
+@each_folder
+def test_waiting_ends_before_the_progress_deadline(folder):
+    """Before and after a promotion the longest wait is shorter than progressDeadlineSeconds, which runs meanwhile."""
+    for rollout, use, template in used(folder):
+        if use.hook not in {"prePromotionAnalysis", "postPromotionAnalysis"}:
+            continue  # the deadline does not run during a canary's analysis steps
+        for metric in template["spec"]["metrics"]:
+            limits, job = Limits.of(metric), metric["provider"].get("job")
+            if job:
+                longest = job["spec"]["activeDeadlineSeconds"]
+            else:
+                assert limits.count is not None
+                every = seconds(metric["interval"]) + ANSWER_SECONDS
+                longest = seconds(metric.get("initialDelay", "0s")) + limits.count * every
+
+            assert longest < rollout["spec"]["progressDeadlineSeconds"]
+
+
+@each_folder
+def test_errors_are_asked_once_there_can_be_an_answer(folder):
+    """A watch of errors begins when its window can be open, so WindowNotOpen does not use up what may be unknown."""
+    for _, use, template in used(folder):
+        for metric in template["spec"]["metrics"]:
+            url = urlsplit(metric["provider"].get("web", {"url": ""})["url"])
+            if url.path != "/v1/errors":
+                continue
+            query = parse(QUESTIONS["errors"], parse_qsl(filled(url.query, arguments(use, template)))).model_dump()
+            # One whole minute must be over; after a switch up to another one passes before it begins.
+            first_minute = 60 if use.hook == "analysis" and Limits.of(metric).count is None else 120
+
+            assert seconds(metric["initialDelay"]) >= first_minute + query["lag_seconds"]
+            if use.hook == "analysis" and Limits.of(metric).count is not None:
+                # A canary's Service selects green long before its traffic, so nothing keeps earlier minutes out.
+                assert seconds(metric["initialDelay"]) >= 60 + query["window_seconds"] + query["lag_seconds"]
+
+
+# --- the watch after the switch
+
+
+WATCHES = [
+    pytest.param(template["spec"]["metrics"], id=f"{folder.name}/{template['metadata']['name']}")
+    for folder in FOLDERS
+    for template in objects(folder, *TEMPLATES)
+    if {metric["name"] for metric in template["spec"]["metrics"]} == {"alb-watch-targets", "alb-watch-errors"}
+]
+each_watch = pytest.mark.parametrize("metrics", WATCHES)
+
+
+@each_watch
+@pytest.mark.parametrize("answer_seconds", [0.1, 2, 8])
+def test_the_watch_looks_at_targets_until_its_last_metric_ends(metrics, answer_seconds):
+    """While everything is well, targets are still measured when errors is measured for the last time."""
+    ended = play(metrics, lambda _name, _second: Phase.SUCCESSFUL, answer_seconds)
+
+    assert ended.phase is Phase.SUCCESSFUL
+    assert ended.measured["alb-watch-targets"][-1] >= ended.measured["alb-watch-errors"][-1]
+
+
+@each_watch
+def test_the_watch_aborts_whenever_green_turns_sick(metrics):
+    """From whichever second on green is Failed, the second look at it aborts, until the watch itself has ended."""
+    by_name = {metric["name"]: metric for metric in metrics}
+    interval = seconds(by_name["alb-watch-targets"]["interval"])
+    begins = seconds(by_name["alb-watch-targets"].get("initialDelay", "0s"))
+    until = play(metrics, lambda _name, _second: Phase.SUCCESSFUL).seconds
+
+    for sick_at in range(0, int(until) - 2 * interval, 7):
+
+        def answer(name, second, sick_at=sick_at):
+            return Phase.FAILED if name == "alb-watch-targets" and second >= sick_at else Phase.SUCCESSFUL
+
+        ended = play(metrics, answer)
+
+        assert ended.phase is Phase.FAILED
+        assert ended.seconds <= max(sick_at, begins) + 2 * (interval + 1)
+
+
+@each_watch
+def test_the_watch_tolerates_one_bad_look_and_a_wait(metrics):
+    """One Failed, whenever it is measured, and waiting for less than the limit beside it end in Successful."""
+    good = play(metrics, lambda _name, _second: Phase.SUCCESSFUL)
+    looks = good.measured["alb-watch-targets"]
+    (limit,) = [metric["inconclusiveLimit"] for metric in metrics if metric["name"] == "alb-watch-targets"]
+
+    for bad in range(len(looks)):
+        found = {second: Phase.INCONCLUSIVE for number, second in enumerate(looks) if number < limit}
+        found[looks[bad]] = Phase.FAILED
+
+        def answer(name, second, found=found):
+            return found.get(second, Phase.SUCCESSFUL) if name == "alb-watch-targets" else Phase.SUCCESSFUL
+
+        assert play(metrics, answer).phase is Phase.SUCCESSFUL
+
+
+@each_watch
+def test_a_watch_that_only_waits_pauses(metrics):
+    """Targets that never become healthy after the switch end in a pause, never in a pass."""
+    waits = {"alb-watch-targets": Phase.INCONCLUSIVE, "alb-watch-errors": Phase.SUCCESSFUL}
+
+    assert play(metrics, lambda name, _second: waits[name]).phase is Phase.INCONCLUSIVE
+
+
+ANALYSES = [
+    pytest.param(path, one, id=f"{relative(path)}/{one['metadata']['name']}")
+    for path in FILES
+    for one in documents(path)
+    if one.get("kind") in TEMPLATES
+]
+
+
+@pytest.mark.parametrize(("path", "template"), ANALYSES)
+def test_a_proxy_cannot_answer_for_the_provider(path, template):
+    """Argo leaves its environment's proxy out (`insecure`) where the address is http, and never skips TLS checks."""
+    webs = [metric["provider"]["web"] for metric in template["spec"]["metrics"] if "web" in metric["provider"]]
+
+    assert [web.get("insecure", False) for web in webs] == [web["url"].startswith("http://") for web in webs], path
+
+
+STAGES = {
+    "analysis-template.yaml": "beforeSwitch",
+    "cluster-analysis-template.yaml": "beforeSwitch",
+    "post-promotion.yaml": "afterSwitch",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.name in STAGES and path.parent.name != "job"], ids=relative
+)
+def test_a_template_says_which_stage_it_is_about(path):
+    """A gate never passes after the switch, and a watch after promotion never on the preview group."""
+    urls = [metric["provider"]["web"]["url"] for one in documents(path) for metric in one["spec"]["metrics"]]
+
+    assert urls
+    assert [url for url in urls if f"&stage={STAGES[path.name]}" not in url] == []
+
+
+def test_the_job_says_that_it_is_about_before_the_switch():
+    """The Job's command asks about the stage before the switch, as the web metrics of a gate do."""
+    text = (EXAMPLES / "job" / "analysis-template.yaml").read_text(encoding="utf-8")
+
+    assert "--stage=beforeSwitch" in text
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [pytest.param(one, id=relative(path)) for path in FILES for one in documents(path) if one.get("kind") == "Rollout"],
+)
+def test_no_way_past_the_gate_is_shipped(rollout):
+    """A green that never becomes ready is aborted, and a retry of an aborted blue-green Rollout asks the gate again."""
+    spec = rollout["spec"]
+    blue_green = spec["strategy"].get("blueGreen")
+
+    assert spec["progressDeadlineAbort"] is True
+    assert spec["progressDeadlineSeconds"] > 50 * (10 + 8)
+    assert blue_green is None or blue_green["abortScaleDownDelaySeconds"] == 0

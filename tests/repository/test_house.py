@@ -1,0 +1,68 @@
+"""Rules of this code base that no tool checks."""
+
+import ast
+import re
+
+import pytest
+
+from provider.checks import PARTS, QUESTIONS
+from provider.evidence.reasons import Reason
+from provider.settings import PREFIX
+from tests import ROOT
+
+TESTS, PROVIDER = ROOT / "tests", ROOT / "provider"
+
+
+def functions_in(path):
+    """Every function of a module, those in classes and in other functions included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def sources_in(folder, *, but):
+    """The text of every module below a folder, but for those of these names."""
+    return {path: path.read_text(encoding="utf-8") for path in folder.rglob("*.py") if path.name not in but}
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_every_test_states_its_promise(path):
+    """Every test begins with a docstring of one line: the promise that it checks, as a sentence."""
+    promises = {one.name: ast.get_docstring(one) or "" for one in functions_in(path) if one.name.startswith("test_")}
+
+    assert promises
+    assert {name: text for name, text in promises.items() if not re.fullmatch(r"[^\n]+\.", text)} == {}
+
+
+def test_questions_are_named_as_they_are_routed(app):
+    """The questions of QUESTIONS are the routes below /v1, for GET and for POST, and no others."""
+    routes = {rule.rule: (rule.methods or set()) & {"GET", "POST"} for rule in app.url_map.iter_rules()}
+
+    assert {path: methods for path, methods in routes.items() if path.startswith("/v1")} == {
+        f"/v1/{name}": {"GET", "POST"} for name in QUESTIONS
+    }
+    assert {name: check.name for name, check in QUESTIONS.items()} == {name: name for name in QUESTIONS}
+
+
+def test_every_check_is_in_its_file():
+    """A check is the file of its name in provider/checks/; the shared files are named here."""
+    shared = {"--init--", "question", "body", "traffic", "explain"}
+    files = {path.stem.replace("_", "-") for path in (PROVIDER / "checks").glob("*.py")} - shared
+
+    assert files == {*QUESTIONS, *(part.name for part in PARTS)}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_given_somewhere(reason):
+    """No reason is documented that no code gives."""
+    texts = sources_in(PROVIDER, but={"reasons.py"})
+
+    assert any(re.search(rf"\bReason\.{reason.name}\b", text) for text in texts.values())
+
+
+def test_only_settings_reads_its_variables():
+    """PROVIDER_ variables are read in settings.py and nowhere else."""
+    texts = sources_in(PROVIDER, but={"settings.py"})
+
+    readers = [path for path, text in texts.items() if re.search(rf"(environ|getenv)\W+[^\n]*{PREFIX}", text)]
+
+    assert readers == []

@@ -1,0 +1,207 @@
+"""kustomize renames what a Rollout refers to, wherever a Rollout can refer to something by name."""
+
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import ROOT
+
+EXAMPLES = ROOT / "rollout-examples"
+BASES = sorted(path.parent.name for path in EXAMPLES.glob("*/Kustomization") if path.parent.name != "name-references")
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Render a kustomization of one's own beside a copy of the examples."""
+    tool = [["kubectl", "kustomize"], ["kustomize", "build"]]
+    command = next((one for one in tool if shutil.which(one[0])), None)
+    if command is None:
+        pytest.skip("Neither kubectl nor kustomize is on PATH, so no kustomization can be rendered.")
+    shutil.copytree(EXAMPLES, tmp_path / "rollout-examples")
+
+    def built(files, **kustomization):
+        own = tmp_path / "own"
+        own.mkdir()
+        for name, content in files.items():
+            (own / name).write_text(content, encoding="utf-8")
+        (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+        done = subprocess.run([*command, str(own)], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return list(yaml.safe_load_all(done.stdout))
+
+    return built
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_every_example_is_a_base(build, base):
+    """With a prefix and a namespace every object has both, and no text in it still has an old name of another one."""
+    plain = [one for path in (EXAMPLES / base).glob("*.yaml") for one in yaml.safe_load_all(path.read_text("utf-8"))]
+
+    found = build({}, resources=[f"../rollout-examples/{base}"], namePrefix="pre-", namespace="other")
+
+    kept_apart = {"ClusterAnalysisTemplate"}  # the platform team applies it, once and under its own name
+    names = {one["metadata"]["name"] for one in plain if one["kind"] not in {"Namespace", *kept_apart}}
+    assert {one["kind"] for one in found} == {one["kind"] for one in plain} - kept_apart
+    for one in found:
+        if one["kind"] == "Namespace":
+            assert one["metadata"]["name"] == "other"
+            continue
+        assert one["metadata"]["name"] in {f"pre-{name}" for name in names}
+        assert one["metadata"]["namespace"] == "other"
+        assert [where for where in references(one) if where[1] in names] == []
+
+
+def references(node, path=""):
+    """Every text below a field that refers to another object: where, and what."""
+    refer = ("Service", "templateName", "ingress", "service.name", "secretKeyRef.name")
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from references(value, f"{path}.{key}")
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value, path)
+    elif isinstance(node, str) and path.endswith(refer):
+        yield path, node
+
+
+OBJECTS = [
+    ("v1", "Service", "a-service"),
+    ("v1", "Secret", "a-secret"),
+    ("v1", "ConfigMap", "a-config-map"),
+    ("v1", "ServiceAccount", "an-account"),
+    ("v1", "PersistentVolumeClaim", "a-claim"),
+    ("apps/v1", "Deployment", "a-deployment"),
+    ("networking.k8s.io/v1", "Ingress", "an-ingress"),
+    ("networking.istio.io/v1", "VirtualService", "an-istio-service"),
+    ("networking.istio.io/v1", "DestinationRule", "a-rule"),
+    ("traefik.io/v1alpha1", "TraefikService", "a-traefik-service"),
+    ("appmesh.k8s.aws/v1beta2", "VirtualService", "a-mesh-service"),
+    ("appmesh.k8s.aws/v1beta2", "VirtualNode", "a-node"),
+    ("argoproj.io/v1alpha1", "AnalysisTemplate", "a-template"),
+    ("argoproj.io/v1alpha1", "ClusterAnalysisTemplate", "a-cluster-template"),
+]
+TEMPLATES: list[dict[str, Any]] = [
+    {"templateName": "a-template"},
+    {"templateName": "a-cluster-template", "clusterScope": True},
+]
+_KEY = {"name": "a-secret", "key": "k"}
+_ENV = [
+    {"name": "A", "valueFrom": {"secretKeyRef": _KEY}},
+    {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "a-config-map", "key": "k"}}},
+]
+_CONTAINER = {
+    "name": "c",
+    "env": _ENV,
+    "envFrom": [{"secretRef": {"name": "a-secret"}}, {"configMapRef": {"name": "a-config-map"}}],
+}
+POD = {
+    "serviceAccountName": "an-account",
+    "imagePullSecrets": [{"name": "a-secret"}],
+    "containers": [_CONTAINER],
+    "initContainers": [_CONTAINER],
+    "volumes": [
+        {"name": "s", "secret": {"secretName": "a-secret"}},
+        {"name": "m", "configMap": {"name": "a-config-map"}},
+        {"name": "p", "persistentVolumeClaim": {"claimName": "a-claim"}},
+        {
+            "name": "j",
+            "projected": {"sources": [{"secret": {"name": "a-secret"}}, {"configMap": {"name": "a-config-map"}}]},
+        },
+    ],
+}
+ROLLOUTS = {
+    "blue-green": {
+        "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "a-deployment"},
+        "strategy": {
+            "blueGreen": {
+                "activeService": "a-service",
+                "previewService": "a-service",
+                "prePromotionAnalysis": {"templates": TEMPLATES},
+                "postPromotionAnalysis": {"templates": TEMPLATES},
+            }
+        },
+    },
+    "canary": {
+        "template": {"spec": POD},
+        "strategy": {
+            "canary": {
+                "canaryService": "a-service",
+                "stableService": "a-service",
+                "pingPong": {"pingService": "a-service", "pongService": "a-service"},
+                "analysis": {"templates": TEMPLATES},
+                "steps": [
+                    {"analysis": {"templates": TEMPLATES}},
+                    {"experiment": {"analyses": [{"name": "e", **one} for one in TEMPLATES]}},
+                ],
+                "trafficRouting": {
+                    "alb": {"ingress": "an-ingress", "ingresses": ["an-ingress"], "rootService": "a-service"},
+                    "nginx": {"stableIngress": "an-ingress", "stableIngresses": ["an-ingress"]},
+                    "smi": {"rootService": "a-service"},
+                    "istio": {
+                        "virtualService": {"name": "an-istio-service"},
+                        "virtualServices": [{"name": "an-istio-service"}],
+                        "destinationRule": {"name": "a-rule"},
+                    },
+                    "traefik": {"weightedTraefikServiceName": "a-traefik-service"},
+                    "appMesh": {
+                        "virtualService": {"name": "a-mesh-service"},
+                        "virtualNodeGroup": {
+                            "canaryVirtualNodeRef": {"name": "a-node"},
+                            "stableVirtualNodeRef": {"name": "a-node"},
+                        },
+                    },
+                },
+            }
+        },
+    },
+}
+REFERRING: list[dict[str, Any]] = [
+    *({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": name}, "spec": spec}
+      for name, spec in ROLLOUTS.items()),
+    {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisTemplate",
+        "metadata": {"name": "both"},
+        "spec": {"templates": TEMPLATES, "args": [{"name": "token", "valueFrom": {"secretKeyRef": _KEY}}]},
+    },
+    {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "scaler"},
+        "spec": {"scaleTargetRef": {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "canary"}},
+    },
+]  # fmt: skip
+
+
+def test_every_reference_of_a_rollout_is_renamed(build):
+    """Each field of a Rollout, a template or an autoscaler that names another object gets the prefix."""
+    objects = [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in OBJECTS]
+    names = {one["metadata"]["name"] for one in [*objects, *REFERRING]}
+
+    found = build(
+        {"all.yaml": yaml.safe_dump_all([*objects, *REFERRING])},
+        resources=["all.yaml"],
+        components=["../rollout-examples/name-references"],
+        namePrefix="pre-",
+    )
+
+    assert len(found) == len(objects) + len(REFERRING)
+    assert [text for one in found for text in texts(one) if text in names] == []
+    assert sum(text.startswith("pre-") for one in found for text in texts(one)) == sum(
+        text in names for one in [*objects, *REFERRING] for text in texts(one)
+    )
+
+
+def texts(node):
+    """Every text below a node."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+    elif isinstance(node, str):
+        yield node

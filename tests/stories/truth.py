@@ -1,0 +1,476 @@
+"""What is true of a Rollout, and what may therefore be answered: from the contract, not from the code that judges.
+
+The story writes down every fact the moment it becomes one. A question may be answered by any combination of facts each
+of which was true at some moment within its limit before the answer, so the model holds for a provider that reads
+everything again and for one that shares what it has read. Facts have Kubernetes' and AWS's own words.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+from itertools import chain, product
+from math import comb
+from typing import Any
+
+SUCCESSFUL, INCONCLUSIVE, FAILED, NOT_FOUND = "Successful", "Inconclusive", "Failed", "NotFound"
+
+BUDGET_SECONDS = 8.0
+"""How long a question may take; evidence that was fresh when it was asked is that much older when it is judged."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Kinds of facts that are read together, and how old they may be when they are judged."""
+
+    kinds: tuple[str, ...]
+    limit_seconds: float
+
+
+TOPOLOGY, HEALTH, METRICS, SETTINGS = (fresh + BUDGET_SECONDS for fresh in (5.0, 2.0, 60.0, 300.0))
+
+EVIDENCE = (
+    Evidence(("rollout",), TOPOLOGY),
+    Evidence(("bindings",), TOPOLOGY),
+    Evidence(("replica_sets", "services", "pods", "endpoints"), TOPOLOGY),
+    Evidence(("readiness",), TOPOLOGY),
+    Evidence(("targets",), HEALTH),
+    Evidence(("groups",), SETTINGS),
+    Evidence(("metrics",), METRICS),
+)
+"""The one table of limits: what is read in one step is of one moment, each step has a moment of its own."""
+
+FAILURES_SHARED_SECONDS = 1.0
+"""How long after a fault others may still be told of it."""
+
+DEFAULT_GRACE_MARGIN_SECONDS = 30
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`services` maps a role (active, preview, stable, canary, ping, pong) to the name of its Service."""
+
+    uid: str
+    generation: int
+    observed_generation: int
+    current_hash: str
+    stable_hash: str
+    services: Mapping[str, str]
+    stable_ping_pong: str = ""
+
+
+@dataclass(frozen=True)
+class ReplicaSet:
+    uid: str
+    owner_uid: str
+    pod_hash: str
+    replicas: int
+    available: int
+    generation: int
+    observed_generation: int
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Service:
+    """`ports` maps the names of its ports to their numbers; `written_at` is None where nobody knows."""
+
+    pod_hash: str
+    ports: Mapping[str, int]
+    written_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Pod:
+    uid: str
+    owner_uid: str
+    terminating: bool
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a pod can be reached; `ports` maps the names of the Service's ports to the pod's own numbers."""
+
+    ip: str
+    ports: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Binding:
+    """`arn` is what it means, also where it is bound `by_name`."""
+
+    service: str
+    port: int | str
+    arn: str
+    by_name: bool = False
+    other_account: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    ip: str
+    port: int
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """`balancer` is the load balancer that forwards to it, empty without one; `shared` if it also serves others."""
+
+    balancer: str
+    interval_seconds: int
+    unhealthy_threshold: int
+    shared: bool
+
+
+Point = tuple[str, str, datetime]
+"""A metric, the ARN of what it counts, and the beginning of its minute."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One fact of each kind; a kind that a question does not ask for is left empty."""
+
+    rollout: Rollout | None = None
+    replica_sets: tuple[ReplicaSet, ...] = ()
+    services: Mapping[str, Service] = field(default_factory=dict)
+    pods: tuple[Pod, ...] = ()
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+    readiness: Mapping[str, datetime] = field(default_factory=dict)
+    bindings: tuple[Binding, ...] = ()
+    targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    metrics: Mapping[Point, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with its parameters; defaults are the contract's."""
+
+    checks: tuple[str, ...]
+    pod_hash: str = ""
+    service: str = ""
+    min_healthy_percent: int = 100
+    unhealthy_grace_seconds: int | None = None
+    window_seconds: int = 180
+    lag_seconds: int = 120
+    max_error_percent: int = 1
+    max_errors: int | None = None
+    min_requests: int = 0
+    on_no_data: str = "inconclusive"
+    compare_blue: bool = False
+    significance: float = 0.01
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of facts that can decide it."""
+        wanted = {"rollout", "replica_sets"}
+        if "target-health" in self.checks:
+            wanted |= {"services", "pods", "endpoints", "readiness", "bindings", "targets", "groups"}
+        if "errors" in self.checks:
+            wanted |= {"services", "bindings", "groups", "metrics"}
+        return wanted
+
+
+class History:
+    """Every fact about one Rollout, with the moment since when it was true."""
+
+    def __init__(self) -> None:
+        self._past: dict[Evidence, list[tuple[datetime, dict[str, Any]]]] = {one: [] for one in EVIDENCE}
+
+    def record(self, facts: Mapping[str, Any], at: datetime) -> None:
+        """Write down what is true from now on, where it is new, and forget what no answer can rest on any more."""
+        for evidence, past in self._past.items():
+            now = {kind: facts[kind] for kind in evidence.kinds}
+            if past and past[-1][1] == now:
+                continue
+            past.append((at, now))
+            oldest = at - timedelta(seconds=2 * evidence.limit_seconds)
+            while len(past) > 1 and past[1][0] < oldest:
+                past.pop(0)
+
+    def within(self, evidence: Evidence, wanted: set[str], end: datetime) -> list[dict[str, Any]]:
+        """Return what was true at some moment within the limit before `end`, the newest first, and each once."""
+        found: list[dict[str, Any]] = []
+        start = end - timedelta(seconds=evidence.limit_seconds)
+        for since, facts in reversed(self._past[evidence]):
+            some = {kind: fact for kind, fact in facts.items() if kind in wanted}
+            if some not in found:
+                found.append(some)
+            if since < start:  # what was true before that had ended before the limit
+                break
+        return found
+
+    def possible(self, asked: Asked, started: datetime, answered: datetime) -> Iterator[str]:
+        """Yield every phase that facts within their limits give, NotFound among them; the newest facts first."""
+        seen: set[str] = set()
+        for facts in product(*(self.within(evidence, asked.kinds, answered) for evidence in EVIDENCE)):
+            look = Look(**dict(chain.from_iterable(some.items() for some in facts)))
+            for opened in dict.fromkeys((answered, started)):
+                phase = phase_of(asked, look, opened, answered)
+                if phase not in seen:
+                    seen.add(phase)
+                    yield phase
+
+
+def phase_of(asked: Asked, look: Look, opened: datetime, now: datetime) -> str:
+    """Answer a question about one look. `opened` is when the window of metrics was chosen."""
+    if look.rollout is None:
+        return NOT_FOUND
+    green = _green(asked, look.rollout, look)
+    if green is None:
+        return INCONCLUSIVE
+    phases = set()
+    for check in asked.checks:
+        match check:
+            case "replicas":
+                phases.add(SUCCESSFUL if green.available >= green.replicas else INCONCLUSIVE)
+            case "target-health":
+                phases.add(_target_health(asked, look, look.rollout, green, now))
+            case "errors":
+                phases.add(_errors(asked, look, look.rollout, green, opened))
+    return _worst(phases)
+
+
+def _worst(phases: set[str]) -> str:
+    return next(phase for phase in (FAILED, INCONCLUSIVE, SUCCESSFUL) if phase in phases)
+
+
+def _green(asked: Asked, rollout: Rollout, look: Look) -> ReplicaSet | None:
+    """Find the current ReplicaSet that the Rollout owns; none while anybody lags behind, or nothing is wanted."""
+    if rollout.observed_generation != rollout.generation or asked.pod_hash not in ("", rollout.current_hash):
+        return None
+    for one in look.replica_sets:
+        if one.pod_hash == rollout.current_hash and one.owner_uid == rollout.uid:
+            ready = one.replicas > 0 and one.observed_generation >= one.generation
+            return one if ready else None
+    return None
+
+
+def _service(asked: Asked, rollout: Rollout, look: Look) -> tuple[str, bool] | None:
+    """Name the green Service and tell whether production reaches green by it; none while it does not select green."""
+    names, green = rollout.services, rollout.current_hash
+    chosen: str | None
+    production: str | None
+
+    def selects(name: str | None) -> bool:
+        return name is not None and name in look.services and look.services[name].pod_hash == green
+
+    if "ping" in names:
+        stable = names[rollout.stable_ping_pong or "pong"]
+        other = names["ping"] if stable == names["pong"] else names["pong"]
+        rolling = rollout.stable_hash not in ("", green)
+        chosen, production = (other, None) if rolling else (stable, stable)
+    else:
+        production, idle = (
+            (names["active"], names.get("preview")) if "active" in names else (names["stable"], names["canary"])
+        )
+        chosen = production if selects(production) else idle
+    if asked.service:
+        if asked.service not in names.values():
+            return None
+        chosen = asked.service
+    return (chosen, chosen == production) if chosen and selects(chosen) else None
+
+
+def _bindings(look: Look, service: str) -> list[tuple[Binding, Group]] | None:
+    """Return what is bound to a Service; none if there is nothing, or anything of it cannot be followed."""
+    found = []
+    for binding in look.bindings:
+        if binding.service == service:
+            ports = look.services[service].ports
+            known = binding.port in (ports.values() if isinstance(binding.port, int) else ports)
+            if binding.other_account or not known or binding.arn not in look.groups:
+                return None
+            found.append((binding, look.groups[binding.arn]))
+    return found or None
+
+
+def _target_health(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, now: datetime) -> str:
+    chosen = _service(asked, rollout, look)
+    bound = _bindings(look, chosen[0]) if chosen else None
+    if chosen is None or bound is None:
+        return INCONCLUSIVE
+    pods = [pod for pod in look.pods if pod.owner_uid == green.uid and not pod.terminating]
+    return _worst({_group_health(asked, look, chosen[0], one, group, pods, green, now) for one, group in bound})
+
+
+def _group_health(
+    asked: Asked,
+    look: Look,
+    service: str,
+    binding: Binding,
+    group: Group,
+    pods: list[Pod],
+    green: ReplicaSet,
+    now: datetime,
+) -> str:
+    """Compare every pod with its target in one group: a pod counts as healthy only if nothing speaks against it."""
+    if not group.balancer:
+        return INCONCLUSIVE
+    grace = asked.unhealthy_grace_seconds
+    if grace is None:
+        grace = group.unhealthy_threshold * group.interval_seconds + DEFAULT_GRACE_MARGIN_SECONDS
+    ports = look.services[service].ports
+    port = binding.port if isinstance(binding.port, str) else next(n for n in ports if ports[n] == binding.port)
+    healthy = bad = 0
+    for pod in pods:
+        where = look.endpoints.get(pod.uid)
+        entries = [
+            target
+            for target in look.targets.get(binding.arn, ())
+            if where is not None and target.ip == where.ip and target.port == where.ports.get(port)
+        ]
+        healthy += bool(entries) and all(one.state == "healthy" for one in entries)
+        blamed = any(one.state.startswith("unhealthy") and not one.reason.startswith("Elb.") for one in entries)
+        since = look.readiness.get(pod.uid)
+        bad += blamed and since is not None and (now - since).total_seconds() > grace
+    wanted = max(green.replicas, len(pods))
+    if bad and (wanted - bad) * 100 < asked.min_healthy_percent * wanted:
+        return FAILED
+    return SUCCESSFUL if healthy * 100 >= asked.min_healthy_percent * wanted else INCONCLUSIVE
+
+
+def _errors(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, opened: datetime) -> str:
+    chosen = _service(asked, rollout, look)
+    bound = _bindings(look, chosen[0]) if chosen else None
+    if chosen is None or bound is None or any(not group.balancer for _, group in bound):
+        return INCONCLUSIVE
+    service, production = chosen
+    written = look.services[service].written_at
+    if written is None:
+        return INCONCLUSIVE
+    minutes = _minutes(asked, opened, max(green.created_at, written))
+    if not minutes:
+        return INCONCLUSIVE
+    arns = {binding.arn: group.balancer for binding, group in bound}
+    counts = [_count(look, arn, balancer, minutes) for arn, balancer in arns.items()]
+    if asked.compare_blue:
+        phases = {_compared(asked, look, rollout, counts, minutes, production=production)}
+    else:
+        phases = {_within_limits(asked, one) for one in counts}
+    if production:
+        shared = {group.balancer: group.shared or _serves_others(look, group.balancer) for _, group in bound}
+        phases |= {_balancer(asked, look, arn, minutes, shared=others) for arn, others in shared.items()}
+    return _worst(phases)
+
+
+def _minutes(asked: Asked, opened: datetime, served_since: datetime) -> list[datetime]:
+    """Return the whole minutes that may be judged: those that green served from beginning to end, less the lag."""
+    last = (opened - timedelta(seconds=asked.lag_seconds)).replace(second=0, microsecond=0)
+    wanted = [last - MINUTE * (number + 1) for number in range(asked.window_seconds // 60)]
+    return [minute for minute in wanted if minute >= served_since]
+
+
+@dataclass(frozen=True)
+class _Count:
+    requests: int
+    errors: int
+    silent: bool
+
+
+def _sum(look: Look, metric: str, arn: str, minutes: list[datetime]) -> int:
+    return int(sum(look.metrics.get((metric, arn, minute), 0) for minute in minutes))
+
+
+def _count(look: Look, arn: str, balancer: str, minutes: list[datetime], *, own_confirms: bool = True) -> _Count:
+    """Count one target group; a minute about which neither it nor its load balancer said anything is silent."""
+    errors = sum(
+        _sum(look, metric, arn, minutes) for metric in ("HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount")
+    )
+    silent = [
+        minute
+        for minute in minutes
+        if ("RequestCount", balancer, minute) not in look.metrics
+        and not (own_confirms and ("HealthyHostCount", arn, minute) in look.metrics)
+    ]
+    return _Count(max(errors, _sum(look, "RequestCount", arn, minutes)), errors, bool(silent))
+
+
+def _too_many(asked: Asked, errors: int, requests: int) -> bool:
+    return errors * 100 > asked.max_error_percent * requests
+
+
+def _within_limits(asked: Asked, count: _Count) -> str:
+    if asked.max_errors is not None and count.errors > asked.max_errors:
+        return FAILED
+    too_many = _too_many(asked, count.errors, count.requests)
+    if count.silent:
+        said = {"inconclusive": INCONCLUSIVE, "pass": SUCCESSFUL, "fail": FAILED}[asked.on_no_data]
+        return INCONCLUSIVE if said == SUCCESSFUL and too_many else said
+    if count.requests < asked.min_requests:
+        return INCONCLUSIVE
+    return FAILED if too_many else SUCCESSFUL
+
+
+def _balancer(asked: Asked, look: Look, arn: str, minutes: list[datetime], *, shared: bool) -> str:
+    """After the switch the load balancer's own 5xx are green's, if it serves nobody else."""
+    errors = _sum(look, "HTTPCode_ELB_5XX_Count", arn, minutes)
+    refused = _sum(look, "HTTPCode_ELB_503_Count", arn, minutes)
+    requests = max(errors, _sum(look, "RequestCount", arn, minutes) + refused)
+    above = asked.max_errors is not None and errors > asked.max_errors
+    if not above and (requests < asked.min_requests or not _too_many(asked, errors, requests)):
+        return SUCCESSFUL
+    return INCONCLUSIVE if shared else FAILED
+
+
+def _serves_others(look: Look, balancer: str) -> bool:
+    """Tell whether a load balancer forwards to a group that is not the Rollout's own."""
+    bound = (one for one in look.bindings if one.service in look.services)
+    own = {one.arn for one in bound if not (one.by_name and one.other_account)}  # there the name is another group's
+    return any(group.balancer == balancer and arn not in own for arn, group in look.groups.items())
+
+
+def _compared(
+    asked: Asked,
+    look: Look,
+    rollout: Rollout,
+    counts: list[_Count],
+    minutes: list[datetime],
+    *,
+    production: bool,
+) -> str:
+    """Hold green against blue over the same minutes: worse beyond chance fails, within the limits passes."""
+    above = FAILED in {_within_limits(asked, one) for one in counts if not one.silent}
+    above = above or any(asked.max_errors is not None and one.errors > asked.max_errors for one in counts)
+    if any(one.silent for one in counts):
+        said = {"inconclusive": INCONCLUSIVE, "pass": SUCCESSFUL, "fail": FAILED}[asked.on_no_data]
+        known_bad = above or any(_too_many(asked, one.errors, one.requests) for one in counts if one.silent)
+        return INCONCLUSIVE if said == SUCCESSFUL and known_bad else said
+    blue = () if production else _blue(look, rollout, minutes)
+    if not blue or any(one.silent for one in blue):
+        return INCONCLUSIVE
+    green_total, green_errors = sum(one.requests for one in counts), sum(one.errors for one in counts)
+    blue_total, blue_errors = sum(one.requests for one in blue), sum(one.errors for one in blue)
+    if min(green_total, blue_total) < max(100, asked.min_requests):
+        return INCONCLUSIVE
+    if chance(green_errors, green_total, blue_errors, blue_total) < asked.significance:
+        return FAILED
+    return INCONCLUSIVE if above else SUCCESSFUL
+
+
+def _blue(look: Look, rollout: Rollout, minutes: list[datetime]) -> tuple[_Count, ...]:
+    """Count what serves blue while green is only being checked."""
+    names = rollout.services
+    name = names[rollout.stable_ping_pong or "pong"] if "ping" in names else names.get("active") or names["stable"]
+    serves = name in look.services and look.services[name].pod_hash == rollout.stable_hash != ""
+    if not serves or rollout.stable_hash == rollout.current_hash:
+        return ()
+    bound = {one.arn: look.groups[one.arn] for one in look.bindings if one.service == name and not one.other_account}
+    return tuple(
+        _count(look, arn, group.balancer, minutes, own_confirms=False) for arn, group in bound.items() if group.balancer
+    )
+
+
+def chance(green_errors: int, green_total: int, blue_errors: int, blue_total: int) -> float:
+    """Return the chance that green would get at least as many of all errors if it were as good as blue, exactly."""
+    errors, total = green_errors + blue_errors, green_total + blue_total
+    if green_errors * blue_total <= blue_errors * green_total:
+        return 1.0
+    ways = sum(
+        comb(errors, number) * comb(total - errors, green_total - number)
+        for number in range(green_errors, min(errors, green_total) + 1)
+    )
+    return float(Fraction(ways, comb(total, green_total)))
