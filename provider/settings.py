@@ -91,6 +91,21 @@ class Settings(BaseSettings):
         description="How often the production Service of each Rollout queried in the last 6 hours is read, to notice a "
         "switch that no pass preceded. 0: never.",
     )
+    handover: Literal["disabled", "enabled"] = Field(
+        default="disabled",
+        description="`enabled`: POST /v1/handover registers green's pods in production target groups before a switch. "
+        "It needs PROVIDER_TOKENS_FILE and an IAM role that may register targets (docs/handover.md).",
+    )
+    handover_undo_seconds: float = Field(
+        default=60,
+        ge=10,
+        le=3600,
+        description="A handover that nobody asked about for so long is undone.",
+    )
+    handover_without_tokens: bool = Field(
+        default=False,
+        description="`true`: enable handover although anyone who reaches the port may ask for one.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
         description="Minimum log level; INFO logs one line per query, except for repeated answers.",
@@ -141,6 +156,16 @@ class Settings(BaseSettings):
             missing = "CERT" if self.tls_cert_file is None else "KEY"
             raise ValueError(
                 f"{PREFIX}TLS_{missing}_FILE is missing: TLS needs {PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _write_for_no_stranger(self) -> Self:
+        """Refuse to change target groups for anyone who reaches the port."""
+        if self.handover == "enabled" and not self.tokens_file and not self.handover_without_tokens:
+            raise ValueError(
+                f"{PREFIX}HANDOVER=enabled needs {PREFIX}TOKENS_FILE: otherwise anyone who reaches the port could "
+                f"register targets. To allow that all the same, set {PREFIX}HANDOVER_WITHOUT_TOKENS=true"
             )
         return self
 

@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ from pathlib import Path
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 
-from provider import settings
+from provider import handover, settings
 from provider.aws.cloudwatch import CloudWatch
 from provider.aws.load_balancers import LoadBalancers
-from provider.aws.roles import Roles
+from provider.aws.registrations import Registrations
+from provider.aws.roles import READS, WRITES, Roles
 from provider.aws.service import Account
 from provider.aws.session import client_config, open_session
 from provider.checks.question import Sources
@@ -24,6 +26,7 @@ from provider.cluster.reader import Cluster
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell, NotConfigured
 from provider.evidence.sharing import Sharing
+from provider.handover import Handovers
 from provider.history.switches import Switches
 from provider.http.access import OpenAccess, TokenAccess
 from provider.http.admission import Admission
@@ -39,25 +42,27 @@ ASK_AGAIN_SECONDS = 2
 """Pause between attempts to reach an upstream that has not answered since the start."""
 
 
-def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
-    """Connect the readers to the cluster and AWS account of the environment. Raises NotConfigured."""
-    timeouts = {
-        "connect_timeout_seconds": chosen.connect_timeout_seconds,
-        "read_timeout_seconds": chosen.read_timeout_seconds,
-    }
-    session = open_session(settings.aws_region(), client_config(**timeouts))
-    roles = Roles(chosen.assumed_roles, session._session.get_component("data_loader"))  # noqa: SLF001 - boto3 has no other way to its botocore session
-    account = Account(
+def account_of(chosen: Settings, actions: Sequence[str] = READS) -> Account:
+    """Return the AWS account of the environment, whose roles may be used for these actions. Raises NotConfigured."""
+    session = open_session(settings.aws_region(), client_config(**_timeouts(chosen)))
+    loader = session._session.get_component("data_loader")  # noqa: SLF001 - boto3 has no other way to its botocore session
+    return Account(
         session,
         connect_timeout_seconds=chosen.connect_timeout_seconds,
         read_timeout_seconds=chosen.read_timeout_seconds,
         pool_size=chosen.read_threads,
-        roles=roles,
+        roles=Roles(chosen.assumed_roles, loader, actions),
     )
+
+
+def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
+    """Connect the readers to the cluster and AWS account of the environment. Raises NotConfigured."""
+    account = account_of(chosen)
     threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
     sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
+    connected = partial(connect, pool_size=chosen.read_threads)
     return Sources(
-        cluster=Cluster(partial(connect, pool_size=chosen.read_threads), sharing, **timeouts, metrics=metrics),
+        cluster=Cluster(connected, sharing, **_timeouts(chosen), metrics=metrics),
         load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=chosen.elbv2_calls_per_second),
         cloudwatch=CloudWatch(account, sharing, metrics),
         sharing=sharing,
@@ -65,6 +70,24 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
         gathering=ThreadPoolExecutor(chosen.threads, thread_name_prefix="gather"),
         budget_seconds=chosen.budget_seconds,
     )
+
+
+def _timeouts(chosen: Settings) -> dict[str, float]:
+    return {
+        "connect_timeout_seconds": chosen.connect_timeout_seconds,
+        "read_timeout_seconds": chosen.read_timeout_seconds,
+    }
+
+
+def handovers_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Handovers | None:
+    """Return handovers, looked after by a background thread, if they are enabled. Raises NotConfigured."""
+    if chosen.handover != "enabled":
+        return None
+    registrations = Registrations(account_of(chosen, WRITES), metrics)
+    handovers = handover.enable(sources, registrations, metrics, most_idle_seconds=chosen.handover_undo_seconds)
+    run = handovers.way_back.run
+    threading.Thread(target=run, args=(threading.Event(),), daemon=True, name="handovers").start()
+    return handovers
 
 
 def spare_the_collector() -> None:
@@ -84,6 +107,7 @@ def served_app() -> Flask:
         sources = sources_of(chosen, metrics)
         access = TokenAccess(Path(chosen.tokens_file)) if chosen.tokens_file else OpenAccess()
         floors = Floors(Path(chosen.floors_file)) if chosen.floors_file else NoFloors()
+        handovers = handovers_of(chosen, sources, metrics)
     except NotConfigured as error:
         logging.getLogger(__name__).critical("%s", error)
         sys.exit(Arbiter.APP_LOAD_ERROR)  # otherwise gunicorn retries for ever
@@ -94,7 +118,7 @@ def served_app() -> Flask:
     if chosen.switch_watch_seconds:
         watch = (chosen.switch_watch_seconds, sources, threading.Event())
         threading.Thread(target=switches.run, args=watch, daemon=True, name="switches").start()
-    app = create_app(sources, metrics, access, Admission(chosen.threads), floors, switches)
+    app = create_app(sources, metrics, access, Admission(chosen.threads), floors, switches, handovers)
     spare_the_collector()
     return app
 

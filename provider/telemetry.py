@@ -19,6 +19,7 @@ from provider.evidence.exceptions import CannotTell
 from provider.evidence.records import Verdict
 
 _QUESTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
+_SWITCH_BUCKETS = (0.5, 1, 2, 5, 10, 20, 60)
 _UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -74,6 +75,28 @@ class Metrics:
             ["rollout_namespace", "rollout"],
             registry=self.registry,
         )
+        self._writes = Counter(
+            "alb_provider_written_targets",
+            "Targets named in calls that change a target group (handover), by operation.",
+            ["operation"],
+            registry=self.registry,
+        )
+        self._handover_seconds = Histogram(
+            "alb_provider_handover_switch_seconds",
+            "Time from a switch after a handover until every green pod was a healthy production target, in seconds.",
+            buckets=_SWITCH_BUCKETS,
+            registry=self.registry,
+        )
+        self._handover_resets = Counter(
+            "alb_provider_handover_reset_targets",
+            "Green targets that a handover found healthy in production and that had to start again.",
+            registry=self.registry,
+        )
+        self._left_behind = Gauge(
+            "alb_provider_left_behind_targets",
+            "Targets in production groups that are pods of a Rollout which its production Service does not select.",
+            registry=self.registry,
+        )
         build = Gauge("alb_provider_build_info", "Always 1.", ["version"], registry=self.registry)
         build.labels(__version__).set(1)
 
@@ -116,6 +139,22 @@ class Metrics:
     def aws_call(self, service: str, *, throttled: bool) -> None:
         """Count one call of AWS."""
         self._aws_calls.labels(service, str(throttled).lower()).inc()
+
+    def wrote(self, operation: str, targets: int) -> None:
+        """Count targets named in a call that changes a target group."""
+        self._writes.labels(operation).inc(targets)
+
+    def handed_over(self, seconds: float) -> None:
+        """Record how long after a switch every green pod was a healthy production target."""
+        self._handover_seconds.observe(seconds)
+
+    def reset_by_switch(self, targets: int) -> None:
+        """Count green targets that were healthy in production and had to start again."""
+        self._handover_resets.inc(targets)
+
+    def left_behind(self, targets: int) -> None:
+        """Set how many targets handovers left behind, as far as this replica knows."""
+        self._left_behind.set(targets)
 
     @contextmanager
     def upstream(self, service: str, operation: str) -> Iterator[None]:

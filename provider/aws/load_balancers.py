@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 from provider.aws import target_health_xml
+from provider.aws.listeners import Listeners
 from provider.aws.service import Account, Api, Service
 from provider.aws.target_groups import GroupKey, TargetGroups, name_of
 from provider.evidence.deadline import Deadline, Read
@@ -42,6 +43,8 @@ class LoadBalancers:
         burst = calls_per_second * BURST_SECONDS
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
         self._groups = TargetGroups(account, self._elbv2, sharing)
+        self.listeners = Listeners(self._elbv2)
+        """What listener rules say, which only handover needs."""
         self._sizes: dict[GroupKey, int] = {}
 
     @property

@@ -8,6 +8,7 @@ only for what we read, and credentials that were given for one external id are n
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
@@ -29,12 +30,15 @@ ACTION = "sts:AssumeRole"
 SESSION_NAME = "alb-provider"
 """Session name that CloudTrail of the other account shows."""
 
-ALLOWED = (
+READS = (
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
     "cloudwatch:GetMetricData",
 )
 """The only actions a session may use: the role itself may also allow the controller to register targets."""
+
+WRITES = ("elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets")
+"""Those of a session that hands over, and no others."""
 
 MAX_SESSIONS = 50
 """Maximum sessions, least recently used ones go first: anyone who writes a TargetGroupBinding chooses external ids."""
@@ -46,9 +50,11 @@ PAUSE_SECONDS = 1.0
 class Roles:
     """The listed roles and their sessions. Thread-safe."""
 
-    def __init__(self, arns: frozenset[str] = frozenset(), loader: Loader | None = None) -> None:
-        """Allow these roles and no others. `loader` has botocore's data, parsed once for all sessions."""
-        self._arns = arns
+    def __init__(
+        self, arns: frozenset[str] = frozenset(), loader: Loader | None = None, actions: Sequence[str] = READS
+    ) -> None:
+        """Allow these roles and no others, for these actions. `loader` has botocore's data, parsed once for all."""
+        self._arns, self._actions = arns, tuple(actions)
         self._lock = Lock()
         self._loader = loader or Loader()
         self._sessions: OrderedDict[tuple[str, str], boto3.Session] = OrderedDict()
@@ -78,7 +84,7 @@ class Roles:
             if session is None:
                 # STS answers in every region, for all regions: a private cluster has its endpoint in the home region.
                 sts: Any = home.client("sts", region_name=home.region_name or place.region, config=config)
-                session = self._sessions[key] = self._session(_Assumed(sts, *key))
+                session = self._sessions[key] = self._session(_Assumed(sts, *key, self._actions))
             self._sessions.move_to_end(key)
             while len(self._sessions) > MAX_SESSIONS:
                 self._sessions.popitem(last=False)
@@ -101,11 +107,11 @@ class _Assumed(CredentialProvider):
 
     METHOD = "assume-role"
 
-    def __init__(self, sts: Any, role_arn: str, external_id: str) -> None:
+    def __init__(self, sts: Any, role_arn: str, external_id: str, actions: tuple[str, ...]) -> None:
         super().__init__()
         self._sts = sts
         self._role_arn = role_arn
-        statement = {"Effect": "Allow", "Action": ALLOWED, "Resource": "*"}
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         self._request = {"RoleArn": role_arn, "RoleSessionName": SESSION_NAME, "Policy": policy}
         if external_id:

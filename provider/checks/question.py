@@ -125,7 +125,8 @@ class Check:
     """One question.
 
     `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether its answer
-    needs AWS, whose calls are counted.
+    needs AWS, whose calls are counted. `act` does what the verdict asks for and returns the answer: a question that
+    acts is never answered from what was read before it.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Check:
     query: type[Query]
     gather: Callable[[Any, Topology, Green, Sources, Deadline], Evidence]
     judge: Callable[[Any, Any, datetime], Verdict]
+    act: Callable[[Any, Any, Verdict, Deadline], Verdict] | None = None
 
 
 def parse(check: Check, fields: Iterable[tuple[str, object]]) -> Query:
@@ -203,7 +205,8 @@ def answer(check: Check, query: Query, sources: Sources) -> Verdict:
     """
     about = f"{query.namespace}/{query.rollout}"
     deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
-    judged = _recall(check, query, sources, deadline) or _look_and_judge(check, query, sources, deadline)
+    recalled = None if check.act else _recall(check, query, sources, deadline)
+    judged = recalled or _look_and_judge(check, query, sources, deadline)
     limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in judged.read_at}
     return refuse_stale(judged.verdict, judged.read_at, sources.clock(), limits)
 
@@ -249,15 +252,18 @@ def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Dead
         known = green.observed()
         require_stage(topology, query.asked_stage)
         evidence = check.gather(query, topology, green, sources, deadline)
-        verdict = check.judge(query, evidence, sources.clock())
+        verdict = rollout_state.in_context(check.judge(query, evidence, sources.clock()), topology, sources.clock())
+        if check.act:
+            verdict = check.act(query, evidence, verdict, deadline)
     except CannotTell as error:
         verdict = cannot_tell(error, known)
         if topology is not None:
             verdict = rollout_state.in_context(verdict, topology, sources.clock())
         return _Judged(with_action(verdict), read_at)
-    verdict = with_action(rollout_state.in_context(verdict, topology, sources.clock()))
-    judged = _Judged(verdict, evidence.read_at, topology)
-    again = replace(judged, verdict=replace(verdict, written=body.write_once(verdict)))
+    if check.act:
+        return _Judged(with_action(verdict), evidence.read_at)
+    judged = _Judged(with_action(verdict), evidence.read_at, topology)
+    again = replace(judged, verdict=replace(judged.verdict, written=body.write_once(judged.verdict)))
     sources.sharing.remember((check.name, query), again, judged.read_at)
     return judged
 
@@ -269,7 +275,7 @@ def _topology(check: Check, query: Query, sources: Sources, deadline: Deadline) 
         sources.load_balancers.require_turn(deadline)
         foresee = partial(sources.load_balancers.foresee, deadline=deadline)
     read = partial(sources.cluster.topology, query.namespace, query.rollout, deadline, foresee)
-    look = read()
+    look = read(anew=check.act is not None)
     now = _switch(query, look, sources, deadline)
     return look if now is None else look.with_switch(now) or read(anew=True)
 

@@ -30,7 +30,15 @@ from provider.evidence.records import (
     Verdict,
 )
 from provider.rules import pods, target_sentences
-from provider.rules.expected_targets import Expected, Seen, State, addresses_of, expected_targets, ready_pods_by_node
+from provider.rules.expected_targets import (
+    Expected,
+    Seen,
+    State,
+    addresses_of,
+    expected_targets,
+    percent,
+    ready_pods_by_node,
+)
 from provider.rules.green import find_service
 
 MAX_EXAMPLES = 5
@@ -276,11 +284,6 @@ def _too_few_ready(query: Query, evidence: Evidence, health: GroupHealth) -> str
     if ready * 100 >= query.min_healthy_percent * desired:
         return ""
     return f"Only {ready} of {desired} green pods are ready behind Service {evidence.service.service.name}"
-
-
-def percent(part: int, whole: int) -> float:
-    """Return a percentage with one decimal, rounded down: 100.0 means all of them."""
-    return (part * 1000 // whole) / 10 if whole else 0.0
 
 
 CHECK = Check(

@@ -1,7 +1,7 @@
-"""The command line: `alb-provider serve`, and `alb-provider check <name>` with the same answer as over HTTP.
+"""The command line: `alb-provider serve`, `check <name>` with the same answer as over HTTP, and `handover --undo`.
 
-`check` is in a module of its own that is imported only for that command: importing its readers takes as much processor
-time as starting the server, which replaces this process by gunicorn.
+The last two are in modules of their own that are imported only for them: importing the readers takes as much
+processor time as starting the server, which replaces this process by gunicorn.
 """
 
 import os
@@ -17,19 +17,23 @@ COULD_NOT_ASK = 3
 
 
 class _Commands(click.Group):
-    """Has `serve`, and imports `check` on demand."""
+    """Has `serve`, and imports the others on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return both names."""
-        return sorted([*super().list_commands(ctx), "check"])
+        """Return every name."""
+        return sorted([*super().list_commands(ctx), "check", "handover"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name."""
-        if cmd_name != "check":
-            return super().get_command(ctx, cmd_name)
-        from provider.cli.check import check  # noqa: PLC0415 - see above
+        if cmd_name == "check":
+            from provider.cli.check import check  # noqa: PLC0415 - see above
 
-        return check
+            return check
+        if cmd_name == "handover":
+            from provider.cli.handover import handover  # noqa: PLC0415 - see above
+
+            return handover
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

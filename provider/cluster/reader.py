@@ -27,7 +27,18 @@ from provider.cluster.kubernetes_errors import Absent, malformed, refused, unrea
 from provider.evidence.deadline import Deadline, Read
 from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
 from provider.evidence.reasons import Reason
-from provider.evidence.records import HASH_LABEL, Binding, Kind, PodState, Rollout, Service, Switch, Topology
+from provider.evidence.records import (
+    HASH_LABEL,
+    Binding,
+    Kind,
+    PodAddress,
+    PodState,
+    Rollout,
+    Service,
+    Switch,
+    Topology,
+    same_address,
+)
 from provider.evidence.sharing import Known, Sharing, Wanted
 from provider.telemetry import Metrics
 
@@ -171,6 +182,7 @@ class Cluster:
         listed = begun.result(deadline)
         in_namespace = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
         bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
+        groups = {(one.arn, one.group_name) for one in bindings}
         foresee(bindings)
         replica_sets, pods, slices, services = self._of_rollout(rollout, deadline)
         uids = {pod.uid for pod in pods}
@@ -184,6 +196,11 @@ class Cluster:
                 endpoints=tuple(chain.from_iterable(one.endpoints_of(uids) for one in slices)),
                 bindings=bindings,
                 read_at=read_at,
+                foreign_bindings=tuple(
+                    one
+                    for one in in_namespace
+                    if (one.arn, one.group_name) in groups and one.service not in rollout.strategy.services
+                ),
             ),
             read_at,
         )
@@ -240,6 +257,23 @@ class Cluster:
         return tuple(
             self._sharing.look(Kind.TOPOLOGY, ("pod states", namespace, wanted), PODS.rbac, read, deadline).value
         )
+
+    def addresses(self, namespace: str, service: str, deadline: Deadline) -> frozenset[str]:
+        """Return every address behind a Service now, whatever its state. Raises CannotTell."""
+        selector = f"kubernetes.io/service-name={service}"
+        read = partial(self._list, SLICES, namespace, shapes.EndpointSlice, deadline, selector)
+        (slices,) = deadline.read(Read(f"{SLICES.rbac} of Service {service}", read))
+        return frozenset(same_address(address) for one in slices for address in one.addresses)
+
+    def addresses_of_pods(self, rollout: Rollout, deadline: Deadline) -> tuple[PodAddress, ...]:
+        """Return the pods of every version of a Rollout with their addresses; whole pods, so only where needed."""
+        namespace, listed = rollout.namespace, partial(self._list, deadline=deadline, selector=HASH_LABEL)
+        pods, replica_sets = deadline.read(
+            Read(PODS.rbac, partial(listed, PODS, namespace, shapes.AddressedPod)),
+            Read(REPLICA_SETS.rbac, partial(listed, REPLICA_SETS, namespace, shapes.ReplicaSet)),
+        )
+        own = {one.uid for one in replica_sets if one.owner_uid == rollout.uid}
+        return tuple(one for one in pods if one.owner_uid in own)
 
     def instance_ids(self, names: Iterable[str], deadline: Deadline) -> Mapping[str, str]:
         """Map node names to EC2 instance ids."""

@@ -394,6 +394,32 @@ class WholePod(_Shape):
         return records.PodState(name, labels, (unscheduled or [status.phase])[0])
 
 
+class _PodAddress(_Shape):
+    ip: str = ""
+
+
+class _AddressedPodStatus(_Shape):
+    phase: str = ""
+    pod_ips: list[_PodAddress] | None = field(default=None, name="podIPs")
+
+
+class AddressedPod(_Shape):
+    """v1 Pod, for its addresses; one that has ended keeps them in its status, while others may have them by now."""
+
+    metadata: Metadata
+    status: _AddressedPodStatus
+
+    def record(self) -> records.PodAddress:
+        """Return its addresses, none if it has ended."""
+        has_ended = self.status.phase in {"Succeeded", "Failed"}
+        return records.PodAddress(
+            name=self.metadata.name,
+            owner_uid=self.metadata.owner_uid,
+            pod_hash=(self.metadata.labels or {}).get(records.HASH_LABEL, ""),
+            addresses=() if has_ended else tuple(one.ip for one in self.status.pod_ips or () if one.ip),
+        )
+
+
 class _TargetRef(_Shape):
     uid: str = ""
     kind: str = ""
@@ -426,6 +452,11 @@ class EndpointSlice(_Shape):
     def record(self) -> "EndpointSlice":
         """Return itself: only some of its endpoints become records."""
         return self
+
+    @property
+    def addresses(self) -> list[str]:
+        """Every address, whatever its state."""
+        return [address for one in self.endpoints or () for address in one.addresses]
 
     def endpoints_of(self, pods: Container[str]) -> list[records.Endpoint]:
         """Return one record per endpoint of these pods (uids); the controller registers its first address only."""

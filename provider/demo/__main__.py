@@ -30,6 +30,7 @@ Try:
   curl 'localhost:{port}/v1/errors?namespace=shop&rollout=noisy'
 Every minute web and big get a new version that becomes healthy and takes over, \
 while broken has one pod that always fails its health check.
+handover is handed over before its switch, which leaves no gap: its observed.lastSwitch says so.
 The new version of noisy is healthy but answers 5xx: ask /v1/errors about it; and \
 /v1/gate?namespace=shop&rollout=big&checks=replicas,target-health asks all the rest about the 250 pods of big.
 """
@@ -56,11 +57,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(port: int, speed: float, stopping: threading.Event) -> int:
     # Importing moto takes a second; the introduction should not wait for it.
-    from provider.demo.story.story import Story  # noqa: PLC0415 - imports moto
+    from provider.demo.story.queries import HandoverQueries  # noqa: PLC0415 - imports moto
+    from provider.demo.story.story import Story, everyone  # noqa: PLC0415 - imports moto
     from provider.demo.world import World  # noqa: PLC0415 - imports moto
 
     with tempfile.TemporaryDirectory(prefix="provider-demo-") as directory, World(speed) as world:
-        story = Story(world).start()
+        story = Story(world, cast=everyone(HandoverQueries(port).ask)).start()
         environment = _environment(world.environment(directory), port)
         child = subprocess.Popen(
             [sys.executable, "-m", "provider.cli.main", "serve"],
@@ -97,7 +99,8 @@ def _environment(world: dict[str, str], port: int) -> dict[str, str]:
     # AWS settings and proxies of this machine would lead the service out of the embedded world.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     local = "127.0.0.1,localhost"
-    return kept | world | {"PROVIDER_PORT": str(port), "NO_PROXY": local, "no_proxy": local}
+    ours = {"PROVIDER_PORT": str(port), "PROVIDER_HANDOVER": "enabled", "PROVIDER_HANDOVER_WITHOUT_TOKENS": "true"}
+    return kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
 
 
 def _is_taken(port: int) -> bool:

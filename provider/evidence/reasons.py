@@ -67,6 +67,12 @@ class Reason(StrEnum):
     ROLLOUT_PAUSED = "RolloutPaused"
     INVALID_SPEC = "InvalidSpec"
     ACTIVE_SERVICE_WITHOUT_HASH = "ActiveServiceWithoutHash"
+    # Handover.
+    HANDOVER_READY = "HandoverReady"
+    HANDOVER_WAITING = "HandoverWaiting"
+    HANDOVER_TIMED_OUT = "HandoverTimedOut"
+    HANDOVER_NOT_NEEDED = "HandoverNotNeeded"
+    HANDOVER_IMPOSSIBLE = "HandoverImpossible"
     # Evidence could not be read.
     METRICS_INCOMPLETE = "MetricsIncomplete"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -306,6 +312,24 @@ MEANINGS: dict[Reason, Meaning] = {
         "switches to green without asking.",
         "Put blue's hash back into the selector, and stop what overwrites it (often a GitOps tool).",
     ),
+    Reason.HANDOVER_READY: _pass(
+        "Enough of green's pods are healthy targets in every production target group too, beside blue's."
+    ),
+    Reason.HANDOVER_WAITING: _wait(
+        "Green's pods are registered in the production target groups, and not enough of them are healthy there yet."
+    ),
+    Reason.HANDOVER_TIMED_OUT: _fix(
+        "`maxHandoverSeconds` was over before the switch, so green was taken out of production again.",
+        "Find what kept the targets from being healthy, or Argo from switching, and deploy again.",
+    ),
+    Reason.HANDOVER_NOT_NEEDED: _fix(
+        "This Rollout switches without a gap by itself (ping-pong), or its targets are instances.",
+        "Remove the metric that asks for a handover.",
+    ),
+    Reason.HANDOVER_IMPOSSIBLE: _fix(
+        "Green's pods cannot become targets of the production target group; the sentence says why.",
+        "Change what the sentence names, or remove the metric that asks for a handover.",
+    ),
     Reason.METRICS_INCOMPLETE: _wait("CloudWatch returned only a part of a metric."),
     Reason.DEADLINE_EXCEEDED: _wait(
         "The query's time limit ended before all reads did; the sentence names one.", "If it lasts: check that system."
@@ -332,7 +356,7 @@ MEANINGS: dict[Reason, Meaning] = {
         "The Kubernetes API rejects a read as wrong or outdated.", "If it lasts: report it, with the sentence."
     ),
     Reason.KUBERNETES_MALFORMED: _fix("The response is not one of the Kubernetes API.", "Look for a proxy in between."),
-    Reason.AWS_FORBIDDEN: _fix("AWS forbids a read.", "Grant the IAM action in the sentence."),
+    Reason.AWS_FORBIDDEN: _fix("AWS forbids a call.", "Grant the IAM action in the sentence."),
     Reason.AWS_CREDENTIALS: _fix(
         "There are no usable AWS credentials, or a role cannot be assumed.",
         "Give the ServiceAccount a role (EKS Pod Identity or IRSA), or let the role in the sentence trust it.",

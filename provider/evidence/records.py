@@ -222,6 +222,16 @@ class Pod(Many, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class PodAddress:
+    """The addresses of a pod that has not ended, its ReplicaSet (uid) and its pod template hash."""
+
+    name: str
+    owner_uid: str
+    pod_hash: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PodState:
     """What a whole pod says of itself: its labels, and the state of the first container that is not ready.
 
@@ -292,6 +302,8 @@ class Topology:
     endpoints: tuple[Endpoint, ...]
     bindings: tuple[Binding, ...]
     read_at: datetime
+    foreign_bindings: tuple[Binding, ...] = ()
+    """Bindings of other Services in the namespace to the same target groups."""
 
     def __len__(self) -> int:
         """Return the number of its records."""

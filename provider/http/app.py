@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ from provider import __version__
 from provider.checks import QUESTIONS, body
 from provider.checks.question import Check, Query, Sources, answer, parse
 from provider.evidence.exceptions import BadQuery, Problem, RolloutNotFound
+from provider.evidence.records import Verdict
+from provider.handover import Handovers
+from provider.handover import question as handover
 from provider.history.switches import Switches
 from provider.http import problems
 from provider.http.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
@@ -48,8 +51,12 @@ def create_app(
     admission: Admission | None = None,
     floors: Floors | NoFloors | None = None,
     switches: Switches | None = None,
+    handovers: Handovers | None = None,
 ) -> Flask:
-    """Build the application from its readers; it keeps no other state. Without `access` anyone may query it."""
+    """Build the application from its readers; it keeps no other state. Without `access` anyone may query it.
+
+    Without `handovers` a handover is refused.
+    """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # they are empty HTML pages
@@ -58,16 +65,27 @@ def create_app(
 
     access, floors = access or OpenAccess(), floors or NoFloors()
     admission, switches = admission or Admission(QUESTIONS_AT_ONCE), switches or Switches(metrics, sources.clock)
+
+    def route(check: Check, methods: Sequence[str]) -> None:
+        """`remember` adds to an answer what this replica has seen of the Rollout."""
+        remember = [switches.answered, *([handovers.way_back.answered] if handovers else [])]
+        view = _question(check, sources, metrics, access, floors, admission, remember)
+        app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=methods)
+
     for check in QUESTIONS.values():
-        view = _question(check, sources, metrics, access, floors, admission, switches)
-        app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=["GET", "POST"])
+        route(check, ("GET", "POST"))
+    if handovers:
+        route(handovers.check, ("POST",))
+    else:
+        app.add_url_rule(f"/v1/{handover.NAME}", handover.NAME, _no_handover, methods=["POST"])
     app.add_url_rule("/", "index", lambda: _json(_index()))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(metrics))
 
-    parameters = {str(field.alias) for check in QUESTIONS.values() for field in check.query.model_fields.values()}
+    asked: list[type[Query]] = [*(check.query for check in QUESTIONS.values()), handover.Query]
+    parameters = {str(field.alias) for query in asked for field in query.model_fields.values()}
     app.extensions[REFUSALS] = Refusals(metrics, parameters)  # the server uses it for what never reaches a view
     _refuse_by_problems(app)
 
@@ -146,7 +164,7 @@ def _question(
     access: OpenAccess | TokenAccess,
     floors: Floors | NoFloors,
     admission: Admission,
-    switches: Switches,
+    remember: Sequence[Callable[[Query, Verdict], Verdict]],
 ) -> Any:
     """Return the view of one check."""
 
@@ -161,7 +179,9 @@ def _question(
         grant.require(query.namespace)
         floors.require(query)
         with admission:  # only now: neither an unauthorized nor a slow client takes a place
-            verdict = switches.answered(query, answer(check, query, sources))
+            verdict = answer(check, query, sources)
+            for add in remember:
+                verdict = add(query, verdict)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
         log_answer(check.name, query, verdict, seconds)
@@ -196,6 +216,12 @@ def _asked_by_body(check: Check) -> Query:
     if not isinstance(fields, tuple):  # the hook makes a tuple of pairs of an object, also of `{}`
         raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
     return parse(check, fields)
+
+
+def _no_handover() -> Response:
+    raise Forbidden(
+        "This provider only reads. Send the query to the one that has PROVIDER_HANDOVER=enabled (docs/handover.md)"
+    )
 
 
 def _ready(sources: Sources) -> Response:

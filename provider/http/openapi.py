@@ -10,9 +10,10 @@ from pydantic.json_schema import models_json_schema
 
 from provider import __version__
 from provider.checks import QUESTIONS
-from provider.checks.question import Check
+from provider.checks.question import Query
 from provider.evidence.reasons import MEANINGS, Reason
 from provider.evidence.records import Phase
+from provider.handover import question as handover
 from provider.http.problems import MEDIA_TYPE
 
 
@@ -62,7 +63,8 @@ def describe() -> dict[str, Any]:
             "description": "Tells Argo Rollouts whether the AWS load balancer considers the new version healthy.\n\n"
             + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
         },
-        "paths": {f"/v1/{check.name}": _path(check) for check in QUESTIONS.values()},
+        "paths": {f"/v1/{check.name}": _path(check.name, check.about, check.query) for check in QUESTIONS.values()}
+        | {f"/v1/{handover.NAME}": _handover()},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -71,19 +73,24 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _path(check: Check) -> dict[str, Any]:
-    summary, _, description = check.about.strip().partition("\n\n")
+def _path(name: str, about: str, query: type[Query]) -> dict[str, Any]:
+    summary, _, description = about.strip().partition("\n\n")
     common = {"summary": summary, "description": description, "responses": _responses()}
-    fields = _fields(check)
+    fields = _fields(query)
     return {
-        "get": {"operationId": f"get-{check.name}", "parameters": [_parameter(*one) for one in fields], **common},
-        "post": {"operationId": f"post-{check.name}", "requestBody": _body(fields), **common},
+        "get": {"operationId": f"get-{name}", "parameters": [_parameter(*one) for one in fields], **common},
+        "post": {"operationId": f"post-{name}", "requestBody": _body(fields), **common},
     }
 
 
-def _fields(check: Check) -> list[tuple[str, dict[str, Any], bool]]:
+def _handover() -> dict[str, Any]:
+    """Return the one path that changes something, and so has no GET."""
+    return {"post": _path(handover.NAME, str(handover.__doc__), handover.Query)["post"]}
+
+
+def _fields(query: type[Query]) -> list[tuple[str, dict[str, Any], bool]]:
     """Return each parameter's name, its schema without Python's `null`, and whether it is required."""
-    schema = check.query.model_json_schema(by_alias=True)
+    schema = query.model_json_schema(by_alias=True)
     fields = []
     for name, field in schema["properties"].items():
         optional: dict[str, Any] = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), {})
@@ -122,7 +129,7 @@ def _responses() -> dict[str, Any]:
             **problem,
         },
         "401": {"description": "The provider requires a bearer token, and the request has no valid one.", **problem},
-        "403": {"description": "The token may not query this namespace.", **problem},
+        "403": {"description": "The token may not query this namespace, or handover is off here.", **problem},
         "404": {"description": "There is no such Rollout.", **problem},
         "408": {"description": "The request did not arrive in time.", **problem},
         "413": {"description": "The body is too large.", **problem},

@@ -239,3 +239,8 @@ def _port(service: GreenService, binding: Binding) -> ServicePort:
     if port is None:  # find_service refuses such a binding; this is for callers without it
         raise CannotTell(Reason.SERVICE_PORT_NOT_FOUND, f"Service {service.service.name} has no port {binding.port}")
     return port
+
+
+def percent(part: int, whole: int) -> float:
+    """Return a percentage with one decimal, rounded down: 100.0 means all of them."""
+    return (part * 1000 // whole) / 10 if whole else 0.0

@@ -138,7 +138,7 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
         service=service,
         stage=stage,
         endpoints=tuple(one for one in topology.endpoints if one.service == name),
-        bindings=_bindings(topology, service),
+        bindings=bindings_of(topology, service),
     )
 
 
@@ -224,8 +224,8 @@ def _stage_of(topology: Topology, rollout: Rollout, service: str) -> Stage:
     return Stage.AFTER_SWITCH if after else Stage.BEFORE_SWITCH
 
 
-def _bindings(topology: Topology, service: Service) -> tuple[Binding, ...]:
-    """Return the bindings of a Service, if each can be followed to its targets."""
+def bindings_of(topology: Topology, service: Service) -> tuple[Binding, ...]:
+    """Return the bindings of a Service. Raises CannotTell: NoBinding, ServicePortNotFound."""
     bindings = tuple(one for one in topology.bindings if one.service == service.name)
     if not bindings:
         raise CannotTell(

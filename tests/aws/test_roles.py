@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from provider.aws.load_balancers import LoadBalancers
-from provider.aws.roles import ALLOWED, MAX_SESSIONS, SESSION_NAME, Roles
+from provider.aws.roles import MAX_SESSIONS, READS, SESSION_NAME, Roles
 from provider.aws.session import ATTEMPTS
 from provider.checks import QUESTIONS
 from provider.demo.aws.api import REGION
@@ -95,8 +95,8 @@ def test_a_session_may_only_read(other, client):
 
     (session,) = other.sessions
     (statement,) = json.loads(session.policy)["Statement"]
-    assert statement["Action"] == list(ALLOWED)
-    assert sorted(ALLOWED) == sorted(action for one in policy["Statement"] for action in one["Action"])
+    assert statement["Action"] == list(READS)
+    assert sorted(READS) == sorted(action for one in policy["Statement"] for action in one["Action"])
 
 
 def test_metrics_are_read_where_the_group_is(abroad, other, client):

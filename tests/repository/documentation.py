@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from provider.checks import QUESTIONS
+from provider.checks.question import Query
 from provider.evidence.reasons import MEANINGS, Reason
+from provider.handover import question as handover
 from provider.settings import Settings
 from tests import ROOT
 
@@ -16,14 +18,16 @@ DOCS = ROOT / "docs"
 def parameters() -> list[str]:
     """One row per parameter, with the endpoints that take it."""
     taken: dict[str, tuple[list[str], dict[str, Any], bool]] = {}
-    for check in QUESTIONS.values():
-        schema = check.query.model_json_schema(by_alias=True)
+    queries: dict[str, type[Query]] = {name: check.query for name, check in QUESTIONS.items()}
+    queries[handover.NAME] = handover.Query
+    for endpoint, query in queries.items():
+        schema = query.model_json_schema(by_alias=True)
         for name, field in schema["properties"].items():
-            taken.setdefault(name, ([], field, name in schema["required"]))[0].append(check.name)
+            taken.setdefault(name, ([], field, name in schema["required"]))[0].append(endpoint)
     rows = ["| parameter | endpoints | default | meaning |", "|---|---|---|---|"]
     for name, (endpoints, field, required) in taken.items():
         default = "required" if required else "" if field.get("default") is None else f"`{field['default']}`"
-        of = "all" if len(endpoints) == len(QUESTIONS) else ", ".join(endpoints)
+        of = "all" if len(endpoints) == len(queries) else ", ".join(endpoints)
         rows.append(f"| `{name}` | {of} | {default} | {field['description']}{_bounds(field)} |")
     return rows
 

@@ -12,6 +12,7 @@ import yaml
 from kubernetes.client import models
 
 from provider import __version__
+from provider.aws.roles import WRITES
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cluster.reader import FEW
@@ -29,6 +30,9 @@ README = (DEPLOY / "README.md").read_text(encoding="utf-8")
 FILES = sorted(path for path in DEPLOY.rglob("*.yaml") if path.name != "kustomization.yaml")
 OVERLAYS = sorted(path.name for path in (DEPLOY / "overlays").iterdir())
 COMPONENTS = sorted(path.name for path in (DEPLOY / "components").iterdir())
+OF_ONE_INSTANCE = [name for name in COMPONENTS if name != "handover"]
+"""Components that go together: handover makes an instance of its own."""
+
 APP = {"app.kubernetes.io/name": "alb-provider"}
 
 # What the base and the components consist of: a typo in one of these would be refused only by a cluster.
@@ -191,7 +195,7 @@ def overlay_of(tmp_path):
 
 def test_the_base_and_every_component_render_together(render, overlay_of):
     """The base takes every component, and all that comes out is in the overlay's namespace, whichever that is."""
-    found = render(overlay_of(*COMPONENTS))
+    found = render(overlay_of(*OF_ONE_INSTANCE))
 
     assert {(one["apiVersion"], one["kind"]) for one in found.values()} == {
         pair for pair in KINDS if pair[1] not in ("Role", "RoleBinding")
@@ -267,6 +271,30 @@ def test_floors_are_mounted_as_a_directory_and_valid(render, overlay_of, tmp_pat
     assert "subPath" not in mount
     assert [one["configMap"]["name"] for one in pod["volumes"]] == ["alb-provider-floors"]
     assert Floors(path)
+
+
+@pytest.mark.parametrize("order", [("token", "handover"), ("handover", "token")])
+def test_handover_is_an_instance_of_its_own(render, overlay_of, order):
+    """In either order of components handover shares no name, selector or account with the instance that only reads."""
+    found, reading = render(overlay_of(*order)), render(overlay_of("token"))
+    deployment = found["Deployment", "alb-provider-handover"]["spec"]
+    pod = deployment["template"]["spec"]
+    (running,) = pod["containers"]
+    environment = {one["name"]: one["value"] for one in running["env"]}
+
+    assert {key for key in found if key in reading} == {("Namespace", "elsewhere")} & found.keys()
+    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert (environment["PROVIDER_HANDOVER"], environment["PROVIDER_TOKENS_FILE"]) == (
+        "enabled",
+        "/etc/alb-provider/tokens",
+    )
+    assert Settings(handover="enabled", tokens_file=environment["PROVIDER_TOKENS_FILE"])
+    assert pod["serviceAccountName"] == "alb-provider-handover"
+    labels = deployment["template"]["metadata"]["labels"]
+    of_reading = reading["Service", "alb-provider"]["spec"]["selector"]
+    assert not of_reading.items() <= labels.items()
+    assert found["Service", "alb-provider-handover"]["spec"]["selector"].items() <= labels.items()
+    assert found["ClusterRoleBinding", "alb-provider-handover"]["subjects"][0]["name"] == "alb-provider-handover"
 
 
 @pytest.mark.parametrize("overlay", ["irsa", "pod-identity"])
@@ -351,11 +379,13 @@ def test_selectors_select_the_pods():
         ],
         *(one["labelSelector"]["matchLabels"] for one in pod_spec()["topologySpreadConstraints"]),
     ]
-    monitored = manifest("components/monitoring/service-monitor.yaml", "ServiceMonitor")["spec"]["selector"]
+    (monitored,) = manifest("components/monitoring/service-monitor.yaml", "ServiceMonitor")["spec"]["selector"][
+        "matchExpressions"
+    ]
 
     assert labels == APP
     assert selectors == [APP] * 6
-    assert monitored["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert service["metadata"]["labels"][monitored["key"]] in monitored["values"]
 
 
 def test_probes_ask_real_routes(client):
@@ -561,6 +591,20 @@ def test_the_iam_policy_is_what_the_readers_ask(actions):
     assert sorted(action for one in policy["Statement"] for action in one["Action"]) == sorted(
         set().union(*actions.values())
     )
+
+
+def test_the_iam_policy_of_handover_is_what_it_asks():
+    """Its reads are on everything, its two writes on target groups with the controller's tag of one cluster."""
+    policy = json.loads((DEPLOY / "handover-iam-policy.json").read_text(encoding="utf-8"))
+    reads, writes = policy["Statement"]
+    documented = set(re.findall(r"`(elasticloadbalancing:\w+)`", (ROOT / "docs" / "handover.md").read_text("utf-8")))
+
+    assert reads["Resource"] == "*"
+    assert {action.partition(":")[2][:8] for action in reads["Action"]} == {"Describe"}
+    assert sorted(writes["Action"]) == sorted(WRITES)
+    assert writes["Resource"].endswith(":targetgroup/*")
+    assert writes["Condition"]["StringEquals"].keys() == {"aws:ResourceTag/elbv2.k8s.aws/cluster"}
+    assert documented == {*reads["Action"], *writes["Action"]}
 
 
 def test_the_readme_names_the_questions_of_each_action(actions):

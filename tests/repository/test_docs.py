@@ -10,6 +10,7 @@ import yaml
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.evidence.reasons import MEANINGS, Reason
+from provider.handover import question as handover
 from provider.http.app import create_app
 from provider.http.openapi import describe
 from provider.telemetry import Metrics
@@ -138,14 +139,14 @@ def test_operating_paths_are_documented(sources, metrics):
 
     routes = {rule.rule for rule in create_app(sources, metrics).url_map.iter_rules()}
 
-    assert routes == documented | {"/"} | {f"/v1/{name}" for name in QUESTIONS}
+    assert routes == documented | {"/"} | {f"/v1/{name}" for name in (*QUESTIONS, handover.NAME)}
 
 
 def test_every_endpoint_is_documented():
     """docs/answers.md has a paragraph for every endpoint, and for no other."""
     section = text_of("docs/answers.md").partition("\n## Endpoints\n")[2].partition("\n## ")[0]
 
-    assert set(re.findall(r"^\*\*`([\w-]+)`\*\*", section, re.MULTILINE)) == set(QUESTIONS)
+    assert set(re.findall(r"^\*\*`([\w-]+)`\*\*", section, re.MULTILINE)) == {*QUESTIONS, handover.NAME}
 
 
 def test_iam_actions_are_those_that_the_reader_calls(scene, client):

@@ -17,9 +17,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provider.aws.registrations import Registrations
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cli.check import check as command_line
+from provider.handover import enable
+from provider.http.app import create_app
 from tests import ROOT
 from tests.stories.argo_model import MEASURED, Counters, Limits, Phase, assess, ends, measure, phase_of_run, play
 
@@ -134,6 +137,24 @@ def arguments(use: Use, template: Manifest) -> dict[str, str]:
     return own | use.args
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a web metric sends, with its arguments filled in."""
+
+    address: str
+    question: str
+    fields: tuple[tuple[str, str], ...]
+    hands_over: bool
+
+    @classmethod
+    def of(cls, web: Manifest, args: dict[str, str]) -> "Asked":
+        url = urlsplit(filled(web["url"], args))
+        hands_over = web.get("method") == "POST"
+        body = {name: filled(value, args) for name, value in web.get("jsonBody", {}).items()}
+        fields = tuple(body.items()) if hands_over else tuple(parse_qsl(url.query, keep_blank_values=True))
+        return cls(f"{url.scheme}://{url.netloc}", url.path.removeprefix("/v1/"), fields, hands_over)
+
+
 def has_default(arg: Manifest) -> bool:
     """Whether a template's argument has a value of its own, or takes one from a Secret."""
     return "value" in arg or "secretKeyRef" in arg.get("valueFrom", {})
@@ -152,6 +173,8 @@ def services_of(rollout: Manifest) -> set[str]:
             return {strategy["activeService"], strategy["previewService"]}
         case {"canary": {"pingPong": pair}}:
             return {pair["pingService"], pair["pongService"]}
+        case {"canary": {"canaryService": canary, "stableService": stable}}:
+            return {canary, stable}
     raise AssertionError("A strategy that no example had so far: say here which its Services are")
 
 
@@ -416,17 +439,34 @@ def test_every_template_is_used_with_all_of_its_arguments(folder):
 
 
 @each_folder
-def test_every_template_asks_a_real_question(folder):
+def test_every_template_asks_a_real_question(folder, handover_check):
     """Each URL, filled in as Argo does, is a route with parameters that are accepted, and names green's hash."""
     for _, use, template in used(folder):
         for metric in template["spec"]["metrics"]:
             if "web" not in metric["provider"]:
                 continue
-            url = urlsplit(filled(metric["provider"]["web"]["url"], arguments(use, template)))
-            query = parse(QUESTIONS[url.path.removeprefix("/v1/")], parse_qsl(url.query, keep_blank_values=True))
+            asked = Asked.of(metric["provider"]["web"], arguments(use, template))
+            query = parse(handover_check if asked.hands_over else QUESTIONS[asked.question], asked.fields)
 
-            assert (url.scheme, url.netloc) == ("http", "alb-provider.alb-provider.svc:8080")
+            host = "alb-provider-handover" if asked.hands_over else "alb-provider"
+            assert asked.address == f"http://{host}.alb-provider.svc:8080"
             assert (query.namespace, query.rollout, query.pod_template_hash) == ("shop", "web", "66f7dd47f5")
+
+
+@pytest.fixture
+def handovers(sources, account, metrics):
+    return enable(sources, Registrations(account, metrics), metrics, most_idle_seconds=60)
+
+
+@pytest.fixture
+def handover_check(handovers):
+    return handovers.check
+
+
+@pytest.fixture
+def client(sources, metrics, handovers):
+    """The application with handover on, which answers everything that an example asks."""
+    return create_app(sources, metrics, handovers=handovers).test_client()
 
 
 @each_folder
@@ -437,8 +477,10 @@ def test_every_template_reads_what_an_answer_has(folder, client):
         for metric in template["spec"]["metrics"]:
             if "web" not in metric["provider"]:
                 continue
-            url = urlsplit(filled(metric["provider"]["web"]["url"], arguments(use, template)))
-            answer = client.get(f"{url.path}?{url.query}")
+            asked = Asked.of(metric["provider"]["web"], arguments(use, template))
+            path = f"/v1/{asked.question}"
+            fields = dict(asked.fields)
+            answer = client.post(path, json=fields) if asked.hands_over else client.get(path, query_string=fields)
 
             assert answer.status_code == 200
             assert metric["provider"]["web"]["jsonPath"] == "{$.measurement}"
@@ -567,6 +609,11 @@ def all_ends(limits: Limits) -> frozenset[tuple[Phase, Counters]]:
     return ends(limits)
 
 
+def in_a_row(metric: Manifest) -> int:
+    """How many consecutive passes a gate needs: a handover is ready as soon as it says so, and Argo is to switch."""
+    return 1 if metric["provider"].get("web", {}).get("method") == "POST" else IN_A_ROW
+
+
 def required(limits: Limits) -> int:
     """How many passes a metric must have had."""
     if limits.consecutive_success_limit:
@@ -596,7 +643,7 @@ def test_every_metric_has_a_proved_shape(metric):
     elif limits.count is None:
         assert limits.consecutive_success_limit == 0
     elif limits.consecutive_success_limit:
-        assert (limits.consecutive_success_limit, limits.failure_limit) == (IN_A_ROW, 0)
+        assert (limits.consecutive_success_limit, limits.failure_limit) == (in_a_row(metric), 0)
         assert limits.inconclusive_limit == limits.count
     else:
         assert limits.failure_limit + limits.inconclusive_limit < limits.count
@@ -612,7 +659,7 @@ def test_no_sequence_passes_without_its_passes(metric):
     if limits.count is None:
         assert passed == []
     elif limits.consecutive_success_limit:
-        assert {one.successes_in_a_row for one in passed} == {IN_A_ROW}
+        assert {one.successes_in_a_row for one in passed} == {in_a_row(metric)}
     else:
         assert min(one.successful for one in passed) == required(limits) > 0
 
@@ -651,7 +698,7 @@ def test_random_sequences_pass_only_by_passes(metric, measured):
     seen = measured[: len(measured) if phase is Phase.RUNNING else first_end(limits, measured)]
 
     if phase is Phase.SUCCESSFUL:
-        passes = seen[-IN_A_ROW:] if limits.consecutive_success_limit else seen
+        passes = seen[-in_a_row(metric) :] if limits.consecutive_success_limit else seen
         assert passes.count(Phase.SUCCESSFUL) >= required(limits) > 0
     if seen.count(Phase.FAILED) > limits.failure_limit:
         assert phase is Phase.FAILED

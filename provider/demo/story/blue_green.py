@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from provider.demo.story.rollouts import CHECK_INTERVAL_SECONDS, DemoRollout, Steps
@@ -99,7 +99,7 @@ class Broken(BlueGreen):
     def abort(self, _: float) -> None:
         """Abort green; the active Service still selects blue."""
         self.paused_since = None
-        self.aborted_at = datetime.now(UTC)
+        self.aborted_at = self.cluster.now()
         self.phase = "Degraded"
         self.message = f"RolloutAborted: Rollout aborted update to revision {self.generation}"
 
@@ -146,7 +146,7 @@ class Waiting(BlueGreen):
             self.put_service(self.preview_service, self.green, ago=WAITED)
         self.green.stand(self.replicas, since=WAITED)
         self.pause(0.0)
-        self.paused_since = datetime.now(UTC) - WAITED
+        self.paused_since = self.cluster.now() - WAITED
         self.publish()
 
 

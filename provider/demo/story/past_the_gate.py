@@ -5,7 +5,7 @@ Both were seen with a real control plane: Argo Rollouts 1.9.1, AWS Load Balancer
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from provider.demo.aws.api import AwsApi
 from provider.demo.story.blue_green import BlueGreen
@@ -26,7 +26,7 @@ class _Sick(BlueGreen):
 
     def end_with(self, why: str) -> None:
         """Abort green, and let it run until its scale-down deadline."""
-        self.aborted_at = datetime.now(UTC)
+        self.aborted_at = self.cluster.now()
         self.green.scale_down_at = self.aborted_at + timedelta(seconds=ABORT_SCALE_DOWN_DELAY_SECONDS)
         self.phase = "Degraded"
         self.message = f"RolloutAborted: Rollout aborted update to revision {self.generation}: {why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from provider.demo.cluster import objects
 from provider.demo.cluster.naming import safe_letters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from provider.demo.cluster.store import KubernetesStore
 
 ADDRESS_SECONDS = 1.5
@@ -26,8 +28,10 @@ _ZONES_COUNT = 3
 class Cluster:
     """What all revisions share: the API and the pods' addresses."""
 
-    def __init__(self, kubernetes: KubernetesStore) -> None:
+    def __init__(self, kubernetes: KubernetesStore, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.kubernetes = kubernetes
+        self.now = now
+        """The clock of what the objects say."""
         self.sick_addresses: set[str] = set()
         """Addresses of pods that answer their health check with 500."""
         self._addresses = itertools.count()
@@ -59,10 +63,10 @@ class _Pod:
     create_at: float
     address_at: float
     ready_at: float
+    created: datetime
     gone_at: float | None = None
     stage: str = "planned"
     """`planned`, `pending`, `addressed`, `ready` or `terminating`."""
-    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     ready_since: datetime | None = None
 
 
@@ -94,7 +98,7 @@ class Revision:
 
     def stand(self, replicas: int, *, since: timedelta = timedelta(minutes=10)) -> None:
         """Create the ReplicaSet and its pods as ready for this long: the story's initial state."""
-        self._created = datetime.now(UTC) - since
+        self._created = self._cluster.now() - since
         self.scale_up(replicas, now=0.0, ramp_seconds=0.0)
         for pod in self._pods:
             pod.created = self._created
@@ -116,6 +120,7 @@ class Revision:
                     create_at=create_at,
                     address_at=create_at + ADDRESS_SECONDS,
                     ready_at=create_at + first + share * (last - first),
+                    created=self._cluster.now(),
                 )
             )
 
@@ -148,12 +153,12 @@ class Revision:
         """Bring every pod to its state at this story second."""
         for pod in list(self._pods):
             if pod.stage == "planned" and now >= pod.create_at:
-                pod.created = datetime.now(UTC)
+                pod.created = self._cluster.now()
                 self._put(pod, "pending")
             if pod.stage == "pending" and now >= pod.address_at:
                 self._put(pod, "addressed")
             if pod.stage == "addressed" and now >= pod.ready_at:
-                pod.ready_since = datetime.now(UTC)
+                pod.ready_since = self._cluster.now()
                 self._put(pod, "ready")
             if pod.gone_at is not None and now >= pod.gone_at:
                 self._remove(pod)

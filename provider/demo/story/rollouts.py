@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +103,7 @@ class DemoRollout(ABC):
     def pause(self, _: float) -> None:
         """Pause, now that green is available."""
         self.phase, self.message = "Paused", self.pause_reason
-        self.paused_since = datetime.now(UTC)
+        self.paused_since = self.cluster.now()
 
     def promote(self, _: float) -> None:
         """Make green stable."""
@@ -171,7 +171,7 @@ class DemoRollout(ABC):
                 service,
                 namespace=NAMESPACE,
                 selector={"app": self.name, objects.HASH_LABEL: revision.pod_hash},
-                selector_written_at=datetime.now(UTC) - ago if by_argo else None,
+                selector_written_at=self.cluster.now() - ago if by_argo else None,
             )
         )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+from provider.demo.aws.api import AwsApi
 from provider.demo.cluster.controllers import EndpointSliceController, LoadBalancerController
 from provider.demo.story.blue_green import BlueGreen, Broken, Shared, Waiting
+from provider.demo.story.handed_over import Ask, HandedOver
 from provider.demo.story.past_the_gate import past_the_gate
 from provider.demo.story.ping_pong import PingPong
 from provider.demo.story.requests import Traffic
@@ -15,13 +18,36 @@ from provider.demo.story.revisions import Cluster
 from provider.demo.story.rollouts import NAMESPACE, DemoRollout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from provider.demo.world import World
 
+Cast = Callable[[Cluster, AwsApi], tuple[DemoRollout, ...]]
+"""Makes the Rollouts of a story."""
+
 TICK_SECONDS = 0.25
 """How often the story moves on, in its own seconds."""
+
+
+def everyone(ask: Ask = lambda _rollout, _hash: None) -> Cast:
+    """Return the Rollouts of `make run`; `ask` is how `handover` reaches the provider."""
+
+    def cast(cluster: Cluster, aws: AwsApi) -> tuple[DemoRollout, ...]:
+        return (
+            BlueGreen(cluster, aws, "web", 6),
+            Broken(cluster, aws, "broken", 4),
+            Waiting(cluster, aws, "unattached", 3, attached=False),
+            Waiting(cluster, aws, "nopreview", 3, has_preview=False),
+            PingPong(cluster, aws, "pingpong", 5),
+            BlueGreen(cluster, aws, "big", 250, ramp_seconds=4.0),
+            Waiting(cluster, aws, "noisy", 4),
+            Waiting(cluster, aws, "idle", 3),
+            Shared(cluster, aws, "shared", 3),
+            *past_the_gate(cluster, aws),
+            HandedOver(cluster, aws, "handover", 6, ask),
+        )
+
+    return cast
 
 
 class Story:
@@ -38,10 +64,11 @@ class Story:
         *,
         publish_delay_seconds: float = 60.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        cast: Cast | None = None,
     ) -> None:
         self._world = world
         self.traffic = Traffic(world.aws, now, publish_delay_seconds)
-        self._cluster = Cluster(world.kubernetes)
+        self._cluster = Cluster(world.kubernetes, now)
         self._slices = EndpointSliceController(world.kubernetes)
         self._load_balancers = LoadBalancerController(world.kubernetes, world.aws, world.seconds)
         self._started_at = 0.0
@@ -49,19 +76,7 @@ class Story:
         self._stopping = threading.Event()
         self.failure: Exception | None = None
         """What ended the thread before its time."""
-        cluster, aws = self._cluster, world.aws
-        self.rollouts: tuple[DemoRollout, ...] = (
-            BlueGreen(cluster, aws, "web", 6),
-            Broken(cluster, aws, "broken", 4),
-            Waiting(cluster, aws, "unattached", 3, attached=False),
-            Waiting(cluster, aws, "nopreview", 3, has_preview=False),
-            PingPong(cluster, aws, "pingpong", 5),
-            BlueGreen(cluster, aws, "big", 250, ramp_seconds=4.0),
-            Waiting(cluster, aws, "noisy", 4),
-            Waiting(cluster, aws, "idle", 3),
-            Shared(cluster, aws, "shared", 3),
-            *past_the_gate(cluster, aws),
-        )
+        self.rollouts: tuple[DemoRollout, ...] = (cast or everyone())(self._cluster, world.aws)
 
     @property
     def seconds(self) -> float:

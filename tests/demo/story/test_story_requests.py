@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import floor
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class Teller:
 
     def __init__(self, world: World, clock: Clock, *names: str) -> None:
         self.world, self.clock, self.wall = world, clock, Wall()
+        self.began = self.wall.now
         self.story = Story(world, publish_delay_seconds=0.0, now=self.wall)
         self.story.rollouts = tuple(each for each in self.story.rollouts if each.name in names)
         self.story.set_up()
@@ -120,8 +121,8 @@ def test_shared(world: World, clock: Clock) -> None:
 @pytest.mark.parametrize("name", ["noisy", "idle", "shared"])
 def test_green_has_stood_for_twenty_minutes(world: World, clock: Clock, name: str) -> None:
     """ReplicaSet, pods and the preview selector are 20 minutes old, and green is healthy in the preview group."""
-    twenty_minutes_ago = datetime.now(UTC) - timedelta(minutes=20)
     teller = Teller(world, clock, name)
+    twenty_minutes_ago = teller.began - timedelta(minutes=20)
     teller.tick(600.0)
     rollout = world.kubernetes.get("Rollout", "shop", name)
     green = rollout["status"]["currentPodHash"]
@@ -191,7 +192,7 @@ def test_broken_gets_no_requests_on_its_sick_pod(world: World, clock: Clock) -> 
 
 
 def test_every_rollout_is_told(world: World) -> None:
-    """The story has eleven Rollouts, each with a name of its own."""
+    """The story has twelve Rollouts, each with a name of its own."""
     assert [rollout.name for rollout in Story(world).rollouts] == [
         "web",
         "broken",
@@ -204,4 +205,5 @@ def test_every_rollout_is_told(world: World) -> None:
         "shared",
         "retried",
         "gated",
+        "handover",
     ]

@@ -1,0 +1,96 @@
+"""Reads listeners: the weight that a load balancer's rules give a target group, and its security groups.
+
+Only handover needs them. A read that fails raises CannotTell naming the IAM action and the load balancer.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from provider.aws.aws_errors import malformed
+from provider.aws.service import Service
+from provider.evidence.deadline import Deadline, Read
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.records import Place, TargetGroup
+
+_ALL = 1
+"""The weight of a target group that a rule forwards to without naming a weight."""
+
+
+class Listeners:
+    """Reads DescribeListeners, DescribeRules and DescribeLoadBalancers. Nothing is cached: weights move at any time."""
+
+    def __init__(self, elbv2: Service) -> None:
+        """Read through this service, within its budget."""
+        self._elbv2 = elbv2
+
+    def weights(self, group: TargetGroup, deadline: Deadline) -> tuple[int, ...]:
+        """Return the weight of a target group in every rule, default actions included, that names it."""
+        (found,) = deadline.read(Read(f"listener rules of {group.name}", lambda: list(self._weights(group, deadline))))
+        return tuple(found)
+
+    def security_groups(self, arns: Iterable[str], place: Place, deadline: Deadline) -> Mapping[str, frozenset[str]]:
+        """Return the security groups of load balancers by ARN."""
+        wanted = sorted(arns)
+        what = "load balancers " + ", ".join(_name_of(arn) for arn in wanted)
+
+        def call() -> Mapping[str, frozenset[str]]:
+            self._elbv2.admit(place, 1, deadline)
+            answer = self._elbv2.call("DescribeLoadBalancers", place, what, LoadBalancerArns=wanted)
+            with _well_formed(self._elbv2, "DescribeLoadBalancers", what):
+                # One without security groups (a Network Load Balancer may have none) has no key for them.
+                return {one["LoadBalancerArn"]: frozenset(one.get("SecurityGroups", ())) for one in answer[_BALANCERS]}
+
+        (found,) = deadline.read(Read(what, call))
+        if set(found) != set(wanted):
+            raise malformed(self._elbv2.action("DescribeLoadBalancers"), what)
+        return dict(found)
+
+    def _weights(self, group: TargetGroup, deadline: Deadline) -> Iterator[int]:
+        for arn in group.load_balancer_arns:
+            what = f"load balancer {_name_of(arn)}"
+            for listener in self._pages("DescribeListeners", "Listeners", group.place, what, deadline, arn):
+                with _well_formed(self._elbv2, "DescribeListeners", what):
+                    listener_arn = listener["ListenerArn"]
+                for rule in self._pages("DescribeRules", "Rules", group.place, what, deadline, listener_arn):
+                    with _well_formed(self._elbv2, "DescribeRules", what):
+                        yield from _weights_in(rule["Actions"], group.arn)
+
+    def _pages(
+        self, operation: str, key: str, place: Place, what: str, deadline: Deadline, arn: str
+    ) -> Iterator[dict[str, Any]]:
+        self._elbv2.admit(place, 1, deadline)
+        of = {"DescribeListeners": "LoadBalancerArn", "DescribeRules": "ListenerArn"}[operation]
+        for page in self._elbv2.pages(operation, place, what, ("NextMarker", "Marker"), **{of: arn}):
+            with _well_formed(self._elbv2, operation, what):
+                found = list(page[key])
+            yield from found
+
+
+_BALANCERS = "LoadBalancers"
+
+
+def _weights_in(actions: Iterable[Mapping[str, Any]], arn: str) -> Iterator[int]:
+    """Yield the weight of a target group in each of a rule's actions that forwards to it."""
+    for action in actions:
+        named = action.get("ForwardConfig", {}).get("TargetGroups", ())
+        for one in named:
+            if one["TargetGroupArn"] == arn:
+                yield one.get("Weight", _ALL)
+        if not named and action.get("TargetGroupArn") == arn:
+            yield _ALL
+
+
+def _name_of(arn: str) -> str:
+    return arn.rpartition(":loadbalancer/")[2]
+
+
+@contextmanager
+def _well_formed(elbv2: Service, operation: str, what: str) -> Iterator[None]:
+    """Turn an answer that lacks what the API promises into a CannotTell."""
+    try:
+        yield
+    except CannotTell:
+        raise
+    except (KeyError, TypeError, AttributeError) as error:
+        raise malformed(elbv2.action(operation), what) from error

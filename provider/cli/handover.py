@@ -1,0 +1,43 @@
+"""`alb-provider handover --undo`: take what a handover left behind out of production, with the caller's credentials."""
+
+import logging.config
+import sys
+
+import click
+
+from provider import settings
+from provider.aws.registrations import Registrations
+from provider.aws.roles import WRITES
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
+from provider.handover.undo import Undo
+from provider.settings import BadSettings
+from provider.start import account_of, sources_of
+from provider.telemetry import Metrics, logging_config
+
+COULD_NOT = 3
+
+
+@click.command()
+@click.option("--undo", is_flag=True, required=True, help="Take them out. It is the only thing this command does.")
+@click.option("--namespace", required=True, help="Namespace of the Rollout.")
+@click.option("--rollout", required=True, help="Name of the Rollout.")
+def handover(undo: bool, namespace: str, rollout: str) -> None:  # noqa: ARG001, FBT001 - click's flag, there to be typed
+    """Deregister targets that a handover left behind in the production target groups of a Rollout.
+
+    These are pods of the Rollout that its production Service does not select. No address behind that Service is ever
+    touched. Do not run it while a handover is under way: that would begin again. It needs list on pods and replicasets,
+    and the two IAM actions of docs/handover.md. Exits with 0, or with 3 if something could not be read or written.
+    """
+    logging.config.dictConfig(logging_config("ERROR"))
+    try:
+        chosen, metrics = settings.load(), Metrics()
+        sources = sources_of(chosen, metrics)
+        undoing = Undo(sources.cluster, Registrations(account_of(chosen, WRITES), metrics))
+        deadline = Deadline(chosen.budget_seconds, sources.threads, began_at=sources.clock())
+        count = undoing.left_behind(namespace, rollout, sources, deadline)
+    except (BadSettings, NotConfigured, RolloutNotFound, CannotTell) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(COULD_NOT)
+    found = f"{count} targets were taken out of production" if count else "Nothing was left behind"
+    click.echo(f"{found} (Rollout {rollout} in namespace {namespace})")

@@ -1,0 +1,86 @@
+"""Rollouts whose analysis asks the provider for a handover: they switch without a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from provider.demo.story.blue_green import BlueGreen
+
+if TYPE_CHECKING:
+    from provider.demo.aws.api import AwsApi
+    from provider.demo.story.revisions import Cluster
+    from provider.demo.story.rollouts import Steps
+
+Ask = Callable[[str, str], "str | None"]
+"""Asks the provider about (Rollout, pod template hash); returns Argo's phase, None while there is no answer."""
+
+INTERVAL_SECONDS = 5.0
+"""Between two measurements of the analysis."""
+
+
+class HandedOver(BlueGreen):
+    """A blue-green Rollout that switches once the provider has handed green over, and is aborted if it does not."""
+
+    period_seconds = 75.0
+
+    def __init__(
+        self, cluster: Cluster, aws: AwsApi, name: str, replicas: int, ask: Ask, *, ramp_seconds: float = 0.5
+    ) -> None:
+        super().__init__(cluster, aws, name, replicas, ramp_seconds=ramp_seconds)
+        self._ask = ask
+        self._ask_at: float | None = None
+        self._due: list[tuple[float, Callable[[float], None]]] = []
+        self.switched_at: float | None = None
+        """When it last switched, in story seconds."""
+
+    def steps(self) -> Steps:
+        """Return the steps that do not depend on answers."""
+        return (
+            (0.0, self.change_template),
+            (1.0, self.observe),
+            (1.5, self.scale_up),
+            (10.0, self.analyse),
+            (58.0, self.give_up),
+        )
+
+    def analyse(self, second: float) -> None:
+        """Begin the analysis before the switch, now that every pod is ready."""
+        self.phase, self.message = "Progressing", "active service cutover pending"
+        self._ask_at = second
+
+    def tick(self, now: float) -> None:
+        """Measure when it is time, and do what follows from an answer."""
+        super().tick(now)
+        if self._ask_at is not None and now >= self._ask_at:
+            self._measure(now)
+        while self._due and now >= self._due[0][0]:
+            second, step = self._due.pop(0)
+            step(second)
+        self.publish()
+
+    def give_up(self, second: float) -> None:
+        """Abort green if the handover has not come to its end."""
+        if self._ask_at is None:
+            return
+        self._ask_at = None
+        self.aborted_at = self.cluster.now()
+        self.phase = "Degraded"
+        self.message = f"RolloutAborted: Rollout aborted update to revision {self.generation}"
+        self._due.append((second + 2.0, self.drop_green))
+
+    def drop_green(self, second: float) -> None:
+        """Scale the aborted green down."""
+        self.green.scale_down(now=second)
+
+    def _measure(self, now: float) -> None:
+        phase = self._ask(self.name, self.green.pod_hash)
+        if phase is None:
+            return
+        self._ask_at = now + INTERVAL_SECONDS
+        if phase == "Failed":
+            self.give_up(now)
+        if phase == "Successful":
+            self._ask_at, self.switched_at = None, now
+            self.switch(now)
+            self._due += [(now + 13.0, self.promote), (now + 21.0, self.scale_down)]

@@ -1,0 +1,70 @@
+"""Takes out of production what a handover registered: never an address behind the production Service."""
+
+from provider.aws.registrations import Registrations
+from provider.checks.question import Sources
+from provider.cluster.reader import Cluster
+from provider.evidence.deadline import Deadline
+from provider.evidence.records import TargetGroup
+from provider.handover.ledger import Address, Handover
+from provider.rules.green import bindings_of
+from provider.rules.handover import left_behind, removable, strangers
+
+
+class Undo:
+    """The way back."""
+
+    def __init__(self, cluster: Cluster, registrations: Registrations) -> None:
+        """Read the Service's addresses from the cluster, and write through `registrations`."""
+        self._cluster = cluster
+        self._registrations = registrations
+
+    def handover(self, namespace: str, handover: Handover, why: str, deadline: Deadline) -> None:
+        """Undo a handover that is held, and note it. Raises CannotTell; what is still registered then stays noted."""
+        handover.undo = why
+        handover.turn += 1  # before the write: no answer may rest on targets that are on their way out
+        for group, targets in list(handover.targets.items()):
+            self.targets(namespace, handover.service, group, frozenset(targets), why, deadline)
+            handover.forget(group)
+
+    def left_behind(self, namespace: str, name: str, sources: Sources, deadline: Deadline) -> int:
+        """Take out every pod of a Rollout that its production Service does not select; return how many.
+
+        For an operator, who knows that no handover is under way. Raises RolloutNotFound and CannotTell.
+        """
+        topology = sources.cluster.topology(namespace, name, deadline)
+        production = topology.services.get(topology.rollout.strategy.production_service or "")
+        if production is None:
+            return 0
+        groups = sources.load_balancers.health(bindings_of(topology, production), deadline)
+        addresses = self._cluster.addresses(namespace, production.name, deadline)
+        pods = self._cluster.addresses_of_pods(topology.rollout, deadline)
+        count = 0
+        for health in groups:
+            strange = strangers(health, (), addresses)
+            found = left_behind(strange, pods, production, green_hash="")
+            why = "an operator asked for it"
+            count += len(self.targets(namespace, production.name, health.group, found, why, deadline))
+        return count
+
+    def targets(
+        self,
+        namespace: str,
+        service: str,
+        group: TargetGroup,
+        targets: frozenset[Address],
+        why: str,
+        deadline: Deadline,
+    ) -> frozenset[Address]:
+        """Take targets out of a production group and return which; those behind the Service stay. Raises CannotTell.
+
+        A switch in the very moment may have made them production's, so the Service is read again afterwards, and what
+        is behind it by then is registered again.
+        """
+        gone = removable(targets, self._cluster.addresses(namespace, service, deadline))
+        if not gone:
+            return gone
+        self._registrations.deregister(group, gone, f"handover undone: {why}", deadline)
+        kept = removable(gone, self._cluster.addresses(namespace, service, deadline))
+        if kept != gone:
+            self._registrations.register(group, gone - kept, "they are behind the production Service now", deadline)
+        return kept

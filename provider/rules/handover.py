@@ -1,0 +1,275 @@
+"""Handover: green's pods as targets of the production target groups, before the switch.
+
+Pure rules: which Service and groups are production's, whether green can become a target there, what is to be
+registered, how far it is, and when it must be undone. Facts: with green registered and healthy in the production group
+a switch leaves no second without a healthy target (runs with Argo Rollouts 1.9.1 and 1.10.1, AWS Load Balancer
+Controller 3.5.0).
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import (
+    HASH_LABEL,
+    Binding,
+    Canary,
+    Endpoint,
+    Green,
+    GreenService,
+    GroupHealth,
+    PodAddress,
+    Rollout,
+    Service,
+    ServicePort,
+    Stage,
+    Topology,
+    same_address,
+)
+from provider.rules.expected_targets import State, addresses_of, expected_targets, percent
+from provider.rules.green import bindings_of, service_port
+from provider.rules.rollout_state import INCONCLUSIVE_PAUSES
+
+PAUSED_BY_A_PERSON = "Paused"
+"""How `activity.pauses` shows `spec.paused`."""
+
+Address = tuple[str, int]
+"""An IP address and a port."""
+
+
+def find_production(topology: Topology, green: Green, service: GreenService) -> GreenService:
+    """Return the production Service with green's endpoints as they will be behind it after the switch.
+
+    `service` is the Service that green is behind now. Raises CannotTell: HandoverNotNeeded, HandoverImpossible,
+    ServiceNotFound, NoBinding, ServicePortNotFound.
+    """
+    rollout = green.rollout
+    if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
+        raise CannotTell(
+            Reason.HANDOVER_NOT_NEEDED,
+            f"Rollout {rollout.name} is a ping-pong canary, which switches without a gap: no handover is needed",
+        )
+    name = rollout.strategy.production_service
+    if not name:
+        raise CannotTell(
+            Reason.HANDOVER_IMPOSSIBLE,
+            f"The canary strategy of Rollout {rollout.name} names no stableService, so there is no production target "
+            "group to hand over to: set stableService",
+        )
+    production = topology.services.get(name)
+    if production is None:
+        raise CannotTell(
+            Reason.SERVICE_NOT_FOUND,
+            f"Service {name} of Rollout {rollout.name} does not exist in namespace {rollout.namespace}",
+        )
+    bindings = bindings_of(topology, production)
+    _require_own_groups(topology, bindings)
+    endpoints = tuple(_moved(green, service, production, bindings))
+    return GreenService(production, Stage.BEFORE_SWITCH, endpoints, bindings)
+
+
+def _require_own_groups(topology: Topology, bindings: Iterable[Binding]) -> None:
+    """Refuse a target group that another Service's pods are targets of too."""
+    groups = {(one.arn, one.group_name) for one in bindings}
+    services = {one.service for one in bindings}
+    for other in (*topology.foreign_bindings, *topology.bindings):
+        if (other.arn, other.group_name) in groups and other.service not in services:
+            raise CannotTell(
+                Reason.HANDOVER_IMPOSSIBLE,
+                f"TargetGroupBinding {other.name} fills the production target group from Service {other.service} too, "
+                "so its targets cannot be told apart: give the production Service a target group of its own",
+            )
+
+
+def _moved(green: Green, service: GreenService, production: Service, bindings: Iterable[Binding]) -> Iterable[Endpoint]:
+    """Yield green's endpoints with the ports that the production Service will give them."""
+    uids = {pod.uid for pod in green.pods}
+    ports = [port for one in bindings if (port := service_port(production, one)) is not None]
+    sources = {port.name: _source_of(port, service.service, production) for port in ports}
+    for one in service.endpoints:
+        if one.pod_uid in uids:
+            known = dict(one.ports)
+            numbers = {name: known.get(of) if isinstance(of, str) else of for name, of in sources.items()}
+            yield Endpoint(
+                service=production.name,
+                family=one.family,
+                address=one.address,
+                pod_uid=one.pod_uid,
+                ready=one.ready,
+                node_name=one.node_name,
+                ports=tuple((name, number) for name, number in numbers.items() if number is not None),
+            )
+
+
+def _source_of(port: ServicePort, service: Service, production: Service) -> int | str:
+    """Return a production port's number, or the name of green's ServicePort that has the same named targetPort."""
+    target = port.target_port or port.port
+    if isinstance(target, int):
+        return target
+    alike = next((one.name for one in service.ports if one.target_port == target), None)
+    if alike is None:
+        raise CannotTell(
+            Reason.HANDOVER_IMPOSSIBLE,
+            f"Service {production.name} has targetPort {target}, and Service {service.name} has not, so green's number "
+            "of that port is unknown: give both Services the same targetPort",
+        )
+    return alike
+
+
+def require_ip_targets(healths: Iterable[GroupHealth]) -> None:
+    """Refuse groups that hold no pods, or that no load balancer checks. Raises CannotTell."""
+    for health in healths:
+        group = health.group
+        if group.target_type == "instance":
+            raise CannotTell(
+                Reason.HANDOVER_NOT_NEEDED,
+                f"Production target group {group.name} has instance targets: its nodes stay when the Service switches",
+            )
+        if not group.in_use:
+            raise CannotTell(
+                Reason.TARGET_GROUP_NOT_IN_USE,
+                f"No listener rule forwards to production target group {group.name}, so the load balancer never "
+                "health-checks it",
+            )
+
+
+def unfamiliar(production: Iterable[GroupHealth], checked: Iterable[GroupHealth]) -> frozenset[str]:
+    """Return the load balancers (ARNs) of production that do not check green in its own group yet."""
+    known = {arn for one in checked for arn in one.group.load_balancer_arns}
+    return frozenset(arn for one in production for arn in one.group.load_balancer_arns if arn not in known)
+
+
+def require_same_reach(security_groups: Mapping[str, frozenset[str]], checked: Collection[str]) -> None:
+    """Refuse a production load balancer that shares no security group with one that reaches green already.
+
+    `checked` are the load balancers (ARNs) that health-check green in its own group. Raises CannotTell.
+    """
+    reaching = frozenset[str]().union(*(security_groups[arn] for arn in checked))
+    for arn, own in security_groups.items():
+        if arn not in checked and not own & reaching:
+            name = arn.rpartition(":loadbalancer/")[2]
+            raise CannotTell(
+                Reason.HANDOVER_IMPOSSIBLE,
+                f"Load balancer {name} serves production and shares no security group with the one that checks green, "
+                "so its health checks may not reach green's pods: use one load balancer, or a common security group",
+            )
+
+
+def require_no_users(weights: Mapping[str, Collection[int]]) -> None:
+    """Refuse a canary whose stable group still gets requests by a listener rule. Raises CannotTell (HandoverWaiting).
+
+    `weights` are those of every rule that names the group, by its name.
+    """
+    for name, found in weights.items():
+        if any(found):
+            raise CannotTell(
+                Reason.HANDOVER_WAITING,
+                f"Target group {name} of the stable Service still has weight {max(found)} in a listener rule: a canary "
+                "is handed over once it has 0 (setWeight: 100)",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far green is in one production group: its targets that are healthy, and those that are to be registered.
+
+    `registered` are all of green's addresses that are targets there now; `others` counts healthy targets beside them.
+    """
+
+    name: str
+    wanted: int
+    healthy: int
+    others: int
+    registered: frozenset[Address]
+    missing: frozenset[Address]
+
+    @property
+    def percent(self) -> float:
+        """The percentage of green's wanted pods that are healthy there, rounded down to one decimal."""
+        return percent(self.healthy, self.wanted)
+
+    @property
+    def is_healthy_so_far(self) -> bool:
+        """Whether all that is registered is healthy: then the next batch may follow."""
+        return len(self.registered) <= self.healthy
+
+    @property
+    def sentence(self) -> str:
+        """Say how far it is."""
+        return (
+            f"{self.healthy} of {self.wanted} green targets healthy in production group {self.name}, beside "
+            f"{self.others} others"
+        )
+
+
+def progress(green: Green, production: GreenService, health: GroupHealth) -> Progress:
+    """Compare green's pods with the targets of one production group."""
+    expected = expected_targets(green, production, health, {})
+    wanted = addresses_of(green, production, health.binding)
+    present = {(same_address(one.id), one.port): one.state for one in health.targets}
+    registered = frozenset(key for key in wanted if present.get(key, _DRAINING) not in _GONE)
+    healthy_others = sum(state == State.HEALTHY for key, state in present.items() if key not in wanted)
+    return Progress(
+        name=health.group.name,
+        wanted=len(expected.targets),
+        healthy=sum(one.state is State.HEALTHY for one in expected.targets),
+        others=healthy_others,
+        registered=registered,
+        missing=frozenset(wanted - registered),
+    )
+
+
+_DRAINING = "draining"
+_GONE = (_DRAINING, "unused")
+"""States of what is no target any more, or never was: to be registered again."""
+
+
+def batch(missing: Iterable[Address], registered: int, wanted: int, percent: float) -> frozenset[Address]:
+    """Return those to register first: so many that `percent` of the wanted ones, rounded up, are registered."""
+    room = -int(-wanted * percent // 100) - registered
+    return frozenset(sorted(missing)[: max(room, 0)])
+
+
+def strangers(health: GroupHealth, green: Collection[Address], production: Collection[str]) -> frozenset[Address]:
+    """Return the targets of a production group that are neither green's nor behind the production Service."""
+    return frozenset(
+        key
+        for one in health.targets
+        if one.state not in _GONE
+        and (key := (same_address(one.id), one.port)) not in green
+        and key[0] not in production
+    )
+
+
+def left_behind(
+    found: Iterable[Address], pods: Iterable[PodAddress], production: Service, green_hash: str
+) -> frozenset[Address]:
+    """Return the strangers that are pods of this Rollout, of a version that is neither in production nor green.
+
+    Only a handover makes such a pod a target: the controller registers what the Service selects.
+    """
+    serving = production.selector.get(HASH_LABEL, "")
+    own = {
+        same_address(address)
+        for pod in pods
+        if serving and pod.pod_hash not in {"", serving, green_hash}
+        for address in pod.addresses
+    }
+    return frozenset(one for one in found if one[0] in own)
+
+
+def removable(registered: Iterable[Address], production: Collection[str]) -> frozenset[Address]:
+    """Return what may be taken out of a production group: never an address behind the production Service."""
+    return frozenset(one for one in registered if one[0] not in production)
+
+
+def why_undo(rollout: Rollout, pod_hash: str) -> str:
+    """Return what Argo does that ends a handover, empty while it need not be undone."""
+    if rollout.current_hash != pod_hash:
+        return f"{pod_hash} is not the current green any more"
+    if rollout.activity.is_aborted and rollout.is_rolling:
+        return "Argo aborted the Rollout"
+    if any(one in (*INCONCLUSIVE_PAUSES, PAUSED_BY_A_PERSON) for one in rollout.activity.pauses):
+        return "the Rollout is paused"
+    return ""

@@ -1,0 +1,70 @@
+"""What a switch after a handover looked like: pure rules over one look after another.
+
+That a target which is registered once more stays healthy is what the handover rests on, and what users of the API rely
+on; so every switch is measured, and the figures are shown.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from provider.evidence.records import GroupHealth
+from provider.rules.expected_targets import State
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 15, 120
+"""How long a switch is watched: the load balancer controller acts within seconds of it, or is not watched for ever."""
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LastSwitch:
+    """One switch: when, which version, its targets, and what was seen of them since.
+
+    `least` is the least number of healthy targets in a production group at any look, None before the first; `reset`
+    are green targets that had to start again; `healthy_at` is since when all of them are healthy, None if they are not.
+    """
+
+    pod_hash: str
+    switched_at: datetime
+    handed_over: frozenset[Address]
+    least: int | None = None
+    reset: frozenset[Address] = frozenset()
+    healthy_at: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from the switch until all of green was healthy; None while it is not."""
+        if self.healthy_at is None:
+            return None
+        return max((self.healthy_at - self.switched_at).total_seconds(), 0.0)
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether there is nothing more to watch."""
+        lasted = (now - self.switched_at).total_seconds()
+        return lasted > (LONGEST_SECONDS if self.healthy_at is None else SHORTEST_SECONDS)
+
+    def observed(self) -> dict[str, Any]:
+        """Return what every answer shows of it."""
+        shown = {
+            "podTemplateHash": self.pod_hash,
+            "switchedAt": self.switched_at.isoformat(timespec="seconds"),
+            "secondsUntilHealthy": None if self.seconds is None else round(self.seconds, 1),
+            "leastHealthyCount": self.least,
+            "resetCount": len(self.reset),
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
+
+def after_look(before: LastSwitch, groups: tuple[GroupHealth, ...], at: datetime) -> LastSwitch:
+    """Return what is known after a look at the production groups."""
+    least, reset, is_whole = before.least, set(before.reset), bool(groups)
+    for health in groups:
+        states = {(one.id, one.port): one.state for one in health.targets}
+        healthy = sum(state == State.HEALTHY for state in states.values())
+        least = healthy if least is None else min(least, healthy)
+        unwell = {one for one in before.handed_over if states.get(one) != State.HEALTHY}
+        reset |= {one for one in unwell if states.get(one, State.MISSING) in (State.INITIAL, State.MISSING)}
+        is_whole = is_whole and not unwell
+    healthy_at = (before.healthy_at or at) if is_whole else None
+    return replace(before, least=least, reset=frozenset(reset), healthy_at=healthy_at)

@@ -1,0 +1,58 @@
+"""A world on a clock of its own, and replicas of the provider with handover on."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from provider.aws.service import Account
+from provider.checks.question import Sources
+from provider.demo.world import World
+from tests.conftest import Clock
+from tests.handover.stage import Replica, Stage, StageClock
+
+
+@pytest.fixture
+def wall_clock(shared_clock: Clock) -> Iterator[StageClock]:
+    """The clock of the world and of the provider."""
+    shared_clock.frozen, shared_clock.seconds = True, 0.0
+    yield StageClock(shared_clock)
+    shared_clock.frozen = False
+
+
+@pytest.fixture
+def world(wall_clock: StageClock, shared_world: World) -> Iterator[World]:  # noqa: ARG001 - it must stand still first
+    shared_world.reset()
+    yield shared_world
+    shared_world.reset()
+
+
+PATIENT_SECONDS = 20.0
+"""Of real time, for a machine that is busy: time stands still for everyone else."""
+
+
+@pytest.fixture
+def timeouts() -> dict[str, float]:
+    return {"connect_timeout_seconds": PATIENT_SECONDS, "read_timeout_seconds": PATIENT_SECONDS}
+
+
+@pytest.fixture
+def sources(sources: Sources) -> Sources:
+    return replace(sources, budget_seconds=PATIENT_SECONDS)
+
+
+@pytest.fixture
+def replica(sources: Sources, account: Account) -> Replica:
+    return Replica(sources, account)
+
+
+@pytest.fixture
+def stage(world: World, wall_clock: StageClock, replica: Replica) -> Stage:
+    """Four pods of blue in production; Argo asks the replica."""
+    return Stage(world, wall_clock, 4, lambda name, pod_hash: str(replica.ask(name, pod_hash)["phase"]))
+
+
+@pytest.fixture
+def play(stage: Stage, replica: Replica) -> Callable[[float], None]:
+    """Lets time pass for everyone, the replica's background included."""
+    return lambda seconds: stage.play(seconds, between=replica.handovers.way_back.look)

@@ -1,0 +1,257 @@
+"""A switch after a handover leaves no second without a healthy target, and what comes to nothing is undone."""
+
+import pytest
+from prometheus_client import generate_latest
+
+from provider.demo.cluster import objects
+from provider.demo.story.rollouts import NAMESPACE
+from provider.http.app import create_app
+from tests.handover.stage import UNDO_SECONDS, Replica
+
+
+def written(metrics, operation):
+    """The targets named in calls of an operation."""
+    name = f'alb_provider_written_targets_total{{operation="{operation}"}}'
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(name))
+
+
+def green_in_production(stage):
+    """Green's targets in the production group that are not on their way out."""
+    green = stage.addresses(stage.web.green)
+    return {key for key, state in stage.states().items() if key in green and state not in ("draining", "unused")}
+
+
+@pytest.fixture
+def registered(stage, play):
+    """Green's pods are registered in production, and none is healthy there yet; Argo asks no more."""
+    play(15)
+    stage.web._ask_at = None
+    assert len(green_in_production(stage)) == 4
+    return stage
+
+
+def test_a_switch_without_a_gap(stage, replica, play):
+    """Never fewer targets are healthy than pods are wanted, and the answer after the switch says what was seen."""
+    play(50)
+
+    assert stage.web.switched_at is not None
+    assert min(count for _, count in stage.healthy) >= 4
+    answer = replica.app.test_client().get("/v1/target-health?namespace=shop&rollout=web").get_json()
+    shown = answer["observed"]["lastSwitch"]
+    assert (shown["secondsUntilHealthy"], shown["leastHealthyCount"], shown["resetCount"]) == (0.0, 4, 0)
+    assert written(replica.metrics, "DeregisterTargets") == 0
+
+
+def test_a_switch_without_handover_has_a_gap(stage):
+    """The model that shows no gap with a handover shows one without."""
+    stage.web._ask = lambda _name, _hash: "Successful"
+    stage.play(50)
+
+    assert min(count for _, count in stage.healthy) == 0
+
+
+def test_nothing_is_written_while_the_gate_does_not_pass(stage, replica, play):
+    """A sick green is never registered: the answer is the gate's."""
+    stage.play(2)
+    stage.web.green.make_sick()
+    answers = []
+
+    def ask(name, pod_hash):
+        answers.append(replica.ask(name, pod_hash))
+        return answers[-1]["phase"]
+
+    stage.web._ask = ask
+    play(56)
+
+    assert {one["reason"] for one in answers} >= {"TargetsUnhealthyInGrace", "TargetsUnhealthy"}
+    assert written(replica.metrics, "RegisterTargets") == 0
+    assert stage.web.switched_at is None
+
+
+def test_handover_is_off_by_default(sources, metrics, stage):
+    """Without handover the endpoint refuses and writes nothing; with or without it GET is 405."""
+    stage.play(14)
+    world = stage.world
+    world.aws.faults.forget_calls()
+    off = create_app(sources, metrics).test_client()
+    body = {"namespace": NAMESPACE, "rollout": "web", "podTemplateHash": stage.web.green.pod_hash}
+    refused, got = off.post("/v1/handover", json=body), off.get("/v1/handover")
+
+    assert (refused.status_code, got.status_code) == (403, 405)
+    assert "PROVIDER_HANDOVER=enabled" in refused.text
+    assert world.aws.calls == []
+
+
+def abort(stage):
+    stage.web.aborted_at = stage.clock()
+    stage.web.phase = "Degraded"
+
+
+def supersede(stage):
+    stage.web.change_template(0)
+    stage.web.observe(0)
+
+
+def pause(stage):
+    stage.web.pause_reason = "InconclusiveAnalysisRun"
+    stage.web.pause(0)
+
+
+def delete(stage):
+    stage.web.publish = lambda: None
+    stage.world.kubernetes.delete("Rollout", NAMESPACE, "web", "argoproj.io/v1alpha1")
+
+
+def ask_no_more(stage):
+    """Nobody asks any more."""
+
+
+@pytest.mark.parametrize(
+    ("event", "seconds"), [(abort, 2), (supersede, 2), (pause, 2), (delete, 2), (ask_no_more, UNDO_SECONDS + 2)]
+)
+def test_what_comes_to_nothing_is_undone(registered, replica, play, event, seconds):
+    """Green is taken out of production when the switch will not come, and blue is never touched."""
+    event(registered)
+    blue = registered.addresses(registered.web.blue)
+    green = green_in_production(registered)
+    play(seconds)
+
+    states = registered.states()
+    assert {key for key in green if states.get(key) not in (None, "draining", "unused")} == set()
+    assert {states[key] for key in blue} == {"healthy"}
+    assert written(replica.metrics, "DeregisterTargets") == 4
+
+
+def test_a_handover_that_takes_too_long_is_undone(registered, replica, play):
+    """After maxHandoverSeconds green is out of production again, the answer says so, and it does not begin again."""
+    green = registered.web.green.pod_hash
+    answers = []
+    for _ in range(6):
+        answers.append(replica.ask("web", green, maxHandoverSeconds=12, minHealthyPercent=100))
+        registered.world.aws.load_balancers.passes = lambda _id, _port: True
+        play(5)
+
+    assert [one["reason"] for one in answers][-1] == "HandoverTimedOut"
+    assert answers[-1]["observed"]["action"] == "fix"
+    assert green_in_production(registered) == set()
+
+
+def test_a_restart_leaves_nothing_behind(registered, replica, play):
+    """What a process that ended had registered is found by the next question, shown, and taken out."""
+    replica.start()
+    supersede(registered)
+    play(20)
+    left = {key for key in registered.states() if key not in registered.addresses(registered.web.blue)}
+    registered.web.scale_up(registered.clock.seconds)
+    play(15)
+    answer = replica.ask("web", registered.web.green.pod_hash)
+    play(12)
+
+    assert len(left) == 4
+    assert answer["observed"]["leftBehind"]["count"] == 4
+    assert not left & {key for key, state in registered.states().items() if state != "draining"}
+
+
+def test_a_restart_goes_on(registered, replica, play):
+    """A process without a ledger finds green registered, takes it for its own, and the switch has no gap."""
+    replica.start()
+    registered.web._ask_at = registered.clock.seconds
+    play(35)
+
+    assert registered.web.switched_at is not None
+    assert min(count for _, count in registered.healthy) >= 4
+    assert written(replica.metrics, "RegisterTargets") == 4
+
+
+def test_another_replica_does_no_harm(registered, sources, account, replica, play):
+    """While a second replica is asked, the first undoes its own part after its time; the second registers again."""
+    other = Replica(sources, account)
+    registered.web._ask = lambda _name, _hash: None
+    for _ in range(10):
+        other.ask("web", registered.web.green.pod_hash, maxHandoverSeconds=3600)
+        play(7)
+    answer = other.ask("web", registered.web.green.pod_hash, maxHandoverSeconds=3600)
+
+    assert written(replica.metrics, "DeregisterTargets") == 4
+    assert answer["phase"] == "Successful" or answer["reason"] == "HandoverWaiting"
+    assert len(green_in_production(registered)) == 4
+
+
+def test_a_controller_that_takes_green_out_is_answered_by_registering_again(registered, replica, play):
+    """A reconcile that deregisters green is no pass: its targets are registered once more."""
+    production = registered.production
+    registered.world.aws.deregister(production, green_in_production(registered))
+    answer = replica.ask("web", registered.web.green.pod_hash)
+    play(12)
+
+    assert answer["reason"] == "HandoverWaiting"
+    assert len(green_in_production(registered)) == 4
+    assert written(replica.metrics, "RegisterTargets") == 8
+
+
+def test_a_refusal_by_aws_names_the_permission(stage, replica):
+    """An IAM role that may not register targets is an answer that names the action."""
+    stage.web._ask = lambda _name, _hash: None
+    stage.play(16)
+    stage.world.aws.faults.aws_error("RegisterTargets", "AccessDenied", "no", 403)
+    answer = replica.ask("web", stage.web.green.pod_hash)
+
+    assert answer["reason"] == "AwsForbidden"
+    assert "elasticloadbalancing:RegisterTargets" in answer["message"]
+
+
+def test_the_first_batch_comes_first(stage, replica, play):
+    """With batchPercent so many of green are registered first, and the rest once these are healthy."""
+    stage.web._ask = lambda _name, _hash: None
+    stage.play(16)
+    counts = []
+    for _ in range(6):
+        replica.ask("web", stage.web.green.pod_hash, batchPercent=25)
+        counts.append(len(green_in_production(stage)))
+        play(3)
+
+    assert counts[0] == 1
+    assert counts[-1] == 4
+    assert sorted(set(counts)) == [1, 4]
+
+
+def test_a_switch_in_the_very_moment_of_an_undoing_keeps_production(registered, replica, monkeypatch):
+    """If Argo switches between the look and the write of an undoing, what was taken out is registered again at once."""
+    web, registrations = registered.web, replica.handovers.way_back._undo._registrations
+    original = registrations.deregister
+
+    def deregister(*arguments):
+        original(*arguments)
+        web.switch(0)
+        registered.story._slices.reconcile()
+
+    monkeypatch.setattr(registrations, "deregister", deregister)
+    supersede_in_status = registered.clock
+    supersede_in_status.pass_(UNDO_SECONDS + 1)
+    replica.handovers.way_back.look()
+
+    assert len(green_in_production(registered)) == 4
+    assert written(replica.metrics, "RegisterTargets") == 8
+
+
+def test_production_is_never_taken_out(registered, replica, play):
+    """After a switch that the answer did not cause, green stays: it is behind the production Service."""
+    registered.web.switch(0)
+    play(UNDO_SECONDS + 5)
+
+    assert len(green_in_production(registered)) == 4
+    assert written(replica.metrics, "DeregisterTargets") == 0
+
+
+def test_a_group_of_two_services_is_refused(stage, replica):
+    """A production target group that another Service fills too cannot be told apart, so nothing is written."""
+    stage.web._ask = lambda _name, _hash: None
+    stage.play(16)
+    other = objects.target_group_binding("other", namespace=NAMESPACE, service="other", arn=stage.production)
+    stage.world.kubernetes.put(other)
+    answer = replica.ask("web", stage.web.green.pod_hash)
+
+    assert answer["reason"] == "HandoverImpossible"
+    assert "TargetGroupBinding other" in answer["message"]
+    assert written(replica.metrics, "RegisterTargets") == 0
