@@ -133,6 +133,16 @@ class Cast:
             return any(group and set(group) == {"healthy"} for group in groups)
         return bool(pods) and all(pod["status"].get("podIP") in healthy for pod in pods)
 
+    def healthy_for_users(self, namespace: str) -> list[int]:
+        """Return the healthy targets of every target group that users reach: not the preview's, and not at weight 0."""
+        arns = self.controller.arns(namespace)
+        weights = self.controller.weights(namespace)
+        return [
+            sum(health.state == "healthy" for _, _, health in self.world.aws.load_balancers.health(settings(arn)))
+            for service, arn in arns.items()
+            if service != "web-preview" and weights.get(arn)
+        ]
+
     def errors(self) -> list[str]:
         """Return what went wrong lately in the stand-ins, for the message of a failing test."""
         return [error for loop in (self.kubelet, self.controller, self.watcher) for error in loop.errors]

@@ -91,6 +91,11 @@ class Controller(Loop):
         """Return the target groups of a namespace by Service."""
         return {service: arn for (of, service), arn in self._groups.items() if of == namespace}
 
+    def weights(self, namespace: str) -> dict[str, int]:
+        """Return the weights of the target groups of a namespace by ARN."""
+        rules = [by_arn for (of, _, _), (_, by_arn) in list(self._rules.items()) if of == namespace]
+        return {arn: weight for by_arn in rules for arn, weight in by_arn.items()}
+
     def _mirror(self, kind: str) -> None:
         found = self._api.list(kind)
         present = set()

@@ -61,10 +61,12 @@ class Recorder:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         query, path = environ.get("QUERY_STRING", ""), environ["PATH_INFO"]
-        parameters = {name: values[0] for name, values in parse_qs(query).items()}
+        sent = environ["wsgi.input"].read() if environ["REQUEST_METHOD"] == "POST" else b""
+        parameters = json.loads(sent) if sent else {name: values[0] for name, values in parse_qs(query).items()}
         namespace, pod_hash = parameters.get("namespace", ""), parameters.get("podTemplateHash", "")
         before = self._is_healthy(namespace, pod_hash)
-        status, content = self._ask(f"{self._own_urls.get(namespace, self._common_url)}{path}?{query}", environ)
+        url = f"{self._own_urls.get(namespace, self._common_url)}{path}?{query}".removesuffix("?")
+        status, content = self._ask(url, sent, environ)
         healthy = before or self._is_healthy(namespace, pod_hash)
         body = json.loads(content) if status == requests.codes.ok else {}
         answer = Answer(time.monotonic(), path.rpartition("/")[2], parameters, status, body, healthy)
@@ -73,12 +75,13 @@ class Recorder:
         start_response(f"{status or 502} Answered", [("Content-Type", "application/json")])
         return [content]
 
-    def _ask(self, url: str, environ: WSGIEnvironment) -> tuple[int, bytes]:
+    def _ask(self, url: str, sent: bytes, environ: WSGIEnvironment) -> tuple[int, bytes]:
         headers = {"Authorization": environ["HTTP_AUTHORIZATION"]} if "HTTP_AUTHORIZATION" in environ else {}
         try:
             with requests.Session() as session:
                 session.trust_env = False
-                response = session.get(url, headers=headers, timeout=12)
+                method = environ["REQUEST_METHOD"]
+                response = session.request(method, url, data=sent, headers=headers, timeout=12)
         except requests.RequestException:
             return 0, b'{"title": "no answer"}'
         return response.status_code, response.content

@@ -1,13 +1,14 @@
 """What Argo must do, and what it must be told, in each situation. A scenario's docstring is its rule."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests import contract
 from tests.real.api import Manifest
-from tests.real.stage import Stage
+from tests.real.stage import REPLICAS, Stage
 
 Scenario = Callable[[Stage], None]
 SCENARIOS: dict[str, Scenario] = {}
@@ -313,6 +314,69 @@ def to_nodes(stage: Stage) -> None:
     assert stage.assert_law() == 1
 
 
+# Handover
+
+
+@scenario
+def handed_over(stage: Stage) -> None:
+    """After a handover Argo switches, and at no moment fewer targets are healthy than pods are wanted; three times."""
+    with handing_over(stage):
+        stage.set_up("blue-green-without-gap")
+        until_blue_is_healthy(stage)
+        for tag in "234":
+            with stage.counting() as counts:
+                stage.deploy(tag)
+                stage.until_switched()
+                stage.until("what was seen of it", lambda: bool(last_switch(stage, stage.green)))
+            assert "Successful/HandoverReady" in stage.told(stage.green), stage.story()
+            assert min(counts) >= REPLICAS, stage.story()
+            assert last_switch(stage, stage.green)["resetCount"] == 0
+    stage.note("blue-green: the switch after a handover", "leaves no moment without a healthy target")
+
+
+@scenario
+def not_handed_over(stage: Stage) -> None:
+    """The same switch without a handover has moments without a healthy target."""
+    stage.set_up("blue-green")
+    until_blue_is_healthy(stage)
+    with stage.counting() as counts:
+        stage.deploy("2")
+        stage.until_switched()
+        time.sleep(NEVER_SECONDS)
+    assert min(counts) == 0, stage.story()
+    stage.note("blue-green: the switch without a handover", "leaves moments without a healthy target")
+
+
+@scenario
+def handed_over_and_aborted(stage: Stage) -> None:
+    """What was registered for a green that a person aborts is out of production within seconds, and blue stays."""
+    with handing_over(stage):
+        stage.set_up("blue-green-without-gap", without_gates)
+        blue = stage.production
+        stage.deploy("2")
+        green = stage.green
+        stage.until("the registration", lambda: "Inconclusive/HandoverWaiting" in stage.told(green))
+        stage.command("abort", "web")
+        stage.until("the way back", lambda: stage.cast.healthy_for_users(stage.namespace)[0] == REPLICAS, seconds=30)
+        assert stage.production == blue
+
+
+@scenario
+def canary_handed_over(stage: Stage) -> None:
+    """The last flip of a plain canary after a handover leaves no moment without a healthy target."""
+    with handing_over(stage):
+        stage.set_up("canary-without-gap", watch_briefly)
+        until_blue_is_healthy(stage)
+        for tag in "23":
+            with stage.counting() as counts:
+                stage.deploy(tag)
+                stage.until("the promotion", lambda: stage.phase == "Healthy" and stage.stable == stage.green)
+                time.sleep(NEVER_SECONDS)
+            assert "Successful/HandoverReady" in stage.told(stage.green), stage.story()
+            assert min(counts) >= REPLICAS, stage.story()
+    stage.note("canary: the last flip after a handover", "leaves no moment without a healthy target")
+
+
 # Canary
 
 
@@ -555,7 +619,31 @@ def heal(stage: Stage) -> None:
     stage.cast.conditions.healed.add(stage.namespace)
 
 
+@contextmanager
+def handing_over(stage: Stage) -> Iterator[None]:
+    """Let a provider with handover on answer for this namespace."""
+    with stage.cast.new_provider(
+        provider_token(stage), PROVIDER_HANDOVER="enabled", PROVIDER_HANDOVER_WITHOUT_TOKENS="true"
+    ) as own:
+        stage.cast.recorder.lead_to(stage.namespace, own.url)
+        yield
+
+
 # What a person looks at
+
+
+def until_blue_is_healthy(stage: Stage) -> None:
+    """Wait until the first version has its users."""
+    stage.until(
+        "a healthy blue", lambda: min(stage.cast.healthy_for_users(stage.namespace), default=0) >= REPLICAS, seconds=60
+    )
+
+
+def last_switch(stage: Stage, pod_hash: str) -> dict[str, Any]:
+    """Return what the answers say of the switch to a version, empty before they do."""
+    shown = [one.body.get("observed", {}).get("lastSwitch", {}) for one in stage.answers(pod_hash, "afterSwitch")]
+    found: list[dict[str, Any]] = [one for one in shown if one.get("podTemplateHash") == pod_hash]
+    return found[-1] if found and "leastHealthyCount" in found[-1] else {}
 
 
 def ask(stage: Stage) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tests.real.facts import Facts
 from tests.real.recorder import Answer
 
 EXAMPLES = ROOT / "rollout-examples"
-SHIPPED_URL = "http://alb-provider.alb-provider.svc:8080"
+SHIPPED_URLS = ("http://alb-provider.alb-provider.svc:8080", "http://alb-provider-handover.alb-provider.svc:8080")
 
 SHORTER = {"10s": "3s", "30s": "3s", "60s": "10s"}
 """The examples' intervals, and what a scenario waits instead. The minutes of CloudWatch stay as they are."""
@@ -48,7 +48,7 @@ class Stage:
         early.sort(key=lambda one: one["kind"] != "Namespace")
         self.api.apply(early, self.namespace)
         if folder != "ping-pong":
-            bindings = {"blue-green": 2, "instance-mode": 2}.get(folder, 0)
+            bindings = {"blue-green": 2, "blue-green-without-gap": 2, "instance-mode": 2}.get(folder, 0)
             self.until("the bindings", lambda: len(self.api.list("TargetGroupBinding", self.namespace)) >= bindings)
         for rollout in late:
             _set_tag(rollout, "1")
@@ -63,7 +63,8 @@ class Stage:
             for metric in manifest["spec"]["metrics"]:
                 if "web" in metric["provider"]:
                     web = metric["provider"]["web"]
-                    web["url"] = web["url"].replace(SHIPPED_URL, self.cast.recorder.server.url)
+                    for shipped in SHIPPED_URLS:
+                        web["url"] = web["url"].replace(shipped, self.cast.recorder.server.url)
                 for field in ("interval", "initialDelay"):
                     if field in metric:
                         metric[field] = SHORTER.get(metric[field], metric[field])
@@ -171,6 +172,24 @@ class Stage:
         thread.start()
         try:
             yield answers
+        finally:
+            over.set()
+            thread.join()
+
+    @contextmanager
+    def counting(self) -> Iterator[list[int]]:
+        """Count ten times a second how many healthy targets users have: in the group with fewest that gets requests."""
+        counts: list[int] = []
+        over = threading.Event()
+
+        def count() -> None:
+            while not over.wait(0.1):
+                counts.append(min(self.cast.healthy_for_users(self.namespace), default=0))
+
+        thread = threading.Thread(target=count, name=f"counting in {self.namespace}")
+        thread.start()
+        try:
+            yield counts
         finally:
             over.set()
             thread.join()
