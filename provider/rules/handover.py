@@ -104,15 +104,15 @@ def _moved(green: Green, service: GreenService, production: Service, bindings: I
 
 def _source_of(port: ServicePort, service: Service, production: Service) -> int | str:
     """Return a production port's number, or the name of green's ServicePort that has the same named targetPort."""
-    target = port.target_port or port.port
-    if isinstance(target, int):
+    target = port.target_port
+    if isinstance(target, int) and target:
         return target
-    alike = next((one.name for one in service.ports if one.target_port == target), None)
+    alike = next((one.name for one in service.ports if (one.target_port or one.port) == (target or port.port)), None)
     if alike is None:
         raise CannotTell(
             Reason.HANDOVER_IMPOSSIBLE,
-            f"Service {production.name} has targetPort {target}, and Service {service.name} has not, so green's number "
-            "of that port is unknown: give both Services the same targetPort",
+            f"Service {production.name} has targetPort {target or port.port}, and Service {service.name} has not, so "
+            "green's number of that port is unknown: give both Services the same targetPort",
         )
     return alike
 

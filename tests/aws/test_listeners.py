@@ -1,0 +1,78 @@
+"""What listener rules say of a target group, and which security groups load balancers have."""
+
+import pytest
+
+from provider.demo.aws.api import REGION, forward
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Binding, Place
+
+
+@pytest.fixture
+def deadline(sources):
+    return Deadline(10, sources.threads)
+
+
+def described(sources, deadline, arn):
+    """The target group of an ARN, as the reader knows it."""
+    binding = Binding(name="web", service="web", port=80, arn=arn, group_name="", family="IPv4", role_arn="")
+    (known,) = sources.load_balancers.groups((binding,), deadline)
+    return known.value
+
+
+def test_the_weight_of_every_rule_is_read(world, sources, deadline):
+    """Weights come from every rule that names the group, default actions included, and 0 is one of them."""
+    stable, canary = (world.aws.target_group(name, attached=False) for name in ("stable", "canary"))
+    for weights in ({stable: 0, canary: 100}, {stable: 5, canary: 95}, {canary: 1}):
+        world.aws.rule(weights)
+    listener = world.aws.client().describe_listeners(LoadBalancerArn=world.aws.load_balancer())["Listeners"][0]
+    world.aws.client().modify_listener(ListenerArn=listener["ListenerArn"], DefaultActions=[forward({stable: 7})])
+
+    found = sources.load_balancers.listeners.weights(described(sources, deadline, stable), deadline)
+
+    assert sorted(found) == [0, 5, 7]
+
+
+def test_a_rule_without_weights_gives_everything(world, sources, deadline):
+    """A rule that forwards to one group by its ARN alone has no weight to read, and sends it all of its requests."""
+    arn = world.aws.target_group("web", attached=False)
+    listener = world.aws.client().describe_listeners(LoadBalancerArn=world.aws.load_balancer())["Listeners"][0]
+    world.aws.client().create_rule(
+        ListenerArn=listener["ListenerArn"],
+        Priority=99,
+        Conditions=[{"Field": "path-pattern", "Values": ["/web/*"]}],
+        Actions=[{"Type": "forward", "TargetGroupArn": arn}],
+    )
+
+    assert sources.load_balancers.listeners.weights(described(sources, deadline, arn), deadline) == (1,)
+
+
+def test_security_groups_are_read_by_load_balancer(world, sources, deadline):
+    """Each load balancer has its own security groups; one that AWS does not know is an error, never without any."""
+    arns = [world.aws.load_balancer(name) for name in ("one", "two")]
+    made = [
+        world.aws.client("ec2").create_security_group(GroupName=name, Description="of a test")["GroupId"]
+        for name in ("sg-one", "sg-two")
+    ]
+    for arn, group in zip(arns, made, strict=True):
+        world.aws.client().set_security_groups(LoadBalancerArn=arn, SecurityGroups=[group])
+
+    found = sources.load_balancers.listeners.security_groups(arns, Place(REGION), deadline)
+
+    assert found == {arn: {group} for arn, group in zip(arns, made, strict=True)}
+    with pytest.raises(CannotTell) as refusal:
+        sources.load_balancers.listeners.security_groups([arns[0] + "x"], Place(REGION), deadline)
+    assert refusal.value.reason is Reason.AWS_REJECTED
+
+
+@pytest.mark.parametrize("operation", ["DescribeListeners", "DescribeRules"])
+def test_a_refusal_names_the_action(world, sources, deadline, operation):
+    """A role that may not read listeners or rules is told which action it lacks."""
+    arn = world.aws.target_group("web")
+    group = described(sources, deadline, arn)
+    world.aws.faults.aws_error(operation, "AccessDenied", "no", 403)
+
+    with pytest.raises(CannotTell, match=f"elasticloadbalancing:{operation}") as refusal:
+        sources.load_balancers.listeners.weights(group, deadline)
+    assert refusal.value.reason is Reason.AWS_FORBIDDEN
