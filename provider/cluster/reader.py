@@ -258,8 +258,13 @@ class Cluster:
             self._sharing.look(Kind.TOPOLOGY, ("pod states", namespace, wanted), PODS.rbac, read, deadline).value
         )
 
+    def behind(self, namespace: str, service: str, deadline: Deadline) -> tuple[Service | None, frozenset[str]]:
+        """Return a Service as it is now, and every address behind it, whatever its state. Raises CannotTell."""
+        (found,) = deadline.read(Read(f"Service {service}", lambda: self._service(namespace, service, deadline)))
+        return found, self.addresses(namespace, service, deadline)
+
     def addresses(self, namespace: str, service: str, deadline: Deadline) -> frozenset[str]:
-        """Return every address behind a Service now, whatever its state. Raises CannotTell."""
+        """Return every address in the EndpointSlices of a Service now, whatever its state. Raises CannotTell."""
         selector = f"kubernetes.io/service-name={service}"
         read = partial(self._list, SLICES, namespace, shapes.EndpointSlice, deadline, selector)
         (slices,) = deadline.read(Read(f"{SLICES.rbac} of Service {service}", read))

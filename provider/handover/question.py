@@ -77,7 +77,7 @@ class Production:
     service: GreenService
     groups: tuple[GroupHealth, ...]
     addresses: frozenset[str]
-    left: Mapping[TargetGroup, frozenset[Address]]
+    left: Mapping[TargetGroup, Mapping[Address, str]]
     turn: int
     begun_at: datetime | None
 
@@ -166,7 +166,7 @@ def _left_behind(
     addresses: frozenset[str],
     sources: Sources,
     deadline: Deadline,
-) -> Mapping[TargetGroup, frozenset[Address]]:
+) -> Mapping[TargetGroup, Mapping[Address, str]]:
     """Return what an earlier handover left in the production groups; pods are read only where there are strangers."""
     strange = {
         one.group: rules.strangers(one, addresses_of(green, production, one.binding), addresses) for one in groups

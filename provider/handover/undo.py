@@ -1,5 +1,7 @@
 """Takes out of production what a handover registered: never an address behind the production Service."""
 
+from collections.abc import Mapping
+
 from provider.aws.registrations import Registrations
 from provider.checks.question import Sources
 from provider.cluster.reader import Cluster
@@ -23,7 +25,8 @@ class Undo:
         handover.undo = why
         handover.turn += 1  # before the write: no answer may rest on targets that are on their way out
         for group, targets in list(handover.targets.items()):
-            self.targets(namespace, handover.service, group, frozenset(targets), why, deadline)
+            registered = dict.fromkeys(targets, handover.pod_hash)
+            self.targets(namespace, handover.service, group, registered, why, deadline)
             handover.forget(group)
 
     def left_behind(self, namespace: str, name: str, sources: Sources, deadline: Deadline) -> int:
@@ -40,8 +43,7 @@ class Undo:
         pods = self._cluster.addresses_of_pods(topology.rollout, deadline)
         count = 0
         for health in groups:
-            strange = strangers(health, (), addresses)
-            found = left_behind(strange, pods, production, green_hash="")
+            found = left_behind(strangers(health, (), addresses), pods, production, green_hash="")
             why = "an operator asked for it"
             count += len(self.targets(namespace, production.name, health.group, found, why, deadline))
         return count
@@ -51,20 +53,21 @@ class Undo:
         namespace: str,
         service: str,
         group: TargetGroup,
-        targets: frozenset[Address],
+        registered: Mapping[Address, str],
         why: str,
         deadline: Deadline,
     ) -> frozenset[Address]:
-        """Take targets out of a production group and return which; those behind the Service stay. Raises CannotTell.
+        """Take targets, by the hash of their pods, out of a production group, and return which.
 
-        A switch in the very moment may have made them production's, so the Service is read again afterwards, and what
-        is behind it by then is registered again.
+        What is production's stays. A switch in the very moment may have made some of them production's, so that is read
+        again afterwards, and these are registered again. Raises CannotTell.
         """
-        gone = removable(targets, self._cluster.addresses(namespace, service, deadline))
+        gone = removable(registered, *self._cluster.behind(namespace, service, deadline))
         if not gone:
             return gone
         self._registrations.deregister(group, gone, f"handover undone: {why}", deadline)
-        kept = removable(gone, self._cluster.addresses(namespace, service, deadline))
+        by_hash = {one: registered[one] for one in gone}
+        kept = removable(by_hash, *self._cluster.behind(namespace, service, deadline))
         if kept != gone:
             self._registrations.register(group, gone - kept, "they are behind the production Service now", deadline)
         return kept

@@ -244,24 +244,31 @@ def strangers(health: GroupHealth, green: Collection[Address], production: Colle
 
 def left_behind(
     found: Iterable[Address], pods: Iterable[PodAddress], production: Service, green_hash: str
-) -> frozenset[Address]:
-    """Return the strangers that are pods of this Rollout, of a version that is neither in production nor green.
+) -> Mapping[Address, str]:
+    """Return the strangers that are pods of this Rollout, but neither of production's version nor green's, by hash.
 
     Only a handover makes such a pod a target: the controller registers what the Service selects.
     """
     serving = production.selector.get(HASH_LABEL, "")
     own = {
-        same_address(address)
+        same_address(address): pod.pod_hash
         for pod in pods
         if serving and pod.pod_hash not in {"", serving, green_hash}
         for address in pod.addresses
     }
-    return frozenset(one for one in found if one[0] in own)
+    return {one: own[one[0]] for one in found if one[0] in own}
 
 
-def removable(registered: Iterable[Address], production: Collection[str]) -> frozenset[Address]:
-    """Return what may be taken out of a production group: never an address behind the production Service."""
-    return frozenset(one for one in registered if one[0] not in production)
+def removable(
+    registered: Mapping[Address, str], service: Service | None, behind: Collection[str]
+) -> frozenset[Address]:
+    """Return what may be taken out of a production group, of targets by the hash of their pods.
+
+    Never an address behind the production Service, nor a pod of the version that it selects: its EndpointSlices may
+    lag behind its selector. `behind` are the addresses of these slices.
+    """
+    serving = service.selector.get(HASH_LABEL) if service else None
+    return frozenset(one for one, pod_hash in registered.items() if one[0] not in behind and pod_hash != serving)
 
 
 def why_undo(rollout: Rollout, pod_hash: str) -> str:

@@ -47,20 +47,25 @@ class Replica:
     sources: Sources
     account: Any
     metrics: Metrics = field(default_factory=Metrics)
+    writer: Callable[[Any, Metrics], Registrations] = Registrations
 
     def __post_init__(self) -> None:
         self.start()
 
     def start(self) -> None:
         """Begin with an empty ledger, as after a restart."""
-        registrations = Registrations(self.account, self.metrics)
-        self.handovers: Handovers = enable(self.sources, registrations, self.metrics, most_idle_seconds=UNDO_SECONDS)
+        self.registrations = self.writer(self.account, self.metrics)
+        self.handovers: Handovers = enable(
+            self.sources, self.registrations, self.metrics, most_idle_seconds=UNDO_SECONDS
+        )
         self.app: Flask = create_app(self.sources, self.metrics, handovers=self.handovers)
 
-    def ask(self, rollout: str, pod_hash: str, **parameters: Any) -> dict[str, Any]:
-        """Ask for a handover, and return the answer."""
+    def ask(self, rollout: str, pod_hash: str, *, crashes: bool = False, **parameters: Any) -> dict[str, Any]:
+        """Ask for a handover, and return the answer; without one of a process that `crashes` nothing."""
         body = {"namespace": NAMESPACE, "rollout": rollout, "podTemplateHash": pod_hash, **parameters}
         response = self.app.test_client().post("/v1/handover", json=body)
+        if crashes and response.status_code == 500:
+            return {}
         assert response.status_code == 200, response.text
         return dict(response.get_json())
 
@@ -91,9 +96,9 @@ class Stage:
     def production(self) -> str:
         return self.web.arns[self.web.active_service]
 
-    def states(self) -> dict[tuple[str, int], str]:
-        """The states of the production group's targets."""
-        group = moto_elbv2.settings(self.production)
+    def states(self, arn: str = "") -> dict[tuple[str, int], str]:
+        """The states of a group's targets, of production's if none is named."""
+        group = moto_elbv2.settings(arn or self.production)
         return {(id_, port): one.state for id_, port, one in self.world.aws.load_balancers.health(group)}
 
     def addresses(self, revision: Any) -> set[tuple[str, int]]:

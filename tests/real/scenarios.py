@@ -56,7 +56,7 @@ def healthy_without_gates(stage: Stage) -> None:
     with stage.listening() as answers:
         stage.deploy("2")
         stage.until_switched()
-        stage.until("a pass", lambda: answers[-1]["reason"] == "TargetsHealthy")
+        stage.until("a pass after it", lambda: passed_after_the_switch(answers[-1]))
     assert "Inconclusive/TargetsInitial" in stage.told(stage.green), stage.story()
     assert stage.assert_law() == 1
     assert contract.is_kept("healthy", after_blue(answers)), contract.in_turn(answers)
@@ -664,6 +664,11 @@ def after_blue(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out what was said before Argo or we saw the new version."""
     first = next(n for n, one in enumerate(answers) if one["reason"] != "TargetsHealthy")
     return answers[first:]
+
+
+def passed_after_the_switch(answer: dict[str, Any]) -> bool:
+    """Whether an answer is that green is healthy in production."""
+    return (answer["reason"], answer["observed"].get("stage")) == ("TargetsHealthy", "AfterSwitch")
 
 
 def asks_at_retry(stage: Stage) -> bool:

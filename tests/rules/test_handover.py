@@ -184,16 +184,18 @@ def test_a_batch_is_never_more_than_its_percentage(wanted, percent, registered):
     assert len(first) == min(max(most - registered, 0), len(missing))
 
 
-ADDRESSES = st.sets(st.tuples(st.sampled_from([address(n) for n in range(12)]), st.just(8080)))
+IPS = [address(number) for number in range(12)]
 
 
-@given(ADDRESSES, st.sets(st.sampled_from([address(n) for n in range(12)])))
-def test_nothing_behind_the_production_service_is_removable(registered, production):
-    """Whatever was registered, an address behind the production Service stays, and everything else may go."""
-    found = rules.removable(registered, production)
+@given(st.dictionaries(st.sampled_from(IPS), st.sampled_from([GREEN, BLUE, "0ld"])), st.sets(st.sampled_from(IPS)))
+def test_nothing_of_production_is_removable(hashes, behind):
+    """Neither an address behind the production Service nor a pod of its version may go; all others may."""
+    registered = {(ip, 8080): pod_hash for ip, pod_hash in hashes.items()}
 
-    assert not {ip for ip, _ in found} & production
-    assert found | {one for one in registered if one[0] in production} == registered
+    found = rules.removable(registered, service("active", BLUE), behind)
+
+    assert found == {(ip, 8080) for ip, pod_hash in hashes.items() if ip not in behind and pod_hash != BLUE}
+    assert rules.removable(registered, None, behind) == {one for one in registered if one[0] not in behind}
 
 
 def test_only_pods_of_other_versions_of_the_rollout_are_left_behind():
@@ -207,9 +209,12 @@ def test_only_pods_of_other_versions_of_the_rollout_are_left_behind():
     ]
     found = {(f"10.0.0.{number}", 8080) for number in range(1, 6)}
 
-    assert rules.left_behind(found, pods, production, GREEN) == {("10.0.0.1", 8080)}
-    assert rules.left_behind(found, pods, production, "") == {("10.0.0.1", 8080), ("10.0.0.3", 8080)}
-    assert rules.left_behind(found, pods, service("active", ""), GREEN) == frozenset()
+    assert rules.left_behind(found, pods, production, GREEN) == {("10.0.0.1", 8080): "0ld"}
+    assert rules.left_behind(found, pods, production, "") == {
+        ("10.0.0.1", 8080): "0ld",
+        ("10.0.0.3", 8080): GREEN,
+    }
+    assert rules.left_behind(found, pods, service("active", ""), GREEN) == {}
 
 
 def test_strangers_are_neither_green_nor_production():

@@ -83,6 +83,7 @@ class Revision:
         self._created: datetime | None = None
         self._published: tuple[object, ...] | None = None
         self._is_held = False
+        self._replaced = 0
         self.scale_down_at: datetime | None = None
         """When Argo Rollouts is going to scale it down; None if it is not."""
 
@@ -113,20 +114,33 @@ class Revision:
         for number in range(replicas):
             share = number / max(1, replicas - 1)
             create_at = now + share * ramp_seconds
-            self._pods.append(
-                _Pod(
-                    name=self._pod_name(number),
-                    address=self._cluster.next_address(),
-                    create_at=create_at,
-                    address_at=create_at + ADDRESS_SECONDS,
-                    ready_at=create_at + first + share * (last - first),
-                    created=self._cluster.now(),
-                )
-            )
+            self._pods.append(self._planned(number, create_at, first + share * (last - first)))
+
+    def _planned(self, number: int, create_at: float, ready_seconds: float = READY_SECONDS[0]) -> _Pod:
+        return _Pod(
+            name=self._pod_name(number),
+            address=self._cluster.next_address(),
+            create_at=create_at,
+            address_at=create_at + ADDRESS_SECONDS,
+            ready_at=create_at + ready_seconds,
+            created=self._cluster.now(),
+        )
 
     def make_first_pod_sick(self) -> None:
         """Make the oldest pod answer its health checks with 500 for ever."""
         self._cluster.sick_addresses.add(self._pods[0].address)
+
+    def replace_first_pod(self, now: float) -> None:
+        """Delete the oldest pod and create another one in its place, as after an eviction."""
+        old = self._pods[0]
+        old.gone_at = now + TERMINATION_SECONDS
+        self._put(old, "terminating")
+        self._replaced += 1
+        self._pods.append(self._planned(self._replicas + self._replaced, now))
+
+    def addresses(self) -> set[str]:
+        """Return the addresses of all pods, terminating ones too."""
+        return {pod.address for pod in self._pods if pod.stage not in ("planned", "pending")}
 
     def make_sick(self) -> None:
         """Make every pod answer the load balancer's health checks with 500 for ever."""

@@ -1,0 +1,397 @@
+"""Tells random stories of handovers and holds every write and every answer against the truth of that moment.
+
+A seed always tells the same story. Time is the story's own, and stands still while somebody reads or writes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from provider.aws.registrations import Registrations
+from provider.demo.server.faults import Fault
+from provider.demo.story.revisions import Revision
+from provider.evidence.deadline import Deadline
+from provider.evidence.records import TargetGroup
+from tests.handover.stage import UNDO_SECONDS, Replica, Stage
+
+CALM_SECONDS = UNDO_SECONDS + 10
+STEPS = 24
+
+Address = tuple[str, int]
+
+
+class Complaint(Exception):
+    """A write or an answer that the truth does not allow."""
+
+
+class Crash(Exception):
+    """The process ends here: before or after a write."""
+
+
+class Watched(Registrations):
+    """Writes like any other, but the story sees each write before it is sent, and may end the process around it."""
+
+    def __init__(self, story: "Story", account: Any, metrics: Any) -> None:
+        super().__init__(account, metrics)
+        self._story = story
+        self.crash = ""
+
+    def register(self, group: TargetGroup, targets: Any, why: str, deadline: Deadline) -> None:
+        self._around("register", group, targets, why, deadline)
+
+    def deregister(self, group: TargetGroup, targets: Any, why: str, deadline: Deadline) -> None:
+        self._around("deregister", group, targets, why, deadline)
+
+    def _around(self, operation: str, group: TargetGroup, targets: Any, why: str, deadline: Deadline) -> None:
+        self._story.judge_write(operation, frozenset(targets), why)
+        if self.crash == "before":
+            raise Crash
+        write = super().register if operation == "register" else super().deregister
+        write(group, targets, why, deadline)
+        self._story.after_write(operation)
+        if self.crash == "after":
+            raise Crash
+
+
+@dataclass
+class Story:
+    """One blue-green Rollout, two replicas of the provider, and everything that may go wrong around a handover."""
+
+    stage: Stage
+    replicas: list[Replica]
+    random: Random
+    asked: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+    least: float = 100.0
+    """The least percentage that the question under way asks for."""
+    _ever: set[str] = field(default_factory=set)
+    _foreign: set[Address] = field(default_factory=set)
+    _is_paused: bool = False
+    _fault: Fault | None = None
+    _at_write: Callable[[], None] | None = None
+    _complaint_of_a_write: Complaint | None = None
+    """Kept here, since the provider would take it for a defect of its own."""
+
+    @property
+    def questions(self) -> int:
+        return self.asked.total()
+
+    def tell(self) -> None:
+        """Tell the story; raises Complaint."""
+        web = self.stage.web
+        web._ask = lambda _name, _hash: None
+        self.play(12)
+        for _ in range(STEPS):
+            event = self.random.choice(EVENTS)
+            if self._is_over and self.random.random() < 0.6:
+                event = self.random.choice((Story.supersede, Story.supersede, Story.resume))
+            if self._is_open and self.random.random() < 0.4:
+                event = self.random.choice(CRITICAL)
+            event(self)
+            self.happened[event.__name__] += 1
+            self.play(self.random.choice((0.5, 1, 3, 6)))
+            for _ in range(self.random.choice((1, 2, 2, 3))):
+                self.ask()
+                self.play(self.random.choice((0.5, 1, 3)))
+        self.calm_down()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more can come of this version."""
+        web = self.stage.web
+        return web.green is web.blue or web.aborted_at is not None or self._is_paused
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether green is registered in production, and not production's own yet."""
+        behind = self.behind_production()
+        return any(key[0] in self._ever and key[0] not in behind for key in self.stage.states())
+
+    # Time, and what is true.
+
+    def play(self, seconds: float, step: float = 0.5) -> None:
+        """Let time pass for everyone who lives."""
+        self.stage.play(seconds, step=step, between=self.look)
+        self._note_pods()
+
+    def look(self) -> None:
+        self._note_pods()
+        for replica in self.replicas:
+            with self.faulty():
+                replica.handovers.way_back.look()
+            self._restart_if_crashed(replica)
+
+    def _note_pods(self) -> None:
+        for revision in self.stage.web.revisions:
+            self._ever |= revision.addresses()
+
+    def behind_production(self) -> set[str]:
+        """The addresses that production serves: those of the version that the Service selects, and of its slices."""
+        web = self.stage.web
+        service = self.stage.world.kubernetes.get("Service", "shop", web.active_service)
+        pod_hash = service["spec"]["selector"].get("rollouts-pod-template-hash")
+        found = {ip for one in web.revisions if one.pod_hash == pod_hash for ip in one.addresses()}
+        for stored in self.stage.world.kubernetes.stored(
+            "EndpointSlice", "shop", **{"kubernetes.io/service-name": web.active_service}
+        ):
+            for endpoint in stored.shared["endpoints"] or ():
+                found |= set(endpoint["addresses"])
+        return found
+
+    def healthy(self, arn: str, revision: Revision) -> int:
+        """How many pods of a version that are not terminating are healthy targets of a group."""
+        states = self.stage.states(arn)
+        living = {pod.address for pod in revision._pods if pod.stage in ("addressed", "ready")}
+        return sum(states.get((ip, 8080)) == "healthy" for ip in living)
+
+    def is_whole(self, arn: str) -> bool:
+        """Whether enough of green's wanted pods are healthy targets of a group."""
+        web = self.stage.web
+        return self.healthy(arn, web.green) * 100 >= self.least * web.replicas
+
+    # The law.
+
+    def judge_write(self, operation: str, targets: frozenset[Address], why: str) -> None:
+        """Hold a write against the truth, before it is sent."""
+        web, behind = self.stage.web, self.behind_production()
+        ips = {ip for ip, _ in targets}
+        if not ips <= self._ever:
+            raise self._complaint(f"{operation} of {ips - self._ever}, which are no pods of the Rollout")
+        if operation == "deregister" and ips & behind:
+            raise self._complaint(f"deregister of {ips & behind}, which are behind the production Service ({why})")
+        if operation == "register" and not ips <= behind:
+            rolls = web.green.pod_hash != web.blue.pod_hash and web.observed_generation == web.generation
+            passes = rolls and web.aborted_at is None and not self._is_paused
+            passes = passes and web.green.ready_count >= web.replicas * 1 and self.is_whole(web.arns["web-preview"])
+            if not passes:
+                raise self._complaint(f"register although the gate would not pass ({why})")
+        if self._at_write is not None and operation == "deregister":
+            self._at_write()
+
+    def after_write(self, operation: str) -> None:
+        self.happened[operation] += 1
+
+    def ask(self) -> None:
+        """Ask one of the replicas about green, and hold the answer against the truth."""
+        web, replica = self.stage.web, self.random.choice(self.replicas)
+        self.least = self.random.choice((100.0, 100.0, 75.0))
+        parameters = {
+            "minHealthyPercent": self.least,
+            "maxHandoverSeconds": self.random.choice((10, 60, 3600)),
+            "batchPercent": self.random.choice((100, 100, 40)),
+        }
+        with self.faulty():
+            answer = replica.ask(web.name, web.green.pod_hash, crashes=True, **parameters)
+        self._restart_if_crashed(replica)
+        reason, phase = str(answer.get("reason", "Crashed")), str(answer.get("phase", ""))
+        self.asked[reason] += 1
+        if phase != "Successful":
+            return
+        if not self.is_whole(self.stage.production):
+            raise self._complaint(f"Successful although green is not healthy in production: {answer['message']}")
+        if self.random.random() < 0.7:
+            self.switch()
+
+    def _complaint(self, text: str) -> Complaint:
+        self._complaint_of_a_write = Complaint(f"at {self.stage.clock.seconds:.1f} s: {text}\n{dict(self.happened)}")
+        return self._complaint_of_a_write
+
+    def calm_down(self) -> None:
+        """Nothing fails any more and nobody asks: soon production holds nothing but what its Service selects."""
+        web = self.stage.web
+        self._fault = self._at_write = None
+        self._is_paused = False
+        self.play(CALM_SECONDS, step=2.0)
+        # What a process that ended had registered, the next question finds: about a new version, as after a fix.
+        self.supersede(keeps=True)
+        self.play(14)
+        self.least = 100.0
+        for replica in self.replicas:
+            replica.ask(web.name, web.green.pod_hash)
+        self.play(CALM_SECONDS, step=2.0)
+        behind = self.behind_production()
+        states = self.stage.states()
+        left = {
+            key for key, state in states.items() if state not in ("draining", "unused") and key[0] not in behind
+        } - self._foreign
+        # The target of a pod that is gone, whose process ended too, is nobody's: the load balancer finds it unhealthy.
+        living = {ip for revision in web.revisions for ip in revision.addresses()}
+        if left & {(ip, 8080) for ip in living}:
+            raise self._complaint(f"left behind: {left}")
+        if self._foreign - {key for key, state in states.items() if state not in ("draining", "unused")}:
+            raise self._complaint("a foreign target is gone")
+
+    # What may happen.
+
+    @contextmanager
+    def faulty(self) -> Iterator[None]:
+        """Let the fault of the hour hit the provider, and nobody else."""
+        fault = self._fault
+        if fault is not None:
+            self.stage.world.aws.faults._append(fault)
+        try:
+            yield
+        finally:
+            if fault is not None:
+                self._fault = None
+                fault.end()
+
+    def _restart_if_crashed(self, replica: Replica) -> None:
+        if self._complaint_of_a_write is not None:
+            raise self._complaint_of_a_write
+        if isinstance(replica.registrations, Watched) and replica.registrations.crash:
+            replica.start()
+
+    def nothing(self) -> None:
+        """An uneventful moment."""
+
+    def supersede(self, *, keeps: bool = False) -> None:
+        """A new version, whose pods start at once; the version before `keeps` its pods for a while, or does not."""
+        web, now = self.stage.web, self.stage.clock.seconds
+        if web.green is not web.blue and not keeps:
+            web.green.scale_down(now=now)
+        self._is_paused = False
+        web.paused_since = None
+        web.change_template(now)
+        web.observe(now)
+        web.scale_up(now)
+        web.publish()
+
+    def abort(self) -> None:
+        web = self.stage.web
+        if web.green is not web.blue:
+            web.aborted_at, web.phase = self.stage.clock(), "Degraded"
+            web.publish()
+
+    def pause(self) -> None:
+        web = self.stage.web
+        web.pause_reason = "InconclusiveAnalysisRun"
+        web.pause(0)
+        web.publish()
+        self._is_paused = True
+
+    def resume(self) -> None:
+        self.stage.web.paused_since = None
+        self.stage.web.publish()
+        self._is_paused = False
+
+    def switch(self) -> None:
+        """Argo switches, or a person does with `promote --full`."""
+        web = self.stage.web
+        if web.green is web.blue or web.aborted_at is not None:
+            return
+        web.switch(self.stage.clock.seconds)
+        web.promote(self.stage.clock.seconds)
+        web.publish()
+        self.happened["switched"] += 1
+
+    def switch_and_supersede(self) -> None:
+        """Before anybody looks, the handed over version serves, and there is a newer one."""
+        self.switch()
+        self.supersede()
+        self.stage.play(2)
+        self._note_pods()
+        self.ask()
+
+    def sicken(self) -> None:
+        green = self.stage.web.green
+        if green is not self.stage.web.blue and green.pods_count:
+            green.make_first_pod_sick()
+
+    def heal(self) -> None:
+        self.stage.story._cluster.sick_addresses.clear()
+
+    def replace_pod(self) -> None:
+        revision = self.random.choice((self.stage.web.green, self.stage.web.blue))
+        if revision.pods_count:
+            revision.replace_first_pod(self.stage.clock.seconds)
+
+    def reconcile_green_away(self) -> None:
+        """The controller's cache of targets has expired: it takes out what the Service does not select."""
+        behind = self.behind_production()
+        strange = [key for key in self.stage.states() if key[0] in self._ever and key[0] not in behind]
+        self.stage.world.aws.deregister(self.stage.production, strange)
+
+    def intrude(self) -> None:
+        """Somebody registers a target that is no pod of the Rollout."""
+        foreign = (f"10.200.0.{self.random.randrange(1, 200)}", 8080)
+        self.stage.world.aws.register(self.stage.production, [foreign])
+        self._foreign.add(foreign)
+
+    def crash_before_a_write(self) -> None:
+        self._arm("before")
+
+    def crash_after_a_write(self) -> None:
+        self._arm("after")
+
+    def _arm(self, when: str) -> None:
+        registrations = self.random.choice(self.replicas).registrations
+        assert isinstance(registrations, Watched)
+        registrations.crash = when
+
+    def restart(self) -> None:
+        """One process begins again, or all of them do."""
+        for replica in self.random.choice((self.replicas, self.replicas[:1])):
+            replica.start()
+
+    def fail(self) -> None:
+        """The next write of the provider is refused, throttled, lost after it was carried out, or not understood."""
+        kind, operation = self.random.randrange(4), self.random.choice(("RegisterTargets", "DeregisterTargets"))
+        faults = self.stage.world.aws.faults
+        if kind == 0:
+            self._fault = faults.aws_error(operation, "AccessDenied", "no", 403)
+        elif kind == 1:
+            self._fault = faults.aws_error(operation, "TooManyTargets", "quota", 400)
+        elif kind == 2:
+            self._fault = faults.add(operation, rewrite=lambda _: b"<html>")
+        else:
+            self._fault = faults.add("DescribeTargetHealth", rewrite=lambda body: body[: len(body) // 2])
+        faults._faults.remove(self._fault)
+
+    def switch_at_a_write(self) -> None:
+        """Argo switches in the very moment in which an undoing writes."""
+
+        def at_write() -> None:
+            self._at_write = None
+            self.switch()
+
+        self._at_write = at_write
+
+
+EVENTS: tuple[Callable[[Story], None], ...] = (
+    *(Story.nothing,) * 8,
+    *(Story.supersede,) * 5,
+    *(Story.replace_pod,) * 3,
+    *(Story.heal,) * 2,
+    *(Story.fail,) * 3,
+    *(Story.resume,) * 2,
+    Story.abort,
+    Story.pause,
+    Story.switch,
+    Story.sicken,
+    Story.reconcile_green_away,
+    Story.intrude,
+    Story.crash_before_a_write,
+    Story.crash_after_a_write,
+    Story.restart,
+    Story.switch_at_a_write,
+    *(Story.switch_and_supersede,) * 2,
+)
+
+CRITICAL: tuple[Callable[[Story], None], ...] = (
+    Story.abort,
+    Story.supersede,
+    Story.switch,
+    Story.switch_and_supersede,
+    Story.switch_at_a_write,
+    Story.restart,
+    Story.crash_before_a_write,
+    Story.crash_after_a_write,
+    Story.reconcile_green_away,
+    Story.fail,
+    Story.replace_pod,
+)
+"""What is worth most while green is in production beside blue."""
