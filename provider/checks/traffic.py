@@ -72,7 +72,7 @@ def read_traffic(
     for group in groups:
         _require_metrics(group)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
-    points, points_read_at = _points(groups, blue, window, sources, deadline)
+    points, points_read_at = read_points(groups, blue, window, sources, deadline)
     return Traffic(
         green=green,
         service=service,
@@ -148,7 +148,7 @@ def _has_metrics(group: TargetGroup) -> bool:
     return group.in_use and ":loadbalancer/app/" in group.load_balancer_arns[0]
 
 
-def _points(
+def read_points(
     groups: tuple[TargetGroup, ...], blue: tuple[TargetGroup, ...], window: Window, sources: Sources, deadline: Deadline
 ) -> tuple[Points, datetime]:
     """Read every metric with one call per place; return the points and when the oldest was read.

@@ -6,16 +6,14 @@ asks: while that does not pass, it is the answer, and nothing is registered.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
 
-from provider.aws.registrations import Registrations
 from provider.checks import replicas, target_health
-from provider.checks.question import Check, Sources
+from provider.checks.question import Sources
 from provider.evidence.deadline import Deadline
 from provider.evidence.reasons import Reason
 from provider.evidence.records import (
@@ -29,15 +27,18 @@ from provider.evidence.records import (
     Topology,
     Verdict,
 )
+from provider.handover.first_batch import FirstBatch, read_first_batch
 from provider.handover.ledger import Address, Handover, Ledger
-from provider.handover.undo import Undo
 from provider.rules import handover as rules
-from provider.rules.expected_targets import addresses_of
+from provider.rules.expected_targets import addresses_of, percent
 from provider.rules.green import find_service
 
 NAME = "handover"
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 10, 3600
+
+EVERYTHING = 100
+"""Percent."""
 
 
 class Query(target_health.Query):
@@ -62,7 +63,16 @@ class Query(target_health.Query):
         default=100,
         ge=1,
         le=100,
-        description="Percentage of green's pods to register first. The rest follows once these are healthy.",
+        description="Percentage of green's pods to register first. The rest follows once these are healthy, and a full "
+        "minute of metrics of the production groups, in which both versions serve, is within maxErrorPercent: raise "
+        "maxHandoverSeconds to at least 300.",
+    )
+    max_error_percent: float = Field(
+        default=1,
+        ge=0,
+        le=100,
+        description="Maximum percentage of requests that may fail in a production group while only the first batch of "
+        "green serves (with batchPercent).",
     )
 
 
@@ -70,8 +80,9 @@ class Query(target_health.Query):
 class Production:
     """The production Service and its groups, and the addresses behind it.
 
-    `left` are targets that an earlier handover left behind, by group. `turn` is the handover's when this was read, and
-    `begun_at` when its first target was registered.
+    `left` are targets that an earlier handover left behind, by group. `turn` is the handover's when this was read,
+    `begun_at` when its first target was registered, and `timed_out` whether it took too long before. `first_batch` is
+    None unless a first batch is healthy and the rest waits for its errors.
     """
 
     service: GreenService
@@ -80,6 +91,8 @@ class Production:
     left: Mapping[TargetGroup, Mapping[Address, str]]
     turn: int
     begun_at: datetime | None
+    timed_out: bool
+    first_batch: FirstBatch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +116,6 @@ class Evidence:
         }
 
 
-def check_of(ledger: Ledger, registrations: Registrations, undo: Undo) -> Check:
-    """Return the question that registers through `registrations` and keeps its ledger there."""
-    return Check(
-        name=NAME,
-        about=str(__doc__),
-        charts="healthyPercent",
-        asks_aws=lambda _query: True,
-        query=Query,
-        gather=partial(gather, ledger),
-        judge=judge,
-        act=partial(act, registrations, undo),
-    )
-
-
 def gather(
     ledger: Ledger, query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline
 ) -> Evidence:
@@ -125,7 +124,7 @@ def gather(
     production = rules.find_production(topology, green, service)
     key = (query.namespace, query.rollout)
     handover = ledger.asked(key, query.pod_template_hash, production.service.name, query.max_handover_seconds)
-    turn, begun_at = handover.turn, handover.begun_at
+    turn, begun_at, timed_out = handover.turn, handover.begun_at, handover.timed_out
     checked = target_health.gather(query, topology, green, sources, deadline)
     gate = _gate(query, green, checked, sources.clock())
     if gate.phase is not Phase.SUCCESSFUL:
@@ -138,7 +137,17 @@ def gather(
         rules.require_no_users({one.group.name: listeners.weights(one.group, deadline) for one in groups})
     addresses = sources.cluster.addresses(query.namespace, production.service.name, deadline)
     left = _left_behind(green, production, groups, addresses, sources, deadline)
-    return Evidence(green, gate, checked, handover, Production(production, groups, addresses, left, turn, begun_at))
+    first_batch = None
+    if query.batch_percent < EVERYTHING and begun_at and _waits_for_the_rest(green, production, groups):
+        first_batch = read_first_batch(groups, begun_at, production.service.name, sources, deadline)
+    found = Production(production, groups, addresses, left, turn, begun_at, timed_out, first_batch)
+    return Evidence(green, gate, checked, handover, found)
+
+
+def _waits_for_the_rest(green: Green, production: GreenService, groups: tuple[GroupHealth, ...]) -> bool:
+    """Tell whether all that is registered of green is healthy, and some of green is not registered."""
+    progress = [rules.progress(green, production, one) for one in groups]
+    return all(one.is_healthy_so_far for one in progress) and any(one.missing for one in progress)
 
 
 def _gate(query: Query, green: Green, checked: target_health.Evidence, now: datetime) -> Verdict:
@@ -190,13 +199,20 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     least = min(progress, key=lambda one: one.percent)
     is_ready = all(one.healthy * 100 >= query.min_healthy_percent * one.wanted > 0 for one in progress)
     seconds = (now - production.begun_at).total_seconds() if production.begun_at else 0.0
-    if evidence.handover.timed_out or seconds > query.max_handover_seconds:
+    batch, says = production.first_batch, "{}"
+    if production.timed_out or seconds > query.max_handover_seconds:
         reason, phase = Reason.HANDOVER_TIMED_OUT, Phase.INCONCLUSIVE
         says = f"The handover took longer than maxHandoverSeconds={query.max_handover_seconds} and is undone ({{}})"
     elif is_ready:
-        reason, phase, says = Reason.HANDOVER_READY, Phase.SUCCESSFUL, "{}"
+        reason, phase = Reason.HANDOVER_READY, Phase.SUCCESSFUL
+    elif batch is not None and batch.is_above(query.max_error_percent):
+        reason, phase = Reason.ERRORS_ABOVE_LIMIT, Phase.FAILED
+        worst = batch.worst
+        says = f"{worst.errors} of {worst.total} requests failed in {worst.name} since the first batch serves ({{}})"
     else:
-        reason, phase, says = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE, "{}"
+        reason, phase = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE
+        if batch is not None and not batch.is_known:
+            says = f"{{}}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
     return Verdict(phase, reason, says.format(least.sentence), least.percent, _observed(evidence, progress, seconds))
 
 
@@ -213,6 +229,7 @@ def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float
                 "healthyCount": one.healthy,
                 "registeredCount": len(one.registered),
                 "otherHealthyCount": one.others,
+                "greenPercent": percent(one.healthy, one.healthy + one.others),
             }
             for one in progress
         ],
@@ -224,58 +241,3 @@ def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float
             "targetGroups": sorted(group.name for group in evidence.production.left),
         }
     return shown
-
-
-def act(
-    registrations: Registrations, undo: Undo, query: Query, evidence: Evidence, verdict: Verdict, deadline: Deadline
-) -> Verdict:
-    """Do what the verdict asks for: register what is missing, or undo. Raises CannotTell."""
-    handover, production = evidence.handover, evidence.production
-    with handover.held(deadline):
-        if handover.pod_hash != query.pod_template_hash:
-            undo.handover(query.namespace, handover, f"{handover.pod_hash} is not the current green any more", deadline)
-            return _waiting(verdict, "Targets of the version before were taken out of production first")
-        ended = rules.why_undo(evidence.green.rollout, query.pod_template_hash)
-        if verdict.phase is Phase.FAILED or verdict.reason is Reason.HANDOVER_TIMED_OUT:
-            ended = ended or verdict.message
-            handover.timed_out = verdict.reason is Reason.HANDOVER_TIMED_OUT
-        if ended and handover.is_open:
-            undo.handover(query.namespace, handover, ended, deadline)
-        if ended and verdict.phase is Phase.SUCCESSFUL:
-            verdict = replace(verdict, phase=Phase.INCONCLUSIVE, reason=Reason.ROLLOUT_PAUSED, message=_sentence(ended))
-        if ended:
-            return verdict
-        if production is None:
-            return verdict
-        for group, some in production.left.items():
-            undo.targets(query.namespace, handover.service, group, some, "left behind by an earlier handover", deadline)
-        if handover.turn != production.turn:
-            return _waiting(verdict, "The handover was undone meanwhile and begins again")
-        for health in production.groups:
-            _register(registrations, query, evidence, health, deadline)
-    return verdict
-
-
-def _register(
-    registrations: Registrations, query: Query, evidence: Evidence, health: GroupHealth, deadline: Deadline
-) -> None:
-    """Register green's missing targets in one group, and note those that are there already, whoever did it."""
-    assert evidence.production is not None  # noqa: S101 - act() has looked
-    handover, now = evidence.handover, evidence.green.read_at
-    found = rules.progress(evidence.green, evidence.production.service, health)
-    handover.note(health.group, found.registered, now)
-    first = rules.batch(found.missing, len(found.registered), found.wanted, query.batch_percent)
-    missing = first or (found.missing if found.is_healthy_so_far else frozenset())
-    if missing:
-        handover.note(health.group, missing, now)
-        why = f"handover of {query.rollout} ({query.pod_template_hash}) in namespace {query.namespace}"
-        registrations.register(health.group, missing, why, deadline)
-
-
-def _sentence(why: str) -> str:
-    return f"No handover while {why}"
-
-
-def _waiting(verdict: Verdict, sentence: str) -> Verdict:
-    message = f"{sentence} ({verdict.message})"
-    return replace(verdict, phase=Phase.INCONCLUSIVE, reason=Reason.HANDOVER_WAITING, message=message)

@@ -84,6 +84,7 @@ class Story:
         web = self.stage.web
         web._ask = lambda _name, _hash: None
         self.play(12)
+        web._ask_at = None  # the story asks
         for _ in range(STEPS):
             event = self.random.choice(EVENTS)
             if self._is_over and self.random.random() < 0.6:

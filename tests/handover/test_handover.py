@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
+from provider.demo.aws.cloudwatch import Datum
 from provider.demo.cluster import objects
 from provider.demo.story.rollouts import NAMESPACE
 from provider.http.app import create_app
@@ -201,19 +202,35 @@ def test_a_refusal_by_aws_names_the_permission(stage, replica):
     assert "elasticloadbalancing:RegisterTargets" in answer["message"]
 
 
-def test_the_first_batch_comes_first(stage, replica, play):
-    """With batchPercent so many of green are registered first, and the rest once these are healthy."""
+@pytest.mark.parametrize(
+    ("failed", "reason", "registered_at_last"), [(0, "HandoverReady", 4), (50, "ErrorsAboveLimit", 0)]
+)
+def test_the_first_batch_comes_first(stage, replica, play, failed, reason, registered_at_last):
+    """With batchPercent so many of green come first; the rest follows a minute without errors, else all is undone."""
     stage.web._ask = lambda _name, _hash: None
     stage.play(16)
-    counts = []
-    for _ in range(6):
-        replica.ask("web", stage.web.green.pod_hash, batchPercent=25)
+    stage.web._ask_at = None
+    balancer, counts, reasons = stage.world.aws.load_balancer(), [], []
+    for _ in range(40):
+        minute = stage.clock().replace(second=0)
+        for group in (None, stage.production):
+            stage.world.aws.cloudwatch.publish(
+                [
+                    Datum(balancer, group, "RequestCount", minute, 10),
+                    *([Datum(balancer, group, "HTTPCode_Target_5XX_Count", minute, failed)] if failed else []),
+                ]
+            )
+        answer = replica.ask("web", stage.web.green.pod_hash, batchPercent=25, maxHandoverSeconds=600)
         counts.append(len(green_in_production(stage)))
-        play(3)
+        reasons.append(answer["reason"])
+        if answer["phase"] != "Inconclusive":
+            break
+        play(8)
 
     assert counts[0] == 1
-    assert counts[-1] == 4
-    assert sorted(set(counts)) == [1, 4]
+    assert set(counts) <= {0, 1, 4}
+    assert counts.count(1) * 8 >= 120  # CloudWatch's lag, and a full minute of one pod
+    assert (reasons[-1], counts[-1]) == (reason, registered_at_last)
 
 
 def test_a_switch_in_the_very_moment_of_an_undoing_keeps_production(registered, replica, monkeypatch):

@@ -597,10 +597,12 @@ def test_the_iam_policy_of_handover_is_what_it_asks():
     """Its reads are on everything, its two writes on target groups with the controller's tag of one cluster."""
     policy = json.loads((DEPLOY / "handover-iam-policy.json").read_text(encoding="utf-8"))
     reads, writes = policy["Statement"]
-    documented = set(re.findall(r"`(elasticloadbalancing:\w+)`", (ROOT / "docs" / "handover.md").read_text("utf-8")))
+    documented = set(
+        re.findall(r"`((?:elasticloadbalancing|cloudwatch):\w+)`", (ROOT / "docs" / "handover.md").read_text("utf-8"))
+    )
 
     assert reads["Resource"] == "*"
-    assert {action.partition(":")[2][:8] for action in reads["Action"]} == {"Describe"}
+    assert {action.partition(":")[2][:8] for action in reads["Action"]} == {"Describe", "GetMetri"}
     assert sorted(writes["Action"]) == sorted(WRITES)
     assert writes["Resource"].endswith(":targetgroup/*")
     assert writes["Condition"]["StringEquals"].keys() == {"aws:ResourceTag/elbv2.k8s.aws/cluster"}
