@@ -13,6 +13,7 @@ from provider.demo.aws.moto_elbv2 import settings
 from provider.demo.world import World
 from tests import ROOT
 from tests.real.api import Api, Manifest
+from tests.real.build import KUBERNETES_VERSION, helm
 from tests.real.control_plane import ControlPlane
 from tests.real.kubelet import Kubelet
 from tests.real.load_balancer_controller import HASH_LABEL, Conditions, Controller, Webhook, health_checks
@@ -152,6 +153,15 @@ class Cast:
         manifests = rendered(ROOT / "deploy" / "overlays" / "pod-identity")
         namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
         self.api.apply([*namespaces, *manifests])
+
+
+def charted(namespace: str, *, release: str) -> list[dict[str, Any]]:
+    """Return the objects of the Helm chart, but for those of CustomResourceDefinitions that are not there."""
+    values = ["networkPolicy.enabled=true", "tokensSecret=alb-provider-tokens", "handover.enabled=true"]
+    command = [str(helm()), "template", release, str(ROOT / "deploy" / "chart"), "--namespace", namespace]
+    command += ["--kube-version", KUBERNETES_VERSION, "--set", ",".join(values)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests import contract
 from tests.real.api import Manifest
+from tests.real.cast import charted
 from tests.real.stage import REPLICAS, Stage
 
 Scenario = Callable[[Stage], None]
@@ -488,6 +489,24 @@ def aws_hanging(stage: Stage) -> None:
         stage.until("the time limit", lambda: stage.told(stage.green)[-1] == "Inconclusive/AwsTimeout")
         assert stage.production != stage.green
         fault.end()
+        stage.until_switched()
+        assert stage.assert_law() == 1
+
+
+@scenario
+def installed_by_helm(stage: Stage) -> None:
+    """The chart's objects are accepted by a real API server, and its rights are enough to answer."""
+    stage.cast.api.apply(
+        [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{stage.namespace}-helm"}},
+            *charted(f"{stage.namespace}-helm", release=f"{stage.namespace}-alb-provider"),
+        ]
+    )
+    token = stage.cast.plane.token(f"{stage.namespace}-helm", f"{stage.namespace}-alb-provider")
+    with stage.cast.new_provider(token) as own:
+        stage.cast.recorder.lead_to(stage.namespace, own.url)
+        stage.set_up("blue-green", without_gates)
+        stage.deploy("2")
         stage.until_switched()
         assert stage.assert_law() == 1
 

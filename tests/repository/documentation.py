@@ -1,9 +1,13 @@
 """The generated parts of docs/, made from the code: `make docs` writes them, test_docs.py compares them."""
 
+import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from provider.checks import QUESTIONS
 from provider.checks.question import Query
@@ -70,15 +74,33 @@ def settings() -> list[str]:
     return rows
 
 
+def values() -> list[str]:
+    """One row per value of the chart, with its default."""
+    chart = ROOT / "deploy" / "chart"
+    schema = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
+    defaults = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))
+    rows = ["| value | default | meaning |", "|---|---|---|"]
+    return rows + list(_values(schema["properties"], defaults, ""))
+
+
+def _values(properties: dict[str, Any], defaults: dict[str, Any], above: str) -> Iterator[str]:
+    for name, field in properties.items():
+        if "properties" in field:
+            yield from _values(field["properties"], defaults[name], f"{above}{name}.")
+        elif name in defaults:
+            yield f"| `{above}{name}` | `{json.dumps(defaults[name])}` | {field['description']} |"
+
+
 GENERATED: dict[Path, Callable[[], list[str]]] = {
     DOCS / f"{generate.__name__}.md": generate for generate in (parameters, reasons, settings)
-}
-"""The file of each generated part; the part stands between two comments of the same name."""
+} | {ROOT / "deploy" / "chart" / "README.md": values}
+"""The file of each generated part, which stands between two comments of the part's name."""
 
 
 def rendered(path: Path) -> str:
     """Return a file with its generated part as the code is now."""
-    begin, end = f"<!-- {path.stem} -->", f"<!-- /{path.stem} -->"
+    name = GENERATED[path].__name__
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     text = path.read_text(encoding="utf-8")
     if text.count(begin) != 1 or text.count(end) != 1:
         sys.exit(f"{path.relative_to(ROOT)} must have {begin} and {end} exactly once")
@@ -86,6 +108,20 @@ def rendered(path: Path) -> str:
     return before + "\n".join([begin, *GENERATED[path](), end]) + rest.partition(end)[2]
 
 
+CHART_FILES = {
+    "dashboard.json": "deploy/components/monitoring/dashboard.json",
+    "prometheus-rule.yaml": "deploy/components/monitoring/prometheus-rule.yaml",
+    "service-monitor.yaml": "deploy/components/monitoring/service-monitor.yaml",
+    "network-policy.yaml": "deploy/components/network-policy/network-policy.yaml",
+    "cluster-role.yaml": "deploy/base/cluster-role.yaml",
+    "alb-gate.yaml": "rollout-examples/blue-green/analysis-template.yaml",
+    "alb-after-switch.yaml": "rollout-examples/blue-green/post-promotion.yaml",
+    "cluster-analysis-template.yaml": "rollout-examples/cluster-analysis-template/cluster-analysis-template.yaml",
+}
+"""Copies in the chart, since Helm reads nothing outside of it."""
+
 if __name__ == "__main__":
+    for copy, original in CHART_FILES.items():
+        shutil.copyfile(ROOT / original, ROOT / "deploy" / "chart" / "files" / copy)
     for file in GENERATED:
         file.write_text(rendered(file), encoding="utf-8")
