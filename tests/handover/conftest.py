@@ -1,5 +1,6 @@
 """A world on a clock of its own, and replicas of the provider with handover on."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -34,6 +35,12 @@ PATIENT_SECONDS = 20.0
 @pytest.fixture
 def timeouts() -> dict[str, float]:
     return {"connect_timeout_seconds": PATIENT_SECONDS, "read_timeout_seconds": PATIENT_SECONDS}
+
+
+@pytest.fixture
+def account(account: Account, wall_clock: StageClock) -> Account:
+    """Calls are counted by the story's time and the real one, in which a question waits its turn."""
+    return replace(account, seconds=lambda: wall_clock.seconds + time.monotonic())
 
 
 @pytest.fixture
