@@ -42,6 +42,11 @@ _CREDENTIALS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_QUOTAS = {
+    "TooManyTargets": "targets of the load balancer or the target group",
+    "TooManyRegistrationsForTargetId": "registrations of one target",
+}
+"""What RegisterTargets refuses when a quota is used up, by AWS's code (ELBv2 API reference)."""
 _CLOCK = {"RequestExpired", "RequestTimeTooSkewed"}
 """A signature is valid for five minutes before and after its time, so a wrong clock invalidates it."""
 _OF_STS = ("AssumeRole", "GetSessionToken")
@@ -187,6 +192,12 @@ def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> 
         return CannotTell(
             Reason.AWS_FORBIDDEN,
             f"AWS forbids {action} of {what} ({code}): allow the action in {whose(role_arn)}",
+        )
+    if code in _QUOTAS:
+        return CannotTell(
+            Reason.HANDOVER_IMPOSSIBLE,
+            f"AWS's quota of {_QUOTAS[code]} is used up ({code}), and a handover needs blue's and green's at the same "
+            f"time in {what}: raise the quota, or use fewer replicas",
         )
     if code == "TargetGroupNotFound":
         return CannotTell(

@@ -32,6 +32,6 @@ def enable(sources: Sources, registrations: Registrations, metrics: Metrics, *, 
         query=question.Query,
         gather=partial(question.gather, ledger),
         judge=question.judge,
-        act=partial(act, registrations, undo),
+        act=partial(act, ledger, registrations, undo),
     )
     return Handovers(check, WayBack(ledger, undo, sources, metrics, most_idle_seconds=most_idle_seconds))

@@ -6,60 +6,91 @@ from provider.aws.registrations import Registrations
 from provider.evidence.deadline import Deadline
 from provider.evidence.reasons import Reason
 from provider.evidence.records import GroupHealth, Phase, Verdict
+from provider.handover.ledger import Ledger
 from provider.handover.question import Evidence, Query
 from provider.handover.undo import Undo
 from provider.rules import handover as rules
 
 
 def act(
-    registrations: Registrations, undo: Undo, query: Query, evidence: Evidence, verdict: Verdict, deadline: Deadline
+    ledger: Ledger,
+    registrations: Registrations,
+    undo: Undo,
+    query: Query,
+    evidence: Evidence,
+    verdict: Verdict,
+    deadline: Deadline,
 ) -> Verdict:
     """Do what the verdict asks for: register what is missing, or undo. Raises CannotTell."""
-    handover, production = evidence.handover, evidence.production
+    handover, namespace = evidence.handover, query.namespace
     with handover.held(deadline):
         if handover.pod_hash != query.pod_template_hash:
-            undo.handover(query.namespace, handover, f"{handover.pod_hash} is not the current green any more", deadline)
+            undo.handover(namespace, handover, f"{handover.pod_hash} is not the current green any more", deadline)
             return _not_yet(verdict, "Targets of the version before were taken out of production first")
+        handover.timed_out |= verdict.reason is Reason.HANDOVER_TIMED_OUT
         ended = rules.why_undo(evidence.green.rollout, query.pod_template_hash)
-        if verdict.phase is Phase.FAILED or verdict.reason is Reason.HANDOVER_TIMED_OUT:
-            ended = ended or verdict.message
-            handover.timed_out = verdict.reason is Reason.HANDOVER_TIMED_OUT
-        if ended and handover.is_open:
-            undo.handover(query.namespace, handover, ended, deadline)
-        if ended and verdict.phase is Phase.SUCCESSFUL:
-            verdict = replace(verdict, phase=Phase.INCONCLUSIVE, reason=Reason.ROLLOUT_PAUSED, message=_sentence(ended))
-        if ended:
+        if ended or verdict.reason is Reason.HANDOVER_TIMED_OUT or verdict.phase is Phase.FAILED:
+            undo.handover(namespace, handover, ended or verdict.message, deadline)
+            return _paused(verdict, ended)
+        if evidence.production is None:
             return verdict
-        if production is None:
-            return verdict
-        for group, some in production.left.items():
-            undo.targets(query.namespace, handover.service, group, some, "left behind by an earlier handover", deadline)
-        if handover.turn != production.turn:
-            return _not_yet(verdict, "The handover was undone meanwhile and begins again")
-        for health in production.groups:
-            _register(registrations, query, evidence, health, deadline)
+        return _hand_over(ledger, registrations, undo, query, evidence, verdict, deadline)
+
+
+def _hand_over(
+    ledger: Ledger,
+    registrations: Registrations,
+    undo: Undo,
+    query: Query,
+    evidence: Evidence,
+    verdict: Verdict,
+    deadline: Deadline,
+) -> Verdict:
+    """Take out what was left behind, and register what is missing."""
+    handover, production = evidence.handover, evidence.production
+    assert production is not None  # noqa: S101 - act() has looked
+    for group, some in production.left.items():
+        undo.targets(query.namespace, handover.service, group, some, "left behind by an earlier handover", deadline)
+    if handover.turn != production.turn:
+        return _not_yet(verdict, "The handover was undone meanwhile and begins again")
+    for health in production.groups:
+        if not _register(ledger, registrations, query, evidence, health, deadline):
+            return _not_yet(verdict, "A newer version's handover has begun")
     return verdict
 
 
 def _register(
-    registrations: Registrations, query: Query, evidence: Evidence, health: GroupHealth, deadline: Deadline
-) -> None:
-    """Register green's missing targets in one group, and note those that are there already, whoever did it."""
+    ledger: Ledger,
+    registrations: Registrations,
+    query: Query,
+    evidence: Evidence,
+    health: GroupHealth,
+    deadline: Deadline,
+) -> bool:
+    """Register green's missing targets in one group, and note those that are there already, whoever did it.
+
+    False, without a write, if the handover is no longer the Rollout's.
+    """
     assert evidence.production is not None  # noqa: S101 - act() has looked
-    handover, now = evidence.handover, evidence.green.read_at
     found = rules.progress(evidence.green, evidence.production.service, health)
-    handover.note(health.group, found.registered, now)
     first = rules.batch(found.missing, len(found.registered), found.wanted, query.batch_percent)
     batch = evidence.production.first_batch
     missing = first or (found.missing if batch is not None and batch.is_known else frozenset())
+    key = (query.namespace, query.rollout)
+    if not ledger.note(key, evidence.handover, health.group, found.registered | missing):
+        return False
     if missing:
-        handover.note(health.group, missing, now)
         why = f"handover of {query.rollout} ({query.pod_template_hash}) in namespace {query.namespace}"
         registrations.register(health.group, missing, why, deadline)
+    return True
 
 
-def _sentence(why: str) -> str:
-    return f"No handover while {why}"
+def _paused(verdict: Verdict, why: str) -> Verdict:
+    """Let nothing pass while a person has paused the Rollout; what else ends a handover has a reason already."""
+    if not why or verdict.phase is not Phase.SUCCESSFUL:
+        return verdict
+    message = f"No handover while {why} ({verdict.message})"
+    return replace(verdict, phase=Phase.INCONCLUSIVE, reason=Reason.ROLLOUT_PAUSED, message=message)
 
 
 def _not_yet(verdict: Verdict, sentence: str) -> Verdict:

@@ -50,18 +50,12 @@ class Handover:
     @property
     def is_open(self) -> bool:
         """Whether something may be registered."""
-        return any(self.targets.values())
+        return any(tuple(self.targets.values()))
 
     @property
     def count(self) -> int:
         """How many targets may be registered."""
-        return sum(len(some) for some in self.targets.values())
-
-    def note(self, group: TargetGroup, addresses: frozenset[Address], now: datetime) -> None:
-        """Write down what is registered, or is going to be."""
-        if addresses:
-            self.begun_at = self.begun_at or now
-            self.targets.setdefault(group, set()).update(addresses)
+        return sum(len(some) for some in tuple(self.targets.values()))
 
     def forget(self, group: TargetGroup) -> None:
         """Strike out a group whose targets have been taken out, or have become production's."""
@@ -107,6 +101,17 @@ class Ledger:
             if found.pod_hash == pod_hash:
                 found.asked_at, found.service, found.most_seconds = now, service, most_seconds
             return found
+
+    def note(self, key: Key, handover: Handover, group: TargetGroup, addresses: frozenset[Address]) -> bool:
+        """Write down what is registered, or is going to be; False if another version's handover has taken its place."""
+        now = self._clock()
+        with self._lock:
+            if self._handovers.get(key) is not handover:
+                return False
+            if addresses:
+                handover.begun_at = handover.begun_at or now
+                handover.targets.setdefault(group, set()).update(addresses)
+            return True
 
     def find(self, key: Key) -> Handover | None:
         """Return a Rollout's handover."""

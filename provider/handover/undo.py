@@ -22,6 +22,8 @@ class Undo:
 
     def handover(self, namespace: str, handover: Handover, why: str, deadline: Deadline) -> None:
         """Undo a handover that is held, and note it. Raises CannotTell; what is still registered then stays noted."""
+        if not handover.is_open:
+            return
         handover.undo = why
         handover.turn += 1  # before the write: no answer may rest on targets that are on their way out
         for group, targets in list(handover.targets.items()):

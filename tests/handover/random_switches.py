@@ -340,13 +340,15 @@ class Story:
 
     def fail(self) -> None:
         """The next write of the provider is refused, throttled, lost after it was carried out, or not understood."""
-        kind, operation = self.random.randrange(4), self.random.choice(("RegisterTargets", "DeregisterTargets"))
+        kind, operation = self.random.randrange(5), self.random.choice(("RegisterTargets", "DeregisterTargets"))
         faults = self.stage.world.aws.faults
         if kind == 0:
             self._fault = faults.aws_error(operation, "AccessDenied", "no", 403)
         elif kind == 1:
             self._fault = faults.aws_error(operation, "TooManyTargets", "quota", 400)
         elif kind == 2:
+            self._fault = faults.aws_error(operation, "Throttling", "slower", 400, times=2)
+        elif kind == 3:
             self._fault = faults.add(operation, rewrite=lambda _: b"<html>")
         else:
             self._fault = faults.add("DescribeTargetHealth", rewrite=lambda body: body[: len(body) // 2])

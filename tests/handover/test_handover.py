@@ -26,7 +26,8 @@ def green_in_production(stage):
 @pytest.fixture
 def registered(stage, play):
     """Green's pods are registered in production, and none is healthy there yet; Argo asks no more."""
-    play(15)
+    while stage.web.green is stage.web.blue or not green_in_production(stage):
+        play(0.5)
     stage.web._ask_at = None
     assert len(green_in_production(stage)) == 4
     return stage
@@ -133,7 +134,18 @@ def test_a_handover_that_takes_too_long_is_undone(registered, replica, play):
         registered.world.aws.load_balancers.passes = lambda _id, _port: True
         play(5)
 
-    assert [one["reason"] for one in answers][-1] == "HandoverTimedOut"
+    preview = registered.web.arns["web-preview"]
+    (ip, port), *_ = registered.addresses(registered.web.green)
+    registered.world.aws.load_balancers.pin(preview, ip, port, "initial")
+    waiting = replica.ask("web", green, maxHandoverSeconds=12)
+    registered.world.aws.load_balancers.unpin(preview, ip, port)
+    at_last = replica.ask("web", green, maxHandoverSeconds=12)
+
+    assert [one["reason"] for one in (answers[-1], waiting, at_last)] == [
+        "HandoverTimedOut",
+        "TargetsInitial",
+        "HandoverTimedOut",
+    ]
     assert answers[-1]["observed"]["action"] == "fix"
     assert green_in_production(registered) == set()
 
@@ -191,15 +203,24 @@ def test_a_controller_that_takes_green_out_is_answered_by_registering_again(regi
     assert written(replica.metrics, "RegisterTargets") == 8
 
 
-def test_a_refusal_by_aws_names_the_permission(stage, replica):
-    """An IAM role that may not register targets is an answer that names the action."""
+@pytest.mark.parametrize(
+    ("code", "reason", "says"),
+    [
+        ("AccessDenied", "AwsForbidden", "elasticloadbalancing:RegisterTargets"),
+        ("TooManyTargets", "HandoverImpossible", "raise the quota"),
+        ("TooManyRegistrationsForTargetId", "HandoverImpossible", "raise the quota"),
+    ],
+)
+def test_a_refusal_by_aws_says_what_to_change(stage, replica, code, reason, says):
+    """A role that may not register targets, and a quota that is used up, are answers that name what to change."""
     stage.web._ask = lambda _name, _hash: None
     stage.play(16)
-    stage.world.aws.faults.aws_error("RegisterTargets", "AccessDenied", "no", 403)
+    stage.world.aws.faults.aws_error("RegisterTargets", code, "no", 403)
     answer = replica.ask("web", stage.web.green.pod_hash)
 
-    assert answer["reason"] == "AwsForbidden"
-    assert "elasticloadbalancing:RegisterTargets" in answer["message"]
+    assert answer["reason"] == reason
+    assert says in answer["message"]
+    assert answer["observed"]["action"] == "fix"
 
 
 @pytest.mark.parametrize(
@@ -271,4 +292,28 @@ def test_a_group_of_two_services_is_refused(stage, replica):
 
     assert answer["reason"] == "HandoverImpossible"
     assert "TargetGroupBinding other" in answer["message"]
+    assert written(replica.metrics, "RegisterTargets") == 0
+
+
+def test_a_question_about_the_version_before_registers_nothing(stage, replica, monkeypatch):
+    """A question that was still reading while the next version's handover began writes nothing any more."""
+    stage.web._ask = lambda _name, _hash: None
+    stage.play(16)
+    old = stage.web.green.pod_hash
+    sources = replica.sources.load_balancers
+    original = sources.health
+
+    def health(bindings, *rest):
+        monkeypatch.undo()
+        found = original(bindings, *rest)
+        supersede(stage)
+        stage.web.publish()
+        stage.web.scale_up(stage.clock.seconds)
+        stage.play(1)
+        replica.ask("web", stage.web.green.pod_hash)
+        return found
+
+    monkeypatch.setattr(sources, "health", health)
+    replica.ask("web", old)
+
     assert written(replica.metrics, "RegisterTargets") == 0
