@@ -94,9 +94,9 @@ class Story:
             event(self)
             self.happened[event.__name__] += 1
             self.play(self.random.choice((0.5, 1, 3, 6)))
-            for _ in range(self.random.choice((1, 2, 2, 3))):
+            for _ in range(self.random.choice((3, 4, 5, 6))):
                 self.ask()
-                self.play(self.random.choice((0.5, 1, 3)))
+                self.play(self.random.choice((0.5, 0.5, 1, 2)))
         self.calm_down()
 
     @property

@@ -139,6 +139,7 @@ def test_a_handover_that_takes_too_long_is_undone(registered, replica, play):
     registered.world.aws.load_balancers.pin(preview, ip, port, "initial")
     waiting = replica.ask("web", green, maxHandoverSeconds=12)
     registered.world.aws.load_balancers.unpin(preview, ip, port)
+    play(6)
     at_last = replica.ask("web", green, maxHandoverSeconds=12)
 
     assert [one["reason"] for one in (answers[-1], waiting, at_last)] == [
