@@ -75,7 +75,7 @@ class WayBack:
     def _carefully(self, look: Callable[[], None]) -> None:
         try:
             look()
-        except CannotTell as error:
+        except (CannotTell, RolloutNotFound) as error:
             logging.getLogger(__name__).warning("A handover cannot be looked after, and is tried again: %s", error)
         except Exception:  # a thread that dies would leave green in production
             logging.getLogger(__name__).exception("The way back of a handover has a defect")
