@@ -15,6 +15,7 @@ from provider.demo.server.faults import Fault
 from provider.demo.story.revisions import Revision
 from provider.evidence.deadline import Deadline
 from provider.evidence.records import TargetGroup
+from provider.handover.way_back import PAUSE_SECONDS
 from tests.handover.stage import UNDO_SECONDS, Replica, Stage
 
 CALM_SECONDS = UNDO_SECONDS + 10
@@ -119,7 +120,10 @@ class Story:
         self._note_pods()
 
     def look(self) -> None:
+        """Let each replica's background look, once a second as it does."""
         self._note_pods()
+        if self.stage.clock.seconds % PAUSE_SECONDS:
+            return
         for replica in self.replicas:
             with self.faulty():
                 replica.handovers.way_back.look()
