@@ -71,6 +71,7 @@ class Story:
     _ever: set[str] = field(default_factory=set)
     _foreign: set[Address] = field(default_factory=set)
     _is_paused: bool = False
+    _look_at: float = 0.0
     _fault: Fault | None = None
     _at_write: Callable[[], None] | None = None
     _complaint_of_a_write: Complaint | None = None
@@ -122,8 +123,9 @@ class Story:
     def look(self) -> None:
         """Let each replica's background look, once a second as it does."""
         self._note_pods()
-        if self.stage.clock.seconds % PAUSE_SECONDS:
+        if self.stage.clock.seconds < self._look_at:
             return
+        self._look_at = self.stage.clock.seconds + PAUSE_SECONDS
         for replica in self.replicas:
             with self.faulty():
                 replica.handovers.way_back.look()
