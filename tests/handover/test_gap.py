@@ -9,7 +9,7 @@ import pytest
 
 from tests.handover.stage import Replica, Stage
 
-SWITCHES = int(os.environ.get("HANDOVER_SWITCHES", "12" if os.environ.get("LONG_TESTS") else "3"))
+SWITCHES = int(os.environ.get("HANDOVER_SWITCHES", "6" if os.environ.get("LONG_TESTS") else "2"))
 """HANDOVER_SWITCHES=1000 pytest -s tests/handover/test_gap.py prints the figures of so many."""
 
 STEP_SECONDS = 0.5
