@@ -1,9 +1,11 @@
 """What a question does: registers what is missing, or takes green out of production again."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 from provider.aws.registrations import Registrations
 from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell
 from provider.evidence.reasons import Reason
 from provider.evidence.records import GroupHealth, Phase, Verdict
 from provider.handover.ledger import Ledger
@@ -25,12 +27,14 @@ def act(
     handover, namespace = evidence.handover, query.namespace
     with handover.held(deadline):
         if handover.pod_hash != query.pod_template_hash:
-            undo.handover(namespace, handover, f"{handover.pod_hash} is not the current green any more", deadline)
+            with suppress(CannotTell):  # the background tries again, and a Failed must not become anything else
+                undo.handover(namespace, handover, f"{handover.pod_hash} is not the current green any more", deadline)
             return _not_yet(verdict, "Targets of the version before were taken out of production first")
         handover.timed_out |= verdict.reason is Reason.HANDOVER_TIMED_OUT
         ended = rules.why_undo(evidence.green.rollout, query.pod_template_hash)
         if ended or verdict.reason is Reason.HANDOVER_TIMED_OUT or verdict.phase is Phase.FAILED:
-            undo.handover(namespace, handover, ended or verdict.message, deadline)
+            with suppress(CannotTell):  # as above
+                undo.handover(namespace, handover, ended or verdict.message, deadline)
             return _paused(verdict, ended)
         if evidence.production is None:
             return verdict

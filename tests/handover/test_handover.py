@@ -318,3 +318,19 @@ def test_a_question_about_the_version_before_registers_nothing(stage, replica, m
     replica.ask("web", old)
 
     assert written(replica.metrics, "RegisterTargets") == 0
+
+
+def test_a_failed_answer_stays_failed_when_the_undoing_is_refused(registered, replica, play):
+    """A green that turns sick is Failed although AWS refuses to take it out; that is tried again, and shown."""
+    web = registered.web
+    web.green.make_sick()
+    play(12)
+    refused = registered.world.aws.faults.aws_error("DeregisterTargets", "AccessDenied", "no", 403)
+    answer = replica.ask("web", web.green.pod_hash, unhealthyGraceSeconds=0)
+    shown = replica.app.test_client().get("/v1/target-health?namespace=shop&rollout=web").get_json()["observed"]
+    refused.end()
+    play(2)
+
+    assert answer["phase"] == "Failed"
+    assert shown["leftBehind"]["count"] == 4
+    assert green_in_production(registered) == set()
