@@ -270,6 +270,12 @@ class Cluster:
         (slices,) = deadline.read(Read(f"{SLICES.rbac} of Service {service}", read))
         return frozenset(same_address(address) for one in slices for address in one.addresses)
 
+    def addresses_of_version(self, namespace: str, pod_hash: str, deadline: Deadline) -> frozenset[str]:
+        """Return the addresses of the pods of a pod template hash that have not ended. Raises CannotTell."""
+        read = partial(self._list, PODS, namespace, shapes.AddressedPod, deadline, f"{HASH_LABEL}={pod_hash}")
+        (pods,) = deadline.read(Read(PODS.rbac, read))
+        return frozenset(same_address(address) for one in pods for address in one.addresses)
+
     def addresses_of_pods(self, rollout: Rollout, deadline: Deadline) -> tuple[PodAddress, ...]:
         """Return the pods of every version of a Rollout with their addresses; whole pods, so only where needed."""
         namespace, listed = rollout.namespace, partial(self._list, deadline=deadline, selector=HASH_LABEL)

@@ -70,6 +70,15 @@ class Undo:
         self._registrations.deregister(group, gone, f"handover undone: {why}", deadline)
         by_hash = {one: registered[one] for one in gone}
         kept = removable(by_hash, *self._cluster.behind(namespace, service, deadline))
-        if kept != gone:
-            self._registrations.register(group, gone - kept, "they are behind the production Service now", deadline)
+        self._register_again(namespace, group, {one: by_hash[one] for one in gone - kept}, deadline)
         return kept
+
+    def _register_again(
+        self, namespace: str, group: TargetGroup, targets: Mapping[Address, str], deadline: Deadline
+    ) -> None:
+        """Register what a switch made production's, but for pods that are gone: nobody would take those out again."""
+        versions = set(targets.values())
+        living = {ip for one in versions for ip in self._cluster.addresses_of_version(namespace, one, deadline)}
+        again = frozenset(one for one in targets if one[0] in living)
+        if again:
+            self._registrations.register(group, again, "they are behind the production Service now", deadline)
