@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         default=60,
         ge=10,
         le=3600,
-        description="A handover that nobody asked about for so long is undone.",
+        description="A handover that was not queried for so long is undone.",
     )
     handover_without_tokens: bool = Field(
         default=False,

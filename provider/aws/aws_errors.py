@@ -147,6 +147,15 @@ def malformed(action: str, what: str) -> CannotTell:
     return CannotTell(Reason.AWS_MALFORMED, f"AWS's answer to {action} of {what} is not what its API promises")
 
 
+@contextmanager
+def well_formed(action: str, what: str) -> Iterator[None]:
+    """Turn an answer that lacks what the API promises into a CannotTell."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise malformed(action, what) from error
+
+
 def _code(error: boto.ClientError) -> str:
     code = str(error.response.get("Error", {}).get("Code", ""))
     return code if _CODE.fullmatch(code) else "no code"  # it becomes part of a sentence, so it must look like a code

@@ -4,13 +4,11 @@ Only handover needs them. A read that fails raises CannotTell naming the IAM act
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
-from provider.aws.aws_errors import malformed
+from provider.aws.aws_errors import malformed, well_formed
 from provider.aws.service import Service
 from provider.evidence.deadline import Deadline, Read
-from provider.evidence.exceptions import CannotTell
 from provider.evidence.records import Place, TargetGroup
 
 _ALL = 1
@@ -37,9 +35,11 @@ class Listeners:
         def call() -> Mapping[str, frozenset[str]]:
             self._elbv2.admit(place, 1, deadline)
             answer = self._elbv2.call("DescribeLoadBalancers", place, what, LoadBalancerArns=wanted)
-            with _well_formed(self._elbv2, "DescribeLoadBalancers", what):
+            with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
                 # One without security groups (a Network Load Balancer may have none) has no key for them.
-                return {one["LoadBalancerArn"]: frozenset(one.get("SecurityGroups", ())) for one in answer[_BALANCERS]}
+                return {
+                    one["LoadBalancerArn"]: frozenset(one.get("SecurityGroups", ())) for one in answer["LoadBalancers"]
+                }
 
         (found,) = deadline.read(Read(what, call))
         if set(found) != set(wanted):
@@ -50,10 +50,10 @@ class Listeners:
         for arn in group.load_balancer_arns:
             what = f"load balancer {_name_of(arn)}"
             for listener in self._pages("DescribeListeners", "Listeners", group.place, what, deadline, arn):
-                with _well_formed(self._elbv2, "DescribeListeners", what):
+                with well_formed(self._elbv2.action("DescribeListeners"), what):
                     listener_arn = listener["ListenerArn"]
                 for rule in self._pages("DescribeRules", "Rules", group.place, what, deadline, listener_arn):
-                    with _well_formed(self._elbv2, "DescribeRules", what):
+                    with well_formed(self._elbv2.action("DescribeRules"), what):
                         yield from _weights_in(rule["Actions"], group.arn)
 
     def _pages(
@@ -62,12 +62,9 @@ class Listeners:
         self._elbv2.admit(place, 1, deadline)
         of = {"DescribeListeners": "LoadBalancerArn", "DescribeRules": "ListenerArn"}[operation]
         for page in self._elbv2.pages(operation, place, what, ("NextMarker", "Marker"), **{of: arn}):
-            with _well_formed(self._elbv2, operation, what):
+            with well_formed(self._elbv2.action(operation), what):
                 found = list(page[key])
             yield from found
-
-
-_BALANCERS = "LoadBalancers"
 
 
 def _weights_in(actions: Iterable[Mapping[str, Any]], arn: str) -> Iterator[int]:
@@ -83,14 +80,3 @@ def _weights_in(actions: Iterable[Mapping[str, Any]], arn: str) -> Iterator[int]
 
 def _name_of(arn: str) -> str:
     return arn.rpartition(":loadbalancer/")[2]
-
-
-@contextmanager
-def _well_formed(elbv2: Service, operation: str, what: str) -> Iterator[None]:
-    """Turn an answer that lacks what the API promises into a CannotTell."""
-    try:
-        yield
-    except CannotTell:
-        raise
-    except (KeyError, TypeError, AttributeError) as error:
-        raise malformed(elbv2.action(operation), what) from error

@@ -7,13 +7,12 @@ role, or with one external id, is never told to a binding with another.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 
-from provider.aws.aws_errors import malformed
+from provider.aws.aws_errors import malformed, well_formed
 from provider.aws.service import Account, Service
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
@@ -173,7 +172,7 @@ class TargetGroups:
         """Describe target groups, page by page."""
         found: list[TargetGroup] = []
         for page in self._elbv2.pages("DescribeTargetGroups", place, what, ("NextMarker", "Marker"), **wanted):
-            with _well_formed("DescribeTargetGroups", what):
+            with well_formed("elasticloadbalancing:DescribeTargetGroups", what):
                 found.extend(_group(one, place) for one in page["TargetGroups"])
         return found
 
@@ -200,12 +199,3 @@ def _group(answer: dict[str, Any], place: Place) -> TargetGroup:
         unhealthy_threshold=answer["UnhealthyThresholdCount"],
         place=place,
     )
-
-
-@contextmanager
-def _well_formed(operation: str, what: str) -> Iterator[None]:
-    """Turn an answer that lacks what the API promises into a CannotTell."""
-    try:
-        yield
-    except (KeyError, TypeError) as error:
-        raise malformed(f"elasticloadbalancing:{operation}", what) from error

@@ -78,7 +78,7 @@ class Query(target_health.Query):
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """The production Service and its groups, and the addresses behind it.
+    """The production Service and its groups.
 
     `left` are targets that an earlier handover left behind, by group. `turn` is the handover's when this was read,
     `begun_at` when its first target was registered, and `timed_out` whether it took too long before. `first_batch` is
@@ -87,7 +87,6 @@ class Production:
 
     service: GreenService
     groups: tuple[GroupHealth, ...]
-    addresses: frozenset[str]
     left: Mapping[TargetGroup, Mapping[Address, str]]
     turn: int
     begun_at: datetime | None
@@ -140,7 +139,7 @@ def gather(
     first_batch = None
     if query.batch_percent < EVERYTHING and begun_at and _waits_for_the_rest(green, production, groups):
         first_batch = read_first_batch(groups, begun_at, production.service.name, sources, deadline)
-    found = Production(production, groups, addresses, left, turn, begun_at, timed_out, first_batch)
+    found = Production(production, groups, left, turn, begun_at, timed_out, first_batch)
     return Evidence(green, gate, checked, handover, found)
 
 

@@ -34,7 +34,7 @@ class WayBack:
     def __init__(
         self, ledger: Ledger, undo: Undo, sources: Sources, metrics: Metrics, *, most_idle_seconds: float
     ) -> None:
-        """Undo a handover that nobody asked about for `most_idle_seconds`."""
+        """Undo a handover that was not queried for `most_idle_seconds`."""
         self._ledger, self._undo, self._sources, self._metrics = ledger, undo, sources, metrics
         self._most_idle_seconds = most_idle_seconds
         self._lock = Lock()
@@ -99,7 +99,7 @@ class WayBack:
         elif self._is_idle(handover):
             with handover.held(deadline):
                 if self._is_idle(handover):  # nobody asked while this waited
-                    why = f"nobody asked for {self._most_idle_seconds:g} s"
+                    why = f"it was not queried for {self._most_idle_seconds:g} s"
                     self._undo.handover(key[0], handover, why, deadline)
 
     def _is_idle(self, handover: Handover) -> bool:

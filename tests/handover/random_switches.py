@@ -1,4 +1,4 @@
-"""Tells random stories of handovers and holds every write and every answer against the truth of that moment.
+"""Tells random stories of handovers and compares every write and every answer with the truth of that moment.
 
 A seed always tells the same story. Time is the story's own, and stands still while somebody reads or writes.
 """
@@ -162,7 +162,7 @@ class Story:
     # The law.
 
     def judge_write(self, operation: str, targets: frozenset[Address], why: str) -> None:
-        """Hold a write against the truth, before it is sent."""
+        """Compare a write with the truth, before it is sent."""
         web, behind = self.stage.web, self.behind_production()
         ips = {ip for ip, _ in targets}
         if not ips <= self._ever:
@@ -182,7 +182,7 @@ class Story:
         self.happened[operation] += 1
 
     def ask(self) -> None:
-        """Ask one of the replicas about green, and hold the answer against the truth."""
+        """Ask one of the replicas about green, and compare the answer with the truth."""
         web, replica = self.stage.web, self.random.choice(self.replicas)
         self.least = self.random.choice((100.0, 100.0, 75.0))
         parameters = {
@@ -207,7 +207,7 @@ class Story:
         return self._complaint_of_a_write
 
     def calm_down(self) -> None:
-        """Nothing fails any more and nobody asks: soon production holds nothing but what its Service selects."""
+        """Nothing fails and nothing is queried any more: soon production holds nothing but what its Service selects."""
         web = self.stage.web
         self._fault = self._at_write = None
         self._is_paused = False

@@ -1,4 +1,4 @@
-"""Random stories of handovers: every write and every answer is held against the truth of its moment."""
+"""Random stories of handovers: every write and every answer is compared with the truth of its moment."""
 
 import os
 from functools import partial

@@ -216,7 +216,7 @@ class Stage:
         self.until(f"the switch to {wanted}", lambda: self.production == wanted, seconds)
 
     def assert_law(self, *, ungated: Sequence[str] = ()) -> int:
-        """The one law: at each switch after an analysis, green was healthy in AWS's own state at the last pass.
+        """The rule: at each switch after an analysis, green was healthy in AWS's own state at the last pass.
 
         `ungated` are versions to which Argo switches without asking; the first one always is. Returns how many
         switches were judged.
