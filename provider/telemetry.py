@@ -1,25 +1,27 @@
 """Metrics and JSON logs.
 
 Labels hold checks, phases, reasons, services and operations, all from closed lists, so the number of series is bounded.
-Only alb_provider_ungated_switches_total names Rollouts: those queried lately, at most 200. Hashes are in the log only.
+Only alb_provider_ungated_switches_total and alb_provider_rollout_info name Rollouts: those queried lately, at most 200,
+removed when they are forgotten. Hashes are in the log only.
 """
 
 import logging
 import logging.config
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from pydantic import BaseModel
 
 from provider import __version__
 from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import Verdict
+from provider.evidence.records import Kind, Verdict
 
 _QUESTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
 _SWITCH_BUCKETS = (0.5, 1, 2, 5, 10, 20, 60)
+_AGE_BUCKETS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
 _UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -29,6 +31,7 @@ class Metrics:
     def __init__(self) -> None:
         """Register every metric, so that each is present from the first scrape on."""
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)  # processor time, memory, open files, start
         self._answers = Counter(
             "alb_provider_answers",
             "Queries answered, by check, phase and reason.",
@@ -65,14 +68,39 @@ class Metrics:
         self._kept = Gauge("alb_provider_shared_records", "Records of evidence in the cache.", registry=self.registry)
         self._aws_calls = Counter(
             "alb_provider_aws_calls",
-            "Calls of AWS, including retries, by whether AWS throttled them.",
-            ["upstream", "throttled"],
+            "Calls of AWS, by whether AWS throttled them and whether they repeat one that failed.",
+            ["upstream", "throttled", "retry"],
             registry=self.registry,
         )
         self._ungated = Counter(
             "alb_provider_ungated_switches",
             "Switches that no Successful answer of this replica preceded, of Rollouts queried lately.",
             ["rollout_namespace", "rollout"],
+            registry=self.registry,
+        )
+        self._rollout_info = Gauge(
+            "alb_provider_rollout_info",
+            "Always 1: phase and reason of the last answer about a Rollout, by endpoint; Rollouts queried lately.",
+            ["rollout_namespace", "rollout", "question", "phase", "reason"],
+            registry=self.registry,
+        )
+        self._info: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+        self._evidence_age = Histogram(
+            "alb_provider_evidence_age_seconds",
+            "Age of the evidence of an answer, in seconds, by kind.",
+            ["kind"],
+            buckets=_AGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._of_ages = {kind.value: self._evidence_age.labels(kind.value) for kind in Kind}
+        self._budget = Gauge(
+            "alb_provider_aws_call_budget",
+            "ELBv2 calls that may be made at once now, in the region with the fewest.",
+            registry=self.registry,
+        )
+        self._queue = Gauge(
+            "alb_provider_aws_queue_length",
+            "Rollouts that wait for their turn of the ELBv2 call budget, in the region with the most.",
             registry=self.registry,
         )
         self._writes = Counter(
@@ -110,6 +138,8 @@ class Metrics:
         counter, histogram = found
         counter.inc()
         histogram.observe(seconds)
+        for kind, age in verdict.observed.get("evidenceAgeSeconds", {}).items():
+            self._of_ages[kind].observe(age)
 
     def refused(self, status: int) -> None:
         """Count a refused request."""
@@ -136,9 +166,28 @@ class Metrics:
         """Set the number of records in the cache."""
         self._kept.set(records)
 
-    def aws_call(self, service: str, *, throttled: bool) -> None:
+    def decided(self, namespace: str, rollout: str, question: str, verdict: Verdict) -> None:
+        """Show the phase and reason of the last answer about a Rollout, in place of the ones before."""
+        shown = self._info.setdefault((namespace, rollout), {})
+        before = shown.get(question)
+        if before is not None:
+            self._rollout_info.remove(namespace, rollout, question, *before)
+        shown[question] = (verdict.phase.value, verdict.reason.value)
+        self._rollout_info.labels(namespace, rollout, question, *shown[question]).set(1)
+
+    def undecided(self, namespace: str, rollout: str) -> None:
+        """Remove what is shown of a Rollout that nobody queries any more."""
+        for question, shown in self._info.pop((namespace, rollout), {}).items():
+            self._rollout_info.remove(namespace, rollout, question, *shown)
+
+    def aws_call(self, service: str, *, throttled: bool, retry: bool) -> None:
         """Count one call of AWS."""
-        self._aws_calls.labels(service, str(throttled).lower()).inc()
+        self._aws_calls.labels(service, str(throttled).lower(), str(retry).lower()).inc()
+
+    def shows_budget(self, calls: Callable[[], float], waiting: Callable[[], int]) -> None:
+        """Let each scrape read what is left of the call budget, and how many Rollouts wait for it."""
+        self._budget.set_function(calls)
+        self._queue.set_function(waiting)
 
     def wrote(self, operation: str, targets: int) -> None:
         """Count targets named in a call that changes a target group."""

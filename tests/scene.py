@@ -27,6 +27,7 @@ class Scene:
     service: dict[str, Any] = field(default_factory=dict)
     pods: list[dict[str, Any]] = field(default_factory=list)
     arn: str = ""
+    active_arn: str = ""
 
     @property
     def preview(self) -> str:
@@ -86,6 +87,26 @@ class Scene:
         for ip in self.addresses:
             self.world.aws.load_balancers.pin(arn, ip, 8080, "initial", "Elb.RegistrationInProgress")
         self.put(objects.target_group_binding(f"k8s-shop-{name}", namespace=self.namespace, service=name, arn=arn))
+        self.active_arn = arn
+
+    def analysis_run(self, **counts: int) -> str:
+        """Put an AnalysisRun of one metric with these counters into the cluster, and return its name."""
+        name = f"{self.name}-{GREEN}-2-pre"
+        run = objects.analysis_run(
+            name, metric="gate", phase="Running", counts=counts, value='[100,"x","y"]', namespace=self.namespace
+        )
+        self.put(run)
+        return name
+
+    def not_ready(self, number: int, state: str, *, restarts: int, gate: str) -> None:
+        """Let one pod's container wait in this state, and its readiness gate not be True."""
+        pod = self.pods[number]
+        pod["spec"]["readinessGates"] = [{"conditionType": gate}]
+        waiting = {"name": "app", "ready": False, "restartCount": restarts, "state": {"waiting": {"reason": state}}}
+        pod["status"]["containerStatuses"] = [waiting]
+        for condition in pod["status"]["conditions"]:
+            condition["status"] = "False"
+        self.put()
 
     def switch(self, *, promoted: bool = True, back: bool = False) -> None:
         """Let the active Service select green, or blue again; once promoted, green is the stable version too."""

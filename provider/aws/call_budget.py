@@ -109,6 +109,20 @@ class CallBudget:
         """The current rate: calls per second."""
         return self._rate(self._clock())
 
+    @property
+    def level(self) -> float:
+        """The calls that may be made at once; less than 0 if some were made that could not wait."""
+        with self._changed:
+            self._fill(self._clock())
+            return self._level
+
+    @property
+    def queued(self) -> int:
+        """How many Rollouts are in the queue."""
+        with self._changed:
+            now = self._clock()
+            return sum(now - asked_at <= QUEUE_SECONDS for asked_at in self._queue.values())
+
     def _taken(self, rollout: str, calls: int, max_wait_seconds: float, ticket: object, began: float) -> bool:
         """Take the calls if they are available, else wait until they may be."""
         now = self._clock()

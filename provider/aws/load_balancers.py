@@ -42,6 +42,7 @@ class LoadBalancers:
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
+        metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
         self._groups = TargetGroups(account, self._elbv2, sharing)
         self.listeners = Listeners(self._elbv2)
         """What listener rules say, which only handover needs."""

@@ -156,6 +156,14 @@ class Service:
         """Return the current rate at a place in calls per second: lower after AWS throttled."""
         return self._calls(place).per_second
 
+    def calls_left(self) -> float:
+        """Return the calls that may be made at once, where they are fewest."""
+        return min((one.level for one in tuple(self._budgets.values())), default=self._api.burst)
+
+    def waiting(self) -> int:
+        """Return how many Rollouts are in the queue, where it is longest."""
+        return max((one.queued for one in tuple(self._budgets.values())), default=0)
+
     def action(self, operation: str) -> str:
         """Return the IAM action of an operation."""
         return f"{self._api.iam_prefix}:{operation}"
@@ -200,9 +208,10 @@ class _Watch:
     calls: CallBudget
 
     def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
-        if context.get("retries", {}).get("attempt", 1) > 1:
+        is_retry = context.get("retries", {}).get("attempt", 1) > 1
+        if is_retry:
             self.calls.charge()
         throttled = (parsed_response or {}).get("Error", {}).get("Code") in THROTTLED
         if throttled:
             self.calls.throttled()
-        self.metrics.aws_call(self.service, throttled=throttled)
+        self.metrics.aws_call(self.service, throttled=throttled, retry=is_retry)

@@ -17,7 +17,7 @@ from provider.aws.service import Account, Service
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
 from provider.evidence.reasons import Reason
-from provider.evidence.records import Binding, Kind, Place, TargetGroup
+from provider.evidence.records import Binding, HealthCheck, Kind, Place, TargetGroup
 from provider.evidence.sharing import Admit, Sharing, Wanted
 
 GroupKey = tuple[Place, str]
@@ -198,4 +198,18 @@ def _group(answer: dict[str, Any], place: Place) -> TargetGroup:
         health_check_interval_seconds=answer["HealthCheckIntervalSeconds"],
         unhealthy_threshold=answer["UnhealthyThresholdCount"],
         place=place,
+        health_check=_health_check(answer),
+    )
+
+
+def _health_check(answer: dict[str, Any]) -> HealthCheck:
+    """Return what is shown of the health check; a Network Load Balancer's has no path and no codes."""
+    matcher = answer.get("Matcher") or {}
+    return HealthCheck(
+        protocol=answer.get("HealthCheckProtocol", ""),
+        port=answer.get("HealthCheckPort", ""),
+        path=answer.get("HealthCheckPath", ""),
+        codes=matcher.get("HttpCode") or matcher.get("GrpcCode", ""),
+        timeout_seconds=answer.get("HealthCheckTimeoutSeconds", 0),
+        healthy_threshold=answer.get("HealthyThresholdCount", 0),
     )

@@ -48,6 +48,11 @@ class Evidence:
                 oldest |= {kind: min(at, oldest.get(kind, at)) for kind, at in part.read_at.items()}
         return oldest
 
+    @property
+    def by_check(self) -> Mapping[str, question.Evidence]:
+        """What could be gathered, by check."""
+        return {check.name: part for check, part in self.parts if not isinstance(part, CannotTell)}
+
 
 def gate_of(parts: Sequence[Check]) -> Check:
     """Return the gate over these checks."""

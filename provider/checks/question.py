@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
@@ -38,8 +38,8 @@ _SCIENTIFIC = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?[eE]\+?[0-9]{1,2}")
 _LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 
 
-class Query(BaseModel):
-    """The parameters of every question, camelCase on the wire. Unknown, malformed and empty ones are refused."""
+class Subject(BaseModel):
+    """Which Rollout a request is about; camelCase on the wire. Unknown, malformed and empty parameters are refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
@@ -47,6 +47,30 @@ class Query(BaseModel):
 
     namespace: str = Field(pattern=_DNS_LABEL, max_length=63, description="Namespace of the Rollout.")
     rollout: str = Field(pattern=_DNS_SUBDOMAIN, max_length=253, description="Name of the Rollout.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_tools_write_it(cls, value: object, field: ValidationInfo) -> object:
+        """Drop blanks around a value and its list items, and read 1e+06 as a whole number, as Helm and Argo write it.
+
+        An empty value is refused: Argo sends it for an argument that it could not resolve.
+        """
+        if isinstance(value, str):
+            value = ",".join(item.strip() for item in value.split(","))
+        if value is None or value == "":
+            raise ValueError("must not be empty")
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise ValueError("must be a text or a number")  # noqa: TRY004 - pydantic collects only ValueError
+        is_whole = cls.model_fields[str(field.field_name)].annotation in {int, int | None}
+        if is_whole and isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
+            number = Decimal(value)
+            return int(number) if number == number.to_integral_value() else value
+        return value
+
+
+class Query(Subject):
+    """The parameters of every question."""
+
     pod_template_hash: str | None = Field(
         default=None,
         pattern=_LABEL_VALUE,
@@ -70,25 +94,6 @@ class Query(BaseModel):
     def asked_stage(self) -> Stage | None:
         """The stage that was asked for."""
         return Stage(self.stage[:1].upper() + self.stage[1:]) if self.stage else None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_tools_write_it(cls, value: object, field: ValidationInfo) -> object:
-        """Drop blanks around a value and its list items, and read 1e+06 as a whole number, as Helm and Argo write it.
-
-        An empty value is refused: Argo sends it for an argument that it could not resolve.
-        """
-        if isinstance(value, str):
-            value = ",".join(item.strip() for item in value.split(","))
-        if value is None or value == "":
-            raise ValueError("must not be empty")
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            raise ValueError("must be a text or a number")  # noqa: TRY004 - pydantic collects only ValueError
-        is_whole = cls.model_fields[str(field.field_name)].annotation in {int, int | None}
-        if is_whole and isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
-            number = Decimal(value)
-            return int(number) if number == number.to_integral_value() else value
-        return value
 
 
 class Evidence(Protocol):
@@ -141,21 +146,29 @@ class Check:
 
 def parse(check: Check, fields: Iterable[tuple[str, object]]) -> Query:
     """Make a check's query of wire names and values. Raises BadQuery naming every parameter at fault."""
+    return parse_as(check.query, check.name, fields)
+
+
+_Parsed = TypeVar("_Parsed", bound=Subject)
+
+
+def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, object]]) -> _Parsed:
+    """Make the parameters of an endpoint of wire names and values. Raises BadQuery naming every one at fault."""
     pairs = list(fields)
     names = [name for name, _ in pairs]
     problems = [
         Problem(name[:100], "is given more than once") for name in dict.fromkeys(names) if names.count(name) > 1
     ]
     try:
-        query = check.query.model_validate(dict(pairs))
+        query = model.model_validate(dict(pairs))
     except ValidationError as error:
-        raise BadQuery((*problems, *(_problem(check, one) for one in error.errors()))) from error
+        raise BadQuery((*problems, *(_problem(model, endpoint, one) for one in error.errors()))) from error
     if problems:
         raise BadQuery(tuple(problems))
     return query
 
 
-def _problem(check: Check, error: Any) -> Problem:
+def _problem(model: type[Subject], endpoint: str, error: Any) -> Problem:
     """Put pydantic's error into a sentence that begins with the parameter's name."""
     # An error without a place is about the names themselves: one of them is not valid Unicode.
     name = str((*error["loc"], "body")[0])[:100]
@@ -163,8 +176,8 @@ def _problem(check: Check, error: Any) -> Problem:
     got = f" (got {given})" if len(given) < _TOKENS_HAVE else ""
     match error["type"]:
         case "extra_forbidden":
-            known = ", ".join(sorted(str(field.alias) for field in check.query.model_fields.values()))
-            return Problem(name, f"is not a parameter of {check.name}. Its parameters: {known}")
+            known = ", ".join(sorted(str(field.alias) for field in model.model_fields.values()))
+            return Problem(name, f"is not a parameter of {endpoint}. Its parameters: {known}")
         case "missing":
             return Problem(name, "is required")
         case "value_error":
@@ -198,7 +211,35 @@ _FORMS = {
 }
 
 
-def answer(check: Check, query: Query, sources: Sources) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an answer was made of, for whoever remembers it: `evidence` is None if some could not be read."""
+
+    check: str
+    query: Query
+    topology: Topology
+    evidence: Evidence | None
+    verdict: Verdict
+    at: datetime
+
+    @property
+    def by_check(self) -> Mapping[str, Evidence]:
+        """The evidence of each check: the one that was asked for, or those that a query consists of (`by_check`)."""
+        if self.evidence is None:
+            return {}
+        parts: Mapping[str, Evidence] = getattr(self.evidence, "by_check", {self.check: self.evidence})
+        return parts
+
+
+Saw = Callable[[Look], None]
+"""Is told of every look, but not of an answer that only repeats the last one."""
+
+
+def nobody(_: Look) -> None:
+    """Remember nothing."""
+
+
+def answer(check: Check, query: Query, sources: Sources, saw: Saw = nobody) -> Verdict:
     """Answer a query before its deadline, from shared evidence where that is fresh.
 
     Raises RolloutNotFound; everything else that prevents a read is an Inconclusive verdict.
@@ -206,7 +247,7 @@ def answer(check: Check, query: Query, sources: Sources) -> Verdict:
     about = f"{query.namespace}/{query.rollout}"
     deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
     recalled = None if check.act else _recall(check, query, sources, deadline)
-    judged = recalled or _look_and_judge(check, query, sources, deadline)
+    judged = recalled or _look_and_judge(check, query, sources, deadline, saw)
     limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in judged.read_at}
     return refuse_stale(judged.verdict, judged.read_at, sources.clock(), limits)
 
@@ -240,7 +281,7 @@ def _recall(check: Check, query: Query, sources: Sources, deadline: Deadline) ->
     return judged if same and now.rollout.activity == judged.topology.rollout.activity else None
 
 
-def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Deadline) -> _Judged:
+def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Deadline, saw: Saw) -> _Judged:
     known: dict[str, Any] = {}
     read_at: Mapping[Kind, datetime] = {}
     topology: Topology | None = None
@@ -259,10 +300,15 @@ def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Dead
         verdict = cannot_tell(error, known)
         if topology is not None:
             verdict = rollout_state.in_context(verdict, topology, sources.clock())
-        return _Judged(with_action(verdict), read_at)
+        verdict = with_action(verdict)
+        if topology is not None:
+            saw(Look(check.name, query, topology, None, verdict, sources.clock()))
+        return _Judged(verdict, read_at)
+    verdict = with_action(verdict)
+    saw(Look(check.name, query, topology, evidence, verdict, sources.clock()))
     if check.act:
-        return _Judged(with_action(verdict), evidence.read_at)
-    judged = _Judged(with_action(verdict), evidence.read_at, topology)
+        return _Judged(verdict, evidence.read_at)
+    judged = _Judged(verdict, evidence.read_at, topology)
     again = replace(judged, verdict=replace(judged.verdict, written=body.write_once(judged.verdict)))
     sources.sharing.remember((check.name, query), again, judged.read_at)
     return judged

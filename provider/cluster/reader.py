@@ -31,6 +31,7 @@ from provider.evidence.records import (
     HASH_LABEL,
     Binding,
     Kind,
+    MetricResult,
     PodAddress,
     PodState,
     Rollout,
@@ -72,6 +73,7 @@ class _Api:
 
 
 ROLLOUTS = _Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
+ANALYSIS_RUNS = _Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
 REPLICA_SETS = _Api("/apis/apps/v1", "replicasets", "replicasets.apps")
 SERVICES = _Api("/api/v1", "services", "services")
 PODS = _Api("/api/v1", "pods", "pods")
@@ -250,10 +252,30 @@ class Cluster:
         pods = self._sharing.look(Kind.TOPOLOGY, key, PODS.rbac, read, deadline).value
         return {uid: since for uid, since in pods if since is not None}
 
-    def pod_states(self, namespace: str, names: Iterable[str], deadline: Deadline) -> tuple[PodState, ...]:
-        """Read these pods whole, one request each, to explain why they are not ready."""
+    def metric_results(self, namespace: str, name: str, deadline: Deadline) -> tuple[MetricResult, ...]:
+        """Return the counters of an AnalysisRun; empty if there is none of this name. Raises CannotTell."""
+
+        def read() -> tuple[MetricResult, ...]:
+            (found,) = deadline.read(
+                Read(
+                    f"AnalysisRun {name}",
+                    lambda: self._object(ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline),
+                )
+            )
+            return cast(tuple[MetricResult, ...], found or ())
+
+        key = ("analysis run", namespace, name)
+        return cast(
+            tuple[MetricResult, ...],
+            self._sharing.look(Kind.TOPOLOGY, key, f"AnalysisRun {name}", read, deadline).value,
+        )
+
+    def pod_states(
+        self, namespace: str, names: Iterable[str], deadline: Deadline, selector: str = ""
+    ) -> tuple[PodState, ...]:
+        """Read these pods whole, to explain why they are not ready; of many, everything that the selector finds."""
         wanted = tuple(names)
-        read = partial(self._few, PODS, namespace, shapes.WholePod, "", wanted, deadline)
+        read = partial(self._few, PODS, namespace, shapes.WholePod, selector, wanted, deadline)
         return tuple(
             self._sharing.look(Kind.TOPOLOGY, ("pod states", namespace, wanted), PODS.rbac, read, deadline).value
         )

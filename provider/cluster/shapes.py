@@ -106,8 +106,21 @@ class _RolloutSpec(_Shape):
     paused: bool = False
 
 
+class _RunStatus(_Shape):
+    name: str = ""
+    status: str = ""
+    message: str = ""
+
+
+class _BlueGreenStatus(_Shape):
+    pre_promotion_analysis_run_status: _RunStatus | None = None
+    post_promotion_analysis_run_status: _RunStatus | None = None
+
+
 class _CanaryStatus(_Shape):
     stable_ping_pong: str = ""
+    current_step_analysis_run_status: _RunStatus | None = None
+    current_background_analysis_run_status: _RunStatus | None = None
 
 
 class _PauseCondition(_Shape):
@@ -134,6 +147,7 @@ class _RolloutStatus(_Shape):
     observed_generation: str = ""
     workload_observed_generation: str = ""
     canary: _CanaryStatus | None = None
+    blue_green: _BlueGreenStatus | None = None
 
 
 class Rollout(_Shape):
@@ -177,6 +191,20 @@ def _activity(status: _RolloutStatus, spec: _RolloutSpec) -> records.Activity:
         step=status.current_step_index,
         step_count=len(steps or ()),
         invalid_spec=(invalid[0] or status.message or "no message") if invalid else "",
+        runs=_runs(status),
+    )
+
+
+def _runs(status: _RolloutStatus) -> tuple[records.RunStatus, ...]:
+    blue_green, canary = status.blue_green or _BlueGreenStatus(), status.canary or _CanaryStatus()
+    of_use = {
+        "prePromotionAnalysis": blue_green.pre_promotion_analysis_run_status,
+        "postPromotionAnalysis": blue_green.post_promotion_analysis_run_status,
+        "step": canary.current_step_analysis_run_status,
+        "background": canary.current_background_analysis_run_status,
+    }
+    return tuple(
+        records.RunStatus(use, run.name, run.status, run.message) for use, run in of_use.items() if run and run.name
     )
 
 
@@ -365,6 +393,14 @@ class _PodPhaseCondition(_Shape):
     reason: str = ""
 
 
+class _ReadinessGate(_Shape):
+    condition_type: str
+
+
+class _WholePodSpec(_Shape):
+    readiness_gates: list[_ReadinessGate] | None = None
+
+
 class _WholePodStatus(_Shape):
     phase: str = ""
     conditions: list[_PodPhaseCondition] | None = None
@@ -377,21 +413,29 @@ class WholePod(_Shape):
 
     metadata: Metadata
     status: _WholePodStatus
+    spec: _WholePodSpec = field(default_factory=_WholePodSpec)
 
     def record(self) -> records.PodState:
         """Return its state: that of a container that is not ready, else why it has none yet."""
         status = self.status
         containers = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
         not_ready = sorted((one for one in containers if not one.ready), key=lambda one: not one.is_waiting)
-        name, labels = self.metadata.name, self.metadata.labels or {}
+        state, container, restarts = "", "", 0
         if not_ready:
-            return records.PodState(name, labels, not_ready[0].word, not_ready[0].name, not_ready[0].restart_count)
-        if containers or status.phase != "Pending":
-            return records.PodState(name, labels, "")
-        unscheduled = [
-            one.reason for one in status.conditions or () if (one.type, one.status) == ("PodScheduled", "False")
-        ]
-        return records.PodState(name, labels, (unscheduled or [status.phase])[0])
+            state, container, restarts = not_ready[0].word, not_ready[0].name, not_ready[0].restart_count
+        elif not containers and status.phase == "Pending":
+            unscheduled = [
+                one.reason for one in status.conditions or () if (one.type, one.status) == ("PodScheduled", "False")
+            ]
+            state = (unscheduled or [status.phase])[0]
+        return records.PodState(
+            self.metadata.name, self.metadata.labels or {}, state, container, restarts, self._gates()
+        )
+
+    def _gates(self) -> tuple[tuple[str, bool], ...]:
+        is_true = {one.type for one in self.status.conditions or () if one.status == "True"}
+        gates = self.spec.readiness_gates or ()
+        return tuple((gate.condition_type, gate.condition_type in is_true) for gate in gates)
 
 
 class _PodAddress(_Shape):
@@ -418,6 +462,44 @@ class AddressedPod(_Shape):
             pod_hash=(self.metadata.labels or {}).get(records.HASH_LABEL, ""),
             addresses=() if has_ended else tuple(one.ip for one in self.status.pod_ips or () if one.ip),
         )
+
+
+class _Measurement(_Shape):
+    value: str = ""
+    message: str = ""
+
+
+class _MetricResult(_Shape):
+    name: str = ""
+    phase: str = ""
+    successful: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    error: int = 0
+    measurements: list[_Measurement] | None = None
+
+    def record(self) -> records.MetricResult:
+        """Return its counters, with what its last measurement said."""
+        last = (self.measurements or [_Measurement()])[-1]
+        return records.MetricResult(
+            self.name, self.phase, self.successful, self.failed, self.inconclusive, self.error, last.value, last.message
+        )
+
+
+class _AnalysisRunStatus(_Shape):
+    metric_results: list[_MetricResult] | None = None
+
+
+class AnalysisRun(_Shape):
+    """argoproj.io/v1alpha1 AnalysisRun."""
+
+    metadata: Metadata
+    status: _AnalysisRunStatus | None = None
+
+    def record(self) -> tuple[records.MetricResult, ...]:
+        """Return the counters of each metric."""
+        results = self.status.metric_results if self.status else None
+        return tuple(one.record() for one in results or ())
 
 
 class _TargetRef(_Shape):

@@ -28,6 +28,7 @@ Try:
   curl 'localhost:{port}/v1/target-health?namespace=shop&rollout=web'
   curl 'localhost:{port}/v1/target-health?namespace=shop&rollout=broken'
   curl 'localhost:{port}/v1/errors?namespace=shop&rollout=noisy'
+Or open http://localhost:{port}/ in a browser.
 Every minute web and big get a new version that becomes healthy and takes over, \
 while broken has one pod that always fails its health check.
 handover is handed over before its switch, which leaves no gap: its observed.lastSwitch says so.
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(port: int, speed: float, stopping: threading.Event) -> int:
     # Importing moto takes a second; the introduction should not wait for it.
-    from provider.demo.story.queries import HandoverQueries  # noqa: PLC0415 - imports moto
+    from provider.demo.story.queries import GateQueries, HandoverQueries  # noqa: PLC0415 - imports moto
     from provider.demo.story.story import Story, everyone  # noqa: PLC0415 - imports moto
     from provider.demo.world import World  # noqa: PLC0415 - imports moto
 
@@ -69,9 +70,12 @@ def _run(port: int, speed: float, stopping: threading.Event) -> int:
             env=environment,
             process_group=0,  # a Ctrl-C in the terminal reaches only us, and we pass it on once
         )
+        queries = GateQueries(port, story.rollouts)
+        queries.start()
         try:
             return _watch(child, story, port, stopping)
         finally:
+            queries.stop()
             _stop(child)
             if story.failure is None:
                 story.stop()
@@ -99,8 +103,9 @@ def _environment(world: dict[str, str], port: int) -> dict[str, str]:
     # AWS settings and proxies of this machine would lead the service out of the embedded world.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     local = "127.0.0.1,localhost"
+    quiet = {"PROVIDER_LOG_LEVEL": "WARNING"}  # the demo itself asks all the time
     ours = {"PROVIDER_PORT": str(port), "PROVIDER_HANDOVER": "enabled", "PROVIDER_HANDOVER_WITHOUT_TOKENS": "true"}
-    return kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
+    return quiet | kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
 
 
 def _is_taken(port: int) -> bool:

@@ -123,6 +123,30 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class RunStatus:
+    """What a Rollout's status says of one of its AnalysisRuns; `use` is what it is for (prePromotion, step, ...)."""
+
+    use: str
+    name: str
+    phase: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """The counters of one metric in an AnalysisRun (`status.metricResults`), and its last measurement's value."""
+
+    name: str
+    phase: str
+    successful: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    error: int = 0
+    value: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Activity:
     """What Argo says it is doing with a Rollout: `status.phase`, `.message`, `.abort`, `.pauseConditions` and the like.
 
@@ -138,6 +162,7 @@ class Activity:
     step: int | None = None
     step_count: int = 0
     invalid_spec: str = ""
+    runs: tuple[RunStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +268,8 @@ class PodState:
     state: str
     container: str = ""
     restarts: int = 0
+    gates: tuple[tuple[str, bool], ...] = ()
+    """Its readiness gates (condition types), each with whether that condition is True."""
 
 
 class Endpoint(Many, frozen=True, gc=False):
@@ -371,10 +398,23 @@ class GreenService:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a load balancer checks a target, in AWS's words; `port` is a number or `traffic-port`."""
+
+    protocol: str = ""
+    port: str = ""
+    path: str = ""
+    codes: str = ""
+    timeout_seconds: int = 0
+    healthy_threshold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TargetGroup:
     """A target group's settings, and the load balancers whose listener rules forward to it.
 
-    `place` is where it was found, and where everything else about it is read.
+    `place` is where it was found, and where everything else about it is read. The health check is shown only, so it is
+    no part of its identity.
     """
 
     arn: str
@@ -384,6 +424,7 @@ class TargetGroup:
     health_check_interval_seconds: int
     unhealthy_threshold: int
     place: Place
+    health_check: HealthCheck = field(default=HealthCheck(), compare=False)
 
     @property
     def in_use(self) -> bool:

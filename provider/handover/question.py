@@ -114,6 +114,11 @@ class Evidence:
             Kind.TARGET_GROUPS: min(one.described_at for one in (*self.checked.groups, *production)),
         }
 
+    @property
+    def by_check(self) -> Mapping[str, target_health.Evidence]:
+        """What the gate's check gathered."""
+        return {"target-health": self.checked}
+
 
 def gather(
     ledger: Ledger, query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline

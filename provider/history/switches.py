@@ -15,17 +15,15 @@ from provider.checks.question import Query, Sources
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell, RolloutNotFound
 from provider.evidence.records import Stage, Verdict
+from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
 from provider.rules.ungated import Seen, after_answer, after_look, serving
 from provider.telemetry import Metrics
 
-MOST_ROLLOUTS = 200
-"""Rollouts remembered; beyond that the one queried longest ago is forgotten."""
-
-FORGET_AFTER = timedelta(hours=6)
-"""After the last query about a Rollout."""
-
 SHORTEST_PAUSE_SECONDS = 0.25
 """Between two looks: at most four a second, of two small reads each."""
+
+_A_SECOND = timedelta(seconds=1)
+"""Kubernetes writes times in whole seconds."""
 
 _Key = tuple[str, str]
 
@@ -41,9 +39,10 @@ class _Entry:
 class Switches:
     """The Rollouts queried lately. Thread-safe."""
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], datetime]) -> None:
-        """Know nothing yet."""
+    def __init__(self, metrics: Metrics, clock: Callable[[], datetime], journal: Journal | None = None) -> None:
+        """Know nothing yet. The journal is told of every switch."""
         self._metrics, self._clock = metrics, clock
+        self.journal = journal or Journal(metrics, clock)
         self._lock = Lock()
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._is_new = Event()
@@ -75,7 +74,8 @@ class Switches:
         """Read which version a Rollout's production Service serves, and report a switch without a pass."""
         deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
         try:
-            now_serving = serving(sources.cluster.production(*key, deadline))
+            production = sources.cluster.production(*key, deadline)
+            now_serving = serving(production)
         except RolloutNotFound:
             self._forget(key)
             return
@@ -90,6 +90,10 @@ class Switches:
             self._entries[key] = replace(
                 entry, seen=seen, looked_at=self._clock(), switched_at=self._clock() if is_switch else entry.switched_at
             )
+        if is_switch and entry.seen.serving:
+            written = production.service.selector_written_at if production.service else None
+            is_since = written is not None and entry.looked_at is not None and written >= entry.looked_at - _A_SECOND
+            self.journal.switched(key, now_serving, written if written and is_since else self._clock())
         if is_switch and seen.ungated:
             self._metrics.ungated_switch(*key)
             logging.getLogger(__name__).warning(
@@ -125,6 +129,10 @@ class Switches:
                 except Exception:  # a thread that dies would end the detector in silence
                     logging.getLogger(__name__).exception("The look at a switch has a defect")
                 stopping.wait(SHORTEST_PAUSE_SECONDS)
+            try:
+                self.journal.settle(sources)
+            except Exception:  # as above
+                logging.getLogger(__name__).exception("Reading the errors of a switch has a defect")
             self._is_new.wait(min(every_seconds, 1.0))
 
     def _forget(self, key: _Key) -> None:

@@ -36,9 +36,13 @@ class Grant:
 
     namespaces: frozenset[str] | None
 
+    def allows(self, namespace: str) -> bool:
+        """Tell whether the token may query this namespace."""
+        return self.namespaces is None or namespace in self.namespaces
+
     def require(self, namespace: str) -> None:
         """Raise Forbidden unless the token may query this namespace."""
-        if self.namespaces is not None and namespace not in self.namespaces:
+        if not self.allows(namespace):
             raise Forbidden(f"This token may not query namespace {namespace}")
 
 

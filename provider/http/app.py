@@ -14,17 +14,20 @@ from werkzeug.exceptions import HTTPException
 
 from provider import __version__
 from provider.checks import QUESTIONS, body
-from provider.checks.question import Check, Query, Sources, answer, parse
+from provider.checks.question import Check, Query, Sources, Subject, answer, parse, parse_as
 from provider.evidence.exceptions import BadQuery, Problem, RolloutNotFound
 from provider.evidence.records import Verdict
 from provider.handover import Handovers
 from provider.handover import question as handover
+from provider.history import recall
+from provider.history.journal import Journal
 from provider.history.switches import Switches
 from provider.http import problems
 from provider.http.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
 from provider.http.admission import Admission, Overloaded
 from provider.http.floors import Floors, NoFloors
 from provider.http.openapi import describe
+from provider.http.page.routes import pages
 from provider.http.refusals import REFUSALS, Refusals
 from provider.http.server.client_socket import TooSlow
 from provider.telemetry import Metrics, log_answer
@@ -69,7 +72,7 @@ def create_app(
     def route(check: Check, methods: Sequence[str]) -> None:
         """`remember` adds to an answer what this replica has seen of the Rollout."""
         remember = [switches.answered, *([handovers.way_back.answered] if handovers else [])]
-        view = _question(check, sources, metrics, access, floors, admission, remember)
+        view = _question(check, sources, metrics, access, floors, admission, switches.journal, remember)
         app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=methods)
 
     for check in QUESTIONS.values():
@@ -78,7 +81,8 @@ def create_app(
         route(handovers.check, ("POST",))
     else:
         app.add_url_rule(f"/v1/{handover.NAME}", handover.NAME, _no_handover, methods=["POST"])
-    app.add_url_rule("/", "index", lambda: _json(_index()))
+    app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(switches.journal, access))
+    app.register_blueprint(pages(sources, switches.journal, access, admission, lambda: _json(_index())))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
@@ -99,7 +103,8 @@ def _hardened(application: "WSGIApplication") -> "WSGIApplication":
 
     def hardened(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
-            return start_response(status, headers + ours, *failure)
+            own = {name for name, _ in headers}  # a page may load its style and script
+            return start_response(status, headers + [one for one in ours if one[0] not in own], *failure)
 
         return application(environ, start)
 
@@ -164,6 +169,7 @@ def _question(
     access: OpenAccess | TokenAccess,
     floors: Floors | NoFloors,
     admission: Admission,
+    journal: Journal,
     remember: Sequence[Callable[[Query, Verdict], Verdict]],
 ) -> Any:
     """Return the view of one check."""
@@ -179,11 +185,12 @@ def _question(
         grant.require(query.namespace)
         floors.require(query)
         with admission:  # only now: neither an unauthorized nor a slow client takes a place
-            verdict = answer(check, query, sources)
+            verdict = answer(check, query, sources, journal.saw)
             for add in remember:
                 verdict = add(query, verdict)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
+        journal.answered(check.name, query, verdict)
         log_answer(check.name, query, verdict, seconds)
         return _json(body.encode(verdict))
 
@@ -216,6 +223,20 @@ def _asked_by_body(check: Check) -> Query:
     if not isinstance(fields, tuple):  # the hook makes a tuple of pairs of an object, also of `{}`
         raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
     return parse(check, fields)
+
+
+def _history(journal: Journal, access: OpenAccess | TokenAccess) -> Any:
+    """Return the view of what this replica remembers of a Rollout."""
+
+    def view() -> Response:
+        grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
+        lists = _parameters(request.environ.get("QUERY_STRING", "")).lists()
+        subject = parse_as(Subject, recall.NAME, [(name, value) for name, values in lists for value in values])
+        grant.require(subject.namespace)
+        found = recall.recall(journal, subject.namespace, subject.rollout)
+        return _json(json.dumps(found, sort_keys=True).encode())
+
+    return view
 
 
 def _no_handover() -> Response:

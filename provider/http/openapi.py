@@ -10,11 +10,14 @@ from pydantic.json_schema import models_json_schema
 
 from provider import __version__
 from provider.checks import QUESTIONS
-from provider.checks.question import Query
+from provider.checks.question import Subject
 from provider.evidence.reasons import MEANINGS, Reason
 from provider.evidence.records import Phase
 from provider.handover import question as handover
+from provider.history import recall
 from provider.http.problems import MEDIA_TYPE
+
+JSON = "application/json"
 
 
 class Answer(BaseModel):
@@ -31,6 +34,24 @@ class Answer(BaseModel):
         description="Successful: continue. Failed: green is bad. Inconclusive: wait, or it cannot be told."
     )
     reason: Reason = Field(description="Why: one word of a closed list.")
+
+
+class History(BaseModel):
+    """What one replica remembers of a Rollout, the newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str
+    rollout: str
+    rememberedSince: str = Field(description="When this replica began to remember: its start.")  # noqa: N815 - on the wire
+    changes: list[dict[str, Any]] = Field(
+        description="Answers that differed from the last one to the same query: at, endpoint, phase, reason, message, "
+        "podTemplateHash, stage."
+    )
+    switches: list[dict[str, Any]] = Field(
+        description="Switches: podTemplateHash, switchedAt, passPreceded, lookCount, "
+        "withoutHealthyTargetAtLeastSeconds, withoutHealthyTargetAtMostSeconds, errors."
+    )
 
 
 class ParameterProblem(BaseModel):
@@ -53,7 +74,8 @@ class ProblemDocument(BaseModel):
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     _, schemas = models_json_schema(
-        [(Answer, "serialization"), (ProblemDocument, "validation")], ref_template="#/components/schemas/{model}"
+        [(Answer, "serialization"), (History, "serialization"), (ProblemDocument, "validation")],
+        ref_template="#/components/schemas/{model}",
     )
     return {
         "openapi": "3.1.0",
@@ -64,7 +86,7 @@ def describe() -> dict[str, Any]:
             + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
         },
         "paths": {f"/v1/{check.name}": _path(check.name, check.about, check.query) for check in QUESTIONS.values()}
-        | {f"/v1/{handover.NAME}": _handover()},
+        | {f"/v1/{handover.NAME}": _handover(), f"/v1/{recall.NAME}": _history()},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -73,7 +95,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _path(name: str, about: str, query: type[Query]) -> dict[str, Any]:
+def _path(name: str, about: str, query: type[Subject]) -> dict[str, Any]:
     summary, _, description = about.strip().partition("\n\n")
     common = {"summary": summary, "description": description, "responses": _responses()}
     fields = _fields(query)
@@ -88,7 +110,15 @@ def _handover() -> dict[str, Any]:
     return {"post": _path(handover.NAME, str(handover.__doc__), handover.Query)["post"]}
 
 
-def _fields(query: type[Query]) -> list[tuple[str, dict[str, Any], bool]]:
+def _history() -> dict[str, Any]:
+    """Describe the one path that reads nothing of Kubernetes or AWS."""
+    path = _path(recall.NAME, str(recall.__doc__), Subject)["get"]
+    found = {"schema": {"$ref": "#/components/schemas/History"}}
+    ok = {"description": "What this replica remembers; empty lists if nobody queried it.", "content": {JSON: found}}
+    return {"get": {**path, "responses": {**path["responses"], "200": ok}}}
+
+
+def _fields(query: type[Subject]) -> list[tuple[str, dict[str, Any], bool]]:
     """Return each parameter's name, its schema without Python's `null`, and whether it is required."""
     schema = query.model_json_schema(by_alias=True)
     fields = []
@@ -114,7 +144,7 @@ def _body(fields: list[tuple[str, dict[str, Any], bool]]) -> dict[str, Any]:
     }
     required = [name for name, _, is_required in fields if is_required]
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"required": True, "content": {JSON: {"schema": schema}}}
 
 
 def _responses() -> dict[str, Any]:
@@ -122,7 +152,7 @@ def _responses() -> dict[str, Any]:
     return {
         "200": {
             "description": "The answer to every valid query about a Rollout, also if Kubernetes or AWS cannot be read.",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}},
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/Answer"}}},
         },
         "400": {
             "description": "A parameter is missing, unknown, malformed or empty, or the request is not valid HTTP.",

@@ -479,6 +479,7 @@ LABELS = {
     "version": {__version__},
     "kind": {kind.value for kind in Kind},
     "throttled": {"true", "false"},
+    "retry": {"true", "false"},
 }
 
 
@@ -511,12 +512,19 @@ def test_metrics_after_questions(client, scene):
     assert found["alb_provider_refused_requests_total", "400"] == 1
     assert found["alb_provider_refused_requests_total", "404"] == 2
     assert found["alb_provider_upstream_seconds_count", "AwsForbidden", "DescribeTargetHealth", "elbv2"] == 1
-    about_rollouts = {"alb_provider_ungated_switches_total", "alb_provider_ungated_switches_created"}
+    about_rollouts = {
+        "alb_provider_ungated_switches_total",
+        "alb_provider_ungated_switches_created",
+        "alb_provider_rollout_info",
+    }
     closed = [sample.labels for sample in samples if sample.name not in about_rollouts]
     labels = {(name, value) for one in closed for name, value in one.items() if name != "le"}
     assert {one for one in labels if one[1] not in LABELS[one[0]]} == set()
     assert found["alb_provider_ungated_switches_total", "shop", "web"] == 0
-    named = [line for line in text.splitlines() if not line.startswith("alb_provider_ungated_switches")]
+    assert found["alb_provider_rollout_info", "AwsForbidden", "Inconclusive", "shop", "target-health", "web"] == 1
+    assert found["alb_provider_evidence_age_seconds_count", "targetHealth"] == 1
+    about = ("alb_provider_ungated_switches", "alb_provider_rollout_info")
+    named = [line for line in text.splitlines() if not line.startswith(about)]
     assert not any(word in "".join(named) for word in ("shop", "web", "none-of-your-business"))
     assert "none-of-your-business" not in text
 
@@ -537,8 +545,8 @@ def test_a_defect_is_a_problem_without_its_traceback(sources, metrics, caplog):
     def broken_clock():
         raise ZeroDivisionError("the clock's secret")
 
-    sources.sharing.clock = broken_clock
     client = create_app(sources, metrics).test_client()
+    sources.sharing.clock = broken_clock
 
     response = client.get(ASK)
 

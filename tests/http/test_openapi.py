@@ -77,7 +77,8 @@ def test_the_description_is_valid_openapi(app):
     labels = {f"{method.upper()} {path}" for path in schema for method in schema[path]}
     assert schema.raw_schema["openapi"].startswith("3.1.")
     assert labels == {f"{method} /v1/{question}" for question in QUESTIONS for method in ("GET", "POST")} | {
-        "POST /v1/handover"
+        "POST /v1/handover",
+        "GET /v1/history",
     }
 
 

@@ -539,7 +539,10 @@ def calls(world, client):
         crowd.pin(address, "unhealthy", "Target.FailedHealthChecks")
     instance_targets(world, "local", nodes=2)
     instance_targets(world, "wide", nodes=FEW + 1)
+    scene.rollout["status"]["blueGreen"] = {"prePromotionAnalysisRunStatus": {"name": "run", "status": "Running"}}
+    scene.put()
     world.kubernetes_faults.forget_calls()
+    assert client.get("/rollouts/shop/web").status_code == 200
 
     answers = {
         (question, name): client.get(f"/v1/{question}?namespace=shop&rollout={name}").json

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from provider.demo.cluster.endpoints import endpoint_slices
 from provider.demo.cluster.naming import HASH_LABEL, condition, deterministic_uid, pod_template_hash, timestamp
-from provider.demo.cluster.workloads import Manifest, pod, replica_set, rollout
+from provider.demo.cluster.workloads import Manifest, analysis_run, pod, replica_set, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HASH_LABEL",
     "Manifest",
+    "analysis_run",
     "deterministic_uid",
     "endpoint_slices",
     "node",

@@ -49,6 +49,7 @@ RESOURCES = (
     Resource("apps/v1", "ReplicaSet", "replicasets"),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Resource("argoproj.io/v1alpha1", "Rollout", "rollouts", custom=True),
+    Resource("argoproj.io/v1alpha1", "AnalysisRun", "analysisruns", custom=True),
     Resource("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "targetgroupbindings", custom=True),
     Resource("eks.amazonaws.com/v1", "TargetGroupBinding", "targetgroupbindings", custom=True),
 )

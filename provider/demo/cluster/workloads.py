@@ -63,6 +63,28 @@ def rollout(
     }
 
 
+def analysis_run(
+    name: str, *, metric: str, phase: str, counts: Mapping[str, int], value: str, namespace: str = "shop"
+) -> Manifest:
+    """Build an AnalysisRun of one metric; `counts` are its counters (successful, failed, inconclusive, error)."""
+    result = {
+        "name": metric,
+        "phase": phase,
+        **counts,
+        "measurements": [{"phase": phase, "value": value}] if value else [],
+    }
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AnalysisRun",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": deterministic_uid("AnalysisRun", namespace, name),
+        },
+        "status": {"phase": phase, "metricResults": [result]},
+    }
+
+
 def replica_set(rollout: Manifest, pod_hash: str, *, replicas: int, available: int | None = None) -> Manifest:
     """Build the ReplicaSet of one revision of a Rollout; `available` pods default to all of them."""
     owner, name = rollout["metadata"], f"{rollout['metadata']['name']}-{pod_hash}"

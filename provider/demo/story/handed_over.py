@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from provider.demo.cluster import objects
 from provider.demo.story.blue_green import BlueGreen
+from provider.demo.story.rollouts import NAMESPACE
 
 if TYPE_CHECKING:
     from provider.demo.aws.api import AwsApi
@@ -31,6 +33,8 @@ class HandedOver(BlueGreen):
         self._ask = ask
         self._ask_at: float | None = None
         self._due: list[tuple[float, Callable[[float], None]]] = []
+        self._counts: dict[str, int] = {}
+        self._run: dict[str, str] | None = None
         self.switched_at: float | None = None
         """When it last switched, in story seconds."""
 
@@ -48,6 +52,29 @@ class HandedOver(BlueGreen):
         """Begin the analysis before the switch, now that every pod is ready."""
         self.phase, self.message = "Progressing", "active service cutover pending"
         self._ask_at = second
+        self._counts = dict.fromkeys(("successful", "failed", "inconclusive", "error"), 0)
+        self._say("Running", "")
+
+    def strategy_status(self) -> dict[str, Any]:
+        """Name the AnalysisRun before the switch, as Argo does, beside the selectors."""
+        status = super().strategy_status()
+        if self._run is not None:
+            status["blueGreen"]["prePromotionAnalysisRunStatus"] = self._run
+        return status
+
+    def _say(self, phase: str, measured: str) -> None:
+        """Write the AnalysisRun, with its counters and its last measurement."""
+        name = f"{self.name}-{self.green.pod_hash}-{self.generation}-pre"
+        self._run = {"name": name, "status": phase}
+        run = objects.analysis_run(
+            name,
+            metric="alb-handover",
+            phase=phase,
+            counts=self._counts,
+            value=f'[100,"{measured}",""]' if measured else "",
+            namespace=NAMESPACE,
+        )
+        self.cluster.kubernetes.put(run)
 
     def tick(self, now: float) -> None:
         """Measure when it is time, and do what follows from an answer."""
@@ -67,6 +94,7 @@ class HandedOver(BlueGreen):
         self.aborted_at = self.cluster.now()
         self.phase = "Degraded"
         self.message = f"RolloutAborted: Rollout aborted update to revision {self.generation}"
+        self._say("Failed", "")
         self._due.append((second + 2.0, self.drop_green))
 
     def drop_green(self, second: float) -> None:
@@ -78,6 +106,8 @@ class HandedOver(BlueGreen):
         if phase is None:
             return
         self._ask_at = now + INTERVAL_SECONDS
+        self._counts[phase.lower()] += 1
+        self._say("Successful" if phase == "Successful" else "Running", phase)
         if phase == "Failed":
             self.give_up(now)
         if phase == "Successful":

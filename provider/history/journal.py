@@ -1,0 +1,308 @@
+"""What this replica answered and saw of the Rollouts that were queried lately: in memory, bounded, lost at a restart.
+
+It feeds `/v1/history`, the status page and the metric `alb_provider_rollout_info`. It reads nothing but CloudWatch's
+counts of the minutes of a switch, once for each switch that it saw.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil
+from threading import Lock
+from typing import Any
+
+from provider.checks import target_health
+from provider.checks.question import Look, Query, Sources
+from provider.checks.traffic import Traffic, read_points
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.records import Canary, Green, Stage, TargetGroup, Verdict, Window
+from provider.rules.counts import count_group, count_load_balancer
+from provider.rules.switch_seen import Errors, SwitchSeen, after_look, begun
+from provider.rules.ungated import Seen, after_answer
+from provider.telemetry import Metrics
+
+MOST_ROLLOUTS = 200
+"""Rollouts remembered; beyond that the one queried longest ago is forgotten."""
+
+FORGET_AFTER = timedelta(hours=6)
+"""After the last query about a Rollout."""
+
+MOST_CHANGES, MOST_SAMPLES, MOST_SWITCHES, MOST_QUERIES = 50, 360, 10, 16
+"""Kept of one Rollout: changes of an answer, samples (an hour at one in 10 s), switches, distinct queries."""
+
+MOST_RECORDS = 100_000
+"""Pods, endpoints and targets kept of all Rollouts together (about 50 MiB); beyond that only what was answered."""
+
+CHARTED = ("target-health", "gate")
+"""Endpoints whose number is green's healthy percentage wherever target health could be read."""
+
+ALL = 100.0
+
+MINUTES_OF_A_SWITCH = 3
+COMPLETE_AFTER = timedelta(minutes=MINUTES_OF_A_SWITCH + 2)
+"""CloudWatch's minutes are complete two minutes after their end (checks/errors.py, lagSeconds)."""
+
+Key = tuple[str, str]
+"""Namespace and name of a Rollout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An answer whose phase or reason differs from the last one to the same query."""
+
+    at: datetime
+    endpoint: str
+    verdict: Verdict
+
+    def observed(self) -> dict[str, Any]:
+        """Return it as the history shows it."""
+        verdict, known = self.verdict, self.verdict.observed
+        return {
+            "at": self.at.isoformat(timespec="seconds"),
+            "endpoint": self.endpoint,
+            "phase": verdict.phase.value,
+            "reason": verdict.reason.value,
+            "message": verdict.message,
+            **{key: known[key] for key in ("podTemplateHash", "stage") if key in known},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How much of green was healthy at one time, in the worst target group."""
+
+    at: datetime
+    pod_hash: str
+    percent: float
+    desired: int
+
+    @property
+    def healthy(self) -> int:
+        """The healthy targets; exact for up to 1,000, as the percentage is rounded down to a tenth."""
+        return ceil(round(self.percent * self.desired / ALL, 6))
+
+
+@dataclass(frozen=True, slots=True)
+class LastAnswer:
+    """The last answer to a query, and since when its phase and reason are what they are."""
+
+    endpoint: str
+    query: Query
+    verdict: Verdict
+    since: datetime
+    at: datetime
+
+
+@dataclass(slots=True)
+class Remembered:
+    """What is remembered of one Rollout; `look` and `traffic` are the last evidence of each kind."""
+
+    key: Key
+    asked_at: datetime
+    answers: OrderedDict[Any, LastAnswer] = field(default_factory=OrderedDict)
+    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=MOST_CHANGES))
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
+    switches: OrderedDict[str, SwitchSeen] = field(default_factory=OrderedDict)
+    production: tuple[TargetGroup, ...] = ()
+    look: Look | None = None
+    health: target_health.Evidence | None = None
+    traffic: Traffic | None = None
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def latest(self) -> LastAnswer | None:
+        """The newest answer."""
+        return max(self.answers.values(), key=lambda one: one.at, default=None)
+
+
+class Journal:
+    """The Rollouts queried lately. Thread-safe; what it returns is a copy, or is never changed again."""
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], datetime], *, most_records: int = MOST_RECORDS) -> None:
+        """Know nothing yet."""
+        self._most_records = most_records
+        self._metrics, self._clock = metrics, clock
+        self._lock = Lock()
+        self._rollouts: OrderedDict[Key, Remembered] = OrderedDict()
+        self.began_at = clock()
+
+    def answered(self, endpoint: str, query: Query, verdict: Verdict) -> None:
+        """Note an answer, and a change if its phase or reason is not that of the last answer to the same query."""
+        now = self._clock()
+        with self._lock:
+            known = self._rollout((query.namespace, query.rollout), now)
+            known.asked_at = now
+            before = known.answers.pop((endpoint, query), None)
+            since = before.since if before and _is_same(before.verdict, verdict) else now
+            known.answers[endpoint, query] = LastAnswer(endpoint, query, verdict, since, now)
+            if since != now:
+                return
+            known.changes.append(Change(now, endpoint, verdict))
+            while len(known.answers) > MOST_QUERIES:
+                known.answers.popitem(last=False)
+            pod_hash = str(verdict.observed.get("podTemplateHash", ""))
+            if pod_hash:
+                stage = verdict.observed.get("stage") or query.asked_stage
+                known.seen = after_answer(known.seen, pod_hash, verdict.phase, Stage(stage) if stage else None)
+            self._metrics.decided(*known.key, endpoint, verdict)
+
+    def saw(self, look: Look) -> None:
+        """Keep the evidence of a look, and note what it says of green's health and of a switch."""
+        with self._lock:
+            known = self._rollout((look.query.namespace, look.query.rollout), look.at)
+            known.look = look
+            parts = look.by_check
+            health, traffic = parts.get("target-health"), parts.get("errors")
+            if isinstance(traffic, Traffic):
+                known.traffic = traffic
+            if isinstance(health, target_health.Evidence):
+                known.health = health
+                self._note_health(known, look, health)
+            self._make_room()
+
+    def switched(self, key: Key, pod_hash: str, at: datetime) -> None:
+        """Note a switch that the detector saw."""
+        with self._lock:
+            known = self._rollouts.get(key)
+            if known is not None:
+                self._note_switch(known, pod_hash, at)
+
+    def find(self, key: Key) -> Remembered | None:
+        """Return a copy of what is known of a Rollout; None if nobody queried it lately."""
+        with self._lock:
+            self._forget_old()
+            known = self._rollouts.get(key)
+            return None if known is None else _copied(known)
+
+    def all(self) -> list[Remembered]:
+        """Return a copy of everything, the Rollout queried last first."""
+        with self._lock:
+            self._forget_old()
+            return [_copied(one) for one in reversed(self._rollouts.values())]
+
+    def settle(self, sources: Sources) -> None:
+        """Read the errors of switches whose minutes are complete by now; each is tried once."""
+        now = self._clock()
+        with self._lock:
+            due = [
+                (known, switch, known.production)
+                for known in self._rollouts.values()
+                for switch in known.switches.values()
+                if switch.errors is None and known.production and _is_complete(switch, now)
+            ]
+        for known, switch, groups in due:
+            errors = _errors(switch, groups, sources)
+            with self._lock:
+                if switch.pod_hash in known.switches:
+                    known.switches[switch.pod_hash] = replace(known.switches[switch.pod_hash], errors=errors)
+                    if errors is None:
+                        known.production = ()
+
+    def _note_health(self, known: Remembered, look: Look, health: target_health.Evidence) -> None:
+        green: Green = health.green
+        pod_hash = green.rollout.current_hash
+        if look.check in CHARTED:
+            known.samples.append(Sample(look.at, pod_hash, look.verdict.number, max(green.desired, len(green.pods))))
+        if health.service.stage is not Stage.AFTER_SWITCH:
+            return
+        written = health.service.service.selector_written_at
+        before = {one.pod_hash for one in known.samples if one.at < look.at}
+        is_recent = written is not None and look.at - written < timedelta(minutes=1)
+        if pod_hash not in known.switches and is_recent and written is not None and before:
+            self._note_switch(known, pod_hash, written)
+        if pod_hash in known.switches:
+            known.production = tuple(one.group for one in health.groups)
+            at = min(one.read_at for one in health.groups)
+            is_healthy = look.check in CHARTED and look.verdict.number > 0
+            known.switches[pod_hash] = after_look(
+                known.switches[pod_hash], health.groups, at, is_green_healthy=is_healthy
+            )
+
+    def _note_switch(self, known: Remembered, pod_hash: str, at: datetime) -> None:
+        if pod_hash in known.switches and at - known.switches[pod_hash].switched_at < timedelta(minutes=1):
+            return
+        known.switches.pop(pod_hash, None)
+        strategy = known.health.green.rollout.strategy if known.health else None
+        moves_nothing = isinstance(strategy, Canary) and strategy.is_ping_pong
+        passed = pod_hash in known.seen.passed
+        known.switches[pod_hash] = begun(pod_hash, at, pass_preceded=passed, is_settled=moves_nothing)
+        while len(known.switches) > MOST_SWITCHES:
+            known.switches.popitem(last=False)
+
+    def _rollout(self, key: Key, now: datetime) -> Remembered:
+        known = self._rollouts.pop(key, None) or Remembered(key, now)
+        self._rollouts[key] = known
+        while len(self._rollouts) > MOST_ROLLOUTS:
+            self._forget(next(iter(self._rollouts)))
+        return known
+
+    def _make_room(self) -> None:
+        """Drop evidence from the Rollouts queried longest ago, but for the newest one's."""
+        size = 0
+        for number, known in enumerate(reversed(self._rollouts.values())):
+            size += _size(known)
+            if size > self._most_records and number:
+                known.look = known.health = known.traffic = None
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        for key in [key for key, one in self._rollouts.items() if now - one.asked_at > FORGET_AFTER]:
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        del self._rollouts[key]
+        self._metrics.undecided(*key)
+
+
+def _is_same(before: Verdict, now: Verdict) -> bool:
+    """Tell whether an answer says of the same version and stage what the last one said."""
+    told = ("podTemplateHash", "stage")
+    return (before.phase, before.reason) == (now.phase, now.reason) and all(
+        before.observed.get(key) == now.observed.get(key) for key in told
+    )
+
+
+def _copied(known: Remembered) -> Remembered:
+    return replace(
+        known,
+        answers=known.answers.copy(),
+        changes=known.changes.copy(),
+        samples=known.samples.copy(),
+        switches=known.switches.copy(),
+    )
+
+
+def _size(known: Remembered) -> int:
+    topology = len(known.look.topology) if known.look else 0
+    return topology + sum(len(one.targets) for one in (known.health.groups if known.health else ()))
+
+
+def _is_complete(switch: SwitchSeen, now: datetime) -> bool:
+    return now >= switch.switched_at.replace(second=0, microsecond=0) + COMPLETE_AFTER
+
+
+def _errors(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sources) -> Errors | None:
+    """Read the counts of the minutes of a switch; None if they cannot be read, or no load balancer publishes them."""
+    known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
+    start = switch.switched_at.replace(second=0, microsecond=0)
+    window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
+    deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
+    try:
+        points, _ = read_points(known, (), window, sources, deadline) if known else ({}, None)
+        counts = [count_group(one, points, window) for one in known]
+        balancers = [
+            count_load_balancer(arn, points, window)
+            for arn in dict.fromkeys(one.load_balancer_arns[0] for one in known)
+        ]
+    except CannotTell:
+        return None  # the reader has logged and counted it
+    if not counts:
+        return None
+    return Errors(
+        minutes=MINUTES_OF_A_SWITCH,
+        requests=sum(one.total for one in counts),
+        target_5xx=sum(one.errors for one in counts),
+        load_balancer_5xx=sum(one.elb_5xx for one in balancers),
+    )

@@ -1,0 +1,152 @@
+"""Green's pods as the page shows them: each with the worst of its states in any target group."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+
+from provider.checks import target_health
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.records import GroupHealth, PodState
+from provider.rules.expected_targets import Seen, State, expected_targets
+
+LETTERS = {
+    State.HEALTHY: "",
+    State.INITIAL: "i",
+    State.MISSING: "m",
+    State.DRAINING: "d",
+    State.UNKNOWN: "?",
+    State.UNAVAILABLE: "n",
+    State.UNHEALTHY: "x",
+    State.UNUSED: "u",
+}
+"""In each cell of the grid, so that it can be read without colours."""
+
+MOST_STATES = 100
+"""Pods that are read whole because they are not ready: one list of at most 1 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pod, or with instance targets one node, and its worst state in any target group (`group`)."""
+
+    name: str
+    state: State
+    address: str = ""
+    reason: str = ""
+    group: str = ""
+    container: str = ""
+
+    @property
+    def letter(self) -> str:
+        """The state's letter in the grid."""
+        return LETTERS[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One target group: how many of green's targets are healthy there, and its health check in words."""
+
+    name: str
+    service: str
+    target_type: str
+    healthy: int
+    wanted: int
+    check: str
+    load_balancers: str
+
+
+Named = tuple[GroupHealth, tuple[tuple[str, str, Seen], ...]]
+"""A target group with the name, address and state of each of green's targets."""
+
+
+def targets_of(health: target_health.Evidence) -> list[Named]:
+    """Return green's targets in each target group; none in one whose targets cannot be judged."""
+    addresses = {one.pod_uid: one.address for one in health.service.endpoints}
+    found = []
+    for group in health.groups:
+        try:
+            expected = expected_targets(health.green, health.service, group, health.instance_ids).targets
+        except CannotTell:
+            expected = ()
+        pods = health.green.pods if group.group.target_type == "ip" else ()
+        of_pods = tuple(
+            (pod.name, seen.address or addresses.get(pod.uid, ""), seen)
+            for pod, seen in zip(pods, expected, strict=False)
+        )
+        found.append((group, (*of_pods, *((one.name, one.address, one) for one in expected[len(pods) :]))))
+    return found
+
+
+def rows_of(targets: Sequence[Named], states: Iterable[PodState] = ()) -> list[Row]:
+    """Return green's targets, the worst first; those that are missing have a row each too."""
+    containers = {one.name: _container(one) for one in states if one.state or any(not ok for _, ok in one.gates)}
+    worst: dict[str | int, Row] = {}
+    for group, named in targets:
+        for number, (name, address, seen) in enumerate(named):
+            before = worst.get(name or number)
+            if before is None or before.state.severity < seen.state.severity:
+                worst[name or number] = Row(
+                    name=name or "not created yet",
+                    state=seen.state,
+                    address=address,
+                    reason=" ".join(part for part in (seen.reason, seen.description) if part),
+                    group=group.group.name if len(targets) > 1 else "",
+                    container=containers.get(name, ""),
+                )
+    return sorted(worst.values(), key=lambda one: (-one.state.severity, one.name))
+
+
+def groups_of(targets: Sequence[Named], service: str) -> list[Group]:
+    """Return each target group of the green Service."""
+    found = []
+    for health, named in targets:
+        states = Counter(seen.state for _, _, seen in named)
+        group, check = health.group, health.group.health_check
+        parts = [
+            f"{check.protocol} {check.path}".strip(),
+            f"port {check.port}" if check.port else "",
+            f"codes {check.codes}" if check.codes else "",
+            f"every {group.health_check_interval_seconds} s",
+            f"timeout {check.timeout_seconds} s" if check.timeout_seconds else "",
+            f"healthy after {check.healthy_threshold}, unhealthy after {group.unhealthy_threshold}",
+        ]
+        found.append(
+            Group(
+                name=group.name,
+                service=service,
+                target_type=group.target_type,
+                healthy=states[State.HEALTHY],
+                wanted=states.total(),
+                check=", ".join(part for part in parts if part),
+                load_balancers=", ".join(arn.split("/")[-2] for arn in group.load_balancer_arns) or "none",
+            )
+        )
+    return found
+
+
+def not_ready(health: target_health.Evidence) -> list[str]:
+    """Name the pods whose containers the page reads: those not ready behind the Service, and one more for its gates."""
+    ready = {one.pod_uid for one in health.service.endpoints if one.ready}
+    unready = [pod.name for pod in health.green.pods if pod.uid not in ready]
+    sample = [health.green.pods[0].name] if health.green.pods else []
+    return list(dict.fromkeys([*nsmallest(MOST_STATES, unready), *sample]))
+
+
+def gates_of(states: Iterable[PodState]) -> list[tuple[str, int, int]]:
+    """Return each readiness gate with how many of the pods that were read have it True, and how many have it."""
+    every: Counter[str] = Counter()
+    true: Counter[str] = Counter()
+    for state in states:
+        every.update(gate for gate, _ in state.gates)
+        true.update(gate for gate, ok in state.gates if ok)
+    return [(gate, true[gate], number) for gate, number in every.items()]
+
+
+def _container(state: PodState) -> str:
+    """Say what keeps a pod from being ready."""
+    said = state.state
+    if state.container:
+        said += f" ({state.container}" + (f", {state.restarts} restarts)" if state.restarts else ")")
+    waiting = [gate for gate, ok in state.gates if not ok]
+    return said + (f"{'; ' if said else ''}waits for gate {waiting[0]}" if waiting else "")
