@@ -200,6 +200,12 @@ class Journal:
                     if errors is None:
                         known.production = ()
 
+    def forget(self, key: Key) -> None:
+        """Forget a Rollout that no longer exists."""
+        with self._lock:
+            if key in self._rollouts:
+                self._forget(key)
+
     def _note_health(self, known: Remembered, look: Look, health: target_health.Evidence) -> None:
         green: Green = health.green
         pod_hash = green.rollout.current_hash

@@ -78,6 +78,7 @@ class Switches:
             now_serving = serving(production)
         except RolloutNotFound:
             self._forget(key)
+            self.journal.forget(key)
             return
         except CannotTell:
             return  # the reader has logged and counted it; the next look tries again

@@ -318,13 +318,13 @@ def test_retries_and_throttling_count(scene, sources, client, metrics):
     answer = client.get(HEALTH).json
 
     counted = {
-        throttled: metrics.registry.get_sample_value(
-            "alb_provider_aws_calls_total", {"upstream": "elbv2", "throttled": throttled}
+        (throttled, retry): metrics.registry.get_sample_value(
+            "alb_provider_aws_calls_total", {"upstream": "elbv2", "throttled": throttled, "retry": retry}
         )
-        for throttled in ("true", "false")
+        for throttled, retry in (("true", "false"), ("false", "true"), ("false", "false"))
     }
     assert answer["phase"] == "Successful"
-    assert counted == {"true": 1, "false": 2}
+    assert counted == {("true", "false"): 1, ("false", "true"): 1, ("false", "false"): 1}
     assert sources.load_balancers.calls_per_second(Place(REGION)) < 1000
 
 

@@ -17,7 +17,7 @@ from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cluster.reader import FEW
 from provider.demo.cluster import objects
-from provider.evidence.reasons import Reason
+from provider.evidence.reasons import MEANINGS, Action, Reason
 from provider.evidence.records import Phase, Verdict
 from provider.http.floors import Floors
 from provider.settings import Settings
@@ -660,6 +660,10 @@ def series():
     metrics.answered("gate", Verdict(Phase.SUCCESSFUL, Reason.ALL_CHECKS_PASSED, ""), 0.1)
     metrics.refused(500)
     metrics.watches("shop", "web")
+    metrics.decided("shop", "web", "gate", Verdict(Phase.SUCCESSFUL, Reason.ALL_CHECKS_PASSED, ""))
+    metrics.aws_call("elbv2", throttled=False, retry=False)
+    metrics.shared("topology", "read")
+    metrics.wrote("RegisterTargets", 1)
     with metrics.upstream("kubernetes", "get pods"):
         pass
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]
@@ -677,7 +681,7 @@ def test_only_real_metrics_and_labels_are_queried(promql):
     grouped = {label for labels in re.findall(r"\bby \(([^)]*)\)", plain) for label in re.findall(r"\w+", labels)}
 
     names = {name for name, _ in selections} - {"up"}
-    assert set(re.findall(r"\balb_provider_\w+", plain)) == names
+    assert set(re.findall(r"\b(?:alb_provider|process)_\w+", plain)) == names
     assert plain.count("{") == len(selections)
     assert names <= SERIES.keys()
     for name, matchers in selections:
@@ -693,6 +697,24 @@ def test_queries_compare_with_real_values(promql):
     for value in re.findall(r'\b(?:phase|reason|outcome)(?:=~|!~|!=|=)"([^"]*)"', promql):
         for part in value.split("|"):
             assert any(re.fullmatch(part, word) for word in words), part
+
+
+def test_every_metric_is_watched():
+    """Each metric of the provider is on the dashboard or in an alert."""
+    watched = set(re.findall(r"\b(?:alb_provider|process)_\w+", " ".join(expressions().values())))
+    families = {re.sub(r"_(total|bucket|count|sum)$", "", name) for name in watched}
+
+    exposed = {family.name for family in Metrics().registry.collect() if not family.name.startswith("process_")}
+
+    assert exposed - families == set()
+    assert {"process_cpu_seconds", "process_resident_memory_bytes"} <= families
+
+
+def test_needs_a_person_is_every_reason_to_fix():
+    """The alert is about every reason that waiting does not change, and about no other."""
+    (pattern,) = re.findall(r'reason=~"([^"]*)"', alerts()["AlbProviderRolloutNeedsAPerson"]["expr"])
+
+    assert set(pattern.split("|")) == {one.value for one in Reason if MEANINGS[one].action is Action.FIX}
 
 
 def test_could_not_look_is_every_reason_of_that_kind():
