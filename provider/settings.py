@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         description="How often the production Service of each Rollout queried in the last 6 hours is read, to notice a "
         "switch that no pass preceded. 0: never.",
     )
+    events: Literal["disabled", "enabled"] = Field(
+        default="disabled",
+        description="`enabled`: write a Kubernetes Event on the Rollout when phase or reason of an answer changes. It "
+        "needs `create` on `events` (deploy/components/events).",
+    )
     handover: Literal["disabled", "enabled"] = Field(
         default="disabled",
         description="`enabled`: POST /v1/handover registers green's pods in production target groups before a switch. "

@@ -22,11 +22,13 @@ from provider.aws.service import Account
 from provider.aws.session import client_config, open_session
 from provider.checks.question import Sources
 from provider.cluster.connection import connect
+from provider.cluster.events import Events
 from provider.cluster.reader import Cluster
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell, NotConfigured
 from provider.evidence.sharing import Sharing
 from provider.handover import Handovers
+from provider.history.journal import Journal
 from provider.history.switches import Switches
 from provider.http.access import OpenAccess, TokenAccess
 from provider.http.admission import Admission
@@ -90,6 +92,15 @@ def handovers_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Handov
     return handovers
 
 
+def events_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Events | None:
+    """Return Events, written by a background thread, if they are enabled. Raises NotConfigured."""
+    if chosen.events != "enabled":
+        return None
+    events = Events(partial(connect, pool_size=1), metrics, sources.clock, timeout_seconds=chosen.read_timeout_seconds)
+    threading.Thread(target=events.run, args=(threading.Event(),), daemon=True, name="events").start()
+    return events
+
+
 def spare_the_collector() -> None:
     """Exempt everything made so far from garbage collection: it stays until the process ends.
 
@@ -114,7 +125,8 @@ def served_app() -> Flask:
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    switches = Switches(metrics, sources.clock)
+    journal = Journal(metrics, sources.clock, events=events_of(chosen, sources, metrics))
+    switches = Switches(metrics, sources.clock, journal)
     if chosen.switch_watch_seconds:
         watch = (chosen.switch_watch_seconds, sources, threading.Event())
         threading.Thread(target=switches.run, args=watch, daemon=True, name="switches").start()

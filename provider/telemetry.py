@@ -103,6 +103,12 @@ class Metrics:
             "Rollouts that wait for their turn of the ELBv2 call budget, in the region with the most.",
             registry=self.registry,
         )
+        self._events = Counter(
+            "alb_provider_events",
+            "Kubernetes Events, by outcome: written, failed, or dropped (too many).",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._writes = Counter(
             "alb_provider_written_targets",
             "Targets named in calls that change a target group (handover), by operation.",
@@ -188,6 +194,10 @@ class Metrics:
         """Let each scrape read what is left of the call budget, and how many Rollouts wait for it."""
         self._budget.set_function(calls)
         self._queue.set_function(waiting)
+
+    def event(self, outcome: str) -> None:
+        """Count a Kubernetes Event: `written`, `failed` or `dropped`."""
+        self._events.labels(outcome).inc()
 
     def wrote(self, operation: str, targets: int) -> None:
         """Count targets named in a call that changes a target group."""

@@ -15,9 +15,11 @@ from typing import Any
 from provider.checks import target_health
 from provider.checks.question import Look, Query, Sources
 from provider.checks.traffic import Traffic, read_points
+from provider.cluster.events import Events, News
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import Canary, Green, Stage, TargetGroup, Verdict, Window
+from provider.evidence.reasons import MEANINGS, Action
+from provider.evidence.records import Canary, Green, Phase, Rollout, Stage, TargetGroup, Verdict, Window
 from provider.rules.counts import count_group, count_load_balancer
 from provider.rules.switch_seen import Errors, SwitchSeen, after_look, begun
 from provider.rules.ungated import Seen, after_answer
@@ -120,8 +122,16 @@ class Remembered:
 class Journal:
     """The Rollouts queried lately. Thread-safe; what it returns is a copy, or is never changed again."""
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], datetime], *, most_records: int = MOST_RECORDS) -> None:
-        """Know nothing yet."""
+    def __init__(
+        self,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        *,
+        most_records: int = MOST_RECORDS,
+        events: Events | None = None,
+    ) -> None:
+        """Know nothing yet. Changes are written as Kubernetes Events, if there are `events`."""
+        self._events = events
         self._most_records = most_records
         self._metrics, self._clock = metrics, clock
         self._lock = Lock()
@@ -147,6 +157,8 @@ class Journal:
                 stage = verdict.observed.get("stage") or query.asked_stage
                 known.seen = after_answer(known.seen, pod_hash, verdict.phase, Stage(stage) if stage else None)
             self._metrics.decided(*known.key, endpoint, verdict)
+            if self._events and known.look is not None:
+                self._events.note(_news(known.look.topology.rollout, endpoint, verdict, now))
 
     def saw(self, look: Look) -> None:
         """Keep the evidence of a look, and note what it says of green's health and of a switch."""
@@ -268,6 +280,13 @@ def _is_same(before: Verdict, now: Verdict) -> bool:
     return (before.phase, before.reason) == (now.phase, now.reason) and all(
         before.observed.get(key) == now.observed.get(key) for key in told
     )
+
+
+def _news(rollout: Rollout, endpoint: str, verdict: Verdict, at: datetime) -> News:
+    """Return the Event of a change; it is a warning if green failed or a person must act."""
+    is_warning = verdict.phase is Phase.FAILED or MEANINGS[verdict.reason].action is Action.FIX
+    message = f"{verdict.phase} ({endpoint}): {verdict.message}"
+    return News(rollout.namespace, rollout.name, rollout.uid, verdict.reason.value, message, is_warning, at)
 
 
 def _copied(known: Remembered) -> Remembered:

@@ -21,6 +21,7 @@ EVERYTHING = {
     "floors": (ROOT / "deploy" / "components" / "floors" / "floors").read_text(encoding="utf-8"),
     "networkPolicy.enabled": True,
     "monitoring.enabled": True,
+    "events.enabled": True,
     "region": "eu-west-1",
     "handover.enabled": True,
 }
@@ -111,7 +112,7 @@ NOT_COMPARED = {"Namespace"}
     [
         ((), {"region": "eu-west-1"}),
         (
-            ("token", "tls", "floors", "network-policy", "monitoring"),
+            ("token", "tls", "floors", "network-policy", "events", "monitoring"),
             {name: value for name, value in EVERYTHING.items() if not name.startswith("handover")},
         ),
     ],

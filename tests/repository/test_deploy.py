@@ -664,6 +664,7 @@ def series():
     metrics.aws_call("elbv2", throttled=False, retry=False)
     metrics.shared("topology", "read")
     metrics.wrote("RegisterTargets", 1)
+    metrics.event("written")
     with metrics.upstream("kubernetes", "get pods"):
         pass
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]

@@ -42,6 +42,17 @@ class _Refusal(Exception):
         self.body = {name: part for name, part in answer.items() if name != "details" or details}
 
 
+MOST_EVENT_MESSAGE = 1024
+
+
+class _Created(Exception):
+    """An object that a POST made: the answer is its JSON."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
+
+
 class _Unserved(Exception):
     """A path that no API group serves: plain text, not a Status."""
 
@@ -83,6 +94,8 @@ class KubernetesApi(KubernetesStore):
             body = self._answer(environ)
         except _Refusal as refusal:
             status, body = refusal.status, json.dumps(refusal.body).encode() + b"\n"
+        except _Created as created:
+            status, body = HTTPStatus.CREATED, created.body
         except _Unserved:
             status, body, content_type = (
                 HTTPStatus.NOT_FOUND,
@@ -100,6 +113,8 @@ class KubernetesApi(KubernetesStore):
         if path == "/version":
             return json.dumps(VERSION).encode()
         resource, namespace, name = self._route(path)
+        if environ["REQUEST_METHOD"] == "POST" and resource.plural == "events" and namespace and name is None:
+            raise _Created(self._create_event(resource, namespace, environ))
         query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
             message = "the server does not allow this method on the requested resource"
@@ -108,6 +123,16 @@ class KubernetesApi(KubernetesStore):
         if name is None:
             return self._list(resource, namespace, query, partial=partial)
         return self._get(resource, namespace, name, partial=partial)
+
+    def _create_event(self, resource: Resource, namespace: str, environ: dict[str, Any]) -> bytes:
+        """Store an Event under a generated name; like the real server refuse one about another namespace's object."""
+        event = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        if event["involvedObject"]["namespace"] != namespace or len(event["message"].encode()) > MOST_EVENT_MESSAGE:
+            raise _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "Event is invalid")
+        number = len(list(self.select(resource, namespace)))
+        event["metadata"]["name"] = f"{event['metadata'].pop('generateName')}{number:05}"
+        self.put(event)
+        return json.dumps(event).encode()
 
     def _route(self, path: str) -> tuple[Resource, str | None, str | None]:
         """Split a path into resource, namespace and name; the last two may be None."""

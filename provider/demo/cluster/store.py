@@ -43,6 +43,7 @@ class Resource:
 RESOURCES = (
     Resource("v1", "Namespace", "namespaces", namespaced=False),
     Resource("v1", "Node", "nodes", namespaced=False),
+    Resource("v1", "Event", "events"),
     Resource("v1", "Pod", "pods"),
     Resource("v1", "Service", "services"),
     Resource("apps/v1", "Deployment", "deployments"),
