@@ -50,9 +50,10 @@ docs: $(VENV)/installed ## write the generated parts of docs/ from the code
 # `uv` resolves for every supported Python and platform at once; addresses of registries stay out of the files.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header pyproject.toml
-lock: $(VENV)/installed ## renew both lock files from pyproject.toml
+lock: $(VENV)/installed ## renew the lock files from pyproject.toml
 	$(LOCK) --upgrade --output-file requirements.lock
-	$(LOCK) --upgrade --all-extras --output-file requirements-dev.lock
+	$(LOCK) --upgrade --extra dev --output-file requirements-dev.lock
+	$(LOCK) --upgrade --extra browser --output-file requirements-browser.lock
 
 $(VENV)/installed: pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

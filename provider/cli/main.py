@@ -1,6 +1,6 @@
-"""The command line: `alb-provider serve`, `check <name>` with the same answer as over HTTP, and `handover --undo`.
+"""The command line: `alb-provider serve`, `check` and `explain` with the same answers as over HTTP, and `handover`.
 
-The last two are in modules of their own that are imported only for them: importing the readers takes as much
+All but the first are in modules of their own that are imported only for them: importing the readers takes as much
 processor time as starting the server, which replaces this process by gunicorn.
 """
 
@@ -21,7 +21,7 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every name."""
-        return sorted([*super().list_commands(ctx), "check", "handover"])
+        return sorted([*super().list_commands(ctx), "check", "explain", "handover"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name."""
@@ -29,6 +29,10 @@ class _Commands(click.Group):
             from provider.cli.check import check  # noqa: PLC0415 - see above
 
             return check
+        if cmd_name == "explain":
+            from provider.cli.explain import explain  # noqa: PLC0415 - see above
+
+            return explain
         if cmd_name == "handover":
             from provider.cli.handover import handover  # noqa: PLC0415 - see above
 

@@ -101,12 +101,15 @@ def cells(line):
     ],
 )
 def test_exit_code_and_headline(shell, scene, state, code, headline, row):
-    """The exit code is 0 for Successful, 1 for Failed and 2 for Inconclusive, and the first line says which and why."""
+    """The exit code is 0 for Successful, 1 for Failed, 2 for Inconclusive; first comes what it is about, then why."""
     scene.pin(scene.addresses[0], state)
 
     done = shell(*CHECK_WEB)
 
-    first, sentence, empty, head, group = done.stdout.splitlines()[:5]
+    about, first, sentence, empty, head, group = done.stdout.splitlines()[:6]
+    assert about.startswith(
+        "Rollout shop/web, green 6d9f7c, before the switch, Service web-preview, 3 pods wanted, evidence"
+    )
     assert (done.returncode, done.stderr, first, empty) == (code, "", headline, "")
     assert sentence.startswith(f"{row[1]} of 3 green targets healthy in k8s-shop-web-preview")
     assert cells(head) == ["TARGET GROUP", "HEALTHY %", "HEALTHY", state.upper()][: len(row) + 1]
@@ -118,9 +121,9 @@ def test_an_answer_for_people(run, mixed, provider):
     _, out, _ = run("check", "gate", *ABOUT_WEB, "--checks", "target-health", "--url", provider.url)
 
     lines = out.splitlines()
-    assert lines[0] == "Failed (TargetsUnhealthy)"
-    assert lines[1].startswith("target-health: 1 of 3 green targets healthy in k8s-shop-web-preview; 1 unhealthy")
-    assert [cells(line) for line in lines[3:]] == [
+    assert lines[1] == "Failed (TargetsUnhealthy)"
+    assert lines[2].startswith("target-health: 1 of 3 green targets healthy in k8s-shop-web-preview; 1 unhealthy")
+    assert [cells(line) for line in lines[4:]] == [
         ["TARGET GROUP", "HEALTHY %", "HEALTHY", "INITIAL", "UNHEALTHY"],
         ["k8s-shop-web-preview", "33.3", "1", "1", "1"],
         [""],
@@ -184,7 +187,7 @@ def test_help_lists_every_parameter(run, question):
     assert code == 0
     # click keeps a command's help option as it was first asked for: with -h before it, or without.
     listed = set(re.findall(r"^ +(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
-    assert listed == flags | {"--url", "--token-file", "--json"}
+    assert listed == flags | {"--url", "--token-file", "--json", "--watch", "--interval"}
     assert [field.description for field in fields if re.sub(r"\s", "", field.description or "?") not in text] == []
     assert re.sub(r"\s", "", QUESTIONS[question].about) in text
     assert re.findall(r"^    ([0-4])  ", out, re.MULTILINE) == ["0", "1", "2", "3", "4"]

@@ -1,0 +1,193 @@
+"""Where the commands get an answer: from Kubernetes and AWS with the caller's own credentials, or from a provider.
+
+Whatever prevents an answer is a ClickException, for which the command line exits with 3.
+"""
+
+import json
+import logging.config
+import re
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import click
+import requests
+from pydantic import ValidationError
+from requests.auth import AuthBase
+
+from provider import settings
+from provider.checks import body
+from provider.checks.question import Check, Query, Sources, answer, parse
+from provider.evidence.exceptions import BadQuery, NotConfigured, RolloutNotFound
+from provider.history import recall
+from provider.http.openapi import Answer, History
+from provider.start import sources_of
+from provider.telemetry import Metrics, logging_config
+
+HTTP_TIMEOUT_SECONDS = 15
+"""For --url: more than a provider's time limit for an answer (8 s by default)."""
+
+_A_TOKEN = re.compile(r"[!-~]+")
+
+Fields = list[tuple[str, str]]
+
+URL = click.Option(
+    ["--url"],
+    help="Ask the provider at this address, such as http://localhost:8080. Default: read Kubernetes and AWS with "
+    "your own credentials.",
+)
+TOKEN_FILE = click.Option(["--token-file"], help="With --url: file that holds the bearer token to send.")
+
+
+class Asks(Protocol):
+    """Answers queries."""
+
+    def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
+        """Return the answer as JSON. Raises ClickException."""
+
+    def history(self, namespace: str, rollout: str) -> dict[str, Any]:
+        """Return what a replica remembers, as JSON; nothing where none is asked. Raises ClickException."""
+
+
+class Here:
+    """Answers from Kubernetes and AWS, read with the caller's own credentials."""
+
+    def __init__(self) -> None:
+        """Connect with the first query."""
+        self._sources: Sources | None = None
+
+    def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
+        """Return the answer as JSON. Raises ClickException."""
+        try:
+            query: Query = parse(question, fields)
+            if self._sources is None:
+                logging.config.dictConfig(logging_config("ERROR"))
+                self._sources = sources_of(settings.load(), Metrics())
+            found = answer(question, query, self._sources)
+        except BadQuery as error:
+            sentences = (_flag_problem(one.parameter, one.detail) for one in error.problems)
+            raise click.UsageError("; ".join(sentences)) from error
+        except (RolloutNotFound, settings.BadSettings, NotConfigured) as error:
+            raise click.ClickException(str(error)) from error
+        return dict(json.loads(body.encode(found)))
+
+    def history(self, namespace: str, rollout: str) -> dict[str, Any]:  # noqa: ARG002 - what a provider needs
+        """Return nothing: this process has seen no answer but its own."""
+        return {}
+
+
+class There:
+    """Asks a running provider over HTTP."""
+
+    def __init__(self, url: str, token_file: str | None) -> None:
+        """Ask at this address. Raises ClickException if it is none."""
+        self.base = _address(url)
+        self._has_token = token_file is not None
+        self._auth = _Bearer(_token(token_file) if token_file is not None else None)
+
+    def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
+        """Return the answer as JSON. Raises ClickException."""
+        found = self._get(question.name, fields)
+        try:
+            return Answer.model_validate(found).model_dump(mode="json")
+        except ValidationError as error:
+            raise click.ClickException(f"{self.base}/v1/{question.name} answered 200: not an answer") from error
+
+    def history(self, namespace: str, rollout: str) -> dict[str, Any]:
+        """Return what the replica that answers remembers. Raises ClickException."""
+        found = self._get(recall.NAME, [("namespace", namespace), ("rollout", rollout)])
+        try:
+            return History.model_validate(found).model_dump(mode="json")
+        except ValidationError as error:
+            raise click.ClickException(f"{self.base}/v1/{recall.NAME} answered 200: not a history") from error
+
+    def _get(self, endpoint: str, fields: Fields) -> Any:
+        where = f"{self.base}/v1/{endpoint}"
+        try:
+            response = requests.get(
+                where, params=fields, auth=self._auth, timeout=HTTP_TIMEOUT_SECONDS, allow_redirects=False
+            )
+            found = response.json()
+        except requests.JSONDecodeError as error:
+            raise click.ClickException(
+                f"{where} answered {response.status_code} without JSON: is it a provider?"
+            ) from error
+        except (requests.RequestException, ValueError) as error:  # its text may quote a proxy's password
+            raise click.ClickException(f"Cannot reach {self.base}: {_why(error)}") from error
+        if response.status_code == requests.codes.ok:
+            return found
+        if response.status_code == requests.codes.unauthorized and not self._has_token:
+            raise click.ClickException(f"{self.base} requires a bearer token (--token-file)")
+        detail = found.get("detail", "") if isinstance(found, dict) else ""
+        raise click.ClickException(f"{where} answered {response.status_code}: {detail or 'not an answer'}")
+
+
+def asks(url: str | None, token_file: str | None) -> Asks:
+    """Return who answers: the provider at an address, or this process. Raises ClickException."""
+    return Here() if url is None else There(url, token_file)
+
+
+def _flag_problem(parameter: str, detail: str) -> str:
+    flag = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in parameter)
+    return f"--{flag} {detail}"
+
+
+def _address(url: str) -> str:
+    """Return the address of --url without a slash at its end. Raises ClickException if it is not an HTTP address."""
+    try:
+        parts = urlsplit(url.strip())
+        host, user, _ = parts.hostname, parts.username, parts.port
+    except ValueError as error:  # a port that is not a number, a bracket that is not closed
+        raise click.ClickException("--url is not a valid address") from error
+    if user is not None:
+        raise click.ClickException("--url must not contain a user name or password; use --token-file")
+    if not url.strip():
+        raise click.ClickException("--url is empty")
+    if parts.scheme not in {"http", "https"}:
+        raise click.ClickException(f"Cannot reach {url}: the address needs http:// or https:// in front")
+    if not host:
+        raise click.ClickException(f"Cannot reach {url}: the address has no host name")
+    return url.strip().rstrip("/")
+
+
+class _Bearer(AuthBase):
+    """Sends the token, or nothing. Without an object like this requests sends the login that ~/.netrc has."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _token(token_file: str) -> str:
+    """Read the token from a file. The sentences quote neither: some people pass the token itself to --token-file."""
+    try:
+        token = Path(token_file).read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"Cannot read the file of --token-file: {_why(error)}") from error
+    if not _A_TOKEN.fullmatch(token):
+        what = "is not one word of printable ASCII characters" if token else "is empty"
+        raise click.ClickException(f"The content of the file of --token-file {what}")
+    return token
+
+
+def _why(error: Exception) -> str:
+    """Say what failed without the text of the error, which may quote an address or a credential."""
+    match error:
+        case requests.exceptions.SSLError():
+            return "its TLS certificate is not trusted (REQUESTS_CA_BUNDLE names the authorities that are)"
+        case requests.exceptions.ProxyError():
+            return "the proxy of the environment does not answer (NO_PROXY leaves it out)"
+        case requests.Timeout():
+            return f"no answer within {HTTP_TIMEOUT_SECONDS} s"
+        case requests.ConnectionError():
+            return "the connection failed; is it running there?"
+        case UnicodeError():
+            return "it is not ASCII text"
+        case OSError() if error.strerror:
+            return error.strerror
+        case _:
+            return type(error).__name__
