@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 import requests
@@ -12,8 +13,8 @@ from provider.http.app import create_app
 from tests.browser.conftest import SCREENSHOTS
 from tests.scene import GREEN, Scene
 
-DESKTOP_LIGHT = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
-PHONE_DARK = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
+DESKTOP_LIGHT: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+PHONE_DARK: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 WINDOWS = {"desktop-light": DESKTOP_LIGHT, "phone-dark": PHONE_DARK}
 
 WITH_ERRORS = ("noisy", "idle", "shared")

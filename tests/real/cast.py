@@ -157,7 +157,8 @@ class Cast:
 
 def charted(namespace: str, *, release: str) -> list[dict[str, Any]]:
     """Return the objects of the Helm chart, but for those of CustomResourceDefinitions that are not there."""
-    values = ["networkPolicy.enabled=true", "tokensSecret=alb-provider-tokens", "handover.enabled=true"]
+    values = ["networkPolicy.enabled=true", "tokensSecret=alb-provider-tokens"]
+    values += ["handover.enabled=true", "events.enabled=true"]
     command = [str(helm()), "template", release, str(ROOT / "deploy" / "chart"), "--namespace", namespace]
     command += ["--kube-version", KUBERNETES_VERSION, "--set", ",".join(values)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)

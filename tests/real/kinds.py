@@ -22,6 +22,7 @@ class Kind:
 KINDS = {
     "Namespace": Kind("v1", "namespaces", namespaced=False),
     "Node": Kind("v1", "nodes", namespaced=False),
+    "Event": Kind("v1", "events"),
     "Pod": Kind("v1", "pods"),
     "Service": Kind("v1", "services"),
     "Secret": Kind("v1", "secrets"),

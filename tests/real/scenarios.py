@@ -1,10 +1,13 @@
 """What Argo must do, and what it must be told, in each situation. A scenario's docstring is its rule."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from tests import contract
 from tests.real.api import Manifest
@@ -495,7 +498,7 @@ def aws_hanging(stage: Stage) -> None:
 
 @scenario
 def installed_by_helm(stage: Stage) -> None:
-    """The chart's objects are accepted by a real API server, and its rights are enough to answer."""
+    """A real API server accepts the chart's objects; its rights are enough for answers, Events and pages."""
     stage.cast.api.apply(
         [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{stage.namespace}-helm"}},
@@ -503,12 +506,26 @@ def installed_by_helm(stage: Stage) -> None:
         ]
     )
     token = stage.cast.plane.token(f"{stage.namespace}-helm", f"{stage.namespace}-alb-provider")
-    with stage.cast.new_provider(token) as own:
+    with stage.cast.new_provider(token, PROVIDER_EVENTS="enabled") as own:
         stage.cast.recorder.lead_to(stage.namespace, own.url)
         stage.set_up("blue-green", without_gates)
         stage.deploy("2")
+        stage.until("an answer", lambda: bool(stage.answers(stage.green)))
+        assert "alb-gate Running" in page_of(own.url, stage.namespace)
         stage.until_switched()
         assert stage.assert_law() == 1
+    rollout = stage.api.get("Rollout", stage.namespace, "web")["metadata"]["uid"]
+    ours = [one for one in stage.api.list("Event", stage.namespace) if one["source"].get("component") == "alb-provider"]
+    assert {one["involvedObject"]["uid"] for one in ours} == {rollout}
+    assert {"TargetsInitial", "AllChecksPassed"} <= {one["reason"] for one in ours}
+
+
+def page_of(url: str, namespace: str) -> str:
+    """The text of a Rollout's status page."""
+    with requests.Session() as session:
+        session.trust_env = False
+        text = session.get(f"{url}/rollouts/{namespace}/web", headers={"Accept": "text/html"}, timeout=15).text
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
 @scenario
