@@ -28,6 +28,7 @@ DEFAULTS = {
     "tokens_file": None,
     "floors_file": None,
     "switch_watch_seconds": 30,
+    "events": "disabled",
     "handover": "disabled",
     "handover_undo_seconds": 60,
     "handover_without_tokens": False,

@@ -59,7 +59,7 @@ _PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,app
 
 
 @dataclass(frozen=True, slots=True)
-class _Api:
+class Api:
     """One resource of the API: where it is, and what RBAC calls it."""
 
     prefix: str
@@ -68,20 +68,21 @@ class _Api:
     namespaced: bool = True
 
     def path(self, namespace: str, name: str = "") -> str:
+        """Return the path of one object, or of all of a namespace."""
         where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
         return f"{self.prefix}{where}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
-ROLLOUTS = _Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
-ANALYSIS_RUNS = _Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
-REPLICA_SETS = _Api("/apis/apps/v1", "replicasets", "replicasets.apps")
-SERVICES = _Api("/api/v1", "services", "services")
-PODS = _Api("/api/v1", "pods", "pods")
-NODES = _Api("/api/v1", "nodes", "nodes", namespaced=False)
-SLICES = _Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
+ROLLOUTS = Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
+ANALYSIS_RUNS = Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
+REPLICA_SETS = Api("/apis/apps/v1", "replicasets", "replicasets.apps")
+SERVICES = Api("/api/v1", "services", "services")
+PODS = Api("/api/v1", "pods", "pods")
+NODES = Api("/api/v1", "nodes", "nodes", namespaced=False)
+SLICES = Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
 BINDING_APIS = (
-    _Api("/apis/elbv2.k8s.aws/v1beta1", "targetgroupbindings", "targetgroupbindings.elbv2.k8s.aws"),
-    _Api("/apis/eks.amazonaws.com/v1", "targetgroupbindings", "targetgroupbindings.eks.amazonaws.com"),
+    Api("/apis/elbv2.k8s.aws/v1beta1", "targetgroupbindings", "targetgroupbindings.elbv2.k8s.aws"),
+    Api("/apis/eks.amazonaws.com/v1", "targetgroupbindings", "targetgroupbindings.eks.amazonaws.com"),
 )
 """The AWS Load Balancer Controller's own API, and that of EKS Auto Mode."""
 
@@ -167,7 +168,7 @@ class Cluster:
         service = rollout.strategy.production_service
         return Switch(rollout, self._service(namespace, service, deadline) if service else None)
 
-    def _anew(self, api: _Api, namespace: str, name: str, read: Callable[[], Any]) -> Wanted:
+    def _anew(self, api: Api, namespace: str, name: str, read: Callable[[], Any]) -> Wanted:
         key = (api.rbac, namespace, name)
         return Wanted(Kind.TOPOLOGY, f"{api.rbac} {name}", (key,), lambda _: {key: read()}, anew=True)
 
@@ -213,7 +214,7 @@ class Cluster:
         of_green = f"{HASH_LABEL}={rollout.current_hash}" if rollout.current_hash else ""
         of_services = f"kubernetes.io/service-name in ({','.join(names)})" if names else ""
 
-        def listed(api: _Api, shape: type[Any], selector: str) -> Read:
+        def listed(api: Api, shape: type[Any], selector: str) -> Read:
             """Nothing can match an empty selector here, while the API would read it as "everything"."""
             call = partial(self._list, api, namespace, shape, deadline, selector) if selector else list
             return Read(api.rbac, call)
@@ -229,7 +230,7 @@ class Cluster:
         )
         return replica_sets, pods, slices, services
 
-    def _bindings(self, api: _Api, namespace: str, deadline: Deadline) -> Wanted:
+    def _bindings(self, api: Api, namespace: str, deadline: Deadline) -> Wanted:
         """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API."""
         key = (api.rbac, namespace)
 
@@ -315,7 +316,7 @@ class Cluster:
         return dict(self._sharing.look(Kind.TOPOLOGY, ("instance ids", wanted), NODES.rbac, read, deadline).value)
 
     def _few(
-        self, api: _Api, namespace: str, shape: type[Any], selector: str, names: tuple[str, ...], deadline: Deadline
+        self, api: Api, namespace: str, shape: type[Any], selector: str, names: tuple[str, ...], deadline: Deadline
     ) -> list[Any]:
         """Read named objects, one by one while they are few, else all that the selector finds."""
         if len(names) > FEW:
@@ -331,7 +332,29 @@ class Cluster:
             raise RolloutNotFound(f"There is no Rollout {name} in namespace {namespace}")
         return cast(Rollout, shape)
 
-    def _object(self, api: _Api, namespace: str, name: str, shape: type[Any], deadline: Deadline) -> Any:
+    def whole(self, api: Api, namespace: str, name: str, deadline: Deadline) -> list[dict[str, Any]]:
+        """Return one object, or without a name all of a kind, as the API has them. Raises CannotTell."""
+        verb = f"get {api.rbac} {name}" if name else f"list {api.rbac}"
+        what = verb + (f" in namespace {namespace}" if api.namespaced else "")
+        with self._metrics.upstream("kubernetes", f"{'get' if name else 'list'} {api.plural}"):
+            found: list[dict[str, Any]] = []
+            query = {} if name else {"limit": str(PAGE_SIZE)}
+            for _ in range(MAX_PAGES):
+                try:
+                    body = self._get(api.path(namespace, name), list(query.items()), what, deadline)
+                except Absent:
+                    return []
+                with well_formed(what):
+                    if name:
+                        return [msgspec.json.decode(body, type=dict[str, Any])]
+                    page = msgspec.json.decode(body, type=shapes.WholePage)
+                found += page.items or ()
+                if not page.metadata.continue_token:
+                    return found
+                query["continue"] = page.metadata.continue_token
+            raise malformed(what)
+
+    def _object(self, api: Api, namespace: str, name: str, shape: type[Any], deadline: Deadline) -> Any:
         """Get one object's record, or None if it does not exist."""
         what = f"get {api.rbac} {name}" + (f" in namespace {namespace}" if api.namespaced else "")
         with self._metrics.upstream("kubernetes", f"get {api.plural}"):
@@ -345,12 +368,12 @@ class Cluster:
                     raise malformed(what)  # somebody else's evidence
                 return found.record()
 
-    def _list(self, api: _Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str = "") -> list[Any]:
+    def _list(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str = "") -> list[Any]:
         """List the records of all objects that match."""
         with self._metrics.upstream("kubernetes", f"list {api.plural}"):
             return list(self._pages(api, namespace, shape, deadline, selector))
 
-    def _list_if_served(self, api: _Api, namespace: str, shape: type[Any], deadline: Deadline) -> list[Any] | None:
+    def _list_if_served(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline) -> list[Any] | None:
         """List all records, or return None where the cluster does not serve this API."""
         with self._metrics.upstream("kubernetes", f"list {api.plural}"):
             try:
@@ -360,7 +383,7 @@ class Cluster:
                     return None
                 raise
 
-    def _pages(self, api: _Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
+    def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
         """Yield the records of a list, page by page."""
         what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
         accept = _PARTIAL if shape is shapes.PodMetadata else "application/json"

@@ -8,7 +8,7 @@ the APIs make it.
 
 from collections.abc import Container
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import field
@@ -623,6 +623,13 @@ class _ListMetadata(_Shape):
 
 
 Item = TypeVar("Item")
+
+
+class WholePage(_Shape):
+    """One page of a list whose objects are read whole."""
+
+    items: list[dict[str, Any]] | None
+    metadata: _ListMetadata
 
 
 class Page(_Shape, Generic[Item]):

@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from provider import __version__
 from provider.checks import QUESTIONS, body
 from provider.checks.question import Check, Query, Sources, Subject, answer, parse, parse_as
+from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import BadQuery, Problem, RolloutNotFound
 from provider.evidence.records import Verdict
 from provider.handover import Handovers
@@ -30,6 +31,7 @@ from provider.http.openapi import describe
 from provider.http.page.routes import pages
 from provider.http.refusals import REFUSALS, Refusals
 from provider.http.server.client_socket import TooSlow
+from provider.preflight import live as preflight
 from provider.telemetry import Metrics, log_answer
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def create_app(
     else:
         app.add_url_rule(f"/v1/{handover.NAME}", handover.NAME, _no_handover, methods=["POST"])
     app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(switches.journal, access))
+    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, access, admission))
     app.register_blueprint(pages(sources, switches.journal, access, admission, lambda: _json(_index())))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
@@ -229,14 +232,39 @@ def _history(journal: Journal, access: OpenAccess | TokenAccess) -> Any:
     """Return the view of what this replica remembers of a Rollout."""
 
     def view() -> Response:
-        grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
-        lists = _parameters(request.environ.get("QUERY_STRING", "")).lists()
-        subject = parse_as(Subject, recall.NAME, [(name, value) for name, values in lists for value in values])
-        grant.require(subject.namespace)
+        subject = _subject(recall.NAME, access)
         found = recall.recall(journal, subject.namespace, subject.rollout)
         return _json(json.dumps(found, sort_keys=True).encode())
 
     return view
+
+
+def _preflight(sources: Sources, access: OpenAccess | TokenAccess, admission: Admission) -> Any:
+    """Return the view of what a Rollout's topology will do at its switch."""
+
+    def view() -> Response:
+        subject = _subject(preflight.NAME, access)
+        with admission:
+            deadline = Deadline(sources.budget_seconds, sources.threads)
+            reports, unread = preflight.inspect_live(sources.cluster, subject.namespace, subject.rollout, deadline)
+        found = {
+            "namespace": subject.namespace,
+            "rollout": subject.rollout,
+            "findings": [preflight.observed(one) for report in reports for one in report.findings],
+            "notChecked": [{"kind": kind, "says": why} for kind, why in unread.items()],
+        }
+        return _json(json.dumps(found, sort_keys=True).encode())
+
+    return view
+
+
+def _subject(endpoint: str, access: OpenAccess | TokenAccess) -> Subject:
+    """Return which Rollout the current request is about. Raises Unauthorized, Forbidden and BadQuery."""
+    grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
+    lists = _parameters(request.environ.get("QUERY_STRING", "")).lists()
+    subject = parse_as(Subject, endpoint, [(name, value) for name, values in lists for value in values])
+    grant.require(subject.namespace)
+    return subject
 
 
 def _no_handover() -> Response:

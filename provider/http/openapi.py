@@ -16,6 +16,7 @@ from provider.evidence.records import Phase
 from provider.handover import question as handover
 from provider.history import recall
 from provider.http.problems import MEDIA_TYPE
+from provider.preflight import live as preflight
 
 JSON = "application/json"
 
@@ -54,6 +55,21 @@ class History(BaseModel):
     )
 
 
+class Preflight(BaseModel):
+    """What a Rollout's topology will do at its switch."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str
+    rollout: str
+    findings: list[dict[str, Any]] = Field(
+        description="The worst first: code, severity, objects, says, todo, more (docs/preflight.md)."
+    )
+    notChecked: list[dict[str, str]] = Field(  # noqa: N815 - on the wire
+        description="Kinds that could not be read, each with a sentence: the findings that need them are left out."
+    )
+
+
 class ParameterProblem(BaseModel):
     """One parameter at fault."""
 
@@ -74,7 +90,7 @@ class ProblemDocument(BaseModel):
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     _, schemas = models_json_schema(
-        [(Answer, "serialization"), (History, "serialization"), (ProblemDocument, "validation")],
+        [*((one, "serialization") for one in (Answer, History, Preflight)), (ProblemDocument, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     return {
@@ -86,7 +102,9 @@ def describe() -> dict[str, Any]:
             + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
         },
         "paths": {f"/v1/{check.name}": _path(check.name, check.about, check.query) for check in QUESTIONS.values()}
-        | {f"/v1/{handover.NAME}": _handover(), f"/v1/{recall.NAME}": _history()},
+        | {f"/v1/{handover.NAME}": _handover()}
+        | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History")}
+        | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight")},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -110,11 +128,11 @@ def _handover() -> dict[str, Any]:
     return {"post": _path(handover.NAME, str(handover.__doc__), handover.Query)["post"]}
 
 
-def _history() -> dict[str, Any]:
-    """Describe the one path that reads nothing of Kubernetes or AWS."""
-    path = _path(recall.NAME, str(recall.__doc__), Subject)["get"]
-    found = {"schema": {"$ref": "#/components/schemas/History"}}
-    ok = {"description": "What this replica remembers; empty lists if nobody queried it.", "content": {JSON: found}}
+def _read(name: str, about: str, schema: str) -> dict[str, Any]:
+    """Describe a path about one Rollout that gives no verdict, and so has no POST."""
+    path = _path(name, about, Subject)["get"]
+    found = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
+    ok = {"description": "What is known of the Rollout.", "content": {JSON: found}}
     return {"get": {**path, "responses": {**path["responses"], "200": ok}}}
 
 

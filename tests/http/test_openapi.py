@@ -79,6 +79,7 @@ def test_the_description_is_valid_openapi(app):
     assert labels == {f"{method} /v1/{question}" for question in QUESTIONS for method in ("GET", "POST")} | {
         "POST /v1/handover",
         "GET /v1/history",
+        "GET /v1/preflight",
     }
 
 

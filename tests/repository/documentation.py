@@ -13,6 +13,7 @@ from provider.checks import QUESTIONS
 from provider.checks.question import Query
 from provider.evidence.reasons import MEANINGS, Reason
 from provider.handover import question as handover
+from provider.preflight.findings import ROWS, Code, Severity
 from provider.settings import Settings
 from tests import ROOT
 
@@ -65,6 +66,19 @@ def reasons() -> list[str]:
     return lines[:-1]
 
 
+def preflight() -> list[str]:
+    """One heading per finding, by severity."""
+    lines = []
+    for severity in Severity:
+        of_severity = [code for code in Code if ROWS[code].severity is severity]
+        links = ", ".join(f"[{code}](#{code.lower()})" for code in of_severity)
+        lines += [f"## {severity.title()}", "", f"{links}.", ""]
+        for code in of_severity:
+            row = ROWS[code]
+            lines += [f"### {code}", "", f"{row.meaning}", "", f"**What to do:** {row.todo}", ""]
+    return lines[:-1]
+
+
 def settings() -> list[str]:
     """One row per setting."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
@@ -92,7 +106,7 @@ def _values(properties: dict[str, Any], defaults: dict[str, Any], above: str) ->
 
 
 GENERATED: dict[Path, Callable[[], list[str]]] = {
-    DOCS / f"{generate.__name__}.md": generate for generate in (parameters, reasons, settings)
+    DOCS / f"{generate.__name__}.md": generate for generate in (parameters, preflight, reasons, settings)
 } | {ROOT / "deploy" / "chart" / "README.md": values}
 """The file of each generated part, which stands between two comments of the part's name."""
 

@@ -22,6 +22,7 @@ EVERYTHING = {
     "networkPolicy.enabled": True,
     "monitoring.enabled": True,
     "events.enabled": True,
+    "preflight.enabled": True,
     "region": "eu-west-1",
     "handover.enabled": True,
 }
@@ -112,7 +113,7 @@ NOT_COMPARED = {"Namespace"}
     [
         ((), {"region": "eu-west-1"}),
         (
-            ("token", "tls", "floors", "network-policy", "events", "monitoring"),
+            ("token", "tls", "floors", "network-policy", "events", "preflight", "monitoring"),
             {name: value for name, value in EVERYTHING.items() if not name.startswith("handover")},
         ),
     ],

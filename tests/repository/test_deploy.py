@@ -562,6 +562,19 @@ def test_the_cluster_role_is_what_the_readers_ask(calls):
     assert granted == sorted(calls)
 
 
+def test_the_component_preflight_grants_what_it_reads(world, client):
+    """Component and base together grant each verb that a preflight asks for; the component adds no other."""
+    Scene(world).build()
+    world.kubernetes_faults.forget_calls()
+    assert client.get("/v1/preflight?namespace=shop&rollout=web").status_code == 200
+    asked = {rbac_of(call) for call in world.kubernetes_faults.calls}
+    base = set(rules(manifest("base/cluster-role.yaml", "ClusterRole")))
+    component = yaml.safe_load((DEPLOY / "components/preflight/kustomization.yaml").read_text(encoding="utf-8"))
+    added = [step["value"] for patch in component["patches"] for step in yaml.safe_load(patch["patch"])]
+
+    assert set(rules({"rules": added})) == asked - base
+
+
 def test_the_role_is_the_cluster_role_without_nodes():
     """The Role of one namespace grants what the ClusterRole does, but for nodes, which no Role can grant."""
     everywhere = rules(manifest("base/cluster-role.yaml", "ClusterRole"))

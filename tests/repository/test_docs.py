@@ -14,6 +14,7 @@ from provider.handover import question as handover
 from provider.history import recall
 from provider.http.app import create_app
 from provider.http.openapi import describe
+from provider.preflight import live as preflight
 from provider.telemetry import Metrics
 from tests import ROOT
 from tests.repository.documentation import DOCS, GENERATED, rendered
@@ -141,14 +142,19 @@ def test_operating_paths_are_documented(sources, metrics):
 
     routes = {rule.rule for rule in create_app(sources, metrics).url_map.iter_rules()}
 
-    assert routes == documented | {f"/v1/{name}" for name in (*QUESTIONS, handover.NAME, recall.NAME)}
+    assert routes == documented | {f"/v1/{name}" for name in (*QUESTIONS, handover.NAME, recall.NAME, preflight.NAME)}
 
 
 def test_every_endpoint_is_documented():
     """docs/answers.md has a paragraph for every endpoint, and for no other."""
     section = text_of("docs/answers.md").partition("\n## Endpoints\n")[2].partition("\n## ")[0]
 
-    assert set(re.findall(r"^\*\*`([\w-]+)`\*\*", section, re.MULTILINE)) == {*QUESTIONS, handover.NAME, recall.NAME}
+    assert set(re.findall(r"^\*\*`([\w-]+)`\*\*", section, re.MULTILINE)) == {
+        *QUESTIONS,
+        handover.NAME,
+        recall.NAME,
+        preflight.NAME,
+    }
 
 
 def test_iam_actions_are_those_that_the_reader_calls(scene, client):
@@ -178,8 +184,15 @@ def test_the_rbac_table_is_the_cluster_role():
         for verb in rule["verbs"]
     }
 
-    only_for_events = ("", "events", "create")
-    assert documented == granted | {only_for_events}
+    of_components = {
+        tuple(str(one) for one in found)
+        for name in ("events", "preflight")
+        for found in re.findall(
+            r"apiGroups: \[\"?([\w.]*)\"?\]\s+resources: \[(\w+)\]\s+verbs: \[(\w+)\]",
+            text_of(f"deploy/components/{name}/kustomization.yaml"),
+        )
+    }
+    assert documented == granted | of_components
 
 
 def test_the_effect_of_every_parameter_is_documented():

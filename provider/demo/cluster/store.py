@@ -51,6 +51,11 @@ RESOURCES = (
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Resource("argoproj.io/v1alpha1", "Rollout", "rollouts", custom=True),
     Resource("argoproj.io/v1alpha1", "AnalysisRun", "analysisruns", custom=True),
+    Resource("argoproj.io/v1alpha1", "AnalysisTemplate", "analysistemplates", custom=True),
+    Resource(
+        "argoproj.io/v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates", namespaced=False, custom=True
+    ),
+    Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
     Resource("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "targetgroupbindings", custom=True),
     Resource("eks.amazonaws.com/v1", "TargetGroupBinding", "targetgroupbindings", custom=True),
 )

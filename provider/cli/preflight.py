@@ -1,0 +1,244 @@
+"""The command `preflight`: what a topology will do at its switch, from its manifests or from the cluster."""
+
+import json
+import logging.config
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from provider import settings
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import NotConfigured, RolloutNotFound
+from provider.preflight.findings import ROWS, Code, Finding, Severity
+from provider.preflight.inspection import Report, inspect
+from provider.preflight.live import ANCHOR, inspect_live, observed
+from provider.preflight.manifests import Analysis, NotManifests, Setup, at, name_of, parse
+from provider.start import sources_of
+from provider.telemetry import Metrics, logging_config
+
+SYMBOLS = {Severity.BLOCKS: "✗", Severity.RISK: "!", Severity.ADVICE: "·"}
+COLOURS = {Severity.BLOCKS: "red", Severity.RISK: "yellow", Severity.ADVICE: "cyan"}
+LEVELS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "note"}
+"""SARIF's words; GitHub's annotations have `notice` for the last."""
+
+BLOCKED = 1
+"""The exit code if something cannot work."""
+
+
+@click.command()
+@click.option(
+    "--file",
+    "-f",
+    "files",
+    multiple=True,
+    help="A file or a folder of manifests; `-` reads standard input, such as the output of `helm template` or "
+    "`kubectl kustomize`. May be repeated.",
+)
+@click.option("--live", is_flag=True, help="Read the objects from the cluster of your kubeconfig.")
+@click.option("--rollout", help="With --live: name of the Rollout.")
+@click.option(
+    "--namespace",
+    "-n",
+    default="default",
+    show_default=True,
+    help="Namespace of the Rollout; with files, where objects without one go.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["tree", "json", "yaml", "sarif"]),
+    default="tree",
+    show_default=True,
+    help="What to print.",
+)
+@click.option("--github", is_flag=True, help="Print the findings as annotations of a GitHub workflow instead.")
+def preflight(
+    files: tuple[str, ...],
+    live: bool,  # noqa: FBT001 - click passes names
+    rollout: str | None,
+    namespace: str,
+    output: str,
+    github: bool,  # noqa: FBT001
+) -> None:
+    """Tell before the first deploy what a Rollout's topology will do at its switch.
+
+    Prints a tree for each Rollout, with what blocks (✗), what is a risk (!) and advice (·). What `kubectl argo
+    rollouts lint` accepts is checked too: templates, arguments, conditions, paths and limits that cannot work, and
+    Services that do not exist. Exits with 1 if something blocks, with 3 if the manifests cannot be read.
+    """
+    if bool(files) == live or live != bool(rollout):
+        raise click.UsageError("Give either --file, or --live and --rollout")
+    reports, unread = _live(namespace, str(rollout)) if live else (_of_files(files, namespace), {})
+    for kind, why in unread.items():
+        click.echo(f"Not checked: {kind}. {why}", err=True)
+    show: Callable[[list[Report]], str] = _github if github else _FORMATS[output]
+    click.echo(show(reports), color=None if sys.stdout.isatty() and "NO_COLOR" not in os.environ else False)
+    sys.exit(BLOCKED if any(one.blocks for one in reports) else 0)
+
+
+def _of_files(files: tuple[str, ...], namespace: str) -> list[Report]:
+    try:
+        reports = inspect(parse("\n---\n".join(_texts(files)), namespace))
+    except NotManifests as error:
+        raise click.ClickException(f"Cannot read the manifests: {error}") from error
+    if not reports:
+        raise click.ClickException("There is no Rollout among the manifests")
+    return reports
+
+
+def _live(namespace: str, rollout: str) -> tuple[list[Report], dict[str, str]]:
+    logging.config.dictConfig(logging_config("ERROR"))
+    try:
+        sources = sources_of(settings.load(), Metrics())
+        deadline = Deadline(sources.budget_seconds, sources.threads)
+        reports, unread = inspect_live(sources.cluster, namespace, rollout, deadline)
+    except (RolloutNotFound, settings.BadSettings, NotConfigured) as error:
+        raise click.ClickException(str(error)) from error
+    if not reports:
+        raise click.ClickException(unread["Rollout"])
+    return reports, unread
+
+
+def _texts(names: tuple[str, ...]) -> list[str]:
+    texts = []
+    for name in names:
+        try:
+            if name == "-":
+                texts.append(sys.stdin.read())
+            elif Path(name).is_dir():
+                inside = sorted(one for one in Path(name).iterdir() if one.suffix in {".yaml", ".yml", ".json"})
+                texts += [one.read_text(encoding="utf-8") for one in inside]
+            else:
+                texts.append(Path(name).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise click.ClickException(f"Cannot read {name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"Cannot read {name}: it is not UTF-8 text") from error
+    return texts
+
+
+def _tree(reports: list[Report]) -> str:
+    return "\n\n".join("\n".join(_lines(one)) for one in reports)
+
+
+def _lines(report: Report) -> list[str]:
+    """Return the tree of one Rollout, and each finding below it with what to change."""
+    setup = report.setup
+    by_object: dict[str, list[Finding]] = {}
+    for found in report.findings:
+        by_object.setdefault(found.objects[0], []).append(found)
+    lines = [f"{_mark(by_object, f'Rollout/{setup.name}')} Rollout {setup.namespace}/{setup.name} ({_strategy(setup)})"]
+    for field, name in setup.service_names.items():
+        lines.append(f"  {_mark(by_object, f'Service/{name}')} {field} {name}")
+    lines += [f"  {_mark(by_object, f'Ingress/{name_of(one)}')} Ingress {name_of(one)}" for one in setup.ingresses]
+    lines += [
+        f"  {_mark(by_object, f'TargetGroupBinding/{name_of(one)}')} TargetGroupBinding {name_of(one)}"
+        for one in setup.bindings
+    ]
+    lines += [line for analysis in setup.analyses for line in _analysis(analysis, by_object)]
+    if not report.findings:
+        return [*lines, "", "Nothing was found."]
+    for found in report.findings:
+        mark = click.style(SYMBOLS[found.severity], fg=COLOURS[found.severity], bold=True)
+        lines += ["", f"{mark} {found.severity.value} {click.style(found.code.value, bold=True)}: {found.says}"]
+        lines.append(f"  {found.todo} ({ANCHOR.format(code=found.code.value.lower())})")
+    return lines
+
+
+def _analysis(analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:
+    lines = [f"  {click.style('✓', fg='green')} {analysis.use}"]
+    for one in analysis.templates:
+        label = f"{one['kind']}/{name_of(one)}"
+        metrics = ", ".join(str(metric.get("name")) for metric in at(one, "spec.metrics", []))
+        lines.append(f"    {_mark(by_object, label)} {one['kind']} {name_of(one)}: {metrics}")
+    lines += [f"    {click.style('?', fg='yellow')} {kind} {name}: not there" for kind, name in analysis.missing]
+    return lines
+
+
+def _mark(by_object: dict[str, list[Finding]], label: str) -> str:
+    worst = min((list(Severity).index(one.severity) for one in by_object.get(label, ())), default=None)
+    if worst is None:
+        return click.style("✓", fg="green")
+    severity = list(Severity)[worst]
+    return click.style(SYMBOLS[severity], fg=COLOURS[severity], bold=True)
+
+
+def _strategy(setup: Setup) -> str:
+    if setup.blue_green is not None:
+        return "blue-green"
+    if setup.is_ping_pong:
+        return "ping-pong canary"
+    return "canary" if setup.canary is not None else "no strategy"
+
+
+def _as_data(reports: list[Report]) -> list[dict[str, Any]]:
+    return [
+        {
+            "namespace": one.setup.namespace,
+            "rollout": one.setup.name,
+            "findings": [dict(observed(found)) for found in one.findings],
+        }
+        for one in reports
+    ]
+
+
+def _json(reports: list[Report]) -> str:
+    return json.dumps(_as_data(reports), indent=1)
+
+
+def _yaml(reports: list[Report]) -> str:
+    return yaml.safe_dump(_as_data(reports), sort_keys=False).rstrip()
+
+
+def _sarif(reports: list[Report]) -> str:
+    """Return SARIF 2.1.0 (OASIS), which code-scanning pages of GitHub and others show."""
+    rules = [
+        {
+            "id": code.value,
+            "shortDescription": {"text": ROWS[code].meaning},
+            "help": {"text": ROWS[code].todo},
+            "defaultConfiguration": {"level": LEVELS[ROWS[code].severity]},
+        }
+        for code in Code
+    ]
+    results = [
+        {
+            "ruleId": found.code.value,
+            "level": LEVELS[found.severity],
+            "message": {"text": f"{found.says}. {found.todo}"},
+            "locations": [
+                {"logicalLocations": [{"fullyQualifiedName": f"{one.setup.namespace}/{label}"}]}
+                for label in found.objects
+            ],
+        }
+        for one in reports
+        for found in one.findings
+    ]
+    driver = {"name": "alb-provider preflight", "rules": rules}
+    return json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=1)
+
+
+def _github(reports: list[Report]) -> str:
+    """Return workflow commands of GitHub Actions, which become annotations."""
+    words = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "notice"}
+    lines = [
+        f"::{words[found.severity]} title={found.code.value}::{found.objects[0]}: {found.says}. {found.todo}".replace(
+            "%", "%25"
+        )
+        for one in reports
+        for found in one.findings
+    ]
+    return "\n".join(lines) or "::notice title=alb-provider preflight::Nothing was found"
+
+
+_FORMATS: dict[str, Callable[[list[Report]], str]] = {
+    "tree": _tree,
+    "json": _json,
+    "yaml": _yaml,
+    "sarif": _sarif,
+}

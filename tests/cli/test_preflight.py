@@ -1,0 +1,129 @@
+"""The command `preflight`: its formats and exit codes."""
+
+import io
+import json
+
+import pytest
+import yaml
+
+from provider.cli import main as cli
+from tests import ROOT
+
+BLUE_GREEN = str(ROOT / "rollout-examples" / "blue-green")
+PING_PONG = str(ROOT / "rollout-examples" / "ping-pong")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process."""
+
+    def run(*arguments, given=""):
+        monkeypatch.setattr("sys.argv", ["alb-provider", "preflight", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(given))
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+        return exited.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """The example `blue-green` without a preview Service."""
+    text = (ROOT / "rollout-examples" / "blue-green" / "rollout.yaml").read_text(encoding="utf-8")
+    (tmp_path / "rollout.yaml").write_text(text.replace("      previewService: web-preview  # yours\n", ""))
+    (tmp_path / "gate.yaml").write_text((ROOT / "rollout-examples/blue-green/analysis-template.yaml").read_text())
+    return str(tmp_path)
+
+
+def test_a_tree_per_rollout(run):
+    """A person sees the Rollout with what it leads to, then each finding, what to change, and where to read more."""
+    code, out, _ = run("-f", BLUE_GREEN)
+
+    assert code == 0
+    assert out.splitlines()[:4] == [
+        "! Rollout shop/web (blue-green)",
+        "  ✓ activeService web-active",
+        "  ✓ previewService web-preview",
+        "  ✓ Ingress web",
+    ]
+    assert "! risk SwitchHasGap: The switch moves the selector of Service web-active" in out
+    assert "(docs/preflight.md#switchhasgap)" in out
+    assert "\x1b" not in out
+
+
+def test_nothing_was_found(run):
+    """A clean topology says so."""
+    code, out, _ = run("-f", PING_PONG)
+
+    assert (code, out.splitlines()[-1]) == (0, "Nothing was found.")
+
+
+def test_what_blocks_is_an_exit_code(run, broken):
+    """Exit code 1 if something cannot work."""
+    code, out, _ = run("-f", broken)
+
+    assert code == 1
+    assert "✗ blocks NoPreviewService: The strategy has no previewService" in out
+
+
+def test_standard_input(run):
+    """`-` reads what `helm template` or `kubectl kustomize` prints."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "rollout-examples/blue-green").glob("*.yaml"))]
+
+    code, out, _ = run("-f", "-", given="\n---\n".join(texts))
+
+    assert (code, "SwitchHasGap" in out) == (0, True)
+
+
+@pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_data(run, broken, output, load):
+    """JSON and YAML have the same: code, severity, objects, what happens, what to change and where to read."""
+    _, out, _ = run("-f", broken, "-o", output)
+
+    [report] = load(out)
+    first = report["findings"][0]
+    assert (report["rollout"], first["code"], first["severity"]) == ("web", "NoPreviewService", "blocks")
+    assert first.keys() == {"code", "severity", "objects", "says", "todo", "more"}
+
+
+def test_sarif(run, broken):
+    """SARIF has each rule once, and each result with its level and object."""
+    _, out, _ = run("-f", broken, "-o", "sarif")
+
+    log = json.loads(out)
+    [done] = log["runs"]
+    rules = [one["id"] for one in done["tool"]["driver"]["rules"]]
+    assert (log["version"], len(rules), len(set(rules))) == ("2.1.0", len(rules), len(rules))
+    first = done["results"][0]
+    assert (first["ruleId"], first["level"]) == ("NoPreviewService", "error")
+    assert first["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] == "shop/Rollout/web"
+    assert {one["ruleId"] for one in done["results"]} <= set(rules)
+
+
+def test_github(run, broken):
+    """With --github each finding is a workflow command of one line."""
+    code, out, _ = run("-f", broken, "--github")
+
+    assert code == 1
+    assert out.splitlines()[0].startswith(
+        "::error title=NoPreviewService::Rollout/web: The strategy has no previewService."
+    )
+    assert all(line.startswith("::") for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "says"),
+    [
+        (("-f", "/does/not/exist"), "", "Cannot read /does/not/exist: No such file or directory"),
+        (("-f", "-"), "a: [", "Cannot read the manifests: it is not YAML (line 1)"),
+        (("-f", "-"), "kind: Service\nmetadata: {name: a}\n", "There is no Rollout among the manifests"),
+        ((), "", "Give either --file, or --live and --rollout"),
+        (("--live",), "", "Give either --file, or --live and --rollout"),
+    ],
+)
+def test_misuse(run, arguments, given, says):
+    """What cannot be read is a sentence, and the exit code is 3."""
+    code, _, err = run(*arguments, given=given)
+
+    assert (code, says in err) == (3, True)
