@@ -21,7 +21,7 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every name."""
-        return sorted([*super().list_commands(ctx), "check", "explain", "handover", "preflight"])
+        return sorted([*super().list_commands(ctx), "check", "explain", "forecast", "handover", "preflight"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name."""
@@ -33,6 +33,10 @@ class _Commands(click.Group):
             from provider.cli.explain import explain  # noqa: PLC0415 - see above
 
             return explain
+        if cmd_name == "forecast":
+            from provider.cli.forecast import forecast_  # noqa: PLC0415 - see above
+
+            return forecast_
         if cmd_name == "preflight":
             from provider.cli.preflight import preflight  # noqa: PLC0415 - see above
 

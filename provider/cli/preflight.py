@@ -1,25 +1,19 @@
 """The command `preflight`: what a topology will do at its switch, from its manifests or from the cluster."""
 
 import json
-import logging.config
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 import yaml
 
-from provider import settings
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import NotConfigured, RolloutNotFound
+from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of
 from provider.preflight.findings import ROWS, Code, Finding, Severity
 from provider.preflight.inspection import Report, inspect
-from provider.preflight.live import ANCHOR, inspect_live, observed
-from provider.preflight.manifests import Analysis, NotManifests, Setup, at, name_of, parse
-from provider.start import sources_of
-from provider.telemetry import Metrics, logging_config
+from provider.preflight.live import ANCHOR, observed
+from provider.preflight.manifests import Analysis, Setup, at, name_of
 
 SYMBOLS = {Severity.BLOCKS: "✗", Severity.RISK: "!", Severity.ADVICE: "·"}
 COLOURS = {Severity.BLOCKS: "red", Severity.RISK: "yellow", Severity.ADVICE: "cyan"}
@@ -30,24 +24,7 @@ BLOCKED = 1
 """The exit code if something cannot work."""
 
 
-@click.command()
-@click.option(
-    "--file",
-    "-f",
-    "files",
-    multiple=True,
-    help="A file or a folder of manifests; `-` reads standard input, such as the output of `helm template` or "
-    "`kubectl kustomize`. May be repeated.",
-)
-@click.option("--live", is_flag=True, help="Read the objects from the cluster of your kubeconfig.")
-@click.option("--rollout", help="With --live: name of the Rollout.")
-@click.option(
-    "--namespace",
-    "-n",
-    default="default",
-    show_default=True,
-    help="Namespace of the Rollout; with files, where objects without one go.",
-)
+@click.command(params=[FILES, LIVE, ROLLOUT, NAMESPACE])
 @click.option(
     "--output",
     "-o",
@@ -71,55 +48,10 @@ def preflight(
     rollouts lint` accepts is checked too: templates, arguments, conditions, paths and limits that cannot work, and
     Services that do not exist. Exits with 1 if something blocks, with 3 if the manifests cannot be read.
     """
-    if bool(files) == live or live != bool(rollout):
-        raise click.UsageError("Give either --file, or --live and --rollout")
-    reports, unread = _live(namespace, str(rollout)) if live else (_of_files(files, namespace), {})
-    for kind, why in unread.items():
-        click.echo(f"Not checked: {kind}. {why}", err=True)
+    reports = inspect(manifests_of(files, namespace, rollout, live=live))
     show: Callable[[list[Report]], str] = _github if github else _FORMATS[output]
     click.echo(show(reports), color=None if sys.stdout.isatty() and "NO_COLOR" not in os.environ else False)
     sys.exit(BLOCKED if any(one.blocks for one in reports) else 0)
-
-
-def _of_files(files: tuple[str, ...], namespace: str) -> list[Report]:
-    try:
-        reports = inspect(parse("\n---\n".join(_texts(files)), namespace))
-    except NotManifests as error:
-        raise click.ClickException(f"Cannot read the manifests: {error}") from error
-    if not reports:
-        raise click.ClickException("There is no Rollout among the manifests")
-    return reports
-
-
-def _live(namespace: str, rollout: str) -> tuple[list[Report], dict[str, str]]:
-    logging.config.dictConfig(logging_config("ERROR"))
-    try:
-        sources = sources_of(settings.load(), Metrics())
-        deadline = Deadline(sources.budget_seconds, sources.threads)
-        reports, unread = inspect_live(sources.cluster, namespace, rollout, deadline)
-    except (RolloutNotFound, settings.BadSettings, NotConfigured) as error:
-        raise click.ClickException(str(error)) from error
-    if not reports:
-        raise click.ClickException(unread["Rollout"])
-    return reports, unread
-
-
-def _texts(names: tuple[str, ...]) -> list[str]:
-    texts = []
-    for name in names:
-        try:
-            if name == "-":
-                texts.append(sys.stdin.read())
-            elif Path(name).is_dir():
-                inside = sorted(one for one in Path(name).iterdir() if one.suffix in {".yaml", ".yml", ".json"})
-                texts += [one.read_text(encoding="utf-8") for one in inside]
-            else:
-                texts.append(Path(name).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise click.ClickException(f"Cannot read {name}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise click.ClickException(f"Cannot read {name}: it is not UTF-8 text") from error
-    return texts
 
 
 def _tree(reports: list[Report]) -> str:

@@ -246,13 +246,7 @@ def _preflight(sources: Sources, access: OpenAccess | TokenAccess, admission: Ad
         subject = _subject(preflight.NAME, access)
         with admission:
             deadline = Deadline(sources.budget_seconds, sources.threads)
-            reports, unread = preflight.inspect_live(sources.cluster, subject.namespace, subject.rollout, deadline)
-        found = {
-            "namespace": subject.namespace,
-            "rollout": subject.rollout,
-            "findings": [preflight.observed(one) for report in reports for one in report.findings],
-            "notChecked": [{"kind": kind, "says": why} for kind, why in unread.items()],
-        }
+            found = preflight.answer(sources.cluster, subject.namespace, subject.rollout, deadline)
         return _json(json.dumps(found, sort_keys=True).encode())
 
     return view

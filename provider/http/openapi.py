@@ -68,6 +68,11 @@ class Preflight(BaseModel):
     notChecked: list[dict[str, str]] = Field(  # noqa: N815 - on the wire
         description="Kinds that could not be read, each with a sentence: the findings that need them are left out."
     )
+    forecast: dict[str, Any] | None = Field(
+        default=None,
+        description="The switch: withoutHealthyTargetSeconds and untilAllHealthySeconds (best, expected, worst), "
+        "podCount, healthCheckIntervalSeconds, timeline, remedies.",
+    )
 
 
 class ParameterProblem(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from provider.preflight import load_balancer, pods, queries, references, templates, ways_around
+from provider.preflight import gap, load_balancer, pods, queries, references, templates, ways_around
 from provider.preflight.findings import Finding, Severity
 from provider.preflight.manifests import Manifests, Setup, setups
 
@@ -37,7 +37,7 @@ RULES: tuple[Rule, ...] = (
     load_balancer.ports,
     load_balancer.target_types,
     load_balancer.health_checks,
-    load_balancer.gap,
+    gap.gap,
     load_balancer.target_group_attributes,
     load_balancer.bindings,
     load_balancer.quota,

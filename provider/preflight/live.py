@@ -3,7 +3,8 @@
 It reads the Rollout, its Services, Ingresses, TargetGroupBindings, AnalysisTemplates and its namespace, and nothing of
 AWS. `findings` has what was found, the worst first: a stable code, its severity (`blocks`, `risk` or `advice`), the
 objects concerned, what will happen, what to change, and where to read more. `notChecked` has each kind that could not
-be read, with a sentence; the findings that need it are left out.
+be read, with a sentence; the findings that need it are left out. `forecast` has the seconds without a healthy target
+at the switch (best, expected and worst that is likely), its timeline, and what would make it shorter, the best first.
 """
 
 from collections.abc import Mapping
@@ -14,29 +15,60 @@ from provider.cluster.reader import Cluster
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
 from provider.preflight.findings import Finding
-from provider.preflight.inspection import Report, inspect
-from provider.preflight.manifests import Manifests, name_of
+from provider.preflight.forecast import forecast, remedies
+from provider.preflight.inspection import inspect
+from provider.preflight.manifests import Manifests, Setup, name_of, setups
+from provider.preflight.switching import switch_of
 
 NAME = "preflight"
 
 ANCHOR = "docs/preflight.md#{code}"
 
 
-def inspect_live(
-    cluster: Cluster, namespace: str, rollout: str, deadline: Deadline
-) -> tuple[list[Report], dict[str, str]]:
-    """Return the report of a Rollout, and why which kinds were not checked. Raises RolloutNotFound."""
-    try:
-        found = read(cluster, namespace, rollout, deadline)
-    except CannotTell as error:
-        return [], {"Rollout": str(error)}
+def manifests_of(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
+    """Read a Rollout and what it leads to. Raises RolloutNotFound, and CannotTell if the Rollout cannot be read."""
+    found = read(cluster, namespace, rollout, deadline)
     clustered = {"ClusterAnalysisTemplate", "Namespace"}
     objects = {
         (kind, "" if kind in clustered else namespace, name_of(one)): one
         for kind, some in found.objects.items()
         for one in some
     }
-    return inspect(Manifests(objects, is_live=True, unread=frozenset(found.unread))), dict(found.unread)
+    return Manifests(objects, is_live=True, unread=found.unread)
+
+
+def answer(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> dict[str, Any]:
+    """Return the answer as JSON. Raises RolloutNotFound; what else cannot be read is in `notChecked`."""
+    try:
+        manifests = manifests_of(cluster, namespace, rollout, deadline)
+    except CannotTell as error:
+        manifests = Manifests({}, is_live=True, unread={"Rollout": str(error)})
+    found: dict[str, Any] = {
+        "namespace": namespace,
+        "rollout": rollout,
+        "findings": [observed(one) for report in inspect(manifests) for one in report.findings],
+        "notChecked": [{"kind": kind, "says": why} for kind, why in manifests.unread.items()],
+    }
+    for setup in setups(manifests):
+        found["forecast"] = _forecast(setup)
+    return found
+
+
+def _forecast(setup: Setup) -> dict[str, Any]:
+    """Return what is to be expected of the Rollout's switch, in seconds."""
+    switch = switch_of(setup)
+    expected = forecast(switch)
+    ranges = {"withoutHealthyTargetSeconds": expected.gap, "untilAllHealthySeconds": expected.whole}
+    shown: dict[str, Any] = {
+        name: {"best": round(one.best, 1), "expected": round(one.expected, 1), "worst": round(one.worst, 1)}
+        for name, one in ranges.items()
+    }
+    shown |= {"podCount": switch.pods, "healthCheckIntervalSeconds": switch.interval_seconds}
+    shown["timeline"] = [{"second": round(one.second, 1), "says": one.says} for one in expected.timeline]
+    shown["remedies"] = [
+        {"says": says, "withoutHealthyTargetSeconds": round(one.gap.expected, 1)} for says, one in remedies(switch)
+    ]
+    return shown
 
 
 def observed(finding: Finding) -> Mapping[str, Any]:

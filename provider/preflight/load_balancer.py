@@ -113,18 +113,19 @@ def target_type(setup: Setup, service: str = "") -> str:
     """Return the target type of a Service's groups: by its annotation, its binding or its Ingress; empty if unset."""
     own = at(setup.services.get(service, {}), "metadata.annotations", {}).get(f"{PREFIX}target-type")
     bound = [at(one, "spec.targetType") for one in setup.bindings if at(one, "spec.serviceRef.name") == service]
-    of_ingress = [at(one, "metadata.annotations", {}).get(f"{PREFIX}target-type") for one in _own_ingresses(setup)]
+    of_ingress = [at(one, "metadata.annotations", {}).get(f"{PREFIX}target-type") for one in ingresses_of(setup)]
     return str(own or next((one for one in (*bound, *of_ingress) if one), ""))
 
 
-def _own_ingresses(setup: Setup) -> list[Object]:
+def ingresses_of(setup: Setup) -> list[Object]:
+    """Return the Ingresses that name one of the Rollout's Services."""
     names = {*setup.service_names.values(), _root(setup)}
     return [one for one in setup.ingresses if _backends(one) & names]
 
 
 def target_types(setup: Setup) -> Iterator[Finding]:
     """The Ingress says its target type."""
-    for one in _own_ingresses(setup):
+    for one in ingresses_of(setup):
         if not at(one, "metadata.annotations", {}).get(f"{PREFIX}target-type") and not target_type(
             setup, next(iter(setup.service_names.values()), "")
         ):
@@ -149,28 +150,17 @@ def health_checks(setup: Setup) -> Iterator[Finding]:
         for one in at(setup.pod, "spec.containers", [])
         if at(one, "readinessProbe.httpGet.path")
     }
-    for one in _own_ingresses(setup):
+    for one in ingresses_of(setup):
         path = at(one, "metadata.annotations", {}).get(f"{PREFIX}healthcheck-path")
         if path and probed and path not in probed:
             says = f"Ingress {name_of(one)} checks {path}, the readiness probe {', '.join(sorted(probed))}"
             yield finding(Code.PROBE_DIFFERS, (f"Ingress/{name_of(one)}", f"Rollout/{setup.name}"), says)
 
 
-def gap(setup: Setup) -> Iterator[Finding]:
-    """The switch leaves no time without a healthy target."""
-    moves = setup.blue_green is not None or (
-        at(setup.canary, "trafficRouting.alb") is not None and not setup.is_ping_pong
-    )
-    production = setup.service_names.get("activeService") or setup.service_names.get("stableService", "")
-    if moves and target_type(setup, production) == "ip" and not setup.hands_over:
-        says = f"The switch moves the selector of Service {production}, whose targets are pods (ip)"
-        yield finding(Code.SWITCH_HAS_GAP, (f"Rollout/{setup.name}", f"Service/{production}"), says)
-
-
 def attributes(setup: Setup) -> dict[str, str]:
     """Return the target group attributes that the Rollout's Ingresses set."""
     texts = [
-        at(one, "metadata.annotations", {}).get(f"{PREFIX}target-group-attributes", "") for one in _own_ingresses(setup)
+        at(one, "metadata.annotations", {}).get(f"{PREFIX}target-group-attributes", "") for one in ingresses_of(setup)
     ]
     pairs = [part.partition("=") for text in texts for part in str(text).split(",") if "=" in part]
     return {key.strip(): value.strip() for key, _, value in pairs}
@@ -179,7 +169,7 @@ def attributes(setup: Setup) -> dict[str, str]:
 def target_group_attributes(setup: Setup) -> Iterator[Finding]:
     """Nothing in the target groups' attributes fights the switch."""
     found = attributes(setup)
-    objects = tuple(f"Ingress/{name_of(one)}" for one in _own_ingresses(setup))
+    objects = tuple(f"Ingress/{name_of(one)}" for one in ingresses_of(setup))
     if found.get("slow_start.duration_seconds", "0") != "0":
         says = f"slow_start.duration_seconds is {found['slow_start.duration_seconds']}"
         yield finding(Code.SLOW_START, objects, says)

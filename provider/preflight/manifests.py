@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -59,8 +59,8 @@ class Manifests:
     objects: Mapping[tuple[str, str, str], Object]
     is_live: bool = False
     """Whether everything there is was read, so that what is absent does not exist."""
-    unread: frozenset[str] = frozenset()
-    """Kinds that could not be read: nothing is known of them."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Kinds that could not be read, each with a sentence: nothing is known of them."""
 
     def of(self, kind: str, namespace: str) -> Iterator[Object]:
         """Yield every object of a kind in a namespace."""

@@ -67,6 +67,25 @@ def test_what_blocks_is_an_exit_code(run, broken):
     assert "✗ blocks NoPreviewService: The strategy has no previewService" in out
 
 
+def test_the_forecast(monkeypatch, capsys):
+    """`forecast` prints the gap with its bounds, requests at risk, the timeline, the ramp, and what would help."""
+    monkeypatch.setattr(
+        "sys.argv",
+        ["alb-provider", "forecast", "-f", BLUE_GREEN, "--requests-per-second", "100",
+         "--requests-per-target-per-second", "25"],
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as exited:
+        cli.main()
+    out = capsys.readouterr().out
+
+    lines = out.splitlines()
+    assert exited.value.code == 0
+    assert lines[0] == "shop/web: about 2.6 s (0.7 to 7.6) without a healthy target at each switch"
+    assert lines[2] == "Requests at risk in the gap: 263 (72 to 756)"
+    assert "   0.0  Argo moves the selector of the production Service to green" in lines
+    assert lines[-3].startswith("  0.0 s  A handover")
+
+
 def test_standard_input(run):
     """`-` reads what `helm template` or `kubectl kustomize` prints."""
     texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "rollout-examples/blue-green").glob("*.yaml"))]

@@ -29,6 +29,8 @@ def test_the_cluster_is_inspected(client):
 
     assert [(one["code"], one["severity"]) for one in found["findings"]] == [("SwitchHasGap", "risk")]
     assert (found["namespace"], found["rollout"], found["notChecked"]) == ("shop", "web", [])
+    assert found["forecast"]["withoutHealthyTargetSeconds"] == {"best": 0.7, "expected": 2.6, "worst": 7.6}
+    assert found["forecast"]["remedies"][0]["withoutHealthyTargetSeconds"] == 0
 
 
 def test_what_is_missing_does_not_exist(client, example):

@@ -1,0 +1,86 @@
+"""Where `preflight` and `forecast` get the manifests: files, standard input, or the cluster of the kubeconfig."""
+
+import logging.config
+import sys
+from pathlib import Path
+
+import click
+
+from provider import settings
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
+from provider.preflight import live as cluster
+from provider.preflight.manifests import Manifests, NotManifests, Setup, parse, setups
+from provider.start import sources_of
+from provider.telemetry import Metrics, logging_config
+
+FILES = click.Option(
+    ["--file", "-f", "files"],
+    multiple=True,
+    help="A file or a folder of manifests; `-` reads standard input, such as the output of `helm template` or "
+    "`kubectl kustomize`. May be repeated.",
+)
+LIVE = click.Option(["--live"], is_flag=True, help="Read the objects from the cluster of your kubeconfig.")
+ROLLOUT = click.Option(["--rollout"], help="With --live: name of the Rollout.")
+NAMESPACE = click.Option(
+    ["--namespace", "-n"],
+    default="default",
+    show_default=True,
+    help="Namespace of the Rollout; with files, where objects without one go.",
+)
+
+
+def manifests_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, live: bool) -> Manifests:
+    """Return the manifests, with at least one Rollout; say on standard error what could not be read.
+
+    Raises ClickException.
+    """
+    if bool(files) == live or live != bool(rollout):
+        raise click.UsageError("Give either --file, or --live and --rollout")
+    found = _live(namespace, str(rollout)) if live else _of_files(files, namespace)
+    for kind, why in found.unread.items():
+        click.echo(f"Not checked: {kind}. {why}", err=True)
+    return found
+
+
+def setups_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, live: bool) -> list[Setup]:
+    """Return each Rollout with what it leads to. Raises ClickException."""
+    return setups(manifests_of(files, namespace, rollout, live=live))
+
+
+def _of_files(files: tuple[str, ...], namespace: str) -> Manifests:
+    try:
+        found = parse("\n---\n".join(_texts(files)), namespace)
+    except NotManifests as error:
+        raise click.ClickException(f"Cannot read the manifests: {error}") from error
+    if not setups(found):
+        raise click.ClickException("There is no Rollout among the manifests")
+    return found
+
+
+def _live(namespace: str, rollout: str) -> Manifests:
+    logging.config.dictConfig(logging_config("ERROR"))
+    try:
+        sources = sources_of(settings.load(), Metrics())
+        deadline = Deadline(sources.budget_seconds, sources.threads)
+        return cluster.manifests_of(sources.cluster, namespace, rollout, deadline)
+    except (RolloutNotFound, CannotTell, settings.BadSettings, NotConfigured) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _texts(names: tuple[str, ...]) -> list[str]:
+    texts = []
+    for name in names:
+        try:
+            if name == "-":
+                texts.append(sys.stdin.read())
+            elif Path(name).is_dir():
+                inside = sorted(one for one in Path(name).iterdir() if one.suffix in {".yaml", ".yml", ".json"})
+                texts += [one.read_text(encoding="utf-8") for one in inside]
+            else:
+                texts.append(Path(name).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise click.ClickException(f"Cannot read {name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise click.ClickException(f"Cannot read {name}: it is not UTF-8 text") from error
+    return texts

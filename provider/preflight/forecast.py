@@ -1,0 +1,208 @@
+"""How long a switch leaves production without a healthy target, and what comes after: the ramp.
+
+Pure. At a switch that moves a selector the load balancer controller deregisters blue (in calls of at most 200 targets),
+then registers green in the same way. A target is healthy after its first check, which comes at any time within one
+interval. So with n pods the first is healthy after about interval / (n + 1), the last after interval x n / (n + 1),
+both counted from when registration has taken effect. AWS documents no time for that; a second was seen (an assumption,
+REGISTRATION_SECONDS). Sources: aws-load-balancer-controller pkg/targetgroupbinding, and switches of real controllers
+(4 pods at 10 s: 3.0 s without a target; 40 pods at 15 s: 1.3 s, all healthy after 15.5 s).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import ceil
+
+CALL_TARGETS = 200
+"""Targets per call of RegisterTargets and DeregisterTargets."""
+
+CALL_SECONDS = 0.2
+"""One call, with the controller's own throttle."""
+
+REGISTRATION_SECONDS = (0.5, 1.0, 2.0)
+"""Until a registration takes effect: best, expected, worst. Not documented by AWS; an assumption."""
+
+UNLIKELY = 0.01
+"""Best and worst are quantiles: one switch in a hundred is better, one in a hundred worse."""
+
+LEAST_INTERVAL_SECONDS = 5
+"""The shortest interval of a health check that AWS takes."""
+
+STEP_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A figure with the best and the worst that is likely."""
+
+    best: float
+    expected: float
+    worst: float
+
+    def says(self, unit: str) -> str:
+        """Return it in words."""
+        return f"about {self.expected:.1f} {unit} ({self.best:.1f} to {self.worst:.1f})"
+
+
+NONE = Range(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """What decides about a switch.
+
+    `moves_targets` is False where the controller registers nothing at it (ping-pong, instance targets, a handover);
+    `why` says which. Rates are requests per second: of all users, and at most of one target (0: not known).
+    """
+
+    pods: int
+    blue_pods: int
+    interval_seconds: float
+    moves_targets: bool = True
+    why: str = ""
+    requests_per_second: float = 0.0
+    requests_per_target_per_second: float = 0.0
+    registration_seconds: tuple[float, float, float] = REGISTRATION_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of the timeline, in seconds from the moment in which Argo moves the selector."""
+
+    second: float
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is to be expected of a switch.
+
+    `gap` and `whole` are seconds: without a healthy target, and until every green target is healthy. `in_gap` and
+    `in_ramp` are requests at risk, None without a rate; the ramp's are those beyond what its few targets can carry.
+    """
+
+    gap: Range
+    whole: Range
+    in_gap: Range | None
+    in_ramp: float | None
+    timeline: tuple[Moment, ...]
+    ramp: tuple[tuple[float, int, float], ...]
+    """Second, healthy targets, and requests per second for each of them."""
+
+
+def forecast(switch: Switch) -> Forecast:
+    """Return what is to be expected of a switch."""
+    if not switch.moves_targets or switch.pods < 1:
+        says = f"Nothing is deregistered or registered at the switch ({switch.why or 'no pods'})"
+        nothing = NONE if switch.requests_per_second else None
+        return Forecast(NONE, NONE, nothing, 0.0 if nothing else None, (Moment(0.0, says),), ())
+    first, last = _order_statistics(switch)
+    gap = Range(*(CALL_SECONDS + wait + at for wait, at in zip(switch.registration_seconds, first, strict=True)))
+    calls = ceil(switch.pods / CALL_TARGETS) * CALL_SECONDS
+    whole = Range(*(calls + wait + at for wait, at in zip(switch.registration_seconds, last, strict=True)))
+    rate = switch.requests_per_second
+    ramp = tuple(_ramp(switch))
+    return Forecast(
+        gap=gap,
+        whole=whole,
+        in_gap=Range(gap.best * rate, gap.expected * rate, gap.worst * rate) if rate else None,
+        in_ramp=_beyond(switch, ramp, gap.expected) if rate and switch.requests_per_target_per_second else None,
+        timeline=_timeline(switch, gap, whole),
+        ramp=ramp,
+    )
+
+
+def _order_statistics(switch: Switch) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return when the first and the last of n first checks come: unlikely early, on average, unlikely late.
+
+    Each is anywhere within one interval, independent of the others. The first counts among the first call's targets.
+    """
+    interval, every = switch.interval_seconds, switch.pods
+    some = min(every, CALL_TARGETS)
+
+    def earliest(share: float) -> float:
+        return float(interval * (1 - (1 - share) ** (1 / some)))
+
+    def latest(share: float) -> float:
+        return float(interval * share ** (1 / every))
+
+    first = (earliest(UNLIKELY), interval / (some + 1), earliest(1 - UNLIKELY))
+    last = (latest(UNLIKELY), interval * every / (every + 1), latest(1 - UNLIKELY))
+    return first, last
+
+
+def _deregistered(switch: Switch) -> float:
+    """Return when the last of blue is deregistered."""
+    return ceil(switch.blue_pods / CALL_TARGETS) * CALL_SECONDS
+
+
+def _timeline(switch: Switch, gap: Range, whole: Range) -> tuple[Moment, ...]:
+    empty = _deregistered(switch)
+    calls = ceil(switch.pods / CALL_TARGETS)
+    return (
+        Moment(0.0, "Argo moves the selector of the production Service to green"),
+        Moment(empty, f"The controller has deregistered {switch.blue_pods} of blue: no target serves traffic"),
+        Moment(
+            empty + calls * CALL_SECONDS,
+            f"It has registered {switch.pods} of green, in {calls} call{'s' * (calls > 1)}",
+        ),
+        Moment(empty + gap.expected, "The first green target is healthy: it carries all users"),
+        Moment(empty + whole.expected, f"All {switch.pods} green targets are healthy"),
+    )
+
+
+def _ramp(switch: Switch) -> Iterable[tuple[float, int, float]]:
+    """Yield how many targets are healthy every half second, from the first until all are, on average."""
+    _, registration, _ = switch.registration_seconds
+    second = 0.0
+    while True:
+        healthy = sum(_healthy(switch, number, second, registration) for number in range(_calls(switch)))
+        if round(healthy) >= 1:
+            since_switch = second + _deregistered(switch)
+            yield round(since_switch, 1), round(healthy), round(switch.requests_per_second / healthy, 1)
+        if healthy >= switch.pods - 0.5:
+            return
+        second += 0.5
+
+
+def _calls(switch: Switch) -> int:
+    return ceil(switch.pods / CALL_TARGETS)
+
+
+def _healthy(switch: Switch, call: int, second: float, registration: float) -> float:
+    """Return how many targets of one call are healthy by then, on average."""
+    size = min(CALL_TARGETS, switch.pods - call * CALL_TARGETS)
+    since = second - (call + 1) * CALL_SECONDS - registration
+    return size * min(max(since / switch.interval_seconds, 0.0), 1.0)
+
+
+def _beyond(switch: Switch, ramp: tuple[tuple[float, int, float], ...], gap: float) -> float:
+    """Return the requests beyond what the healthy targets can carry, from the end of the gap on."""
+    _, registration, _ = switch.registration_seconds
+    second, lost, end = gap, 0.0, (ramp[-1][0] - _deregistered(switch)) if ramp else 0.0
+    while second < end:
+        healthy = sum(_healthy(switch, number, second, registration) for number in range(_calls(switch)))
+        carried = max(healthy, 1.0) * switch.requests_per_target_per_second
+        lost += max(switch.requests_per_second - carried, 0.0) * STEP_SECONDS
+        second += STEP_SECONDS
+    return lost
+
+
+def remedies(switch: Switch) -> list[tuple[str, Forecast]]:
+    """Return what would make the gap shorter, the best first."""
+    if not switch.moves_targets:
+        return []
+    without = replace(switch, moves_targets=False)
+    found = [
+        (
+            "A handover (docs/handover.md), or the ping-pong canary used like blue-green",
+            replace(without, why="handover"),
+        )
+    ]
+    if switch.interval_seconds > LEAST_INTERVAL_SECONDS:
+        shorter = replace(switch, interval_seconds=LEAST_INTERVAL_SECONDS)
+        found.append(
+            (f"Health checks every {LEAST_INTERVAL_SECONDS} s instead of {switch.interval_seconds:g} s", shorter)
+        )
+    found.append(("Twice as many pods", replace(switch, pods=switch.pods * 2, blue_pods=switch.blue_pods * 2)))
+    told = [(says, forecast(one)) for says, one in found]
+    return sorted(told, key=lambda one: one[1].gap.expected)
