@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all real check lint audit bench load docs lock clean
+.PHONY: help run test test-all real check lint simulate audit bench load docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ lint: $(VENV)/installed ## check format, style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+simulate: $(VENV)/installed ## simulate a switch of 250 pods at 10,000 requests/s by strategy, into docs/simulation.md
+	@$(BIN)/python -m tests.simulation.documented
 
 audit: $(VENV)/installed ## look the locked dependencies up among known vulnerabilities
 	$(BIN)/python -m tests.repository.audit

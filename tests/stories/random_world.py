@@ -9,10 +9,10 @@ from moto.elbv2.models import elbv2_backends
 
 from provider.demo.aws.api import REGION
 from provider.demo.aws.cloudwatch import Datum
-from provider.demo.aws.load_balancer import Group as GroupSettings
-from provider.demo.aws.load_balancer import Health, LoadBalancers
 from provider.demo.cluster import objects
 from provider.demo.world import World
+from provider.simulation.load_balancer import Group as GroupSettings
+from provider.simulation.load_balancer import Health, LoadBalancers
 from tests.stories import truth
 from tests.stories.random_rollout import (
     ADMIN_PORT,

@@ -18,10 +18,10 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from provider.demo.aws import moto_elbv2
 from provider.demo.aws.cloudwatch import CloudWatch, Datum, Hosts
-from provider.demo.aws.load_balancer import Health, LoadBalancers
 from provider.demo.aws.network import LOAD_BALANCER, Network
 from provider.demo.server.faults import Call, Faults
 from provider.demo.server.http_server import HttpServer
+from provider.simulation.load_balancer import Health, LoadBalancers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

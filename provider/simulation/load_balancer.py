@@ -1,7 +1,7 @@
 """The states of registered targets over time, as a real Application Load Balancer reports them.
 
-In moto every target is `healthy` at once, a deregistered one is gone, and two ports of one IP address are one
-target. This model does not depend on moto or HTTP; `moto_elbv2` installs it.
+It depends on no clock and no HTTP: the simulation moves its time. The embedded AWS of the demo installs it into moto,
+for which every target is `healthy` at once, a deregistered one is gone, and two ports of one IP address are one target.
 """
 
 from __future__ import annotations
