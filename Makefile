@@ -56,7 +56,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: $(VENV)/installed ## renew the lock files from pyproject.toml
 	$(LOCK) --upgrade --output-file requirements.lock
 	$(LOCK) --upgrade --extra dev --output-file requirements-dev.lock
-	$(LOCK) --upgrade --extra browser --output-file requirements-browser.lock
+	$(LOCK) --upgrade --extra browser --constraint requirements.lock --output-file requirements-browser.lock
 
 $(VENV)/installed: pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

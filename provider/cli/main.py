@@ -21,7 +21,7 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every name."""
-        on_demand = ["check", "explain", "forecast", "handover", "preflight", "simulate"]
+        on_demand = ["check", "convert", "explain", "forecast", "handover", "preflight", "simulate"]
         return sorted([*super().list_commands(ctx), *on_demand])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -38,6 +38,10 @@ class _Commands(click.Group):
             from provider.cli.forecast import forecast_  # noqa: PLC0415 - see above
 
             return forecast_
+        if cmd_name == "convert":
+            from provider.cli.convert import convert_  # noqa: PLC0415 - see above
+
+            return convert_
         if cmd_name == "simulate":
             from provider.cli.simulate import simulate  # noqa: PLC0415 - see above
 

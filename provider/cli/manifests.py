@@ -50,7 +50,7 @@ def setups_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, li
 
 def _of_files(files: tuple[str, ...], namespace: str) -> Manifests:
     try:
-        found = parse("\n---\n".join(_texts(files)), namespace)
+        found = parse("\n---\n".join(texts_of(files)), namespace)
     except NotManifests as error:
         raise click.ClickException(f"Cannot read the manifests: {error}") from error
     if not setups(found):
@@ -68,7 +68,8 @@ def _live(namespace: str, rollout: str) -> Manifests:
         raise click.ClickException(str(error)) from error
 
 
-def _texts(names: tuple[str, ...]) -> list[str]:
+def texts_of(names: tuple[str, ...]) -> list[str]:
+    """Return the text of each file, of each file in a folder, and of standard input. Raises ClickException."""
     texts = []
     for name in names:
         try:

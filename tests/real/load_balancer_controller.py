@@ -80,8 +80,10 @@ class Controller(Loop):
         for kind in _MIRRORED:
             self._mirror(kind)
         for ingress in self._api.list("Ingress"):
+            number = -1
             for number, weights in enumerate(_forwards(ingress)):
                 self._rule(ingress, number, weights)
+            self._drop_rules(ingress, number + 1)
         self._targets.reconcile()
         self._reconcile_nodes()
         self._hold()
@@ -121,6 +123,15 @@ class Controller(Loop):
         elif by_arn != present:
             self._aws.client().modify_rule(RuleArn=arn, Actions=[forward(by_arn)])
         self._rules[key] = (arn, by_arn)
+
+    def _drop_rules(self, ingress: Manifest, most: int) -> None:
+        """Delete the rules of paths that the Ingress no longer has."""
+        metadata = ingress["metadata"]
+        for key in [
+            key for key in self._rules if key[:2] == (metadata["namespace"], metadata["name"]) and key[2] >= most
+        ]:
+            arn, _ = self._rules.pop(key)
+            self._aws.client().delete_rule(RuleArn=arn)
 
     def _group(self, ingress: Manifest, service: str) -> str:
         """Return the target group of a Service, made with its TargetGroupBinding when it is first needed."""

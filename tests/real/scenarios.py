@@ -1,6 +1,7 @@
 """What Argo must do, and what it must be told, in each situation. A scenario's docstring is its rule."""
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
+from provider.conversion.documents import dump, load
+from provider.conversion.ping_pong import convert
+from provider.demo.aws.moto_elbv2 import settings
 from tests import contract
 from tests.real.api import Manifest
 from tests.real.cast import charted
-from tests.real.stage import REPLICAS, Stage
+from tests.real.stage import EXAMPLES, REPLICAS, Stage
 
 Scenario = Callable[[Stage], None]
 SCENARIOS: dict[str, Scenario] = {}
@@ -349,6 +354,70 @@ def not_handed_over(stage: Stage) -> None:
         time.sleep(NEVER_SECONDS)
     assert min(counts) == 0, stage.story()
     stage.note("blue-green: the switch without a handover", "leaves moments without a healthy target")
+
+
+@scenario
+def converted_to_ping_pong(stage: Stage) -> None:
+    """A running blue-green Rollout converted in the printed order never has fewer healthy targets than pods wanted."""
+    stage.set_up("blue-green", without_gates)
+    until_blue_is_healthy(stage)
+    first, texts = stage.green, [path.read_text() for path in sorted((EXAMPLES / "blue-green").glob("*.yaml"))]
+    found = yaml.safe_load_all(dump(convert(load("\n---\n".join(texts))).documents))
+    by_kind: dict[str, list[Manifest]] = {}
+    for one in found:
+        by_kind.setdefault(one["kind"], []).append(one)
+    with stage.counting() as counts:
+        stage.apply(by_kind["Service"][-1:])
+        stage.apply(by_kind["Ingress"])
+        stage.until("the weights of the pair", lambda: weights_of(stage) == {"web-active": 100})
+    assert min(counts) >= REPLICAS, stage.story()
+    [rollout] = by_kind["Rollout"]
+    running = stage.rollout["spec"]
+    rollout["spec"] |= {"replicas": REPLICAS, "template": running["template"]}
+    with counting_users(stage) as counts:
+        stage.apply(by_kind["AnalysisTemplate"])
+        stage.replace_strategy(rollout["spec"]["strategy"])
+        stage.until("Argo's look at it", lambda: stage.is_observed and stage.phase == "Healthy")
+        assert (stage.stable, stage.green) == (first, first)
+        stage.deploy("2")
+        stage.until_switched()
+        time.sleep(NEVER_SECONDS)
+    assert min(counts) >= REPLICAS, stage.story()
+    assert weights_of(stage) == {"web-preview": 100}
+    stage.note("blue-green converted to ping-pong", "leaves no moment without a healthy target")
+
+
+def weights_of(stage: Stage) -> dict[str, int]:
+    """The Services whose target groups get requests, with their weights."""
+    weights = stage.cast.controller.weights(stage.namespace)
+    arns = stage.cast.controller.arns(stage.namespace)
+    return {service: weights[arn] for service, arn in arns.items() if weights.get(arn)}
+
+
+@contextmanager
+def counting_users(stage: Stage) -> Iterator[list[int]]:
+    """Count ten times a second the healthy targets of the group with fewest that gets requests, of either Service."""
+    counts: list[int] = []
+    over = threading.Event()
+
+    def count() -> None:
+        while not over.wait(0.1):
+            states = stage.cast.world.aws.load_balancers
+            arns = stage.cast.controller.arns(stage.namespace)
+            counts.append(
+                min(
+                    sum(health.state == "healthy" for _, _, health in states.health(settings(arns[service])))
+                    for service in weights_of(stage)
+                )
+            )
+
+    thread = threading.Thread(target=count, name=f"counting users in {stage.namespace}")
+    thread.start()
+    try:
+        yield counts
+    finally:
+        over.set()
+        thread.join()
 
 
 @scenario

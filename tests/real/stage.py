@@ -56,6 +56,12 @@ class Stage:
         self.api.apply(late, self.namespace)
         self.until("the first version", lambda: self.phase == "Healthy" and self.production == self.stable != "")
 
+    def apply(self, manifests: list[Manifest]) -> None:
+        """Apply manifests of an example in this namespace."""
+        for manifest in manifests:
+            self._prepare(manifest)
+        self.api.apply(manifests, self.namespace)
+
     def _prepare(self, manifest: Manifest) -> None:
         if manifest["kind"] == "Namespace":
             manifest["metadata"]["name"] = self.namespace
@@ -91,7 +97,18 @@ class Stage:
         """Merge into the Rollout's spec."""
         self.api.patch("Rollout", self.namespace, self.rollout_name, {"spec": spec})
 
+    def replace_strategy(self, strategy: Manifest) -> None:
+        """Put another strategy in place of the Rollout's own."""
+        cleared = dict.fromkeys(self.rollout["spec"]["strategy"])
+        self.api.patch("Rollout", self.namespace, self.rollout_name, {"spec": {"strategy": cleared | strategy}})
+
     # What there is to see.
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether Argo has processed the latest change."""
+        rollout = self.rollout
+        return bool(str(rollout["metadata"]["generation"]) == rollout.get("status", {}).get("observedGeneration"))
 
     @property
     def rollout(self) -> Manifest:

@@ -21,6 +21,8 @@ from provider.aws.registrations import Registrations
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cli.check import check as command_line
+from provider.conversion.documents import dump, load
+from provider.conversion.ping_pong import convert
 from provider.handover import enable
 from provider.http.app import create_app
 from tests import ROOT
@@ -388,6 +390,19 @@ CUSTOM = [
     for one in documents(path)
     if one.get("apiVersion", "").startswith("argoproj.io/")
 ]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("keep_preview", [False, True])
+def test_a_converted_example_fits_the_schemas(keep_preview):
+    """What `alb-provider convert` makes of the example `blue-green` is valid for Argo's own schemas."""
+    text = "\n---\n".join(path.read_text(encoding="utf-8") for path in sorted((EXAMPLES / "blue-green").glob("*.yaml")))
+    made = yaml.safe_load_all(dump(convert(load(text), keep_preview=keep_preview).documents))
+    ours = [one for one in made if one["apiVersion"].startswith("argoproj.io/")]
+
+    assert {one["kind"] for one in ours} == {"Rollout", "AnalysisTemplate"}
+    assert [fault for one in ours for fault in faults_of(one)] == []
 
 
 @pytest.mark.long

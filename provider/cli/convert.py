@@ -1,0 +1,29 @@
+"""The command `convert`: a blue-green Rollout as a ping-pong canary used like blue-green."""
+
+import click
+
+from provider.cli.manifests import FILES, texts_of
+from provider.conversion.documents import NotYaml, dump, load
+from provider.conversion.ping_pong import CannotConvert, convert
+
+
+@click.command("convert", params=[FILES])
+@click.option("--keep-preview", is_flag=True, help="Keep the preview address: another Service selects green's pods.")
+def convert_(files: tuple[str, ...], keep_preview: bool) -> None:  # noqa: FBT001 - click passes names
+    """Convert a blue-green Rollout, with its Services, Ingress and templates, into a ping-pong canary.
+
+    Prints manifests to review and apply: everything as it was, with its comments, but for what a comment says. They
+    begin with the order in which to apply them without losing a request. What cannot be converted is said on standard
+    error and left out.
+    """
+    if not files:
+        raise click.UsageError("Give --file")
+    try:
+        found = convert(load("\n---\n".join(texts_of(files))), keep_preview=keep_preview)
+    except (NotYaml, CannotConvert) as error:
+        raise click.ClickException(f"Cannot convert the manifests: {error}") from error
+    for note in found.notes:
+        click.echo(f"Note: {note}.", err=True)
+    steps = "\n".join(f"#  {number}. {step}" for number, step in enumerate(found.order, 1))
+    click.echo(f"# Converted to a ping-pong canary used like blue-green. Apply it in this order:\n{steps}\n---")
+    click.echo(dump(found.documents), nl=False)
