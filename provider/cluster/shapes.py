@@ -429,7 +429,13 @@ class WholePod(_Shape):
             ]
             state = (unscheduled or [status.phase])[0]
         return records.PodState(
-            self.metadata.name, self.metadata.labels or {}, state, container, restarts, self._gates()
+            name=self.metadata.name,
+            labels=self.metadata.labels or {},
+            state=state,
+            container=container,
+            restarts=restarts,
+            gates=self._gates(),
+            created_at=self.metadata.creation_timestamp,
         )
 
     def _gates(self) -> tuple[tuple[str, bool], ...]:

@@ -270,6 +270,7 @@ class PodState:
     restarts: int = 0
     gates: tuple[tuple[str, bool], ...] = ()
     """Its readiness gates (condition types), each with whether that condition is True."""
+    created_at: datetime | None = None
 
 
 class Endpoint(Many, frozen=True, gc=False):

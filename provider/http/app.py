@@ -245,8 +245,9 @@ def _preflight(sources: Sources, access: OpenAccess | TokenAccess, admission: Ad
     def view() -> Response:
         subject = _subject(preflight.NAME, access)
         with admission:
-            deadline = Deadline(sources.budget_seconds, sources.threads)
-            found = preflight.answer(sources.cluster, subject.namespace, subject.rollout, deadline)
+            about = f"{subject.namespace}/{subject.rollout}"
+            deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
+            found = preflight.answer(sources, subject.namespace, subject.rollout, deadline)
         return _json(json.dumps(found, sort_keys=True).encode())
 
     return view

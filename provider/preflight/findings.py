@@ -61,6 +61,7 @@ class Code(StrEnum):
     # The load balancer.
     NO_PREVIEW_SERVICE = "NoPreviewService"
     NOT_BEHIND_LOAD_BALANCER = "NotBehindLoadBalancer"
+    TARGET_GROUP_NOT_IN_USE = "TargetGroupNotInUse"
     SELECTS_NOTHING = "SelectsNothing"
     PORT_MISSING = "PortMissing"
     TARGET_TYPE_UNSET = "TargetTypeUnset"
@@ -74,6 +75,8 @@ class Code(StrEnum):
     # Pods and times.
     READINESS_GATE_MISSING = "ReadinessGateMissing"
     READINESS_GATE_HANGS = "ReadinessGateHangs"
+    PODS_WITHOUT_GATE = "PodsWithoutGate"
+    GATE_OF_NO_BINDING = "GateOfNoBinding"
     NO_PRE_STOP = "NoPreStop"
     KILLED_TOO_EARLY = "KilledTooEarly"
     BLUE_GONE_TOO_EARLY = "BlueGoneTooEarly"
@@ -242,6 +245,11 @@ ROWS: dict[Code, Row] = {
         "NoBinding for ever.",
         "Add a rule for it; a host that only you know is enough.",
     ),
+    Code.TARGET_GROUP_NOT_IN_USE: _blocks(
+        "No listener rule forwards to the target group, so the load balancer never health-checks it. Seen in a "
+        "cluster only.",
+        "Add a rule; weight 0, or a host only you know, is enough.",
+    ),
     Code.SELECTS_NOTHING: _blocks(
         "The Service selects a label that the Rollout's pods do not have, as kustomize's `labels` with "
         "`includeSelectors` "
@@ -298,6 +306,17 @@ ROWS: dict[Code, Row] = {
         "With readiness gates a sick green never becomes Ready, so Argo never begins the analysis, and the Rollout "
         "hangs.",
         "Set `progressDeadlineAbort: true`.",
+    ),
+    Code.PODS_WITHOUT_GATE: _advice(
+        "Some of green's pods lack the readiness gate of a target group: they are Ready before the load balancer finds "
+        "them healthy there. Seen in a cluster only.",
+        "Deploy again: the next pods get it. Check the controller's webhook if they do not.",
+    ),
+    Code.GATE_OF_NO_BINDING: _advice(
+        "Pods have the readiness gate of a TargetGroupBinding that is gone. The controller sets such a gate to True, "
+        "so it "
+        "protects nothing. Seen in a cluster only.",
+        "Deploy again: the next pods get the gates of the bindings that there are.",
     ),
     Code.NO_PRE_STOP: _risk(
         "A pod that is told to stop still gets requests until the load balancer has deregistered it; without "

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from provider.preflight import gap, load_balancer, pods, queries, references, templates, ways_around
+from provider.preflight import described, gap, load_balancer, pods, queries, references, templates, ways_around
 from provider.preflight.findings import Finding, Severity
 from provider.preflight.manifests import Manifests, Setup, setups
 
@@ -41,6 +41,9 @@ RULES: tuple[Rule, ...] = (
     load_balancer.target_group_attributes,
     load_balancer.bindings,
     load_balancer.quota,
+    described.in_use,
+    described.health_checks,
+    described.readiness_gates,
     pods.readiness_gates,
     pods.endings,
     pods.blue,

@@ -37,11 +37,15 @@ def _why_not(setup: Setup) -> str:
         return "handover: green is registered and healthy before"
     if setup.blue_green is None and at(setup.canary, "trafficRouting.alb") is None:
         return "no Service of this strategy changes its version at once"
-    kind = target_type(setup, production_of(setup))
+    described = setup.manifests.groups.get(production_of(setup))
+    kind = described[0].target_type if described else target_type(setup, production_of(setup))
     return "" if kind == "ip" else f"target type {kind or 'instance, the default'}: nodes stay registered"
 
 
 def _interval(setup: Setup) -> float:
+    described = setup.manifests.groups.get(production_of(setup))
+    if described:
+        return float(max(group.health_check_interval_seconds for group in described))
     key = f"{PREFIX}healthcheck-interval-seconds"
     of_service = at(setup.services.get(production_of(setup), {}), "metadata.annotations", {}).get(key)
     of_ingress = [at(one, "metadata.annotations", {}).get(key) for one in ingresses_of(setup)]

@@ -67,12 +67,18 @@ def test_a_rollout_that_cannot_be_read(client, example):
     assert (refused["findings"], refused["notChecked"][0]["kind"]) == ([], "Rollout")
 
 
-@pytest.mark.usefixtures("example")
-def test_it_asks_nothing_of_aws(client, world):
-    """It reads Kubernetes only."""
-    client.get(PREFLIGHT)
+def test_it_describes_target_groups_and_no_more(client, scene):
+    """Of AWS it asks for the settings of the target groups, in one call; what AWS refuses is said."""
+    scene.world.aws.faults.forget_calls()
+    first = client.get(PREFLIGHT).json
+    asked = [call.name for call in scene.world.aws.calls]
+    scene.world.aws.faults.aws_error("DescribeTargetGroups", "AccessDenied", "no", 403)
+    refused = client.get(PREFLIGHT).json
 
-    assert world.aws.calls == []
+    assert asked == ["DescribeTargetGroups"]
+    assert "TargetGroup" not in {one["kind"] for one in first["notChecked"]}
+    [why] = [one["says"] for one in refused["notChecked"] if one["kind"] == "TargetGroup"]
+    assert "elasticloadbalancing:DescribeTargetGroups" in why
 
 
 @pytest.mark.usefixtures("example")
