@@ -4,25 +4,22 @@ It feeds `/v1/history`, the status page and the metric `alb_provider_rollout_inf
 counts of the minutes of a switch, once for each switch that it saw.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from math import ceil
 from threading import Lock
-from typing import Any
 
 from provider.checks import target_health
 from provider.checks.question import Look, Query, Sources
-from provider.checks.traffic import Traffic, read_points
+from provider.checks.traffic import Traffic
 from provider.cluster.events import Events, News
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
 from provider.evidence.reasons import MEANINGS, Action
-from provider.evidence.records import Canary, Green, Phase, Rollout, Stage, TargetGroup, Verdict, Window
-from provider.rules.counts import count_group, count_load_balancer
-from provider.rules.switch_seen import Errors, SwitchSeen, after_look, begun
-from provider.rules.ungated import Seen, after_answer
+from provider.evidence.records import Canary, Green, Phase, Rollout, Stage, Verdict
+from provider.history.remembered import MOST_QUERIES, MOST_SWITCHES, Change, Key, LastAnswer, Remembered, Sample
+from provider.history.switch_errors import errors_of, is_complete
+from provider.rules.switch_seen import after_look, begun
+from provider.rules.ungated import after_answer
 from provider.telemetry import Metrics
 
 MOST_ROLLOUTS = 200
@@ -31,92 +28,11 @@ MOST_ROLLOUTS = 200
 FORGET_AFTER = timedelta(hours=6)
 """After the last query about a Rollout."""
 
-MOST_CHANGES, MOST_SAMPLES, MOST_SWITCHES, MOST_QUERIES = 50, 360, 10, 16
-"""Kept of one Rollout: changes of an answer, samples (an hour at one in 10 s), switches, distinct queries."""
-
 MOST_RECORDS = 100_000
 """Pods, endpoints and targets kept of all Rollouts together (about 50 MiB); beyond that only what was answered."""
 
 CHARTED = ("target-health", "gate")
 """Endpoints whose number is green's healthy percentage wherever target health could be read."""
-
-ALL = 100.0
-
-MINUTES_OF_A_SWITCH = 3
-COMPLETE_AFTER = timedelta(minutes=MINUTES_OF_A_SWITCH + 2)
-"""CloudWatch's minutes are complete two minutes after their end (checks/errors.py, lagSeconds)."""
-
-Key = tuple[str, str]
-"""Namespace and name of a Rollout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An answer whose phase or reason differs from the last one to the same query."""
-
-    at: datetime
-    endpoint: str
-    verdict: Verdict
-
-    def observed(self) -> dict[str, Any]:
-        """Return it as the history shows it."""
-        verdict, known = self.verdict, self.verdict.observed
-        return {
-            "at": self.at.isoformat(timespec="seconds"),
-            "endpoint": self.endpoint,
-            "phase": verdict.phase.value,
-            "reason": verdict.reason.value,
-            "message": verdict.message,
-            **{key: known[key] for key in ("podTemplateHash", "stage") if key in known},
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """How much of green was healthy at one time, in the worst target group."""
-
-    at: datetime
-    pod_hash: str
-    percent: float
-    desired: int
-
-    @property
-    def healthy(self) -> int:
-        """The healthy targets; exact for up to 1,000, as the percentage is rounded down to a tenth."""
-        return ceil(round(self.percent * self.desired / ALL, 6))
-
-
-@dataclass(frozen=True, slots=True)
-class LastAnswer:
-    """The last answer to a query, and since when its phase and reason are what they are."""
-
-    endpoint: str
-    query: Query
-    verdict: Verdict
-    since: datetime
-    at: datetime
-
-
-@dataclass(slots=True)
-class Remembered:
-    """What is remembered of one Rollout; `look` and `traffic` are the last evidence of each kind."""
-
-    key: Key
-    asked_at: datetime
-    answers: OrderedDict[Any, LastAnswer] = field(default_factory=OrderedDict)
-    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=MOST_CHANGES))
-    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=MOST_SAMPLES))
-    switches: OrderedDict[str, SwitchSeen] = field(default_factory=OrderedDict)
-    production: tuple[TargetGroup, ...] = ()
-    look: Look | None = None
-    health: target_health.Evidence | None = None
-    traffic: Traffic | None = None
-    seen: Seen = field(default_factory=Seen)
-
-    @property
-    def latest(self) -> LastAnswer | None:
-        """The newest answer."""
-        return max(self.answers.values(), key=lambda one: one.at, default=None)
 
 
 class Journal:
@@ -202,10 +118,10 @@ class Journal:
                 (known, switch, known.production)
                 for known in self._rollouts.values()
                 for switch in known.switches.values()
-                if switch.errors is None and known.production and _is_complete(switch, now)
+                if switch.errors is None and known.production and is_complete(switch, now)
             ]
         for known, switch, groups in due:
-            errors = _errors(switch, groups, sources)
+            errors = errors_of(switch, groups, sources)
             with self._lock:
                 if switch.pod_hash in known.switches:
                     known.switches[switch.pod_hash] = replace(known.switches[switch.pod_hash], errors=errors)
@@ -302,32 +218,3 @@ def _copied(known: Remembered) -> Remembered:
 def _size(known: Remembered) -> int:
     topology = len(known.look.topology) if known.look else 0
     return topology + sum(len(one.targets) for one in (known.health.groups if known.health else ()))
-
-
-def _is_complete(switch: SwitchSeen, now: datetime) -> bool:
-    return now >= switch.switched_at.replace(second=0, microsecond=0) + COMPLETE_AFTER
-
-
-def _errors(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sources) -> Errors | None:
-    """Read the counts of the minutes of a switch; None if they cannot be read, or no load balancer publishes them."""
-    known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
-    start = switch.switched_at.replace(second=0, microsecond=0)
-    window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
-    deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
-    try:
-        points, _ = read_points(known, (), window, sources, deadline) if known else ({}, None)
-        counts = [count_group(one, points, window) for one in known]
-        balancers = [
-            count_load_balancer(arn, points, window)
-            for arn in dict.fromkeys(one.load_balancer_arns[0] for one in known)
-        ]
-    except CannotTell:
-        return None  # the reader has logged and counted it
-    if not counts:
-        return None
-    return Errors(
-        minutes=MINUTES_OF_A_SWITCH,
-        requests=sum(one.total for one in counts),
-        target_5xx=sum(one.errors for one in counts),
-        load_balancer_5xx=sum(one.elb_5xx for one in balancers),
-    )

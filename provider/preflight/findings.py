@@ -328,9 +328,11 @@ ROWS: dict[Code, Row] = {
         "`terminationGracePeriodSeconds` ends before `preStop` and the requests in flight do.",
         "Make it longer than `preStop` plus the longest request.",
     ),
-    Code.BLUE_GONE_TOO_EARLY: _risk(
-        "Blue is scaled down before the load balancer has deregistered it.",
-        "Make `scaleDownDelaySeconds` longer than the deregistration delay.",
+    Code.BLUE_GONE_TOO_EARLY: _advice(
+        "Blue is stopped before its deregistration delay is over: requests that last longer than "
+        "`scaleDownDelaySeconds` "
+        "plus `preStop` are cut, although the load balancer would wait for them.",
+        "Make `scaleDownDelaySeconds` longer than the longest request, or the deregistration delay as short as that.",
     ),
     Code.NO_WAY_BACK: _risk("`revisionHistoryLimit: 0` keeps no version to roll back to.", "Keep at least one."),
 }

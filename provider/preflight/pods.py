@@ -54,11 +54,13 @@ def _sleep(container: Object) -> int | None:
 
 
 def blue(setup: Setup) -> Iterator[Finding]:
-    """Blue runs for as long as the load balancer may send it requests."""
+    """Blue runs for as long as the load balancer waits for its requests."""
     if setup.blue_green is None or setup.hands_over:
         return
     delay = at(setup.blue_green, "scaleDownDelaySeconds", SCALE_DOWN_SECONDS)
+    sleeps = [_sleep(one) or 0 for one in at(setup.pod, "spec.containers", [])]
+    lasts = delay + max(sleeps, default=0)
     deregistration = attributes(setup).get("deregistration_delay.timeout_seconds", str(DEREGISTRATION_SECONDS))
-    if deregistration.isdigit() and delay < int(deregistration):
-        says = f"scaleDownDelaySeconds is {delay}, the deregistration delay {deregistration} s"
-        yield finding(Code.BLUE_GONE_TOO_EARLY, _of(setup), says)
+    if deregistration.isdigit() and lasts < int(deregistration):
+        says = f"Blue is stopped {lasts} s after the promotion (preStop included), the deregistration delay is"
+        yield finding(Code.BLUE_GONE_TOO_EARLY, _of(setup), f"{says} {deregistration} s")

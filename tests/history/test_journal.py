@@ -8,7 +8,8 @@ from prometheus_client import generate_latest
 from provider.checks.question import Query, cannot_tell
 from provider.evidence.exceptions import CannotTell
 from provider.evidence.reasons import Reason
-from provider.history.journal import FORGET_AFTER, MOST_CHANGES, MOST_ROLLOUTS, MOST_SAMPLES, Journal, Sample
+from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
+from provider.history.remembered import MOST_CHANGES, MOST_SAMPLES, Sample
 from provider.history.switches import Switches
 from provider.http.app import create_app
 from tests.records import NOW

@@ -179,7 +179,10 @@ CASES = {
     Code.READINESS_GATE_HANGS: lambda it: it.spec.pop("progressDeadlineAbort"),
     Code.NO_PRE_STOP: lambda it: it.pod["containers"][0].pop("lifecycle"),
     Code.KILLED_TOO_EARLY: lambda it: it.pod.update(terminationGracePeriodSeconds=30),
-    Code.BLUE_GONE_TOO_EARLY: lambda it: it.blue_green.update(scaleDownDelaySeconds=10),
+    Code.BLUE_GONE_TOO_EARLY: lambda it: (
+        it.blue_green.update(scaleDownDelaySeconds=10),
+        it.annotations.pop(f"{ALB}target-group-attributes"),
+    ),
     Code.NO_WAY_BACK: lambda it: it.spec.update(revisionHistoryLimit=0),
 }
 """Each changes the example `blue-green`, which has only its known gap."""

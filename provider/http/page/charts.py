@@ -6,7 +6,7 @@ from datetime import datetime
 
 from provider.checks.traffic import Traffic
 from provider.evidence.records import Metric
-from provider.history.journal import Sample
+from provider.history.remembered import Sample
 from provider.rules.counts import CONNECTION_ERRORS, REQUESTS, TARGET_5XX, dimension
 
 WIDTH, HEIGHT = 600, 120

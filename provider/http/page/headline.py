@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from provider.evidence.reasons import MEANINGS, Meaning
 from provider.evidence.records import Phase, Verdict
-from provider.history.journal import Remembered
+from provider.history.remembered import Remembered
 
 TOGETHER = timedelta(seconds=60)
 """Answers to different queries within this time of the newest one are of one moment: the worst of them tells."""

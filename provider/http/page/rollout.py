@@ -16,7 +16,8 @@ from provider.checks.question import Sources, answer, parse
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
 from provider.evidence.records import HASH_LABEL, MetricResult, PodState, RunStatus
-from provider.history.journal import Journal, Key, Remembered
+from provider.history.journal import Journal
+from provider.history.remembered import Key, Remembered
 from provider.http.page import pods
 from provider.http.page.charts import errors_per_minute, healthy_over_time
 from provider.http.page.headline import SYMBOLS, Headline, ago, headline

@@ -1,0 +1,45 @@
+"""CloudWatch's counts in the minutes of a switch, read once when they are complete."""
+
+from datetime import datetime, timedelta
+
+from provider.checks.question import Sources
+from provider.checks.traffic import read_points
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.records import TargetGroup, Window
+from provider.rules.counts import count_group, count_load_balancer
+from provider.rules.switch_seen import Errors, SwitchSeen
+
+MINUTES_OF_A_SWITCH = 3
+COMPLETE_AFTER = timedelta(minutes=MINUTES_OF_A_SWITCH + 2)
+"""CloudWatch's minutes are complete two minutes after their end (checks/errors.py, lagSeconds)."""
+
+
+def is_complete(switch: SwitchSeen, now: datetime) -> bool:
+    """Tell whether CloudWatch has every count of the minutes of a switch."""
+    return now >= switch.switched_at.replace(second=0, microsecond=0) + COMPLETE_AFTER
+
+
+def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sources) -> Errors | None:
+    """Read the counts of the minutes of a switch; None if they cannot be read, or no load balancer publishes them."""
+    known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
+    start = switch.switched_at.replace(second=0, microsecond=0)
+    window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
+    deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
+    try:
+        points, _ = read_points(known, (), window, sources, deadline) if known else ({}, None)
+        counts = [count_group(one, points, window) for one in known]
+        balancers = [
+            count_load_balancer(arn, points, window)
+            for arn in dict.fromkeys(one.load_balancer_arns[0] for one in known)
+        ]
+    except CannotTell:
+        return None  # the reader has logged and counted it
+    if not counts:
+        return None
+    return Errors(
+        minutes=MINUTES_OF_A_SWITCH,
+        requests=sum(one.total for one in counts),
+        target_5xx=sum(one.errors for one in counts),
+        load_balancer_5xx=sum(one.elb_5xx for one in balancers),
+    )
