@@ -33,6 +33,8 @@ Fields = list[tuple[str, str]]
 
 URL = click.Option(
     ["--url"],
+    envvar="ALB_PROVIDER_URL",
+    show_envvar=True,
     help="Ask the provider at this address, such as http://localhost:8080. Default: read Kubernetes and AWS with "
     "your own credentials.",
 )

@@ -6,15 +6,18 @@ prevents an answer is a ClickException, for which the command line exits with 3.
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import click
+import yaml
 
 from provider.checks import QUESTIONS
 from provider.checks.question import Check
 from provider.cli import readable
 from provider.cli.asking import TOKEN_FILE, URL, asks
-from provider.cli.watching import INTERVAL, WATCH, follow
+from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
 from provider.evidence.records import Phase
 
 EXIT_CODES = {Phase.SUCCESSFUL: 0, Phase.FAILED: 1, Phase.INCONCLUSIVE: 2}
@@ -37,48 +40,100 @@ check = click.Group("check", help=f"Ask the load balancer and print the answer.\
 
 def _command(question: Check) -> click.Command:
     """Return the command of one check; its flags are the parameters in kebab-case."""
-    schema = question.query.model_json_schema(by_alias=True)
-    flags: list[click.Parameter] = [
-        click.Option(
-            [f"--{name.replace('_', '-')}", name],
-            required=str(field.alias) in schema["required"],
-            help=field.description,
-        )
-        for name, field in question.query.model_fields.items()
-    ]
-    as_json = click.Option(["--json", "as_json"], is_flag=True, help="Print the answer as JSON, as Argo receives it.")
     about, _, more = question.about.strip().partition("\n\n")
 
     def run(
         url: str | None,
         token_file: str | None,
+        output: str,
         as_json: bool,  # noqa: FBT001 - click passes names
         watch: bool,  # noqa: FBT001
+        wait: bool,  # noqa: FBT001
         interval: float,
+        timeout: float,
+        passes: int,
         **given: str | None,
     ) -> NoReturn:
         fields = [
             (str(question.query.model_fields[name].alias), value) for name, value in given.items() if value is not None
         ]
+        if watch and wait:
+            raise click.UsageError("Give either --watch or --wait")
         source = asks(url, token_file)
-        found = source.ask(question, fields)
+        show = _OUTPUTS["json" if as_json else output]
         name = f"Rollout {given['namespace']}/{given['rollout']}"
-        click.echo(_json(found) if as_json else readable.answer(found, name))
+        if wait:
+            found = wait_for(lambda more: source.ask(question, pinned(fields, more)), interval, timeout, passes)
+            click.echo(show(found, name))
+            sys.exit(exit_code(found))
+        found = source.ask(question, fields)
+        click.echo(show(found, name))
         if watch:
-            show = _json if as_json else readable.change
-            found = follow(found, lambda: source.ask(question, fields), lambda now: click.echo(show(now)), interval)
+            found = follow(found, lambda: source.ask(question, fields), partial(_echo_change, show, name), interval)
         sys.exit(exit_code(found))
 
     return click.Command(
         question.name,
-        params=[*flags, URL, TOKEN_FILE, as_json, WATCH, INTERVAL],
+        params=[*_flags(question), URL, TOKEN_FILE, *_SHOWN, WATCH, WAIT, INTERVAL, TIMEOUT, PASSES],
         callback=run,
         help=f"{about}\n\n{more}\n\n{EXIT_CODES_HELP}",
     )
 
 
-def _json(found: dict[str, Any]) -> str:
+def _echo_change(show: Callable[[dict[str, Any], str], str], name: str, now: dict[str, Any]) -> None:
+    """Print an answer that changed: in one line, or whole where a program reads it."""
+    click.echo(readable.change(now) if show is readable.answer else show(now, name))
+
+
+def _flags(question: Check) -> list[click.Parameter]:
+    """Return an option for each parameter of a check, with its range, its choices and its default."""
+    schema = question.query.model_json_schema(by_alias=True)
+    short = {"namespace": ["-n"]}
+    return [
+        click.Option(
+            [f"--{name.replace('_', '-')}", *short.get(name, ()), name],
+            required=str(field.alias) in schema["required"],
+            help=f"{field.description}{_limits(schema['properties'][str(field.alias)])}",
+        )
+        for name, field in question.query.model_fields.items()
+    ]
+
+
+def _limits(field: dict[str, Any]) -> str:
+    """Say what a parameter may be, and what it is by default."""
+    plain = next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
+    said = []
+    if "enum" in plain or "const" in plain:
+        said.append(f"one of {', '.join(plain.get('enum', [plain.get('const')]))}")
+    least = plain.get("minimum", plain.get("exclusiveMinimum"))
+    if least is not None and "maximum" in plain:
+        said.append(f"{'more than ' if 'exclusiveMinimum' in plain else ''}{least:g} to {plain['maximum']:g}")
+    if field.get("default") is not None:
+        said.append(f"default: {field['default']}")
+    return f"  [{'; '.join(said)}]" if said else ""
+
+
+_SHOWN: list[click.Parameter] = [
+    click.Option(
+        ["--output", "-o"],
+        type=click.Choice(["table", "json", "yaml"]),
+        default="table",
+        show_default=True,
+        help="How to print the answer.",
+    ),
+    click.Option(["--json", "as_json"], is_flag=True, help="The same as -o json: the answer as Argo receives it."),
+]
+
+
+def _json(found: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
     return json.dumps(found, indent=1, sort_keys=True)
+
+
+def _yaml(found: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
+    return yaml.safe_dump(found, sort_keys=True).rstrip()
+
+
+_OUTPUTS: dict[str, Callable[[dict[str, Any], str], str]] = {"table": readable.answer, "json": _json, "yaml": _yaml}
 
 
 def exit_code(found: dict[str, Any]) -> int:

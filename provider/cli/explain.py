@@ -20,7 +20,7 @@ MOST_CHANGES = 5
 
 
 @click.command(params=[URL, TOKEN_FILE, WATCH, INTERVAL], epilog=EXIT_CODES_HELP)
-@click.option("--namespace", required=True, help="Namespace of the Rollout.")
+@click.option("--namespace", "-n", required=True, help="Namespace of the Rollout.")
 @click.option("--rollout", required=True, help="Name of the Rollout.")
 @click.option(
     "--checks",

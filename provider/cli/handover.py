@@ -20,7 +20,7 @@ COULD_NOT = 3
 
 @click.command()
 @click.option("--undo", is_flag=True, required=True, help="Take them out. It is the only thing this command does.")
-@click.option("--namespace", required=True, help="Namespace of the Rollout.")
+@click.option("--namespace", "-n", required=True, help="Namespace of the Rollout.")
 @click.option("--rollout", required=True, help="Name of the Rollout.")
 def handover(undo: bool, namespace: str, rollout: str) -> None:  # noqa: ARG001, FBT001 - click's flag, there to be typed
     """Deregister targets that a handover left behind in the production target groups of a Rollout.

@@ -1,4 +1,4 @@
-"""Asking again and again: what `--watch` does."""
+"""Asking again and again: what `--watch` and `--wait` do."""
 
 import time
 from collections.abc import Callable
@@ -8,13 +8,34 @@ from typing import Any
 
 import click
 
+from provider.cli import readable
+
 WATCH = click.Option(["--watch"], is_flag=True, help="Go on asking, and print what changes, until Ctrl-C.")
 INTERVAL = click.Option(
     ["--interval"],
     type=click.FloatRange(min=1, max=3600),
     default=5.0,
     show_default=True,
-    help="With --watch: seconds between two queries.",
+    help="With --watch and --wait: seconds between two queries.",
+)
+WAIT = click.Option(
+    ["--wait"],
+    is_flag=True,
+    help="Ask until so many consecutive answers are Successful, or one is Failed or needs a person.",
+)
+TIMEOUT = click.Option(
+    ["--timeout"],
+    type=click.FloatRange(min=1, max=86_400),
+    default=900.0,
+    show_default=True,
+    help="With --wait: seconds after which the last answer counts.",
+)
+PASSES = click.Option(
+    ["--passes"],
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="With --wait: consecutive Successful answers that are needed, as in the example templates.",
 )
 
 
@@ -38,3 +59,46 @@ def follow(
             if any(before[key] != now[key] for key in ("phase", "reason", "message")):
                 show(now)
     return found
+
+
+def pinned(fields: list[tuple[str, str]], more: dict[str, str]) -> list[tuple[str, str]]:
+    """Add what is pinned to the parameters of a query, but for those that were given."""
+    given = {name for name, _ in fields}
+    return [*fields, *((name, value) for name, value in more.items() if name not in given)]
+
+
+def wait_for(
+    ask: Callable[[dict[str, str]], dict[str, Any]], interval: float, timeout: float, passes: int
+) -> dict[str, Any]:
+    """Ask until an answer decides, and return the last one. Progress goes to standard error.
+
+    The version and the stage of the first answer that names them are pinned: a newer version, or a switch in between,
+    would otherwise be taken for what was waited for. Raises ClickException if no answer came at all.
+    """
+    until, more, found, in_a_row = time.monotonic() + timeout, dict[str, str](), None, 0
+    while True:
+        try:
+            found = ask(more)
+        except click.ClickException as error:
+            if time.monotonic() + interval >= until and found is None:
+                raise
+            in_a_row = 0
+            click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {error.format_message()}", err=True)
+        else:
+            more = more or _pins(found)
+            in_a_row = in_a_row + 1 if found["phase"] == "Successful" else 0
+            click.echo(f"{readable.change(found)} ({in_a_row} of {passes})", err=True)
+            decides = found["phase"] == "Failed" or found["observed"].get("action") == "fix"
+            if decides or in_a_row >= passes:
+                return found
+        if time.monotonic() + interval >= until and found is not None:
+            return found if found["phase"] != "Successful" else {**found, "phase": "Inconclusive"}
+        time.sleep(interval)
+
+
+def _pins(found: dict[str, Any]) -> dict[str, str]:
+    seen = found["observed"]
+    if "podTemplateHash" not in seen or "stage" not in seen:
+        return {}
+    stage = str(seen["stage"])
+    return {"podTemplateHash": str(seen["podTemplateHash"]), "stage": stage[:1].lower() + stage[1:]}

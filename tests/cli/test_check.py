@@ -186,8 +186,9 @@ def test_help_lists_every_parameter(run, question):
     flags = {re.sub("[A-Z]", lambda one: f"-{one[0].lower()}", f"--{field.alias}") for field in fields}
     assert code == 0
     # click keeps a command's help option as it was first asked for: with -h before it, or without.
-    listed = set(re.findall(r"^ +(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
-    assert listed == flags | {"--url", "--token-file", "--json", "--watch", "--interval"}
+    listed = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
+    more = {"--url", "--token-file", "--json", "--output", "--watch", "--wait", "--interval", "--timeout", "--passes"}
+    assert listed == flags | more
     assert [field.description for field in fields if re.sub(r"\s", "", field.description or "?") not in text] == []
     assert re.sub(r"\s", "", QUESTIONS[question].about) in text
     assert re.findall(r"^    ([0-4])  ", out, re.MULTILINE) == ["0", "1", "2", "3", "4"]

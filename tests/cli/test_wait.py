@@ -1,0 +1,120 @@
+"""`check --wait`: until consecutive passes, a failure, a person, or the timeout."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import yaml
+
+from provider.demo.server.http_server import HttpServer
+from tests.scene import GREEN
+
+CHECK = ("check", "target-health", "--namespace", "shop", "--rollout", "web")
+QUICK = ("--wait", "--interval", "1")
+
+
+@pytest.fixture
+def provider(app, environment):  # noqa: ARG001 - no proxy may stand in between
+    """A provider that answers over HTTP."""
+    with HttpServer(app) as server:
+        yield server
+
+
+@pytest.fixture
+def run(provider, monkeypatch):
+    """Run a check to its end; the address comes from the environment."""
+    monkeypatch.setenv("ALB_PROVIDER_URL", provider.url)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "provider.cli.main", *CHECK, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+
+    return run
+
+
+@pytest.mark.usefixtures("scene")
+def test_consecutive_passes_are_needed(run):
+    """It ends with 0 after so many passes, tells each answer on standard error, and prints the last one."""
+    done = run(*QUICK, "--passes", "2")
+
+    assert done.returncode == 0
+    assert [line[-8:] for line in done.stderr.splitlines()] == ["(1 of 2)", "(2 of 2)"]
+    assert done.stdout.splitlines()[1] == "Successful (TargetsHealthy)"
+
+
+def test_it_waits_for_green(run, scene):
+    """While green is not ready it goes on, and a wait between two passes begins the count again."""
+    scene.pin(scene.addresses[0], "initial")
+    threading.Timer(4, lambda: scene.pin(scene.addresses[0], "healthy")).start()
+
+    done = run(*QUICK, "--passes", "1", "-o", "json")
+
+    assert done.returncode == 0
+    assert "Inconclusive (TargetsInitial)" in done.stderr
+    assert json.loads(done.stdout)["phase"] == "Successful"
+
+
+@pytest.mark.parametrize(
+    ("state", "flags", "code"),
+    [("unhealthy", ("--unhealthy-grace-seconds", "0"), 1), ("initial", ("--timeout", "2"), 2)],
+)
+def test_it_ends_without_a_pass(run, scene, state, flags, code):
+    """A failure ends it at once with 1, the timeout with 2."""
+    scene.pin(scene.addresses[0], state, "Target.Timeout")
+
+    began = time.monotonic()
+    done = run(*QUICK, *flags)
+
+    assert done.returncode == code
+    assert time.monotonic() - began < 60
+
+
+def test_what_needs_a_person_ends_it(run, scene):
+    """What waiting does not change ends it at once with 4."""
+    scene.rollout["status"] |= {"abort": True}
+    scene.put()
+
+    assert run(*QUICK).returncode == 4
+
+
+def test_too_few_passes_at_the_timeout_are_no_pass(run, scene):  # noqa: ARG001 - green is healthy
+    """A pass at the end of the time is not enough if more were needed."""
+    assert run(*QUICK, "--passes", "50", "--timeout", "2").returncode == 2
+
+
+def test_a_newer_version_is_not_waited_for(run, scene):
+    """The version of the first answer is pinned: another one in its place is Superseded, which needs a person."""
+    scene.pin(scene.addresses[0], "initial")
+
+    def replace_green():
+        scene.rollout["status"]["currentPodHash"] = "fffffff"
+        scene.put()
+
+    threading.Timer(4, replace_green).start()
+    done = run(*QUICK)
+
+    assert (done.returncode, "Superseded" in done.stderr) == (4, True)
+    assert GREEN in done.stdout
+
+
+@pytest.mark.usefixtures("scene")
+def test_yaml(run):
+    """-o yaml prints the same answer as YAML."""
+    assert yaml.safe_load(run("-o", "yaml").stdout)["reason"] == "TargetsHealthy"
+
+
+def test_help_has_ranges_choices_and_defaults(run):
+    """--help tells what a parameter may be, and what it is by default."""
+    text = " ".join(run("--help").stdout.split())
+
+    for part in ("[1 to 100; default: 100", "[one of beforeSwitch, afterSwitch]", "ALB_PROVIDER_URL", "-n, "):
+        assert part in text
+
+
+@pytest.mark.usefixtures("scene")
+def test_watch_and_wait_exclude_each_other(run):
+    """Both at once are misuse."""
+    assert run("--watch", "--wait").returncode == 3
