@@ -251,7 +251,10 @@ def test_a_killed_worker_is_replaced(scene, world, tmp_path):
         world.aws.faults.clear()
         wait_until(lambda: children(server.process.pid) not in ([], [worker]))
 
-        assert all(isinstance(one.exception(), requests.ConnectionError) for one in asked)
+        lost = [one.exception() for one in asked]
+        assert any(isinstance(one, requests.ConnectionError) for one in lost)
+        # On a busy machine a caller may connect only now: the new worker answers it.
+        assert all(one is None or isinstance(one, requests.ConnectionError) for one in lost)
         wait_until(server.is_ready)
         assert phase(ask(server)) == (200, "Successful")
         scene.pin(scene.addresses[0], "unhealthy", "Target.FailedHealthChecks")
