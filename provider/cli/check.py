@@ -47,8 +47,8 @@ def _command(question: Check) -> click.Command:
         token_file: str | None,
         output: str,
         as_json: bool,  # noqa: FBT001 - click passes names
-        watch: bool,  # noqa: FBT001
-        wait: bool,  # noqa: FBT001
+        watch: bool,  # noqa: FBT001 - click passes names
+        wait: bool,  # noqa: FBT001 - click passes names
         interval: float,
         timeout: float,
         passes: int,
@@ -63,9 +63,11 @@ def _command(question: Check) -> click.Command:
         show = _OUTPUTS["json" if as_json else output]
         name = f"Rollout {given['namespace']}/{given['rollout']}"
         if wait:
-            found = wait_for(lambda more: source.ask(question, pinned(fields, more)), interval, timeout, passes)
+            found, decided = wait_for(
+                lambda more: source.ask(question, pinned(fields, more)), interval, timeout, passes
+            )
             click.echo(show(found, name))
-            sys.exit(exit_code(found))
+            sys.exit(exit_code(found) if decided else EXIT_CODES[Phase.INCONCLUSIVE])
         found = source.ask(question, fields)
         click.echo(show(found, name))
         if watch:

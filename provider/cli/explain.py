@@ -13,8 +13,8 @@ from provider.cli.check import EXIT_CODES_HELP, exit_code
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.evidence.reasons import MEANINGS, Reason
 from provider.http.page.headline import ACTIONS, ago
+from provider.http.page.rollout import CHECKS
 
-CHECKS = "replicas,target-health"
 MOST_CHANGES = 5
 """The newest changes that are printed."""
 

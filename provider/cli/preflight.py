@@ -40,7 +40,7 @@ def preflight(
     rollout: str | None,
     namespace: str,
     output: str,
-    github: bool,  # noqa: FBT001
+    github: bool,  # noqa: FBT001 - click passes names
 ) -> None:
     """Tell before the first deploy what a Rollout's topology will do at its switch.
 

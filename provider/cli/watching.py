@@ -69,31 +69,33 @@ def pinned(fields: list[tuple[str, str]], more: dict[str, str]) -> list[tuple[st
 
 def wait_for(
     ask: Callable[[dict[str, str]], dict[str, Any]], interval: float, timeout: float, passes: int
-) -> dict[str, Any]:
-    """Ask until an answer decides, and return the last one. Progress goes to standard error.
+) -> tuple[dict[str, Any], bool]:
+    """Ask until an answer decides; return the last one, and whether it decided before the time was over.
 
     The version and the stage of the first answer that names them are pinned: a newer version, or a switch in between,
-    would otherwise be taken for what was waited for. Raises ClickException if no answer came at all.
+    would otherwise be taken for what was waited for. Progress goes to standard error. Raises ClickException if the
+    first query gets no answer: waiting does not mend a wrong flag or a wrong address.
     """
-    until, more, found, in_a_row = time.monotonic() + timeout, dict[str, str](), None, 0
+    until, in_a_row = time.monotonic() + timeout, 0
+    found = ask({})
+    more = _pins(found)
     while True:
-        try:
-            found = ask(more)
-        except click.ClickException as error:
-            if time.monotonic() + interval >= until and found is None:
-                raise
-            in_a_row = 0
-            click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {error.format_message()}", err=True)
-        else:
-            more = more or _pins(found)
-            in_a_row = in_a_row + 1 if found["phase"] == "Successful" else 0
-            click.echo(f"{readable.change(found)} ({in_a_row} of {passes})", err=True)
-            decides = found["phase"] == "Failed" or found["observed"].get("action") == "fix"
-            if decides or in_a_row >= passes:
-                return found
-        if time.monotonic() + interval >= until and found is not None:
-            return found if found["phase"] != "Successful" else {**found, "phase": "Inconclusive"}
-        time.sleep(interval)
+        in_a_row = in_a_row + 1 if found["phase"] == "Successful" else 0
+        click.echo(f"{readable.change(found)} ({in_a_row} of {passes})", err=True)
+        if found["phase"] == "Failed" or found["observed"].get("action") == "fix" or in_a_row >= passes:
+            return found, True
+        while True:
+            if time.monotonic() + interval >= until:
+                click.echo(f"The time is over, with {in_a_row} of {passes} consecutive passes", err=True)
+                return found, False
+            time.sleep(interval)
+            try:
+                found = ask(more)
+                break
+            except click.ClickException as error:
+                in_a_row = 0
+                click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {error.format_message()}", err=True)
+        more = more or _pins(found)
 
 
 def _pins(found: dict[str, Any]) -> dict[str, str]:

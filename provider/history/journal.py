@@ -118,15 +118,14 @@ class Journal:
                 (known, switch, known.production)
                 for known in self._rollouts.values()
                 for switch in known.switches.values()
-                if switch.errors is None and known.production and is_complete(switch, now)
+                if not switch.errors_tried and known.production and is_complete(switch, now)
             ]
         for known, switch, groups in due:
             errors = errors_of(switch, groups, sources)
             with self._lock:
                 if switch.pod_hash in known.switches:
-                    known.switches[switch.pod_hash] = replace(known.switches[switch.pod_hash], errors=errors)
-                    if errors is None:
-                        known.production = ()
+                    seen = known.switches[switch.pod_hash]
+                    known.switches[switch.pod_hash] = replace(seen, errors=errors, errors_tried=True)
 
     def forget(self, key: Key) -> None:
         """Forget a Rollout that no longer exists."""

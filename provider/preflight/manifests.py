@@ -1,6 +1,7 @@
 """The manifests of a Rollout and of everything that it leads to, as plain objects of the API."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ from provider.evidence.records import PodState, TargetGroup
 Object = Mapping[str, Any]
 
 PROVIDER_PATH = "/v1/"
+
+ARGUMENT = re.compile(r"\{\{\s*(?:inputs|args)\.([\w-]+)\s*\}\}")
+"""How Argo's templates refer to an argument."""
 
 
 class NotManifests(Exception):

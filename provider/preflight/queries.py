@@ -10,7 +10,7 @@ from provider.checks.question import Query, parse_as
 from provider.evidence.exceptions import BadQuery
 from provider.handover import question as handover
 from provider.preflight.findings import Code, Finding, finding
-from provider.preflight.manifests import Analysis, Object, Setup, at, is_ours, name_of
+from provider.preflight.manifests import ARGUMENT, Analysis, Object, Setup, at, is_ours, name_of
 
 LIMITS = {
     "minHealthyPercent", "unhealthyGraceSeconds", "maxErrorPercent", "maxErrors", "minRequests", "onNoData", "checks",
@@ -18,7 +18,6 @@ LIMITS = {
 }  # fmt: skip
 """Parameters by which a query is stricter or looser."""
 
-_ARGUMENT = re.compile(r"\{\{\s*(?:inputs|args)\.([\w-]+)\s*\}\}")
 _BREAKS = re.compile(r"[\s&#+%]")
 
 STAND_INS = {
@@ -73,7 +72,7 @@ def accepted(setup: Setup) -> Iterator[Finding]:
         values = _values(setup, analysis, template)
 
         def filled(name: str, written: str, values: Mapping[str, str] = values) -> str:
-            return _ARGUMENT.sub(lambda found: values.get(found[1], STAND_INS.get(name, "1")), written)
+            return ARGUMENT.sub(lambda found: values.get(found[1], STAND_INS.get(name, "1")), written)
 
         model: type[Query] = handover.Query if endpoint == handover.NAME else QUESTIONS[endpoint].query
         try:
@@ -105,8 +104,8 @@ def arguments(setup: Setup) -> Iterator[Finding]:
     for analysis, template, metric in _ours(setup):
         _, parameters = _asked(metric)
         objects, says = (f"{template['kind']}/{name_of(template)}",), f"Metric {metric.get('name')} in {analysis.use}"
-        by_argument = {found: name for name, written in parameters.items() for found in _ARGUMENT.findall(written)}
-        in_url = set(_ARGUMENT.findall(str(at(metric, "provider.web.url", ""))))
+        by_argument = {found: name for name, written in parameters.items() for found in ARGUMENT.findall(written)}
+        in_url = set(ARGUMENT.findall(str(at(metric, "provider.web.url", ""))))
         for name, value in _values(setup, analysis, template).items():
             if name in in_url and _BREAKS.search(value):
                 yield finding(Code.ARGUMENT_BREAKS_URL, objects, f"{says} has {value!r} (argument {name}) in its URL")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from provider.preflight.conditions import mistake
 from provider.preflight.findings import Code, Finding, finding
-from provider.preflight.manifests import Analysis, Object, Setup, at, is_ours, name_of
+from provider.preflight.manifests import ARGUMENT, Analysis, Object, Setup, at, is_ours, name_of
 
 ANSWER_SECONDS = 8
 """The longest that an answer of this provider takes (PROVIDER_BUDGET_SECONDS)."""
@@ -43,7 +43,6 @@ WEB_FIELDS = {
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-_ARGUMENT = re.compile(r"\{\{\s*(?:inputs|args)\.([\w-]+)\s*\}\}")
 
 
 def seconds_of(text: object) -> float:
@@ -98,7 +97,7 @@ def conditions(setup: Setup) -> Iterator[Finding]:
     for _, template, metric, says in _named(setup):
         for field in ("successCondition", "failureCondition"):
             wrong = mistake(str(metric[field])) if metric.get(field) is not None else ""
-            if wrong and not _ARGUMENT.search(str(metric[field])):
+            if wrong and not ARGUMENT.search(str(metric[field])):
                 yield finding(Code.CONDITION_INVALID, _of(template), f"{says}: {field} does not compile: {wrong}")
 
 
@@ -119,7 +118,7 @@ def limits(setup: Setup) -> Iterator[Finding]:
     for analysis, template, metric, says in _named(setup):
         for field in LIMITS:
             value = metric.get(field)
-            if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) and not _ARGUMENT.search(value):
+            if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) and not ARGUMENT.search(value):
                 means = "endless" if field == "count" else "0"
                 yield finding(Code.LIMIT_IS_NO_NUMBER, _of(template), f"{says}: {field} {value!r} means {means}")
         endless = metric.get("interval") and limit_of(metric, "count") == 0
@@ -133,7 +132,7 @@ def dry_runs(setup: Setup) -> Iterator[Finding]:
         spoken = [*analysis.dry_run]
         for template in analysis.templates:
             of_template = [*at(template, "spec.dryRun", []), *at(template, "spec.measurementRetention", [])]
-            if _ARGUMENT.search(json.dumps(of_template, default=str)):
+            if ARGUMENT.search(json.dumps(of_template, default=str)):
                 yield finding(
                     Code.ARGUMENT_IN_DRY_RUN, _of(template), f"{name_of(template)} uses an argument where none is taken"
                 )

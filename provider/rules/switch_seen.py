@@ -34,7 +34,7 @@ class SwitchSeen:
 
     `looked_at` is the last look at production, at first the switch itself; `is_empty` tells whether it found no healthy
     target, and `is_settled` whether a look has found a healthy green one. `errors` is None until the minutes of the
-    switch are complete in CloudWatch.
+    switch are complete in CloudWatch, and for good if they could not be read then (`errors_tried`).
     """
 
     pod_hash: str
@@ -47,6 +47,7 @@ class SwitchSeen:
     at_least: timedelta = NO_TIME
     at_most: timedelta = NO_TIME
     errors: Errors | None = None
+    errors_tried: bool = False
 
     def observed(self) -> dict[str, Any]:
         """Return what the history shows of it, without what is not known."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 from provider.simulation.run import Outcome, run
 from provider.simulation.situation import Green, Situation, Strategy
@@ -9,9 +10,9 @@ from provider.simulation.situation import Green, Situation, Strategy
 HEAD = ("strategy", "green", "5xx", "longest hole", "worst latency", "")
 
 
-def situations(**numbers: float) -> list[Situation]:
-    """Return every strategy with every green."""
-    return [Situation(strategy, green, **numbers) for green in Green for strategy in Strategy]  # type: ignore[arg-type] # names of its fields
+def situations(**numbers: Any) -> list[Situation]:
+    """Return every strategy with every green; `numbers` are fields of a Situation."""
+    return [Situation(strategy, green, **numbers) for green in Green for strategy in Strategy]
 
 
 def outcomes(some: Iterable[Situation]) -> list[Outcome]:

@@ -82,7 +82,11 @@ def test_what_needs_a_person_ends_it(run, scene):
 
 def test_too_few_passes_at_the_timeout_are_no_pass(run, scene):  # noqa: ARG001 - green is healthy
     """A pass at the end of the time is not enough if more were needed."""
-    assert run(*QUICK, "--passes", "50", "--timeout", "2").returncode == 2
+    done = run(*QUICK, "--passes", "50", "--timeout", "2")
+
+    assert done.returncode == 2
+    assert "The time is over, with" in done.stderr
+    assert "Successful (TargetsHealthy)" in done.stdout
 
 
 def test_a_newer_version_is_not_waited_for(run, scene):
@@ -98,6 +102,14 @@ def test_a_newer_version_is_not_waited_for(run, scene):
 
     assert (done.returncode, "Superseded" in done.stderr) == (4, True)
     assert GREEN in done.stdout
+
+
+@pytest.mark.usefixtures("scene")
+def test_a_wrong_flag_is_not_waited_for(run):
+    """A first query that is refused ends it at once with 3: waiting does not mend it."""
+    done = run(*QUICK, "--min-healthy-percent", "0")
+
+    assert (done.returncode, "minHealthyPercent" in done.stderr, done.stdout) == (3, True, "")
 
 
 @pytest.mark.usefixtures("scene")

@@ -118,6 +118,26 @@ def test_a_switch_is_seen(scene, client, world, switches, sources, wall_clock):
     assert client.get(HISTORY).json["switches"][0]["errors"]["minutes"] == 3
 
 
+def test_errors_that_cannot_be_read_are_tried_once(scene, client, world, switches, sources, wall_clock):
+    """If CloudWatch refuses the minutes of a switch it is not asked again for them, however often somebody queries."""
+    scene.bind_active()
+    client.get(HEALTH)
+    switches.look(WEB, sources)
+    scene.switch(promoted=False)
+    switches.look(WEB, sources)
+    client.get(HEALTH)
+    world.aws.faults.aws_error("GetMetricData", "AccessDenied", "no", 403)
+    world.aws.faults.forget_calls()
+    wall_clock.advance(400)
+    for _ in range(3):
+        switches.journal.settle(sources)
+        client.get(HEALTH)
+
+    [switch] = client.get(HISTORY).json["switches"]
+    assert [call.name for call in world.aws.calls].count("GetMetricData") == 1
+    assert "errors" not in switch
+
+
 @pytest.mark.usefixtures("scene")
 def test_a_rollout_is_forgotten(client, journal, metrics, wall_clock):
     """Six hours after the last query nothing is left, nor is more kept than the maximum, nor a series."""

@@ -67,14 +67,12 @@ def context(known: Remembered, sources: Sources, shown: Callable[[Any], Any], ad
         "namespace": known.key[0],
         "name": known.key[1],
         "head": head,
-        "asked": bool(known.answers),
         "ago": lambda moment: ago(moment, now),
         "checks": _verdicts(head),
         "changes": list(reversed(known.changes)),
         "switches": [one.observed() for one in reversed(known.switches.values())],
         "symbols": SYMBOLS,
         "address": address,
-        "hash_label": HASH_LABEL,
     }
     if known.look is not None:
         activity = known.look.topology.rollout.activity

@@ -1,7 +1,6 @@
 """The routes of the status page: who may see it, what a browser gets, and what it may load."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -29,7 +28,6 @@ HEADERS = {
 """A page loads its style and script from here, and nothing from anywhere else."""
 
 HTML = "text/html; charset=utf-8"
-LATELY = timedelta(hours=6)
 MOST_SPARKS = 60
 
 
