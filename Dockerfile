@@ -1,6 +1,6 @@
 # The provider's image: the locked dependencies and the provider, and nothing that builds, tests or plays.
 #
-#   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t alb-provider:0.1.0 .
+#   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t alb-provider:0.2.0 .
 #
 # A tag can be moved. Where a build must be repeatable to the byte, pin the base by digest as well:
 #   docker buildx imagetools inspect python:3.13.11-slim-bookworm    # prints sha256:...
@@ -24,7 +24,7 @@ FROM ${BASE}
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="alb-provider" \
       org.opencontainers.image.description="Asks the AWS load balancer whether green is ready, so that Argo Rollouts promotes, waits or aborts by itself" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 # The base image brings pip; a running provider installs nothing.

@@ -34,6 +34,7 @@ lint: $(VENV)/installed ## check format, style, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/zizmor --offline --quiet .github/workflows
 
 simulate: $(VENV)/installed ## simulate a switch of 250 pods at 10,000 requests/s by strategy, into docs/simulation.md
 	@$(BIN)/python -m tests.simulation.documented

@@ -1,7 +1,7 @@
 """The ALB provider: tells Argo Rollouts whether the AWS load balancer agrees that green is ready.
 
-It reads Kubernetes and AWS, never writes to either, and answers over HTTP: the metric that an AnalysisTemplate's
-`web` provider asks before and after a blue-green switch or between the steps of a canary.
+It reads Kubernetes and AWS, writes only where it is told to (handover, Events), and answers over HTTP: the metric that
+an AnalysisTemplate's `web` provider asks before and after a blue-green switch or between the steps of a canary.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -48,6 +48,13 @@ class Settings(BaseSettings):
     topology_fresh_seconds: float = Field(
         default=5, ge=0, le=60, description="How long a Rollout and its pods are cached."
     )
+    pods_fresh_seconds: float = Field(
+        default=300,
+        ge=0,
+        le=300,
+        description="How long a list of green's pods holds while the ReplicaSet and the EndpointSlices account for "
+        "each of them; 0 lists them at each look. What decides before the switch lists them anyway.",
+    )
     target_health_fresh_seconds: float = Field(default=2, ge=0, le=60, description="How long target health is cached.")
     target_groups_fresh_seconds: float = Field(
         default=300, ge=0, le=3600, description="How long the settings of a target group in use are cached."
@@ -204,6 +211,7 @@ class Settings(BaseSettings):
         """How long each kind of evidence is cached."""
         return Freshness(
             topology=self.topology_fresh_seconds,
+            pods=self.pods_fresh_seconds,
             target_health=self.target_health_fresh_seconds,
             target_groups=self.target_groups_fresh_seconds,
             metrics=self.metrics_fresh_seconds,

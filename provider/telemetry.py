@@ -29,7 +29,7 @@ class Metrics:
     """The provider's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        """Register every metric, so that each is present from the first scrape on."""
+        """Register every metric, so that each is present from the first scrape on: one flat list, however long."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # processor time, memory, open files, start
         self._answers = Counter(
@@ -52,6 +52,7 @@ class Metrics:
             ["status"],
             registry=self.registry,
         )
+        self._of_upstreams: dict[tuple[str, str, str], Histogram] = {}
         self._upstream_seconds = Histogram(
             "alb_provider_upstream_seconds",
             "Time of one upstream read including its retries, in seconds, by outcome (ok or the reason).",
@@ -229,7 +230,10 @@ class Metrics:
             )
             raise
         finally:
-            self._upstream_seconds.labels(service, operation, outcome).observe(time.perf_counter() - started)
+            key = (service, operation, outcome)
+            if key not in self._of_upstreams:  # labels() costs more than counting
+                self._of_upstreams[key] = self._upstream_seconds.labels(*key)
+            self._of_upstreams[key].observe(time.perf_counter() - started)
 
 
 def _cause(error: Exception) -> str:

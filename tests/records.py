@@ -114,6 +114,7 @@ def topology(of: Rollout | None = None, **changes: Any) -> Topology:
         endpoints=tuple(endpoint(number) for number in range(3)),
         bindings=(binding(), binding("k8s-shop-active-77aa", "active")),
         read_at=NOW,
+        pods_read_at=NOW,
     )
     return replace(base, **changes)
 
@@ -140,7 +141,9 @@ def evidence(
 ) -> target_health.Evidence:
     """Evidence about `desired` green pods, whose containers have been ready for `ready_for`."""
     pods = tuple(pod(number) for number in range(desired))
-    green = Green(of or rollout(replicas=desired), replica_set(replicas=desired, available=desired), pods, read_at)
+    green = Green(
+        of or rollout(replicas=desired), replica_set(replicas=desired, available=desired), pods, read_at, read_at
+    )
     base = target_health.Evidence(
         green=green,
         service=GreenService(

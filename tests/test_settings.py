@@ -17,6 +17,7 @@ DEFAULTS = {
     "read_threads": 32,
     "budget_seconds": 8,
     "topology_fresh_seconds": 5,
+    "pods_fresh_seconds": 300,
     "target_health_fresh_seconds": 2,
     "target_groups_fresh_seconds": 300,
     "metrics_fresh_seconds": 60,

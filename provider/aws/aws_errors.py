@@ -1,5 +1,6 @@
 """Turns AWS errors into reasons and sentences that tell the operator what to fix."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,8 +98,19 @@ def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str, 
             | boto.NoAuthTokenError()
             | boto.TokenRetrievalError()
             | boto.ProfileNotFound()
+            | boto.SSOError()
+            | boto.LoginError()
+            | boto.RefreshWithMFAUnsupportedError()
+            | boto.InvalidConfigError()
+            | boto.MetadataRetrievalError()
         ):
             return no_credentials(action)
+        case boto.MissingDependencyException():
+            return CannotTell(
+                Reason.AWS_CREDENTIALS,
+                f"The AWS profile signs in with `aws login`, for which {action} needs the package awscrt: "
+                "install it beside the provider, or choose another profile (AWS_PROFILE)",
+            )
         case boto.HTTPClientError() if type(error.kwargs.get("error")) in {ValueError, UnicodeEncodeError}:
             return no_credentials(action)  # http.client refused a header, and only credentials come from outside
         case boto.HTTPClientError() | boto.ConnectionError():
@@ -113,9 +125,15 @@ def no_credentials(action: str) -> CannotTell:
     """Return the CannotTell for missing credentials."""
     return CannotTell(
         Reason.AWS_CREDENTIALS,
-        f"There are no usable AWS credentials for {action}: give the provider's ServiceAccount a role "
-        "(EKS Pod Identity or IRSA)",
+        f"There are no usable AWS credentials for {action}: {_way_to_credentials()}",
     )
+
+
+def _way_to_credentials() -> str:
+    """Say where credentials come from: in a pod from its ServiceAccount, elsewhere from a person's profile."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "give the provider's ServiceAccount a role (EKS Pod Identity or IRSA)"
+    return "choose a profile (AWS_PROFILE) and sign in (aws sso login)"
 
 
 def cannot_assume(error: boto.ClientError | boto.ParamValidationError, action: str, role_arn: str) -> CannotTell:
@@ -193,7 +211,7 @@ def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> 
     if code in _CREDENTIALS or by_sts:
         return CannotTell(
             Reason.AWS_CREDENTIALS,
-            f"AWS rejects the provider's credentials ({code}) for {action}: check its role (EKS Pod Identity or IRSA)",
+            f"AWS rejects the provider's credentials ({code}) for {action}: {_way_to_credentials()}",
         )
     if code.isdigit():  # botocore uses the status where a response has no code: it is not from AWS
         return malformed(action, what)

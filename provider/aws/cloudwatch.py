@@ -1,4 +1,4 @@
-"""Reads CloudWatch: the per-minute metrics that an Application Load Balancer publishes.
+"""Reads CloudWatch: the per-minute metrics that a load balancer publishes.
 
 Nothing here judges, and nothing is filled in: a minute without a point is missing, never 0. Source of the rules:
 CloudWatch API Reference, GetMetricData (StartTime inclusive, EndTime exclusive, results in pages by Id).
@@ -22,7 +22,7 @@ from provider.evidence.records import Kind, Metric, Place, Points, Window
 from provider.evidence.sharing import Known, Sharing, Wanted
 from provider.telemetry import Metrics
 
-NAMESPACE = "AWS/ApplicationELB"
+NAMESPACE, NETWORK_NAMESPACE = "AWS/ApplicationELB", "AWS/NetworkELB"
 
 OPERATION = "GetMetricData"
 
@@ -152,7 +152,8 @@ def _query(name: str, metric: Metric) -> dict[str, Any]:
     dimensions = [{"Name": "LoadBalancer", "Value": metric.load_balancer}]
     if metric.target_group:
         dimensions.append({"Name": "TargetGroup", "Value": metric.target_group})
-    stat = {"Namespace": NAMESPACE, "MetricName": metric.name, "Dimensions": dimensions}
+    namespace = NETWORK_NAMESPACE if metric.load_balancer.startswith("net/") else NAMESPACE
+    stat = {"Namespace": namespace, "MetricName": metric.name, "Dimensions": dimensions}
     return {"Id": name, "MetricStat": {"Metric": stat, "Period": 60, "Stat": metric.statistic}}
 
 

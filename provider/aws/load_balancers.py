@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 from provider.aws import target_health_xml
+from provider.aws.aws_errors import well_formed
 from provider.aws.listeners import Listeners
 from provider.aws.service import Account, Api, Service
 from provider.aws.target_groups import GroupKey, TargetGroups, name_of
@@ -26,6 +27,9 @@ BURST_SECONDS = 4
 FEW_TARGETS, MANY_TIMES = 100, 2
 """Targets are requested by name up to this number, in a group this many times larger (AWS documents no maximum)."""
 
+BESIDE = {"Include": ["All"]}
+"""Asks for anomalies and zonal shifts too, which AWS tells beside a target's state. A region need not know it."""
+
 MAX_SIZES = 10_000
 """Maximum target groups whose size is remembered."""
 
@@ -39,7 +43,7 @@ class LoadBalancers:
         """Read with the account's credentials; its home region is the one of target groups that are bound by name."""
         self._account = account
         self._sharing = sharing
-        events = {target_health_xml.EVENT: target_health_xml.before_parse}
+        events = {target_health_xml.EVENT: target_health_xml.Parser().before_parse}
         burst = calls_per_second * BURST_SECONDS
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
@@ -47,6 +51,8 @@ class LoadBalancers:
         self.listeners = Listeners(self._elbv2)
         """What listener rules say, which only handover needs."""
         self._sizes: dict[GroupKey, int] = {}
+        self._knows_beside: dict[str, bool] = {}
+        """By region, whether it answers a request with BESIDE; once known, it is not tried out again."""
 
     @property
     def answered(self) -> bool:
@@ -124,6 +130,19 @@ class LoadBalancers:
         found = self._sharing.read(*self._groups.described(keys), deadline=deadline, admit=self._groups.admit(deadline))
         return tuple(found[key] for key in keys)
 
+    def attributes(self, group: TargetGroup, deadline: Deadline) -> Mapping[str, str]:
+        """Return a target group's attributes: one call, of which only preflight needs the result. Raises CannotTell."""
+        operation, what = "DescribeTargetGroupAttributes", f"target group {group.name}"
+
+        def call() -> Mapping[str, str]:
+            self._elbv2.admit(group.place, 1, deadline)
+            answer = self._elbv2.call(operation, group.place, what, TargetGroupArn=group.arn)
+            with well_formed(self._elbv2.action(operation), what):
+                return {one["Key"]: one["Value"] for one in answer["Attributes"]}
+
+        (found,) = deadline.read(Read(what, call))
+        return dict(found)
+
     def attached(self, load_balancer_arn: str, place: Place, deadline: Deadline) -> frozenset[str]:
         """Return the ARNs of every target group that the load balancer forwards to. Raises CannotTell."""
         return self._groups.attached(load_balancer_arn, place, deadline)
@@ -139,17 +158,32 @@ class LoadBalancers:
     def _targets(self, keys: Sequence[_HealthKey]) -> Mapping[_HealthKey, tuple[Target, ...]]:
         """Describe the health of one group's targets, all or some; this API has no pages."""
         ((group, only),) = keys
-        some = {"Targets": [{"Id": address, "Port": port} for address, port in sorted(only)]} if only else {}
-        try:
-            targets = self._health_of(group, some)
-        except CannotTell as error:
-            if not only or error.reason is not Reason.AWS_REJECTED:
-                raise
-            self._elbv2.charge(group[0])  # AWS may refuse to speak of a target that is not registered
-            targets = self._health_of(group, {})
+        region = group[0].region
+        some = {"Targets": [{"Id": address, "Port": port} for address, port in sorted(only)]}
+        beside = BESIDE if self._knows_beside.get(region, True) else {}
+        # AWS may refuse to speak of a target that is not registered, and a region may not know BESIDE.
+        ways: list[Mapping[str, Any]] = [{**some, **beside}, beside] if only else [beside]
+        if region not in self._knows_beside:
+            ways.append({})
+        targets, way = self._first_accepted(group, ways)
+        self._knows_beside.setdefault(region, "Include" in way)
         if not only:
             self._remember_size(group, targets)
         return {(group, only): targets}
+
+    def _first_accepted(
+        self, group: GroupKey, ways: Sequence[Mapping[str, Any]]
+    ) -> tuple[tuple[Target, ...], Mapping[str, Any]]:
+        """Ask in one way after the other until AWS accepts one; return the targets and that way."""
+        *others, last = ways
+        for way in others:
+            try:
+                return self._health_of(group, way), way
+            except CannotTell as error:
+                if error.reason is not Reason.AWS_REJECTED:
+                    raise
+            self._elbv2.charge(group[0])
+        return self._health_of(group, last), last
 
     def _health_of(self, group: GroupKey, some: Mapping[str, Any]) -> tuple[Target, ...]:
         place, arn = group

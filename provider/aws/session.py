@@ -20,11 +20,16 @@ from botocore.config import Config
 from botocore.credentials import create_credential_resolver
 from botocore.exceptions import BotoCoreError, CredentialRetrievalError
 
+from provider import __version__
 from provider.evidence.exceptions import NotConfigured, first_line
 from provider.redaction import hide
 
 ATTEMPTS = 2
 """Tries of one call, the first included (botocore's default: 3, with sleeps in between)."""
+
+
+USER_AGENT = f"alb-provider/{__version__}"
+"""What CloudTrail shows as the caller, with the SDK's own name; botocore would put a longer one together each time."""
 
 
 def client_config(connect_timeout_seconds: float, read_timeout_seconds: float, **more: Any) -> Config:
@@ -33,6 +38,7 @@ def client_config(connect_timeout_seconds: float, read_timeout_seconds: float, *
         connect_timeout=connect_timeout_seconds,
         read_timeout=read_timeout_seconds,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        user_agent=USER_AGENT,
         **more,
     )
 

@@ -7,13 +7,13 @@ green fails only if its share is worse than blue's beyond chance. A minute witho
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import ceil
 from typing import Any, Literal
 
 from pydantic import Field
 
-from provider.checks import question
+from provider.checks import traffic
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
 from provider.evidence.deadline import Deadline
@@ -21,11 +21,7 @@ from provider.evidence.reasons import Reason
 from provider.evidence.records import Green, Phase, Stage, Topology, Verdict
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
 from provider.rules.green import find_service
-from provider.rules.proportions import chance_of_as_many
-
-FEWEST_TO_COMPARE = 100
-"""Requests each side needs for a comparison: with fewer, even zero failures do not rule out a true share of 3 %
-(the rule of three: Hanley and Lippman-Hand, JAMA 1983)."""
+from provider.rules.proportions import FEWEST_TO_COMPARE, chance_of_as_many
 
 CAUSES = {
     502: "a target closed the connection or broke the protocol",
@@ -37,22 +33,9 @@ NAMED_MINUTES = 3
 """Minutes without data that a sentence lists; of more it gives the first and the last."""
 
 
-class Query(question.Query):
+class Query(traffic.Query):
     """The parameters of `errors`."""
 
-    window_seconds: int = Field(
-        default=180,
-        ge=60,
-        le=3600,
-        multiple_of=60,
-        description="Length of the judged window in seconds, whole minutes.",
-    )
-    lag_seconds: int = Field(
-        default=120,
-        ge=0,
-        le=900,
-        description="Seconds before now at which the window ends, because CloudWatch publishes late.",
-    )
     max_error_percent: float = Field(
         default=1,
         ge=0,
@@ -64,12 +47,6 @@ class Query(question.Query):
         ge=0,
         le=1_000_000_000,
         description="Maximum number of failed requests, in addition to maxErrorPercent. Default: no limit.",
-    )
-    min_requests: int = Field(
-        default=0,
-        ge=0,
-        le=1_000_000_000,
-        description="Minimum number of requests to green; with fewer the answer is Inconclusive.",
     )
     on_no_data: Literal["inconclusive", "pass", "fail"] = Field(
         default="inconclusive", description="How to treat minutes without CloudWatch data: inconclusive, pass or fail."
@@ -89,14 +66,12 @@ class Query(question.Query):
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Traffic:
     """Read the metrics of the newest window for green's and blue's target groups and their load balancers."""
-    length, lag = timedelta(seconds=query.window_seconds), timedelta(seconds=query.lag_seconds)
-    traffic = read_traffic(
-        topology, find_service(topology, green, query.service), green, length, lag, sources, deadline
-    )
-    if traffic.service.stage is Stage.BEFORE_SWITCH:
-        return traffic
-    blamed = [one.arn for one in load_balancers_of(traffic) if _above(query, one.elb_5xx, one.total)]
-    return replace(traffic, foreign=count_foreign(topology, traffic, blamed, sources, deadline))
+    service = find_service(topology, green, query.service)
+    read = read_traffic(topology, service, green, query.length, query.lag, sources, deadline)
+    if read.service.stage is Stage.BEFORE_SWITCH:
+        return read
+    blamed = [one.arn for one in load_balancers_of(read) if _above(query, one.elb_5xx, one.total)]
+    return replace(read, foreign=count_foreign(topology, read, blamed, sources, deadline))
 
 
 @dataclass(frozen=True, slots=True)

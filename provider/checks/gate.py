@@ -24,12 +24,12 @@ class Query(question.Query):
     """The parameters of `gate`, in addition to those of its checks."""
 
     checks: str | None = Field(
-        default=None, description="The checks to make, separated by commas. Default: all of them."
+        default=None, description="The checks to make, separated by commas. Default: all of them but `warm`."
     )
 
-    def wants(self, name: str) -> bool:
+    def wants(self, part: Check) -> bool:
         """Tell whether the query includes this check."""
-        return self.checks is None or name in self.checks.split(",")
+        return part.by_default if self.checks is None else part.name in self.checks.split(",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Evidence:
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
         """When the oldest part of each kind was read."""
-        oldest = {Kind.TOPOLOGY: self.green.read_at}
+        oldest = dict(self.green.times)
         for _, part in self.parts:
             if not isinstance(part, CannotTell):
                 oldest |= {kind: min(at, oldest.get(kind, at)) for kind, at in part.read_at.items()}
@@ -60,7 +60,7 @@ def gate_of(parts: Sequence[Check]) -> Check:
         name="gate",
         about=str(__doc__),
         charts="healthyPercent",
-        asks_aws=lambda query: any(part.asks_aws(query) for part in parts if query.wants(part.name)),
+        asks_aws=lambda query: any(part.asks_aws(query) for part in parts if query.wants(part)),
         query=_query(parts),
         gather=partial(_gather, parts),
         judge=judge,
@@ -98,7 +98,7 @@ def _gather(
         except CannotTell as error:
             return error
 
-    wanted = [part for part in parts if query.wants(part.name)]
+    wanted = [part for part in parts if query.wants(part)]
     # Gathering waits for reads, so it must not occupy the threads that reads run on.
     begun = [sources.gathering.submit(gather, part) for part in wanted[:-1]]
     last = gather(wanted[-1])

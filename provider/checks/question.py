@@ -27,7 +27,7 @@ from provider.evidence.reasons import MEANINGS, Reason
 from provider.evidence.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
 from provider.evidence.sharing import Sharing
 from provider.rules import rollout_state
-from provider.rules.green import find_green, require_stage
+from provider.rules.green import find_green, require_stage, stage_of
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -131,7 +131,7 @@ class Check:
 
     `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether its answer
     needs AWS, whose calls are counted. `act` does what the verdict asks for and returns the answer: a question that
-    acts is never answered from what was read before it.
+    acts is never answered from what was read before it. Without `by_default` a gate makes the check only if named.
     """
 
     name: str
@@ -142,6 +142,7 @@ class Check:
     gather: Callable[[Any, Topology, Green, Sources, Deadline], Evidence]
     judge: Callable[[Any, Any, datetime], Verdict]
     act: Callable[[Any, Any, Verdict, Deadline], Verdict] | None = None
+    by_default: bool = True
 
 
 def parse(check: Check, fields: Iterable[tuple[str, object]]) -> Query:
@@ -289,11 +290,12 @@ def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Dead
         topology = _topology(check, query, sources, deadline)
         read_at = {Kind.TOPOLOGY: topology.read_at}
         rollout_state.require_valid(topology.rollout)
-        green = find_green(topology, query.pod_template_hash)
-        known = green.observed()
+        known = find_green(topology, query.pod_template_hash).observed()
         require_stage(topology, query.asked_stage)
-        evidence = check.gather(query, topology, green, sources, deadline)
-        verdict = rollout_state.in_context(check.judge(query, evidence, sources.clock()), topology, sources.clock())
+        evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
+        if _needs_pods_listed(verdict, topology):
+            topology = sources.cluster.listed_again(topology, deadline)
+            evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
         if check.act:
             verdict = check.act(query, evidence, verdict, deadline)
     except CannotTell as error:
@@ -312,6 +314,25 @@ def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Dead
     again = replace(judged, verdict=replace(judged.verdict, written=body.write_once(judged.verdict)))
     sources.sharing.remember((check.name, query), again, judged.read_at)
     return judged
+
+
+def _gather_and_judge(
+    check: Check, query: Query, topology: Topology, sources: Sources, deadline: Deadline
+) -> tuple[Evidence, Verdict]:
+    green = find_green(topology, query.pod_template_hash)
+    evidence = check.gather(query, topology, green, sources, deadline)
+    return evidence, rollout_state.in_context(check.judge(query, evidence, sources.clock()), topology, sources.clock())
+
+
+def _needs_pods_listed(verdict: Verdict, topology: Topology) -> bool:
+    """Tell whether a verdict decides, by pods that were listed before the rest was read (`cluster/known_pods.py`).
+
+    Before the switch a pass lets Argo switch, and a failure aborts at any time. Waiting, and a pass after the switch,
+    change nothing that a look a moment later would not see.
+    """
+    if topology.pods_read_at >= topology.read_at or verdict.phase is Phase.INCONCLUSIVE:
+        return False
+    return verdict.phase is Phase.FAILED or stage_of(topology) is Stage.BEFORE_SWITCH
 
 
 def _topology(check: Check, query: Query, sources: Sources, deadline: Deadline) -> Topology:

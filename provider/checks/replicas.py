@@ -26,7 +26,7 @@ class Evidence:
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
         """When it was read."""
-        return {Kind.TOPOLOGY: self.green.read_at}
+        return self.green.times
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:  # noqa: ARG001 - the signature of every check

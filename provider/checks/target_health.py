@@ -2,14 +2,14 @@
 
 Successful once `minHealthyPercent` of green's desired replicas are healthy targets in every group. Failed when the
 percentage is out of reach, because too many pods are `unhealthy` although their containers have been ready for longer
-than the grace period. Inconclusive otherwise. With instance targets nodes are judged, never single pods.
+than the grace period; with `anomalies=fail` also when the load balancer finds a pod anomalous among its peers.
+Inconclusive otherwise. With instance targets nodes are judged, never single pods.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -70,6 +70,11 @@ class Query(question.Query):
         description="Seconds for which a pod's containers must have been ready before its `unhealthy` target counts as "
         "failed. Default: the target group's unhealthy threshold x interval + 30.",
     )
+    anomalies: Literal["report", "fail"] = Field(
+        default="report",
+        description="`fail`: green fails if the load balancer finds one of its pods anomalous, failing more often than "
+        "its peers (HTTP and HTTPS target groups with at least three healthy targets). `report`: the answer names it.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Evidence:
     def read_at(self) -> Mapping[Kind, datetime]:
         """When the oldest part of each kind was read."""
         return {
-            Kind.TOPOLOGY: self.green.read_at,
+            **self.green.times,
             Kind.TARGET_HEALTH: min(health.read_at for health in self.groups),
             Kind.TARGET_GROUPS: min(health.described_at for health in self.groups),
         }
@@ -134,11 +139,9 @@ def _suspects(query: Query, evidence: Evidence, now: datetime) -> set[str]:
     """Name the pods whose readiness decides between Failed and waiting; none while no group can fail."""
     names: set[str] = set()
     for health in evidence.groups:
-        if not any(target.state.startswith(State.UNHEALTHY) for target in health.targets):
-            continue
         expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
         oldest = now - _grace(query, health)
-        blamed = [one for one in expected.targets if one.blames_pod]
+        blamed = [one for one in expected.notable if one.blames_pod]
         old = [one for one in blamed if any(pod.created_at <= oldest for pod in one.pods)]
         if not _within_reach(query, expected, without=len(old)):
             names.update(pod.name for one in old for pod in one.pods)
@@ -198,11 +201,13 @@ def _say(groups: list[_GroupVerdict]) -> str:
 def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: datetime) -> _GroupVerdict:
     """Apply the rules to one group, in order; the first that fits decides."""
     expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
-    counts = Counter(one.state for one in expected.targets)
+    counts = expected.counts
     healthy, wanted, name = counts[State.HEALTHY], len(expected.targets), health.group.name
     grace = _grace(query, health)
-    unwell = [one for one in expected.targets if one.state is not State.HEALTHY]
+    unwell = [one for one in expected.notable if one.state is not State.HEALTHY]
     bad = [one for one in unwell if one.blames_pod and _ready_for(one, evidence, now, grace)]
+    anomalous = [one for one in expected.notable if one.is_anomalous and one.pods]
+    shifted = [one for one in expected.notable if one.override and one.state is State.HEALTHY]
     failed = {id(one) for one in bad}
     says = f"{healthy} of {wanted} {expected.noun} healthy in {name}"
     not_ready = _too_few_ready(query, evidence, health)
@@ -216,8 +221,12 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         phase, reason = Phase.FAILED, Reason.TARGETS_UNHEALTHY
         over = f"for longer than the {grace.total_seconds():g} s grace period"
         says += f"; {target_sentences.count_by_cause(bad)} {over}, e.g. {target_sentences.name(bad[0])}"
+    elif anomalous and query.anomalies == "fail":
+        phase, reason = Phase.FAILED, Reason.TARGETS_ANOMALOUS
     elif not_ready:
         phase, reason, says = Phase.INCONCLUSIVE, Reason.PODS_NOT_READY, f"{not_ready} ({says})"
+    elif healthy and len(shifted) == healthy:
+        phase, reason = Phase.INCONCLUSIVE, Reason.TARGETS_SHIFTED_AWAY
     elif _within_reach(query, expected, without=wanted - healthy):
         phase, reason = Phase.SUCCESSFUL, Reason.TARGETS_HEALTHY
         if unwell:
@@ -229,8 +238,9 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         waiting = [one for one in unwell if one.blames_pod and id(one) not in failed]
         says += target_sentences.rest(unwell)
         says += target_sentences.until_failed(waiting, evidence.ready_since, now, grace)
-    named = [one for one in unwell if one.name]
-    named.sort(key=lambda one: (id(one) not in failed, -one.state.severity))
+    says += target_sentences.beside(anomalous, shifted)
+    named = [one for one in expected.notable if one.name and (one.state is not State.HEALTHY or one.is_anomalous)]
+    named.sort(key=lambda one: (id(one) not in failed, not one.is_anomalous, -one.state.severity))
     return _GroupVerdict(
         phase=phase,
         reason=reason,
@@ -238,7 +248,8 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         todo=target_sentences.todo(reason, evidence.service, health.binding),
         percent=percent(healthy, wanted),
         name=name,
-        counts={state.value: counts[state] for state in State if counts[state]},
+        counts={state.value: counts[state] for state in State if counts[state]}
+        | {word: len(some) for word, some in (("anomalous", anomalous), ("shiftedAway", shifted)) if some},
         examples=tuple(named[:MAX_EXAMPLES]),
     )
 

@@ -1,12 +1,16 @@
-"""Read what `errors` judges: CloudWatch's metrics of green's and blue's target groups.
+"""Read what `errors` and `warm` judge: CloudWatch's metrics of green's and blue's target groups.
 
-This file decides what is read and from which minute on. `checks/errors.py` judges it, `rules/counts.py` counts it.
+This file decides of which groups they are read and from which minute on. `checks/errors.py` and `checks/warm.py` judge
+them, `rules/counts.py` counts, `rules/latency.py` measures.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from pydantic import Field
+
+from provider.checks import question
 from provider.checks.question import Sources
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
@@ -24,9 +28,70 @@ from provider.evidence.records import (
     Topology,
     Window,
 )
-from provider.rules.counts import LoadBalancerCounts, count_load_balancer, metrics_of, metrics_of_load_balancer
+from provider.rules.counts import (
+    NEW_FLOWS,
+    TARGET_RESETS,
+    UNHEALTHY_FLOWS,
+    LoadBalancerCounts,
+    count_load_balancer,
+    dimension,
+    metrics_of,
+    metrics_of_load_balancer,
+    total,
+)
 from provider.rules.green import find_blue_bindings
 from provider.rules.window import open_window
+
+
+class Query(question.Query):
+    """The parameters of everything that judges metrics."""
+
+    window_seconds: int = Field(
+        default=180,
+        ge=60,
+        le=3600,
+        multiple_of=60,
+        description="Length of the judged window in seconds, whole minutes.",
+    )
+    lag_seconds: int = Field(
+        default=120,
+        ge=0,
+        le=900,
+        description="Seconds before now at which the window ends, because CloudWatch publishes late.",
+    )
+    min_requests: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000_000,
+        description="Minimum number of requests to green; with fewer the answer is Inconclusive.",
+    )
+
+    @property
+    def length(self) -> timedelta:
+        """The length of the window."""
+        return timedelta(seconds=self.window_seconds)
+
+    @property
+    def lag(self) -> timedelta:
+        """How long before now the window ends."""
+        return timedelta(seconds=self.lag_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """Green, its Service, the window, and the target groups whose metrics are read; `blue` serve at the same time."""
+
+    green: Green
+    service: GreenService
+    window: Window
+    groups: tuple[TargetGroup, ...]
+    blue: tuple[TargetGroup, ...]
+    described_at: datetime
+
+    @property
+    def read_at(self) -> Mapping[Kind, datetime]:
+        """When they were read, without their metrics."""
+        return {**self.green.times, Kind.TARGET_GROUPS: self.described_at}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +121,32 @@ def read_traffic(
     sources: Sources,
     deadline: Deadline,
 ) -> Traffic:
-    """Open the window, describe green's and blue's target groups, and read all of their metrics, a call per place.
+    """Read what `errors` judges, a call per place. Raises CannotTell: as `read_subjects`."""
+    subjects = read_subjects(topology, service, green, length, lag, sources, deadline)
+    points, points_read_at = read_points(subjects.groups, subjects.blue, subjects.window, sources, deadline)
+    return Traffic(
+        green=green,
+        service=service,
+        window=subjects.window,
+        groups=subjects.groups,
+        blue=subjects.blue,
+        points=points,
+        read_at={**subjects.read_at, Kind.METRICS: points_read_at},
+    )
 
-    Raises CannotTell: SelectorAgeUnknown, WindowNotOpen, TargetGroupNotInUse, TargetTypeUnsupported, what reads raise.
+
+def read_subjects(
+    topology: Topology,
+    service: GreenService,
+    green: Green,
+    length: timedelta,
+    lag: timedelta,
+    sources: Sources,
+    deadline: Deadline,
+) -> Subjects:
+    """Open the window, and describe green's and blue's target groups.
+
+    Raises CannotTell: SelectorAgeUnknown, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
     """
     since = _served_since(green, service)
     window = open_window(sources.clock(), length, lag, since, service.service.name)
@@ -70,22 +158,9 @@ def read_traffic(
     described = tuple(one.value for one in known)
     groups = described[: len(service.bindings)]
     for group in groups:
-        _require_metrics(group)
+        _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
-    points, points_read_at = read_points(groups, blue, window, sources, deadline)
-    return Traffic(
-        green=green,
-        service=service,
-        window=window,
-        groups=groups,
-        blue=blue,
-        points=points,
-        read_at={
-            Kind.TOPOLOGY: topology.read_at,
-            Kind.TARGET_GROUPS: min(one.read_at for one in known),
-            Kind.METRICS: points_read_at,
-        },
-    )
+    return Subjects(green, service, window, groups, blue, min(one.read_at for one in known))
 
 
 def load_balancers_of(traffic: Traffic) -> list[LoadBalancerCounts]:
@@ -125,7 +200,7 @@ def _served_since(green: Green, service: GreenService) -> datetime:
     return max(green.replica_set.created_at, written)
 
 
-def _require_metrics(group: TargetGroup) -> None:
+def _require_metrics(group: TargetGroup, window: Window, sources: Sources, deadline: Deadline) -> None:
     if not group.in_use:
         raise CannotTell(
             Reason.TARGET_GROUP_NOT_IN_USE,
@@ -134,10 +209,24 @@ def _require_metrics(group: TargetGroup) -> None:
         )
     if not _has_metrics(group):
         raise CannotTell(
-            Reason.TARGET_TYPE_UNSUPPORTED,
-            f"Target group {group.name} is behind a {_kind(group)}, which has no HTTP metrics. Ask gate with "
-            "checks=replicas,target-health instead.",
+            Reason.NO_HTTP_METRICS,
+            f"Target group {group.name} is behind a {_kind(group)}, which counts no HTTP responses"
+            f"{_of_flows(group, window, sources, deadline)}. Ask gate with checks=replicas,target-health instead.",
         )
+
+
+def _of_flows(group: TargetGroup, window: Window, sources: Sources, deadline: Deadline) -> str:
+    """Say what a Network Load Balancer counts instead; it counts that for all of its target groups together."""
+    arn = group.load_balancer_arns[0]
+    if ":loadbalancer/net/" not in arn:
+        return ""
+    wanted = {name: Metric(name, dimension(arn)) for name in (NEW_FLOWS, TARGET_RESETS, UNHEALTHY_FLOWS)}
+    points = sources.cloudwatch.points(group.place, tuple(wanted.values()), window, deadline).value
+    flows, resets, unhealthy = (total(points, metric, window) for metric in wanted.values())
+    return (
+        f" (reported only: between {window.start:%H:%M} and {window.end:%H:%M} UTC it had {flows} new flows in all of "
+        f"its target groups, its targets reset {resets}, and {unhealthy} went to targets although none was healthy)"
+    )
 
 
 def _kind(group: TargetGroup) -> str:
@@ -151,16 +240,25 @@ def _has_metrics(group: TargetGroup) -> bool:
 def read_points(
     groups: tuple[TargetGroup, ...], blue: tuple[TargetGroup, ...], window: Window, sources: Sources, deadline: Deadline
 ) -> tuple[Points, datetime]:
-    """Read every metric with one call per place; return the points and when the oldest was read.
+    """Read what counts requests and errors, of groups and of what is compared with them; as `read_wanted`."""
+    wanted = [
+        (group, [*metrics_of(group, judged=True), *metrics_of_load_balancer(group.load_balancer_arns[0])])
+        for group in groups
+    ]
+    wanted += [(group, metrics_of(group, judged=False)) for group in blue]
+    return read_wanted(wanted, window, sources, deadline)
+
+
+def read_wanted(
+    wanted: Iterable[tuple[TargetGroup, Iterable[Metric]]], window: Window, sources: Sources, deadline: Deadline
+) -> tuple[Points, datetime]:
+    """Read metrics of target groups with one call per place; return the points and when the oldest was read.
 
     Dimension values contain random ids of AWS, so metrics of different places never have the same name.
     """
     by_place: dict[Place, dict[Metric, None]] = {}
-    for group in groups:
-        wanted = [*metrics_of(group, judged=True), *metrics_of_load_balancer(group.load_balancer_arns[0])]
-        by_place.setdefault(group.place, {}).update(dict.fromkeys(wanted))
-    for group in blue:
-        by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics_of(group, judged=False)))
+    for group, metrics in wanted:
+        by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics))
     # Nearly always one place, so sequential calls cost nothing.
     found = [sources.cloudwatch.points(one, tuple(metrics), window, deadline) for one, metrics in by_place.items()]
     points = {metric: minutes for known in found for metric, minutes in known.value.items()}

@@ -18,9 +18,12 @@ from requests.auth import AuthBase
 from provider import settings
 from provider.checks import body
 from provider.checks.question import Check, Query, Sources, answer, parse
+from provider.cluster.connection import context_namespace
+from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import BadQuery, NotConfigured, RolloutNotFound
 from provider.history import recall
 from provider.http.openapi import Answer, History
+from provider.preflight import live
 from provider.start import sources_of
 from provider.telemetry import Metrics, logging_config
 
@@ -31,6 +34,12 @@ _A_TOKEN = re.compile(r"[!-~]+")
 
 Fields = list[tuple[str, str]]
 
+NAMESPACE = click.Option(
+    ["--namespace", "-n"],
+    default=context_namespace,
+    show_default="that of your kubeconfig's context",
+    help="Namespace of the Rollout.",
+)
 URL = click.Option(
     ["--url"],
     envvar="ALB_PROVIDER_URL",
@@ -50,6 +59,9 @@ class Asks(Protocol):
     def history(self, namespace: str, rollout: str) -> dict[str, Any]:
         """Return what a replica remembers, as JSON; nothing where none is asked. Raises ClickException."""
 
+    def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
+        """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
+
 
 class Here:
     """Answers from Kubernetes and AWS, read with the caller's own credentials."""
@@ -62,28 +74,40 @@ class Here:
         """Return the answer as JSON. Raises ClickException."""
         try:
             query: Query = parse(question, fields)
-            if self._sources is None:
-                logging.config.dictConfig(logging_config("ERROR"))
-                self._sources = sources_of(settings.load(), Metrics())
-            found = answer(question, query, self._sources)
+            found = answer(question, query, self._connected())
         except BadQuery as error:
             sentences = (_flag_problem(one.parameter, one.detail) for one in error.problems)
             raise click.UsageError("; ".join(sentences)) from error
-        except (RolloutNotFound, settings.BadSettings, NotConfigured) as error:
+        except RolloutNotFound as error:
             raise click.ClickException(str(error)) from error
         return dict(json.loads(body.encode(found)))
 
-    def history(self, namespace: str, rollout: str) -> dict[str, Any]:  # noqa: ARG002 - what a provider needs
+    def history(self, namespace: str, rollout: str) -> dict[str, Any]:  # noqa: ARG002 - a provider over HTTP needs them
         """Return nothing: this process has seen no answer but its own."""
         return {}
+
+    def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
+        """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
+        sources = self._connected()
+        query = live.Query(namespace=namespace, rollout=rollout)
+        return _hosts(live.answer(query, sources, Deadline(sources.budget_seconds, sources.threads)))
+
+    def _connected(self) -> Sources:
+        try:
+            if self._sources is None:
+                logging.config.dictConfig(logging_config("ERROR"))
+                self._sources = sources_of(settings.load(), Metrics())
+        except (settings.BadSettings, NotConfigured) as error:
+            raise click.ClickException(str(error)) from error
+        return self._sources
 
 
 class There:
     """Asks a running provider over HTTP."""
 
-    def __init__(self, url: str, token_file: str | None) -> None:
-        """Ask at this address. Raises ClickException if it is none."""
-        self.base = _address(url)
+    def __init__(self, url: str, token_file: str | None, flag: str) -> None:
+        """Ask at the address that this flag gives. Raises ClickException if it is none."""
+        self.base = http_address(url, flag)
         self._has_token = token_file is not None
         self._auth = _Bearer(_token(token_file) if token_file is not None else None)
 
@@ -102,6 +126,13 @@ class There:
             return History.model_validate(found).model_dump(mode="json")
         except ValidationError as error:
             raise click.ClickException(f"{self.base}/v1/{recall.NAME} answered 200: not a history") from error
+
+    def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
+        """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
+        found = self._get(live.NAME, [("namespace", namespace), ("rollout", rollout)])
+        if not isinstance(found, dict):
+            raise click.ClickException(f"{self.base}/v1/{live.NAME} answered 200: not a preflight")
+        return _hosts(found)
 
     def _get(self, endpoint: str, fields: Fields) -> Any:
         where = f"{self.base}/v1/{endpoint}"
@@ -124,9 +155,19 @@ class There:
         raise click.ClickException(f"{where} answered {response.status_code}: {detail or 'not an answer'}")
 
 
-def asks(url: str | None, token_file: str | None) -> Asks:
-    """Return who answers: the provider at an address, or this process. Raises ClickException."""
-    return Here() if url is None else There(url, token_file)
+def asks(url: str | None, token_file: str | None, flag: str = "--url") -> Asks:
+    """Return who answers: the provider at the address that a flag gives, or this process. Raises ClickException."""
+    return Here() if url is None else There(url, token_file, flag)
+
+
+def _hosts(preflight: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the hosts in an answer of preflight. Raises ClickException that says why there are none."""
+    found = preflight.get("hosts")
+    if not found:
+        unread = {one["kind"]: one["says"] for one in preflight.get("notChecked", [])}
+        why = unread.get("ListenerRule") or unread.get("TargetGroup") or unread.get("Rollout") or "no answer has them"
+        raise click.ClickException(f"The hosts of the Rollout's listener rules are not known ({why}); see --any-host")
+    return dict(found)
 
 
 def _flag_problem(parameter: str, detail: str) -> str:
@@ -134,17 +175,17 @@ def _flag_problem(parameter: str, detail: str) -> str:
     return f"--{flag} {detail}"
 
 
-def _address(url: str) -> str:
-    """Return the address of --url without a slash at its end. Raises ClickException if it is not an HTTP address."""
+def http_address(url: str, flag: str) -> str:
+    """Return the address of a flag without a slash at its end. Raises ClickException if it is not an HTTP address."""
     try:
         parts = urlsplit(url.strip())
         host, user, _ = parts.hostname, parts.username, parts.port
     except ValueError as error:  # a port that is not a number, a bracket that is not closed
-        raise click.ClickException("--url is not a valid address") from error
+        raise click.ClickException(f"{flag} is not a valid address") from error
     if user is not None:
-        raise click.ClickException("--url must not contain a user name or password; use --token-file")
+        raise click.ClickException(f"{flag} must not contain a user name or password; use --token-file")
     if not url.strip():
-        raise click.ClickException("--url is empty")
+        raise click.ClickException(f"{flag} is empty")
     if parts.scheme not in {"http", "https"}:
         raise click.ClickException(f"Cannot reach {url}: the address needs http:// or https:// in front")
     if not host:

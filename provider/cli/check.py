@@ -16,7 +16,7 @@ import yaml
 from provider.checks import QUESTIONS
 from provider.checks.question import Check
 from provider.cli import readable
-from provider.cli.asking import TOKEN_FILE, URL, asks
+from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, asks
 from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
 from provider.evidence.records import Phase
 
@@ -90,14 +90,17 @@ def _echo_change(show: Callable[[dict[str, Any], str], str], name: str, now: dic
 def _flags(question: Check) -> list[click.Parameter]:
     """Return an option for each parameter of a check, with its range, its choices and its default."""
     schema = question.query.model_json_schema(by_alias=True)
-    short = {"namespace": ["-n"]}
     return [
-        click.Option(
-            [f"--{name.replace('_', '-')}", *short.get(name, ()), name],
-            required=str(field.alias) in schema["required"],
-            help=f"{field.description}{_limits(schema['properties'][str(field.alias)])}",
-        )
-        for name, field in question.query.model_fields.items()
+        NAMESPACE,
+        *(
+            click.Option(
+                [f"--{name.replace('_', '-')}", name],
+                required=str(field.alias) in schema["required"],
+                help=f"{field.description}{_limits(schema['properties'][str(field.alias)])}",
+            )
+            for name, field in question.query.model_fields.items()
+            if name != NAMESPACE.name
+        ),
     ]
 
 

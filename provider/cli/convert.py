@@ -2,24 +2,32 @@
 
 import click
 
-from provider.cli.manifests import FILES, texts_of
+from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of, texts_of
 from provider.conversion.documents import NotYaml, dump, load
+from provider.conversion.live import text_of
 from provider.conversion.ping_pong import CannotConvert, convert
 
 
-@click.command("convert", params=[FILES])
+@click.command("convert", params=[FILES, LIVE, ROLLOUT, NAMESPACE])
 @click.option("--keep-preview", is_flag=True, help="Keep the preview address: another Service selects green's pods.")
-def convert_(files: tuple[str, ...], keep_preview: bool) -> None:  # noqa: FBT001 - click passes names
+def convert_(
+    files: tuple[str, ...],
+    live: bool,  # noqa: FBT001 - click passes names
+    rollout: str | None,
+    namespace: str,
+    keep_preview: bool,  # noqa: FBT001 - click passes names
+) -> None:
     """Convert a blue-green Rollout, with its Services, Ingress and templates, into a ping-pong canary.
 
     Prints manifests to review and apply: everything as it was, with its comments, but for what a comment says. They
     begin with the order in which to apply them without losing a request. What cannot be converted is said on standard
-    error and left out.
+    error and left out. With --live it begins with what is in the cluster, without what a server or Argo added.
     """
-    if not files:
-        raise click.UsageError("Give --file")
+    if bool(files) == live:
+        raise click.UsageError("Give either --file, or --live and --rollout")
+    texts = texts_of(files) if files else [text_of(one) for one in setups_of((), namespace, rollout, live=True)]
     try:
-        found = convert(load("\n---\n".join(texts_of(files))), keep_preview=keep_preview)
+        found = convert(load("\n---\n".join(texts)), keep_preview=keep_preview)
     except (NotYaml, CannotConvert) as error:
         raise click.ClickException(f"Cannot convert the manifests: {error}") from error
     for note in found.notes:

@@ -8,7 +8,7 @@ import click
 
 from provider.checks import PARTS, QUESTIONS
 from provider.cli import readable
-from provider.cli.asking import TOKEN_FILE, URL, Asks, There, asks
+from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, Asks, There, asks
 from provider.cli.check import EXIT_CODES_HELP, exit_code
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.evidence.reasons import MEANINGS, Reason
@@ -19,8 +19,7 @@ MOST_CHANGES = 5
 """The newest changes that are printed."""
 
 
-@click.command(params=[URL, TOKEN_FILE, WATCH, INTERVAL], epilog=EXIT_CODES_HELP)
-@click.option("--namespace", "-n", required=True, help="Namespace of the Rollout.")
+@click.command(params=[NAMESPACE, URL, TOKEN_FILE, WATCH, INTERVAL], epilog=EXIT_CODES_HELP)
 @click.option("--rollout", required=True, help="Name of the Rollout.")
 @click.option(
     "--checks",

@@ -4,7 +4,7 @@ import click
 
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of
 from provider.preflight.forecast import Forecast, Switch, forecast, remedies
-from provider.preflight.switching import switch_of
+from provider.preflight.switching import Assumed, switch_of
 
 MOST_LINES = 12
 """Lines of the ramp."""
@@ -14,31 +14,40 @@ MOST_LINES = 12
 @click.option(
     "--requests-per-second",
     type=click.FloatRange(min=0),
-    default=0.0,
-    help="Requests of all users, to count those at risk. Default: not counted.",
+    help="Requests of all users, to count those at risk. Default: with --live what production got in the last 15 "
+    "minutes, else not counted.",
 )
 @click.option(
     "--requests-per-target-per-second",
     type=click.FloatRange(min=0),
-    default=0.0,
-    help="What one target can carry, such as blue's busiest minute divided by its targets. Default: not known.",
+    help="What one target can carry. Default: with --live what it got in production's busiest minute of the last 15, "
+    "else not known.",
+)
+@click.option(
+    "--registration-seconds",
+    type=click.FloatRange(min=0, max=60),
+    default=1.0,
+    show_default=True,
+    help="How long a registration takes to act, which AWS does not document; half of it at best, twice at worst.",
 )
 def forecast_(
     files: tuple[str, ...],
     live: bool,  # noqa: FBT001 - click passes names
     rollout: str | None,
     namespace: str,
-    requests_per_second: float,
-    requests_per_target_per_second: float,
+    requests_per_second: float | None,
+    requests_per_target_per_second: float | None,
+    registration_seconds: float,
 ) -> None:
     """Forecast the switch of a Rollout: its timeline, the seconds without a healthy target, and the ramp after it.
 
     From the same manifests as `preflight`. Each figure comes with the best and the worst that is likely; what AWS does
-    not document (how long a registration takes to act) is an assumption of 0.5 to 2 s.
+    not document is an assumption (--registration-seconds).
     """
     blocks = []
+    assumed = Assumed(requests_per_second, requests_per_target_per_second, registration_seconds)
     for setup in setups_of(files, namespace, rollout, live=live):
-        switch = switch_of(setup, requests_per_second, requests_per_target_per_second)
+        switch = switch_of(setup, assumed)
         blocks.append("\n".join(_lines(f"{setup.namespace}/{setup.name}", switch, forecast(switch))))
     click.echo("\n\n".join(blocks))
 
@@ -54,10 +63,11 @@ def _lines(name: str, switch: Switch, found: Forecast) -> list[str]:
     if found.in_gap:
         lines.append(
             f"Requests at risk in the gap: {found.in_gap.expected:.0f} ({found.in_gap.best:.0f} to "
-            f"{found.in_gap.worst:.0f})"
+            f"{found.in_gap.worst:.0f}), at {switch.requests_per_second:.1f} a second"
         )
     if found.in_ramp is not None:
-        lines.append(f"Requests beyond what the first targets can carry: {found.in_ramp:.0f}")
+        each = f"{switch.requests_per_target_per_second:.1f} a second each"
+        lines.append(f"Requests beyond what the first targets can carry: {found.in_ramp:.0f}, at {each}")
     lines += ["", "SECOND  WHAT"]
     lines += [f"{moment.second:6.1f}  {moment.says}" for moment in found.timeline]
     if found.in_gap:

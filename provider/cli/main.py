@@ -7,6 +7,7 @@ processor time as starting the server, which replaces this process by gunicorn.
 import os
 import sys
 import traceback
+import warnings
 from typing import NoReturn
 
 import click
@@ -21,7 +22,7 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every name."""
-        on_demand = ["check", "convert", "explain", "forecast", "handover", "preflight", "simulate"]
+        on_demand = ["check", "convert", "explain", "forecast", "handover", "preflight", "simulate", "warm-up"]
         return sorted([*super().list_commands(ctx), *on_demand])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -50,6 +51,10 @@ class _Commands(click.Group):
             from provider.cli.preflight import preflight  # noqa: PLC0415 - see above
 
             return preflight
+        if cmd_name == "warm-up":
+            from provider.cli.warm_up import warm_up  # noqa: PLC0415 - see above
+
+            return warm_up
         if cmd_name == "handover":
             from provider.cli.handover import handover  # noqa: PLC0415 - see above
 
@@ -70,10 +75,12 @@ def serve() -> None:
     os.execv(sys.executable, [*gunicorn, "provider.start:served_app()"])  # noqa: S606 - no shell, our own arguments
 
 
-def main() -> NoReturn:
-    """Run the command line. Misuse exits with 3, because 2 means Inconclusive."""
+def main(name: str = "alb-provider") -> NoReturn:
+    """Run the command line as the program of this name. Misuse exits with 3, because 2 means Inconclusive."""
+    if not sys.warnoptions:  # what libraries say to programmers, such as of a kubeconfig's insecure-skip-tls-verify
+        warnings.simplefilter("ignore")
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(COULD_NOT_ASK)
@@ -88,6 +95,11 @@ def main() -> NoReturn:
         click.echo(redacted(traceback.format_exc()), err=True)
         sys.exit(COULD_NOT_ASK)
     sys.exit(0)
+
+
+def kubectl_plugin() -> NoReturn:
+    """Run the command line as `kubectl alb-gate`: kubectl calls the program `kubectl-alb_gate`."""
+    main("kubectl alb-gate")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from provider import settings
+from provider.cluster.connection import context_namespace
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
-from provider.preflight import live as cluster
+from provider.preflight import reading
 from provider.preflight.manifests import Manifests, NotManifests, Setup, parse, setups
 from provider.start import sources_of
 from provider.telemetry import Metrics, logging_config
@@ -24,8 +25,8 @@ LIVE = click.Option(["--live"], is_flag=True, help="Read the objects from the cl
 ROLLOUT = click.Option(["--rollout"], help="With --live: name of the Rollout.")
 NAMESPACE = click.Option(
     ["--namespace", "-n"],
-    default="default",
-    show_default=True,
+    default=context_namespace,
+    show_default="that of your kubeconfig's context",
     help="Namespace of the Rollout; with files, where objects without one go.",
 )
 
@@ -37,7 +38,7 @@ def manifests_of(files: tuple[str, ...], namespace: str, rollout: str | None, *,
     """
     if bool(files) == live or live != bool(rollout):
         raise click.UsageError("Give either --file, or --live and --rollout")
-    found = _live(namespace, str(rollout)) if live else _of_files(files, namespace)
+    found = _live(namespace, str(rollout)) if live else of_files(files, namespace)
     for kind, why in found.unread.items():
         click.echo(f"Not checked: {kind}. {why}", err=True)
     return found
@@ -48,7 +49,8 @@ def setups_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, li
     return setups(manifests_of(files, namespace, rollout, live=live))
 
 
-def _of_files(files: tuple[str, ...], namespace: str) -> Manifests:
+def of_files(files: tuple[str, ...], namespace: str) -> Manifests:
+    """Return the manifests in files, with at least one Rollout. Raises ClickException."""
     try:
         found = parse("\n---\n".join(texts_of(files)), namespace)
     except NotManifests as error:
@@ -63,7 +65,7 @@ def _live(namespace: str, rollout: str) -> Manifests:
     try:
         sources = sources_of(settings.load(), Metrics())
         deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
-        return cluster.manifests_of(sources, namespace, rollout, deadline)
+        return reading.manifests_of(sources, namespace, rollout, deadline)
     except (RolloutNotFound, CannotTell, settings.BadSettings, NotConfigured) as error:
         raise click.ClickException(str(error)) from error
 

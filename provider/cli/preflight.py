@@ -3,17 +3,21 @@
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
 import yaml
 
-from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of
+from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, of_files
+from provider.evidence.records import GroupHealth
 from provider.preflight.findings import ROWS, Code, Finding, Severity
 from provider.preflight.inspection import Report, inspect
 from provider.preflight.live import ANCHOR, observed
 from provider.preflight.manifests import Analysis, Setup, at, name_of
+from provider.rules.expected_targets import State
 
 SYMBOLS = {Severity.BLOCKS: "✗", Severity.RISK: "!", Severity.ADVICE: "·"}
 COLOURS = {Severity.BLOCKS: "red", Severity.RISK: "yellow", Severity.ADVICE: "cyan"}
@@ -33,6 +37,11 @@ BLOCKED = 1
     show_default=True,
     help="What to print.",
 )
+@click.option(
+    "--before",
+    multiple=True,
+    help="Files or folders as before an edit: tells which Services would get a new target group. May be repeated.",
+)
 @click.option("--github", is_flag=True, help="Print the findings as annotations of a GitHub workflow instead.")
 def preflight(
     files: tuple[str, ...],
@@ -40,6 +49,7 @@ def preflight(
     rollout: str | None,
     namespace: str,
     output: str,
+    before: tuple[str, ...],
     github: bool,  # noqa: FBT001 - click passes names
 ) -> None:
     """Tell before the first deploy what a Rollout's topology will do at its switch.
@@ -48,7 +58,8 @@ def preflight(
     rollouts lint` accepts is checked too: templates, arguments, conditions, paths and limits that cannot work, and
     Services that do not exist. Exits with 1 if something blocks, with 3 if the manifests cannot be read.
     """
-    reports = inspect(manifests_of(files, namespace, rollout, live=live))
+    manifests = manifests_of(files, namespace, rollout, live=live)
+    reports = inspect(replace(manifests, before=of_files(before, namespace)) if before else manifests)
     show: Callable[[list[Report]], str] = _github if github else _FORMATS[output]
     click.echo(show(reports), color=None if sys.stdout.isatty() and "NO_COLOR" not in os.environ else False)
     sys.exit(BLOCKED if any(one.blocks for one in reports) else 0)
@@ -67,11 +78,17 @@ def _lines(report: Report) -> list[str]:
     lines = [f"{_mark(by_object, f'Rollout/{setup.name}')} Rollout {setup.namespace}/{setup.name} ({_strategy(setup)})"]
     for field, name in setup.service_names.items():
         lines.append(f"  {_mark(by_object, f'Service/{name}')} {field} {name}")
+        lines += [
+            f"    {_mark(by_object, f'TargetGroupBinding/{name_of(one)}')} TargetGroupBinding {name_of(one)}"
+            for one in setup.bindings
+            if at(one, "spec.serviceRef.name") == name
+        ]
+        lines += [f"      {line}" for one in setup.manifests.seen.health.get(name, ()) for line in _group(one)]
     lines += [f"  {_mark(by_object, f'Ingress/{name_of(one)}')} Ingress {name_of(one)}" for one in setup.ingresses]
-    lines += [
-        f"  {_mark(by_object, f'TargetGroupBinding/{name_of(one)}')} TargetGroupBinding {name_of(one)}"
-        for one in setup.bindings
-    ]
+    pods = setup.manifests.seen.pods
+    if pods:
+        ready = sum(not pod.state for pod in pods)
+        lines.append(f"  {_passed(ready == len(pods))} Pods of green: {ready} of {len(pods)} ready")
     lines += [line for analysis in setup.analyses for line in _analysis(analysis, by_object)]
     if not report.findings:
         return [*lines, "", "Nothing was found."]
@@ -80,6 +97,22 @@ def _lines(report: Report) -> list[str]:
         lines += ["", f"{mark} {found.severity.value} {click.style(found.code.value, bold=True)}: {found.says}"]
         lines.append(f"  {found.todo} ({ANCHOR.format(code=found.code.value.lower())})")
     return lines
+
+
+def _group(health: GroupHealth) -> list[str]:
+    """Return a target group, with what its targets are, and the load balancer whose rules forward to it."""
+    group = health.group
+    states = Counter(one.state for one in health.targets)
+    told = ", ".join(f"{number} {state}" for state, number in states.most_common()) or "no target"
+    every = group.health_check_interval_seconds
+    lines = [f"{_passed(states.keys() <= {State.HEALTHY})} target group {group.name} ({group.target_type}): {told}"]
+    lines[0] += f"; checks {group.health_check.path or group.health_check.protocol} every {every} s"
+    rules = [arn.partition(":loadbalancer/")[2] for arn in group.load_balancer_arns]
+    return [*lines, f"  {_passed(group.in_use)} listener rules of {', '.join(rules) or 'no load balancer'}"]
+
+
+def _passed(is_fine: bool) -> str:  # noqa: FBT001 - the only argument
+    return click.style("✓", fg="green") if is_fine else click.style("!", fg="yellow")
 
 
 def _analysis(analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:

@@ -16,9 +16,8 @@ from threading import Event, Lock
 from urllib.parse import quote
 
 import urllib3
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
 
+from provider.cluster.connection import Client
 from provider.cluster.kubernetes_errors import refused, unreachable
 from provider.evidence.exceptions import CannotTell
 from provider.telemetry import Metrics
@@ -51,7 +50,7 @@ class Events:
 
     def __init__(
         self,
-        connect: Callable[[], ApiClient],
+        connect: Callable[[], Client],
         metrics: Metrics,
         clock: Callable[[], datetime],
         *,
@@ -103,19 +102,9 @@ class Events:
         self._metrics.event("written")
 
     def _post(self, path: str, news: News, what: str) -> tuple[int, bytes]:
-        client = self._client
-        method, url, headers, _, _ = client.param_serialize(
-            "POST",
-            path,
-            header_params={"Accept": "application/json", "Content-Type": "application/json"},
-            auth_settings=["BearerToken"],
-        )
         try:
-            response = client.call_api(
-                method, url, headers, body=_manifest(news), _request_timeout=(self._timeout, self._timeout)
-            )
-            return response.status, bytes(response.read())
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            return self._client.send("POST", path, (self._timeout, self._timeout), content=_manifest(news))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error
 
     def _allows(self, news: News) -> bool:

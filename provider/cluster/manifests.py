@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from provider.cluster.reader import BINDING_APIS, ROLLOUTS, SERVICES, Api, Cluster
+from provider.cluster.api_server import BINDING_APIS, ROLLOUTS, SERVICES, Api
+from provider.cluster.reader import Cluster
 from provider.evidence.deadline import Deadline, Read
 from provider.evidence.exceptions import CannotTell, RolloutNotFound
 
@@ -24,6 +25,12 @@ KINDS = {
         namespaced=False,
     ),
     "Namespace": Api("/api/v1", "namespaces", "namespaces", namespaced=False),
+    "MutatingWebhookConfiguration": Api(
+        "/apis/admissionregistration.k8s.io/v1",
+        "mutatingwebhookconfigurations",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        namespaced=False,
+    ),
 }
 
 
@@ -41,7 +48,7 @@ def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> 
 
     def one(kind: str, api: Api) -> tuple[Mapping[str, Any], ...] | CannotTell:
         try:
-            found = cluster.whole(api, namespace, names.get(kind, ""), deadline)
+            found = cluster.server.whole(api, namespace, names.get(kind, ""), deadline)
         except CannotTell as error:
             return error
         return tuple({**each, "kind": kind} for each in found)

@@ -1,39 +1,41 @@
-"""Reads Kubernetes.
+"""Reads what questions need of a Rollout and everything that belongs to it. Nothing here judges."""
 
-Raw GETs through the client library's ApiClient (connection.py makes it), decoded into records by shapes.py. Nothing
-here judges. A read that fails raises CannotTell naming the verb, the resource and what to fix; an absent object is
-None; a list is complete or an error, never a guess.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from http import HTTPStatus
 from itertools import chain
-from threading import Lock
-from time import monotonic
 from typing import Any, cast
-from urllib.parse import quote
-
-import msgspec
-import urllib3
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
 
 from provider.cluster import shapes
-from provider.cluster.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
+from provider.cluster.api_server import (
+    ANALYSIS_RUNS,
+    BINDING_APIS,
+    NODES,
+    PODS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    SLICES,
+    Api,
+    ApiServer,
+)
+from provider.cluster.connection import Client
+from provider.cluster.known_pods import KnownPods, PodList, are_accounted_for, selecting_green
 from provider.evidence.deadline import Deadline, Read
-from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
+from provider.evidence.exceptions import CannotTell, RolloutNotFound
 from provider.evidence.reasons import Reason
 from provider.evidence.records import (
     HASH_LABEL,
     Binding,
+    Endpoint,
+    EndpointSlice,
     Kind,
     MetricResult,
+    Pod,
     PodAddress,
     PodState,
+    ReplicaSet,
     Rollout,
     Service,
     Switch,
@@ -41,51 +43,11 @@ from provider.evidence.records import (
     same_address,
 )
 from provider.evidence.sharing import Known, Sharing, Wanted
+from provider.evidence.unchanged import Unchanged
 from provider.telemetry import Metrics
-
-PAGE_SIZE = 1000
-"""Objects per page of a list: every list we need fits one page but for the largest fleets."""
-
-MAX_PAGES = 50
-"""More pages than any namespace has; a list without an end is none."""
-
-RECONNECT_SECONDS = 1.0
-"""Between two looks at the credentials, however many requests are rejected."""
 
 FEW = 8
 """Up to so many objects are read one by one; more are cheaper as one list."""
-
-_PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """One resource of the API: where it is, and what RBAC calls it."""
-
-    prefix: str
-    plural: str
-    rbac: str
-    namespaced: bool = True
-
-    def path(self, namespace: str, name: str = "") -> str:
-        """Return the path of one object, or of all of a namespace."""
-        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
-        return f"{self.prefix}{where}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
-
-
-ROLLOUTS = Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
-ANALYSIS_RUNS = Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
-REPLICA_SETS = Api("/apis/apps/v1", "replicasets", "replicasets.apps")
-SERVICES = Api("/api/v1", "services", "services")
-PODS = Api("/api/v1", "pods", "pods")
-NODES = Api("/api/v1", "nodes", "nodes", namespaced=False)
-SLICES = Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
-BINDING_APIS = (
-    Api("/apis/elbv2.k8s.aws/v1beta1", "targetgroupbindings", "targetgroupbindings.elbv2.k8s.aws"),
-    Api("/apis/eks.amazonaws.com/v1", "targetgroupbindings", "targetgroupbindings.eks.amazonaws.com"),
-)
-"""The AWS Load Balancer Controller's own API, and that of EKS Auto Mode."""
-
 
 Foresee = Callable[[tuple[Binding, ...]], None]
 """Is told early what a question will want next."""
@@ -100,32 +62,34 @@ class Cluster:
 
     def __init__(
         self,
-        connect: Callable[[], ApiClient],
+        connect: Callable[[], Client],
         sharing: Sharing,
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
-        """Read through the client that `connect` makes; it makes another when the credentials are rejected.
-
-        Each request has these timeouts, cut to what is left of its question.
-        """
-        self._client = connect()
-        self._connect_again = connect
-        self._reconnecting = Lock()
-        self._reconnected_at = monotonic()
+        """Read through the client that `connect` makes, with these timeouts for each request."""
         self._sharing = sharing
-        self._connect = connect_timeout_seconds
-        self._read = read_timeout_seconds
-        self._metrics = metrics
-        self.answered = False
+        self._known_pods = KnownPods()
+        self._unchanged = Unchanged()
+        self.server = ApiServer(
+            connect,
+            lambda: sharing.clock(),  # noqa: PLW0108 - the benchmark gives sharing another clock later
+            connect_timeout_seconds=connect_timeout_seconds,
+            read_timeout_seconds=read_timeout_seconds,
+            metrics=metrics,
+        )
+        """What it reads from."""
+
+    @property
+    def answered(self) -> bool:
         """Whether the API server ever answered anything at all, a refusal included."""
+        return self.server.answered
 
     def ping(self, deadline: Deadline) -> None:
         """Ask for the version, which every authenticated client may. Raises CannotTell."""
-        with self._metrics.upstream("kubernetes", "version"):
-            self._get("/version", [], "get the server's version", deadline)
+        self.server.ping(deadline)
 
     def topology(
         self, namespace: str, name: str, deadline: Deadline, foresee: Foresee = nothing, *, anew: bool = False
@@ -136,7 +100,8 @@ class Cluster:
         be read during the second. With `anew` nothing read before the question counts. Raises RolloutNotFound, and
         CannotTell if anything else could not be read.
         """
-        look = partial(self._topology, namespace, name, deadline, foresee)
+        pods_hold_seconds = 0 if anew else self._sharing.freshness.pods
+        look = partial(self._topology, namespace, name, deadline, foresee, pods_hold_seconds)
         key, what = (namespace, name), f"Rollout {name}"
         return cast(Topology, self._sharing.look(Kind.TOPOLOGY, key, what, look, deadline, anew=anew).value)
 
@@ -173,9 +138,11 @@ class Cluster:
         return Wanted(Kind.TOPOLOGY, f"{api.rbac} {name}", (key,), lambda _: {key: read()}, anew=True)
 
     def _service(self, namespace: str, name: str, deadline: Deadline) -> Service | None:
-        return cast(Service | None, self._object(SERVICES, namespace, name, shapes.Service, deadline))
+        return cast(Service | None, self.server.read_one(SERVICES, namespace, name, shapes.Service, deadline))
 
-    def _topology(self, namespace: str, name: str, deadline: Deadline, foresee: Foresee) -> Known[Topology]:
+    def _topology(
+        self, namespace: str, name: str, deadline: Deadline, foresee: Foresee, pods_hold_seconds: float
+    ) -> Known[Topology]:
         """Read the Rollout beside the namespace's bindings, then together what the Rollout leads to."""
         read_at = self._sharing.clock()
         begun = self._sharing.begin(
@@ -187,18 +154,20 @@ class Cluster:
         bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
         groups = {(one.arn, one.group_name) for one in bindings}
         foresee(bindings)
-        replica_sets, pods, slices, services = self._of_rollout(rollout, deadline)
-        uids = {pod.uid for pod in pods}
+        known = self._known_pods.of(rollout, read_at, pods_hold_seconds)
+        found = self._of_known(rollout, known, deadline) if known else None
+        found = found or self._of_rollout(rollout, deadline)
         read_at = min(read_at, *(one.read_at for one in listed.values()))
         return Known(
             Topology(
                 rollout=rollout,
-                replica_sets=tuple(replica_sets),
-                services={one.name: one for one in services if one is not None},
-                pods=tuple(pods),
-                endpoints=tuple(chain.from_iterable(one.endpoints_of(uids) for one in slices)),
+                replica_sets=found.replica_sets,
+                services=found.services,
+                pods=found.pods,
+                endpoints=self._unchanged.of_records((found.pods, *found.slices), "endpoints", found.endpoints),
                 bindings=bindings,
                 read_at=read_at,
+                pods_read_at=min(read_at, found.pods_read_at),
                 foreign_bindings=tuple(
                     one
                     for one in in_namespace
@@ -208,34 +177,79 @@ class Cluster:
             read_at,
         )
 
-    def _of_rollout(self, rollout: Rollout, deadline: Deadline) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    def _of_rollout(self, rollout: Rollout, deadline: Deadline) -> "_OfRollout":
         """Read green's ReplicaSets and pods, and the strategy's Services with their EndpointSlices."""
-        namespace, names = rollout.namespace, rollout.strategy.services
-        of_green = f"{HASH_LABEL}={rollout.current_hash}" if rollout.current_hash else ""
-        of_services = f"kubernetes.io/service-name in ({','.join(names)})" if names else ""
-
-        def listed(api: Api, shape: type[Any], selector: str) -> Read:
-            """Nothing can match an empty selector here, while the API would read it as "everything"."""
-            call = partial(self._list, api, namespace, shape, deadline, selector) if selector else list
-            return Read(api.rbac, call)
-
-        def service(name: str) -> Read:
-            return Read(f"Service {name}", lambda: self._service(namespace, name, deadline))
-
-        replica_sets, pods, slices, *services = deadline.read(
-            listed(REPLICA_SETS, shapes.ReplicaSet, of_green),
-            listed(PODS, shapes.PodMetadata, of_green),
-            listed(SLICES, shapes.EndpointSlice, of_services),
-            *(service(name) for name in names),
+        names, read_at = rollout.strategy.services, self._sharing.clock()
+        replica_sets, slices, pods, *services = deadline.read(
+            self._of_green(REPLICA_SETS, shapes.ReplicaSet, rollout, deadline),
+            self._slices(rollout, names, deadline),
+            self._of_green(PODS, shapes.PodMetadata, rollout, deadline),
+            *(self._read_service(rollout, name, deadline) for name in names),
         )
-        return replica_sets, pods, slices, services
+        found = _OfRollout(tuple(replica_sets), tuple(pods), tuple(slices), _by_name(services), read_at)
+        self._known_pods.note(rollout, found.pods, found.services, read_at)
+        return found
+
+    def _of_known(self, rollout: Rollout, known: PodList, deadline: Deadline) -> "_OfRollout | None":
+        """Read the same without the pods, and of EndpointSlices only those of Services that select green.
+
+        If these do not account for every known pod, the pods are listed; None if other Services select green now.
+        """
+        replica_sets, slices, *services = deadline.read(
+            self._of_green(REPLICA_SETS, shapes.ReplicaSet, rollout, deadline),
+            self._slices(rollout, known.services, deadline),
+            *(self._read_service(rollout, name, deadline) for name in rollout.strategy.services),
+        )
+        by_name = _by_name(services)
+        if selecting_green(rollout, by_name.values()) != set(known.services):
+            return None
+        if are_accounted_for(known, rollout, replica_sets, slices):
+            return _OfRollout(tuple(replica_sets), known.pods, tuple(slices), by_name, known.read_at)
+        read_at = self._sharing.clock()
+        (pods,) = deadline.read(self._of_green(PODS, shapes.PodMetadata, rollout, deadline))
+        self._known_pods.note(rollout, tuple(pods), by_name, read_at)
+        return _OfRollout(tuple(replica_sets), tuple(pods), tuple(slices), by_name, read_at)
+
+    def listed_again(self, topology: Topology, deadline: Deadline) -> Topology:
+        """Return a topology with its pods listed after the rest of it; queries that ask at the same time share it."""
+        rollout = topology.rollout
+        key = (PODS.rbac, rollout.namespace, rollout.name, rollout.current_hash)
+
+        def call(_: object) -> Mapping[Any, tuple[Pod, ...]]:
+            read_at, of = self._sharing.clock(), deadline.anew()
+            pods = tuple(self._of_green(PODS, shapes.PodMetadata, rollout, of).call())
+            self._known_pods.note(rollout, pods, topology.services, read_at)
+            return {key: pods}
+
+        wanted = Wanted(Kind.PODS, PODS.rbac, (key,), call, anew=True)
+        found = self._sharing.read(wanted, deadline=deadline)[key]
+        return replace(topology, pods=found.value, pods_read_at=max(found.read_at, topology.read_at))
+
+    def _of_green(self, api: Api, shape: type[Any], rollout: Rollout, deadline: Deadline) -> Read:
+        """List what has green's hash; nothing, where the API would read an empty selector as "everything"."""
+        selector = f"{HASH_LABEL}={rollout.current_hash}"
+        call = (
+            partial(self.server.read_list, api, rollout.namespace, shape, deadline, selector)
+            if rollout.current_hash
+            else list
+        )
+        return Read(api.rbac, call)
+
+    def _slices(self, rollout: Rollout, services: tuple[str, ...], deadline: Deadline) -> Read:
+        """List the EndpointSlices of these Services."""
+        selector = f"kubernetes.io/service-name in ({','.join(services)})"
+        listing = partial(self.server.read_list, SLICES, rollout.namespace, shapes.EndpointSlice, deadline, selector)
+        return Read(SLICES.rbac, listing if services else list)
+
+    def _read_service(self, rollout: Rollout, name: str, deadline: Deadline) -> Read:
+        return Read(f"Service {name}", lambda: self._service(rollout.namespace, name, deadline))
 
     def _bindings(self, api: Api, namespace: str, deadline: Deadline) -> Wanted:
         """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API."""
         key = (api.rbac, namespace)
 
         def call(_: object) -> Mapping[tuple[str, str], tuple[Binding, ...] | None]:
-            found = self._list_if_served(api, namespace, shapes.TargetGroupBinding, deadline.anew())
+            found = self.server.read_list_if_served(api, namespace, shapes.TargetGroupBinding, deadline.anew())
             return {key: None if found is None else tuple(found)}
 
         return Wanted(Kind.TOPOLOGY, api.rbac, (key,), call)
@@ -260,7 +274,7 @@ class Cluster:
             (found,) = deadline.read(
                 Read(
                     f"AnalysisRun {name}",
-                    lambda: self._object(ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline),
+                    lambda: self.server.read_one(ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline),
                 )
             )
             return cast(tuple[MetricResult, ...], found or ())
@@ -289,19 +303,21 @@ class Cluster:
     def addresses(self, namespace: str, service: str, deadline: Deadline) -> frozenset[str]:
         """Return every address in the EndpointSlices of a Service now, whatever its state. Raises CannotTell."""
         selector = f"kubernetes.io/service-name={service}"
-        read = partial(self._list, SLICES, namespace, shapes.EndpointSlice, deadline, selector)
+        read = partial(self.server.read_list, SLICES, namespace, shapes.EndpointSlice, deadline, selector)
         (slices,) = deadline.read(Read(f"{SLICES.rbac} of Service {service}", read))
         return frozenset(same_address(address) for one in slices for address in one.addresses)
 
     def addresses_of_version(self, namespace: str, pod_hash: str, deadline: Deadline) -> frozenset[str]:
         """Return the addresses of the pods of a pod template hash that have not ended. Raises CannotTell."""
-        read = partial(self._list, PODS, namespace, shapes.AddressedPod, deadline, f"{HASH_LABEL}={pod_hash}")
+        read = partial(
+            self.server.read_list, PODS, namespace, shapes.AddressedPod, deadline, f"{HASH_LABEL}={pod_hash}"
+        )
         (pods,) = deadline.read(Read(PODS.rbac, read))
         return frozenset(same_address(address) for one in pods for address in one.addresses)
 
     def addresses_of_pods(self, rollout: Rollout, deadline: Deadline) -> tuple[PodAddress, ...]:
         """Return the pods of every version of a Rollout with their addresses; whole pods, so only where needed."""
-        namespace, listed = rollout.namespace, partial(self._list, deadline=deadline, selector=HASH_LABEL)
+        namespace, listed = rollout.namespace, partial(self.server.read_list, deadline=deadline, selector=HASH_LABEL)
         pods, replica_sets = deadline.read(
             Read(PODS.rbac, partial(listed, PODS, namespace, shapes.AddressedPod)),
             Read(REPLICA_SETS.rbac, partial(listed, REPLICA_SETS, namespace, shapes.ReplicaSet)),
@@ -320,135 +336,37 @@ class Cluster:
     ) -> list[Any]:
         """Read named objects, one by one while they are few, else all that the selector finds."""
         if len(names) > FEW:
-            listing = Read(api.rbac, partial(self._list, api, namespace, shape, deadline, selector))
+            listing = Read(api.rbac, partial(self.server.read_list, api, namespace, shape, deadline, selector))
             return list(chain.from_iterable(deadline.read(listing)))
-        one = partial(self._object, api, namespace, shape=shape, deadline=deadline)
+        one = partial(self.server.read_one, api, namespace, shape=shape, deadline=deadline)
         found = deadline.read(*(Read(f"{api.rbac} {name}", partial(one, name)) for name in names))
         return [record for record in found if record is not None]
 
     def _rollout(self, namespace: str, name: str, deadline: Deadline) -> Rollout:
-        shape = self._object(ROLLOUTS, namespace, name, shapes.Rollout, deadline)
+        shape = self.server.read_one(ROLLOUTS, namespace, name, shapes.Rollout, deadline)
         if shape is None:
             raise RolloutNotFound(f"There is no Rollout {name} in namespace {namespace}")
         return cast(Rollout, shape)
 
-    def whole(self, api: Api, namespace: str, name: str, deadline: Deadline) -> list[dict[str, Any]]:
-        """Return one object, or without a name all of a kind, as the API has them. Raises CannotTell."""
-        verb = f"get {api.rbac} {name}" if name else f"list {api.rbac}"
-        what = verb + (f" in namespace {namespace}" if api.namespaced else "")
-        with self._metrics.upstream("kubernetes", f"{'get' if name else 'list'} {api.plural}"):
-            found: list[dict[str, Any]] = []
-            query = {} if name else {"limit": str(PAGE_SIZE)}
-            for _ in range(MAX_PAGES):
-                try:
-                    body = self._get(api.path(namespace, name), list(query.items()), what, deadline)
-                except Absent:
-                    return []
-                with well_formed(what):
-                    if name:
-                        return [msgspec.json.decode(body, type=dict[str, Any])]
-                    page = msgspec.json.decode(body, type=shapes.WholePage)
-                found += page.items or ()
-                if not page.metadata.continue_token:
-                    return found
-                query["continue"] = page.metadata.continue_token
-            raise malformed(what)
 
-    def _object(self, api: Api, namespace: str, name: str, shape: type[Any], deadline: Deadline) -> Any:
-        """Get one object's record, or None if it does not exist."""
-        what = f"get {api.rbac} {name}" + (f" in namespace {namespace}" if api.namespaced else "")
-        with self._metrics.upstream("kubernetes", f"get {api.plural}"):
-            try:
-                body = self._get(api.path(namespace, name), [], what, deadline)
-            except Absent:
-                return None
-            with well_formed(what):
-                found = msgspec.json.decode(body, type=shape)
-                if found.metadata.name != name or (api.namespaced and found.metadata.namespace != namespace):
-                    raise malformed(what)  # somebody else's evidence
-                return found.record()
+@dataclass(frozen=True, slots=True)
+class _OfRollout:
+    """What a Rollout leads to in its namespace; the pods may have been listed earlier than the rest was read."""
 
-    def _list(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str = "") -> list[Any]:
-        """List the records of all objects that match."""
-        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
-            return list(self._pages(api, namespace, shape, deadline, selector))
+    replica_sets: tuple[ReplicaSet, ...]
+    pods: tuple[Pod, ...]
+    slices: tuple[EndpointSlice, ...]
+    services: Mapping[str, Service]
+    pods_read_at: datetime
 
-    def _list_if_served(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline) -> list[Any] | None:
-        """List all records, or return None where the cluster does not serve this API."""
-        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
-            try:
-                return list(self._pages(api, namespace, shape, deadline, ""))
-            except CannotTell as error:
-                if error.reason is Reason.KUBERNETES_API_MISSING:
-                    return None
-                raise
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints of the pods."""
+        uids = {pod.uid for pod in self.pods}
+        return tuple(one for some in self.slices for one in some.endpoints if one.pod_uid in uids)
 
-    def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
-        """Yield the records of a list, page by page."""
-        what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
-        accept = _PARTIAL if shape is shapes.PodMetadata else "application/json"
-        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
-        decoder = msgspec.json.Decoder(shapes.Page[shape])  # type: ignore[valid-type] # the shape is chosen at run time
-        for _ in range(MAX_PAGES):
-            try:
-                body = self._get(api.path(namespace), list(query.items()), what, deadline, accept)
-            except Absent as error:
-                raise malformed(what) from error
-            with well_formed(what):
-                page: Any = decoder.decode(body)
-                by_uid = shape is shapes.PodMetadata  # joined with ours, whosever they are
-                if not by_uid and any(item.metadata.namespace != namespace for item in page.items or ()):
-                    raise malformed(what)  # somebody else's evidence
-                records = [item.record() for item in page.items or ()]
-            yield from records
-            if not page.metadata.continue_token:
-                return
-            query["continue"] = page.metadata.continue_token
-        raise malformed(what)
 
-    def _get(
-        self, path: str, query: list[tuple[str, str]], what: str, deadline: Deadline, accept: str = "application/json"
-    ) -> bytes:
-        """GET a path; raise CannotTell for anything but a whole 200, Absent for an object that does not exist."""
-        client = self._client
-        send = partial(self._send, path=path, query=query, what=what, deadline=deadline, accept=accept)
-        try:
-            status, body = send(client)
-        except CannotTell as error:  # credentials that fit no header are never sent
-            if error.reason is not Reason.KUBERNETES_UNAUTHORIZED or not self._has_reconnected(client):
-                raise
-            status, body = send(self._client)
-        if status == HTTPStatus.UNAUTHORIZED and self._has_reconnected(client):
-            status, body = send(self._client)
-        self.answered = True
-        if status != HTTPStatus.OK:
-            raise refused(what, status, body)
-        return body
-
-    def _send(
-        self, client: ApiClient, path: str, query: list[tuple[str, str]], what: str, deadline: Deadline, accept: str
-    ) -> tuple[int, bytes]:
-        """Send one request; return the status and the whole body."""
-        method, url, headers, _, _ = client.param_serialize(
-            "GET", path, query_params=query, header_params={"Accept": accept}, auth_settings=["BearerToken"]
-        )
-        left = deadline.remaining_seconds()
-        try:
-            response = client.call_api(
-                method, url, headers, _request_timeout=(min(self._connect, left), min(self._read, left))
-            )
-            return response.status, bytes(response.read())
-        except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(what, error) from error
-
-    def _has_reconnected(self, rejected: ApiClient) -> bool:
-        """Read the credentials again, at most once a second: a token may have been rotated before the client looked."""
-        with self._reconnecting:
-            if self._client is rejected and monotonic() - self._reconnected_at >= RECONNECT_SECONDS:
-                self._reconnected_at = monotonic()
-                with suppress(NotConfigured):
-                    self._client = self._connect_again()
-            return self._client is not rejected
+def _by_name(services: Iterable[Service | None]) -> dict[str, Service]:
+    return {one.name: one for one in services if one is not None}
 
 
 def _served(bindings: list[tuple[Binding, ...] | None]) -> tuple[Binding, ...]:

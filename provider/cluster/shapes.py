@@ -6,8 +6,8 @@ APIs; a field that the API may leave out or send as null has a default here and 
 the APIs make it.
 """
 
-from collections.abc import Container
 from datetime import datetime
+from sys import intern
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -226,6 +226,7 @@ class _ReplicaSetSpec(_Shape):
 
 
 class _ReplicaSetStatus(_Shape):
+    replicas: Replicas = 0
     available_replicas: Replicas = 0
     observed_generation: int = 0
 
@@ -246,6 +247,7 @@ class ReplicaSet(_Shape):
             owner_uid=self.metadata.owner_uid,
             replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the API's default
             available=status.available_replicas,
+            counted=status.replicas,
             generation=self.metadata.generation,
             observed_generation=status.observed_generation,
             created_at=self.metadata.required_creation,
@@ -330,9 +332,9 @@ class PodMetadata(_Shape):
     def record(self) -> records.Pod:
         """Return what we judge of it."""
         own = self.metadata
-        return records.Pod(
-            own.name, own.required_uid, own.owner_uid, own.required_creation, own.deletion_timestamp is not None
-        )
+        # Its uid is in EndpointSlices too, its owner's uid in a thousand pods: one text of each is kept in memory.
+        uid, owner = intern(own.required_uid), intern(own.owner_uid)
+        return records.Pod(own.name, uid, owner, own.required_creation, own.deletion_timestamp is not None)
 
 
 class _Condition(_Shape):
@@ -515,6 +517,7 @@ class _TargetRef(_Shape):
 
 class _EndpointConditions(_Shape):
     ready: bool | None = None
+    terminating: bool | None = None
 
 
 class _Endpoint(_Shape):
@@ -537,35 +540,30 @@ class EndpointSlice(_Shape):
     endpoints: list[_Endpoint] | None = None
     ports: list[_EndpointPort] | None = None
 
-    def record(self) -> "EndpointSlice":
-        """Return itself: only some of its endpoints become records."""
-        return self
-
-    @property
-    def addresses(self) -> list[str]:
-        """Every address, whatever its state."""
-        return [address for one in self.endpoints or () for address in one.addresses]
-
-    def endpoints_of(self, pods: Container[str]) -> list[records.Endpoint]:
-        """Return one record per endpoint of these pods (uids); the controller registers its first address only."""
+    def record(self) -> records.EndpointSlice:
+        """Return what we judge of it, whatever the state of its endpoints."""
+        labels, every = self.metadata.labels or {}, self.endpoints or ()
+        service = labels.get("kubernetes.io/service-name", "")
         ports = tuple((port.name or "", port.port) for port in self.ports or () if port.port is not None)
-        service = (self.metadata.labels or {}).get("kubernetes.io/service-name", "")
-        return [
-            records.Endpoint(
-                service=service,
-                family=self.address_type,
-                address=one.addresses[0],
-                pod_uid=one.target_ref.uid,
-                ready=one.conditions is None or one.conditions.ready is not False,  # nil means ready
-                node_name=one.node_name or "",
-                ports=ports,
-            )
-            for one in self.endpoints or ()
-            if one.target_ref is not None
-            and one.target_ref.uid in pods
-            and one.target_ref.kind == "Pod"
-            and one.addresses
-        ]
+        return records.EndpointSlice(
+            service=service,
+            manager=labels.get("endpointslice.kubernetes.io/managed-by", ""),
+            endpoints=tuple(
+                records.Endpoint(
+                    service=service,
+                    family=self.address_type,
+                    address=intern(one.addresses[0]),
+                    pod_uid=intern(one.target_ref.uid),
+                    ready=one.conditions is None or one.conditions.ready is not False,  # nil means ready
+                    node_name=intern(one.node_name or ""),
+                    ports=ports,
+                )
+                for one in every
+                if one.target_ref is not None and one.target_ref.kind == "Pod" and one.addresses
+            ),
+            addresses=tuple(address for one in every for address in one.addresses),
+            has_terminating=any(one.conditions is not None and one.conditions.terminating for one in every),
+        )
 
 
 class _ServiceReference(_Shape):
@@ -629,6 +627,16 @@ class _ListMetadata(_Shape):
 
 
 Item = TypeVar("Item")
+
+
+class _AccessStatus(_Shape):
+    allowed: bool
+
+
+class AccessReview(_Shape):
+    """A SelfSubjectAccessReview as the API server answers it."""
+
+    status: _AccessStatus
 
 
 class WholePage(_Shape):

@@ -31,6 +31,9 @@ Try:
 Or open http://localhost:{port}/ in a browser.
 Every minute web and big get a new version that becomes healthy and takes over, \
 while broken has one pod that always fails its health check.
+cold has a green that is slow until it has answered some requests; warm it up:
+  .venv/bin/alb-provider warm-up -n shop --rollout cold --provider http://localhost:{port} \\
+    --url http://localhost:{preview} --blue-url http://localhost:{production}
 handover is handed over before its switch, which leaves no gap: its observed.lastSwitch says so.
 The new version of noisy is healthy but answers 5xx: ask /v1/errors about it; and \
 /v1/gate?namespace=shop&rollout=big&checks=replicas,target-health asks all the rest about the 250 pods of big.
@@ -49,15 +52,18 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("--speed must be more than 0")
     if _is_taken(options.port):
         return _complain(f"Port {options.port} is taken: stop what listens there, or choose another with --port.")
+    fronts = _free(options.port + 1), _free(options.port + 2)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    _say(INTRODUCTION.format(port=options.port))
-    return _run(options.port, options.speed, stopping)
+    _say(INTRODUCTION.format(port=options.port, preview=fronts[0], production=fronts[1]))
+    return _run(options.port, options.speed, fronts, stopping)
 
 
-def _run(port: int, speed: float, stopping: threading.Event) -> int:
+def _run(port: int, speed: float, fronts: tuple[int, int], stopping: threading.Event) -> int:
     # Importing moto takes a second; the introduction should not wait for it.
+    from provider.demo.server.http_server import HttpServer  # noqa: PLC0415 - imports moto
+    from provider.demo.story.cold import Cold, blue  # noqa: PLC0415 - imports moto
     from provider.demo.story.queries import GateQueries, HandoverQueries  # noqa: PLC0415 - imports moto
     from provider.demo.story.story import Story, everyone  # noqa: PLC0415 - imports moto
     from provider.demo.world import World  # noqa: PLC0415 - imports moto
@@ -72,11 +78,15 @@ def _run(port: int, speed: float, stopping: threading.Event) -> int:
         )
         queries = GateQueries(port, story.rollouts)
         queries.start()
+        [cold] = [one for one in story.rollouts if isinstance(one, Cold)]
+        servers = [HttpServer(app, at).start() for app, at in zip((cold.answer, blue), fronts, strict=True)]
         try:
             return _watch(child, story, port, stopping)
         finally:
             queries.stop()
             _stop(child)
+            for server in servers:
+                server.stop()
             if story.failure is None:
                 story.stop()
 
@@ -116,6 +126,15 @@ def _is_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def _free(port: int) -> int:
+    """Return this port, or one that is free."""
+    if port < 65536 and not _is_taken(port):
+        return port
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _is_ready(address: str) -> bool:

@@ -16,9 +16,11 @@ class Reason(StrEnum):
     REPLICAS_AVAILABLE = "ReplicasAvailable"
     ERRORS_WITHIN_LIMIT = "ErrorsWithinLimit"
     NO_REQUESTS = "NoRequests"
+    GREEN_WARM = "GreenWarm"
     ALL_CHECKS_PASSED = "AllChecksPassed"
     # Green is bad.
     TARGETS_UNHEALTHY = "TargetsUnhealthy"
+    TARGETS_ANOMALOUS = "TargetsAnomalous"
     ERRORS_ABOVE_LIMIT = "ErrorsAboveLimit"
     LOAD_BALANCER_ERRORS = "LoadBalancerErrors"
     WORSE_THAN_BLUE = "WorseThanBlue"
@@ -28,6 +30,7 @@ class Reason(StrEnum):
     TARGETS_DRAINING = "TargetsDraining"
     TARGETS_UNHEALTHY_IN_GRACE = "TargetsUnhealthyInGrace"
     TARGETS_UNAVAILABLE = "TargetsUnavailable"
+    TARGETS_SHIFTED_AWAY = "TargetsShiftedAway"
     TARGETS_STATE_UNKNOWN = "TargetsStateUnknown"
     PODS_NOT_READY = "PodsNotReady"
     REPLICAS_UNAVAILABLE = "ReplicasUnavailable"
@@ -40,6 +43,7 @@ class Reason(StrEnum):
     WINDOW_NOT_OPEN = "WindowNotOpen"
     NO_DATA = "NoData"
     TOO_FEW_REQUESTS = "TooFewRequests"
+    GREEN_COLD = "GreenCold"
     NOT_WORSE_THAN_BLUE = "NotWorseThanBlue"
     NO_BLUE = "NoBlue"
     LOAD_BALANCER_SHARED = "LoadBalancerShared"
@@ -55,6 +59,7 @@ class Reason(StrEnum):
     TARGET_GROUP_NOT_FOUND = "TargetGroupNotFound"
     TARGET_GROUP_NOT_IN_USE = "TargetGroupNotInUse"
     TARGET_TYPE_UNSUPPORTED = "TargetTypeUnsupported"
+    NO_HTTP_METRICS = "NoHttpMetrics"
     TARGETS_UNUSED = "TargetsUnused"
     HEALTH_CHECK_DISABLED = "HealthCheckDisabled"
     ADDRESS_FAMILY_MISMATCH = "AddressFamilyMismatch"
@@ -145,10 +150,18 @@ MEANINGS: dict[Reason, Meaning] = {
         "No request reached green in the window, so none failed.",
         "Set `minRequests` if green must have answered requests before it may pass.",
     ),
+    Reason.GREEN_WARM: _pass(
+        "Green's 95th percentile is within `maxLatencyFactor` times blue's, beyond chance (`warm`)."
+    ),
     Reason.ALL_CHECKS_PASSED: _pass("Every check of the gate is Successful."),
     Reason.TARGETS_UNHEALTHY: _fail(
         "`minHealthyPercent` is out of reach: too many targets have been `unhealthy` for longer than the grace period.",
         "Read AWS's reason code in the sentence: the health check's path, port, matcher or timeout, or the pod.",
+    ),
+    Reason.TARGETS_ANOMALOUS: _fail(
+        "With `anomalies=fail`: the load balancer finds that pods of green fail more often than their peers (AWS's "
+        "anomaly detection).",
+        "Read the logs of the pods in the sentence, and look at what is particular to their nodes or zone.",
     ),
     Reason.ERRORS_ABOVE_LIMIT: _fail(
         "More of green's responses were 5xx than `maxErrorPercent` or `maxErrors` allow.", "Read green's logs."
@@ -174,6 +187,10 @@ MEANINGS: dict[Reason, Meaning] = {
     ),
     Reason.TARGETS_UNAVAILABLE: _wait(
         "The load balancer has no health information for targets.", "If it lasts: read AWS's reason code."
+    ),
+    Reason.TARGETS_SHIFTED_AWAY: _wait(
+        "Every healthy target of green is in a zone that traffic is shifted away from (zonal shift): none would serve.",
+        "Let green's pods run in other zones (topologySpreadConstraints), or end the zonal shift.",
     ),
     Reason.TARGETS_STATE_UNKNOWN: _wait(
         "AWS reports a target state that this version of the provider does not know; the sentence names it.",
@@ -210,13 +227,17 @@ MEANINGS: dict[Reason, Meaning] = {
         "Fewer requests than `minRequests`, or than a comparison needs.",
         "Send requests to green, or lower `minRequests`.",
     ),
+    Reason.GREEN_COLD: _wait(
+        "More than 5 % of green's requests took longer than `maxLatencyFactor` times blue's 95th percentile (`warm`).",
+        "Send requests to green (`alb-provider warm-up`). If it lasts, green is slower than blue: find out why.",
+    ),
     Reason.NOT_WORSE_THAN_BLUE: _wait(
         "Green's share of 5xx is above the limit, but not worse than blue's beyond chance: both may have one cause.",
         "Look for what both versions depend on.",
     ),
     Reason.NO_BLUE: _fix(
-        "`compare=blue`, but no Service of the Rollout selects blue.",
-        "Use `compare` before the switch only.",
+        "`compare=blue` or `warm`, but no Service of the Rollout selects blue.",
+        "Use `compare` and `warm` before the switch only.",
     ),
     Reason.LOAD_BALANCER_SHARED: _wait(
         "The load balancer itself returned too many 5xx, but it also serves target groups of other applications.",
@@ -264,9 +285,13 @@ MEANINGS: dict[Reason, Meaning] = {
         "Add a listener rule that forwards to it; weight 0, or a host only you know, is enough.",
     ),
     Reason.TARGET_TYPE_UNSUPPORTED: _fix(
-        "The target group has neither `ip` nor `instance` targets, or (`errors`) it is not behind an Application Load "
-        "Balancer and so has no HTTP metrics.",
-        "Use one of these target types. Behind a Network Load Balancer set `checks=replicas,target-health` (`gate`).",
+        "The target group has neither `ip` nor `instance` targets (`lambda`, `alb`).",
+        "Use one of these target types.",
+    ),
+    Reason.NO_HTTP_METRICS: _fix(
+        "`errors` or `warm`: the target group is behind a Network or a Gateway Load Balancer, which counts no HTTP "
+        "responses.",
+        "Set `checks=replicas,target-health` (`gate`).",
     ),
     Reason.TARGETS_UNUSED: _fix(
         "Registered targets get no traffic and no checks: their zone is not enabled, or the address is not usable.",
@@ -359,7 +384,8 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.AWS_FORBIDDEN: _fix("AWS forbids a call.", "Grant the IAM action in the sentence."),
     Reason.AWS_CREDENTIALS: _fix(
         "There are no usable AWS credentials, or a role cannot be assumed.",
-        "Give the ServiceAccount a role (EKS Pod Identity or IRSA), or let the role in the sentence trust it.",
+        "Give the ServiceAccount a role (EKS Pod Identity or IRSA), or let the role in the sentence trust it. On your "
+        "own machine choose a profile (`AWS_PROFILE`) and sign in (`aws sso login`).",
     ),
     Reason.AWS_REGION_MISSING: _fix(
         "A target group is bound by name and no region is configured.", "Set `AWS_REGION`."

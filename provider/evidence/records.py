@@ -36,6 +36,7 @@ class Kind(StrEnum):
     """The kinds of evidence, each with its own cache lifetime."""
 
     TOPOLOGY = "topology"
+    PODS = "pods"
     TARGET_HEALTH = "targetHealth"
     TARGET_GROUPS = "targetGroups"
     METRICS = "metrics"
@@ -46,6 +47,7 @@ class Freshness:
     """The cache lifetime in seconds of each kind of evidence, and of failures."""
 
     topology: float = 5
+    pods: float = 300
     target_health: float = 2
     target_groups: float = 300
     metrics: float = 60
@@ -56,6 +58,8 @@ class Freshness:
         match kind:
             case Kind.TOPOLOGY:
                 return self.topology
+            case Kind.PODS:
+                return self.pods
             case Kind.TARGET_HEALTH:
                 return self.target_health
             case Kind.TARGET_GROUPS:
@@ -191,7 +195,10 @@ class Rollout:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """A ReplicaSet with the uid of its controller owner. `replicas` is what it wants (`spec.replicas`)."""
+    """A ReplicaSet with the uid of its controller owner.
+
+    `replicas` is what it wants (`spec.replicas`), `counted` how many pods it owns (`status.replicas`).
+    """
 
     name: str
     uid: str
@@ -201,6 +208,7 @@ class ReplicaSet:
     generation: int
     observed_generation: int
     created_at: datetime
+    counted: int = 0
     scale_down_at: datetime | None = None
     """When Argo is going to scale it down (annotation `scale-down-deadline`)."""
 
@@ -286,6 +294,25 @@ class Endpoint(Many, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """A part of what is behind a Service, and who manages it.
+
+    `endpoints` has one of each pod in it, with its first address: the controller registers no other. `addresses` has
+    every address, whosever it is.
+    """
+
+    service: str
+    manager: str
+    endpoints: tuple[Endpoint, ...]
+    addresses: tuple[str, ...]
+    has_terminating: bool
+
+    def __len__(self) -> int:
+        """Return the number of its endpoints."""
+        return len(self.endpoints)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a call to AWS goes, and as which role: without one, as the provider's own role.
 
@@ -330,6 +357,8 @@ class Topology:
     endpoints: tuple[Endpoint, ...]
     bindings: tuple[Binding, ...]
     read_at: datetime
+    pods_read_at: datetime
+    """When the pods were listed: earlier than the rest, while that accounts for every one of them."""
     foreign_bindings: tuple[Binding, ...] = ()
     """Bindings of other Services in the namespace to the same target groups."""
 
@@ -366,6 +395,13 @@ class Green:
     replica_set: ReplicaSet
     pods: tuple[Pod, ...]
     read_at: datetime
+    pods_read_at: datetime
+
+    @property
+    def times(self) -> Mapping[Kind, datetime]:
+        """When it was read; the pods are named if they were listed before the rest."""
+        earlier = {Kind.PODS: self.pods_read_at} if self.pods_read_at < self.read_at else {}
+        return {Kind.TOPOLOGY: self.read_at, **earlier}
 
     @property
     def desired(self) -> int:
@@ -434,13 +470,24 @@ class TargetGroup:
 
 
 class Target(Many, frozen=True, gc=False):
-    """One entry of DescribeTargetHealth: `id` is an IP address or an instance id; reason and description are AWS's."""
+    """One entry of DescribeTargetHealth: `id` is an IP address or an instance id; reason and description are AWS's.
+
+    `is_anomalous`: the load balancer finds that it fails more often than its peers. `override` is AWS's word for what
+    keeps traffic away from a healthy target, empty if nothing does (`zonal_shift_active`).
+    """
 
     id: str
     port: int
     state: str
     reason: str = ""
     description: str = ""
+    is_anomalous: bool = False
+    override: str = ""
+
+    @property
+    def is_plainly_healthy(self) -> bool:
+        """Whether it is healthy and AWS says nothing else of it."""
+        return self.state == "healthy" and not self.override and not self.is_anomalous
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Evidence:
         """When the oldest part of each kind was read."""
         production = self.production.groups if self.production else ()
         return {
-            Kind.TOPOLOGY: self.green.read_at,
+            **self.green.times,
             Kind.TARGET_HEALTH: min(one.read_at for one in (*self.checked.groups, *production)),
             Kind.TARGET_GROUPS: min(one.described_at for one in (*self.checked.groups, *production)),
         }

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Request, Response, current_app, request
 from gunicorn.http.errors import ParseException
@@ -84,7 +84,7 @@ def create_app(
     else:
         app.add_url_rule(f"/v1/{handover.NAME}", handover.NAME, _no_handover, methods=["POST"])
     app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(switches.journal, access))
-    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, access, admission))
+    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, switches.journal, access, admission))
     app.register_blueprint(pages(sources, switches.journal, access, admission, lambda: _json(_index())))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
@@ -232,32 +232,37 @@ def _history(journal: Journal, access: OpenAccess | TokenAccess) -> Any:
     """Return the view of what this replica remembers of a Rollout."""
 
     def view() -> Response:
-        subject = _subject(recall.NAME, access)
+        subject = _subject(Subject, recall.NAME, access)
         found = recall.recall(journal, subject.namespace, subject.rollout)
         return _json(json.dumps(found, sort_keys=True).encode())
 
     return view
 
 
-def _preflight(sources: Sources, access: OpenAccess | TokenAccess, admission: Admission) -> Any:
+def _preflight(sources: Sources, journal: Journal, access: OpenAccess | TokenAccess, admission: Admission) -> Any:
     """Return the view of what a Rollout's topology will do at its switch."""
 
     def view() -> Response:
-        subject = _subject(preflight.NAME, access)
+        query = _subject(preflight.Query, preflight.NAME, access)
+        known = journal.find((query.namespace, query.rollout))
+        last = next(reversed(known.switches.values()), None) if known else None
         with admission:
-            about = f"{subject.namespace}/{subject.rollout}"
+            about = f"{query.namespace}/{query.rollout}"
             deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
-            found = preflight.answer(sources, subject.namespace, subject.rollout, deadline)
+            found = preflight.answer(query, sources, deadline, last)
         return _json(json.dumps(found, sort_keys=True).encode())
 
     return view
 
 
-def _subject(endpoint: str, access: OpenAccess | TokenAccess) -> Subject:
+_Subject = TypeVar("_Subject", bound=Subject)
+
+
+def _subject(model: type[_Subject], endpoint: str, access: OpenAccess | TokenAccess) -> _Subject:
     """Return which Rollout the current request is about. Raises Unauthorized, Forbidden and BadQuery."""
     grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
     lists = _parameters(request.environ.get("QUERY_STRING", "")).lists()
-    subject = parse_as(Subject, endpoint, [(name, value) for name, values in lists for value in values])
+    subject = parse_as(model, endpoint, [(name, value) for name, values in lists for value in values])
     grant.require(subject.namespace)
     return subject
 

@@ -22,9 +22,6 @@ from provider.http.reread import Reread, words_of
 
 EVERYWHERE = "*"
 
-_ON_NO_DATA = ("pass", "inconclusive", "fail")
-"""From loose to strict."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
@@ -59,17 +56,19 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _has_all(given: str | None, floor: tuple[str, ...]) -> bool:
-    return given is None or set(floor) <= set(given.split(","))  # None means all checks
+    made = [check.name for check in PARTS if check.by_default] if given is None else given.split(",")
+    return set(floor) <= set(made)
 
 
-def _is_no_looser(given: str, floor: str) -> bool:
-    return _ON_NO_DATA.index(given) >= _ON_NO_DATA.index(floor)
+def _ordered(*words: str) -> _Rule:
+    """Limit a parameter whose values are these words, from loose to strict."""
 
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"is none of {', '.join(words)}")
+        return text
 
-def _strictness(text: str) -> str:
-    if text not in _ON_NO_DATA:
-        raise ValueError(f"is none of {', '.join(_ON_NO_DATA)}")
-    return text
+    return _Rule(lambda given, floor: words.index(given) >= words.index(floor), "must be no looser than", parse)
 
 
 RULES: Mapping[str, _Rule] = {
@@ -80,8 +79,10 @@ RULES: Mapping[str, _Rule] = {
     "significance": _Rule(_at_least, "must be at least", _number),
     "maxErrorPercent": _Rule(_at_most, "must be at most", _number),
     "maxErrors": _Rule(_at_most, "must be at most", _number),
+    "maxLatencyFactor": _Rule(_at_most, "must be at most", _number),
     "checks": _Rule(_has_all, "must include", _names),
-    "onNoData": _Rule(_is_no_looser, "must be no looser than", _strictness),
+    "onNoData": _ordered("pass", "inconclusive", "fail"),
+    "anomalies": _ordered("report", "fail"),
 }
 """Every parameter that decides how little is enough for a pass."""
 

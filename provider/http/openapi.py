@@ -71,7 +71,8 @@ class Preflight(BaseModel):
     forecast: dict[str, Any] | None = Field(
         default=None,
         description="The switch: withoutHealthyTargetSeconds and untilAllHealthySeconds (best, expected, worst), "
-        "podCount, healthCheckIntervalSeconds, timeline, remedies.",
+        "podCount, healthCheckIntervalSeconds, registrationSeconds, requestsPerSecond, requestsAtRiskInGap, "
+        "requestsPerTargetPerSecond, requestsAtRiskInRamp, timeline, ramp, remedies, lastSwitch.",
     )
 
 
@@ -108,8 +109,8 @@ def describe() -> dict[str, Any]:
         },
         "paths": {f"/v1/{check.name}": _path(check.name, check.about, check.query) for check in QUESTIONS.values()}
         | {f"/v1/{handover.NAME}": _handover()}
-        | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History")}
-        | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight")},
+        | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History", Subject)}
+        | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight", preflight.Query)},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -133,9 +134,9 @@ def _handover() -> dict[str, Any]:
     return {"post": _path(handover.NAME, str(handover.__doc__), handover.Query)["post"]}
 
 
-def _read(name: str, about: str, schema: str) -> dict[str, Any]:
+def _read(name: str, about: str, schema: str, query: type[Subject]) -> dict[str, Any]:
     """Describe a path about one Rollout that gives no verdict, and so has no POST."""
-    path = _path(name, about, Subject)["get"]
+    path = _path(name, about, query)["get"]
     found = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
     ok = {"description": "What is known of the Rollout.", "content": {JSON: found}}
     return {"get": {**path, "responses": {**path["responses"], "200": ok}}}

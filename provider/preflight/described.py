@@ -1,27 +1,60 @@
-"""What AWS says of the target groups, and what green's pods say of their readiness gates: only known in a cluster."""
+"""What AWS says of the target groups and their targets, and what the provider may not read: only known in a cluster."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from provider.evidence.records import TargetGroup
 from provider.preflight.findings import Code, Finding, finding
-from provider.preflight.manifests import Object, Setup, at, name_of
+from provider.preflight.manifests import Setup
+from provider.preflight.switching import production_of
+from provider.rules.expected_targets import State
 
-GATE = "target-health.elbv2.k8s.aws/"
+NOT_IN_USE = "Target.NotInUse"
+"""AWS's reason for an `unused` target of a group in no rule, or in a zone that the load balancer does not have."""
+
+
+def rights(setup: Setup) -> Iterator[Finding]:
+    """The provider may read what queries about this Rollout need."""
+    for says in setup.manifests.seen.denied:
+        yield finding(Code.PERMISSION_MISSING, (f"Rollout/{setup.name}",), says.rstrip("."))
+
+
+def gone(setup: Setup) -> Iterator[Finding]:
+    """The target group of each binding exists."""
+    for name, says in setup.manifests.seen.gone.items():
+        yield finding(Code.TARGET_GROUP_GONE, (f"TargetGroupBinding/{name}",), f"TargetGroupBinding {name}: {says}")
 
 
 def in_use(setup: Setup) -> Iterator[Finding]:
     """A listener rule forwards to each target group of the Rollout's Services."""
-    for service, groups in setup.manifests.groups.items():
+    for service, groups in setup.manifests.seen.groups.items():
         for group in groups:
             if not group.in_use:
                 says = f"No listener rule forwards to target group {group.name} of Service {service}"
                 yield finding(Code.TARGET_GROUP_NOT_IN_USE, (f"Service/{service}",), says)
 
 
+def zones(setup: Setup) -> Iterator[Finding]:
+    """Each pod is in an Availability Zone that the load balancer has."""
+    for service, some in setup.manifests.seen.health.items():
+        for health in some:
+            outside = sum(one.state == State.UNUSED and one.reason == NOT_IN_USE for one in health.targets)
+            if outside and health.group.in_use:
+                says = f"{outside} of {len(health.targets)} targets of {health.group.name} are in no zone of its"
+                yield finding(Code.ZONE_NOT_ENABLED, (f"Service/{service}",), f"{says} load balancer")
+
+
+def blue(setup: Setup) -> Iterator[Finding]:
+    """What serves production now could serve it again."""
+    for health in setup.manifests.seen.health.get(production_of(setup), ()):
+        sick = sum(one.state == State.UNHEALTHY for one in health.targets)
+        if sick:
+            says = f"{sick} of {len(health.targets)} targets that serve production are unhealthy now"
+            yield finding(Code.BLUE_CANNOT_RETURN, (f"Service/{health.binding.service}",), says)
+
+
 def health_checks(setup: Setup) -> Iterator[Finding]:
     """The target groups of all of the strategy's Services are checked alike."""
-    known = [(service, group) for service, groups in setup.manifests.groups.items() for group in groups]
+    known = [(service, group) for service, groups in setup.manifests.seen.groups.items() for group in groups]
     for service, group in known[1:]:
         first_service, first = known[0]
         ours, theirs = _settings(group), _settings(first)
@@ -43,38 +76,3 @@ def _settings(group: TargetGroup) -> dict[str, object]:
         "healthy threshold": check.healthy_threshold,
         "unhealthy threshold": group.unhealthy_threshold,
     }
-
-
-def readiness_gates(setup: Setup) -> Iterator[Finding]:
-    """Each of green's pods has the gate of each binding of ip targets whose Service selected it, and no other."""
-    bindings = {name_of(one): one for one in setup.bindings if at(one, "spec.targetType", "ip") == "ip"}
-    every = {name_of(one) for one in setup.manifests.of("TargetGroupBinding", setup.namespace)}
-    pods = setup.manifests.pods
-    gates = {pod.name: {gate.removeprefix(GATE) for gate, _ in pod.gates if gate.startswith(GATE)} for pod in pods}
-    gone = sorted(set().union(*gates.values()) - every) if gates else []
-    for name in gone:
-        says = f"Pods have the readiness gate of TargetGroupBinding {name}, which does not exist"
-        yield finding(Code.GATE_OF_NO_BINDING, (f"Rollout/{setup.name}",), says)
-    if not any(gates.values()):
-        return  # no pod has any: the namespace has no label, which has a finding of its own
-    for name, binding in bindings.items():
-        without = [pod for pod in pods if name not in gates[pod.name]]
-        if without and _is_previews(setup, binding):
-            says = f"{len(without)} of {len(pods)} pods have no readiness gate of TargetGroupBinding {name}"
-            why = _why(binding, without[0].created_at)
-            yield finding(Code.PODS_WITHOUT_GATE, (f"TargetGroupBinding/{name}",), f"{says}: {why}")
-
-
-def _is_previews(setup: Setup, binding: Object) -> bool:
-    """Tell whether a binding's Service selects green before its pods are made: only then do they get its gate."""
-    names = setup.service_names
-    before = {names.get("previewService"), names.get("pingService"), names.get("pongService")} - {None}
-    return at(binding, "spec.serviceRef.name") in before
-
-
-def _why(binding: Object, pod_created_at: datetime | None) -> str:
-    """Return the likely cause."""
-    made = at(binding, "metadata.creationTimestamp")
-    if pod_created_at is not None and made and str(made) > pod_created_at.strftime("%Y-%m-%dT%H:%M:%SZ"):
-        return "it is younger than they are, and a pod's gates are fixed when it is created"
-    return "its Service did not select them when they were created, or the controller's webhook did not answer"

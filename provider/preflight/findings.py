@@ -58,6 +58,8 @@ class Code(StrEnum):
     ROLLBACK_WINDOW = "RollbackWindow"
     PREVIEW_REPLICA_COUNT = "PreviewReplicaCount"
     STALE_VERDICT = "StaleVerdict"
+    FIRST_DEPLOY = "FirstDeploy"
+    ACTIVE_WITHOUT_HASH = "ActiveWithoutHash"
     # The load balancer.
     NO_PREVIEW_SERVICE = "NoPreviewService"
     NOT_BEHIND_LOAD_BALANCER = "NotBehindLoadBalancer"
@@ -70,6 +72,11 @@ class Code(StrEnum):
     SWITCH_HAS_GAP = "SwitchHasGap"
     BINDING_SHARED = "BindingShared"
     TOO_MANY_TARGETS = "TooManyTargets"
+    TOO_MANY_GROUPS = "TooManyGroups"
+    TARGET_GROUP_GONE = "TargetGroupGone"
+    TARGET_GROUP_RENAMED = "TargetGroupRenamed"
+    ZONE_NOT_ENABLED = "ZoneNotEnabled"
+    FAILS_OVER_EARLY = "FailsOverEarly"
     SLOW_START = "SlowStart"
     STICKINESS = "Stickiness"
     # Pods and times.
@@ -81,6 +88,9 @@ class Code(StrEnum):
     KILLED_TOO_EARLY = "KilledTooEarly"
     BLUE_GONE_TOO_EARLY = "BlueGoneTooEarly"
     NO_WAY_BACK = "NoWayBack"
+    BLUE_CANNOT_RETURN = "BlueCannotReturn"
+    # The provider itself.
+    PERMISSION_MISSING = "PermissionMissing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +244,17 @@ ROWS: dict[Code, Row] = {
         "old.",
         "Promote by analysis (`autoPromotionEnabled: true`), and let a person approve the deployment instead.",
     ),
+    Code.FIRST_DEPLOY: _advice(
+        "Argo runs no analysis for the first version of a Rollout, or the first after it was taken over from a "
+        "Deployment: nothing checks it. Seen in a cluster only.",
+        "Deploy the first version while nobody depends on it, or behind a rule without users.",
+    ),
+    Code.ACTIVE_WITHOUT_HASH: _risk(
+        "The active Service selects no pod template hash, so pods of every version get production traffic, whatever "
+        "the gate says. Argo writes it when it reconciles the Rollout for the first time; something removed it since, "
+        "or Argo is not running. Seen in a cluster only.",
+        "Look at the Argo Rollouts controller, and keep `spec.selector` out of what your GitOps tool enforces.",
+    ),
     Code.NO_PREVIEW_SERVICE: _blocks(
         "Without `previewService` green is in no target group before the switch: the gate answers NoPreviewService "
         "for ever.",
@@ -260,8 +281,9 @@ ROWS: dict[Code, Row] = {
         "A port that is named does not exist: the target group stays empty.", "Correct the name or the number."
     ),
     Code.TARGET_TYPE_UNSET: _advice(
-        "The Ingress does not say its target type: the default is `instance`, where single pods are never judged.",
-        "Set `alb.ingress.kubernetes.io/target-type: ip`.",
+        "The Ingress or the TargetGroupBinding does not say its target type: an Ingress's default is `instance`, where "
+        "single pods are never judged; a binding takes the target group's.",
+        "Set `alb.ingress.kubernetes.io/target-type: ip`, or `spec.targetType` of the binding.",
     ),
     Code.HEALTH_CHECKS_DIFFER: _risk(
         "Preview and production are health-checked in different ways: green can be healthy in one and not in the "
@@ -287,6 +309,32 @@ ROWS: dict[Code, Row] = {
         "While both versions are in it the production target group would have more than AWS's 1,000 targets (default "
         "quota).",
         "Raise the quota, or use fewer pods.",
+    ),
+    Code.TOO_MANY_GROUPS: _blocks(
+        "An action forwards to more than five target groups, AWS's fixed quota per action: the controller cannot write "
+        "the rule, and the load balancer keeps the old one.",
+        "Use fewer Services in one action; batches need one each, so use fewer batches.",
+    ),
+    Code.TARGET_GROUP_GONE: _blocks(
+        "The target group of a TargetGroupBinding does not exist in AWS: no pod is registered, and the gate answers "
+        "TargetGroupNotFound for ever. Seen in a cluster only.",
+        "Create the target group or correct the binding; delete a binding that is left over.",
+    ),
+    Code.TARGET_GROUP_RENAMED: _risk(
+        "The edit gives the Service a new target group: the controller builds its name from the Service, the port, the "
+        "target type and the protocol. It begins empty and without metrics, no running pod has its readiness gate, and "
+        "the rule moves to it before its targets are healthy. Seen with `--before` only.",
+        "Add a second Service or Ingress with the new settings, move traffic by weight, and remove the old one later.",
+    ),
+    Code.ZONE_NOT_ENABLED: _blocks(
+        "Targets are `unused` (Target.NotInUse) although a rule forwards to their group: their pods run in an "
+        "Availability Zone that the load balancer does not have, and never get a request. Seen in a cluster only.",
+        "Add a subnet of that zone to the load balancer, or keep the pods out of the zone.",
+    ),
+    Code.FAILS_OVER_EARLY: _risk(
+        "With a higher threshold of healthy targets the load balancer gives up on a target group in which only the "
+        "first targets of green are healthy: it sends requests to unhealthy targets too, or takes the zone out of DNS.",
+        "Leave `minimum_healthy_targets` at AWS's default (count 1, percentage off), or use the ping-pong canary.",
     ),
     Code.SLOW_START: _advice(
         "With slow start a new target gets its share only gradually, and a switch moves all of them at once.",
@@ -335,6 +383,16 @@ ROWS: dict[Code, Row] = {
         "Make `scaleDownDelaySeconds` longer than the longest request, or the deregistration delay as short as that.",
     ),
     Code.NO_WAY_BACK: _risk("`revisionHistoryLimit: 0` keeps no version to roll back to.", "Keep at least one."),
+    Code.BLUE_CANNOT_RETURN: _risk(
+        "When green fails after the switch, blue could not take the traffic back at once: its pods are gone, fewer, or "
+        "unhealthy.",
+        "Keep blue whole until the watch is over: `scaleDownDelaySeconds`, no `dynamicStableScale`, healthy targets.",
+    ),
+    Code.PERMISSION_MISSING: _blocks(
+        "The provider lacks a permission that queries about this Rollout need: they answer Inconclusive for ever. Seen "
+        "in a cluster only.",
+        "Grant it: `deploy/base/cluster-role.yaml` and `deploy/iam-policy.json` have all of them.",
+    ),
 }
 
 

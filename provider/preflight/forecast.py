@@ -159,7 +159,7 @@ def _ramp(switch: Switch) -> Iterable[tuple[float, int, float]]:
         if round(healthy) >= 1:
             since_switch = second + _deregistered(switch)
             yield round(since_switch, 1), round(healthy), round(switch.requests_per_second / healthy, 1)
-        if healthy >= switch.pods - 0.5:
+        if round(healthy) >= switch.pods:
             return
         second += 0.5
 

@@ -3,13 +3,26 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from provider.preflight import described, gap, load_balancer, pods, queries, references, templates, ways_around
+from provider.preflight import (
+    attributes,
+    described,
+    edits,
+    gap,
+    gates,
+    load_balancer,
+    pods,
+    queries,
+    references,
+    templates,
+    ways_around,
+)
 from provider.preflight.findings import Finding, Severity
 from provider.preflight.manifests import Manifests, Setup, setups
 
 Rule = Callable[[Setup], Iterable[Finding]]
 
 RULES: tuple[Rule, ...] = (
+    described.rights,
     references.services,
     references.templates,
     references.same_names,
@@ -32,21 +45,29 @@ RULES: tuple[Rule, ...] = (
     ways_around.rollbacks,
     ways_around.later_pods,
     ways_around.stale_verdicts,
+    ways_around.first_deploy,
+    ways_around.without_hash,
     load_balancer.behind,
     load_balancer.selectors,
     load_balancer.ports,
     load_balancer.target_types,
     load_balancer.health_checks,
     gap.gap,
-    load_balancer.target_group_attributes,
+    edits.renamed,
+    attributes.gradual,
+    attributes.failover,
     load_balancer.bindings,
     load_balancer.quota,
+    described.gone,
     described.in_use,
+    described.zones,
     described.health_checks,
-    described.readiness_gates,
-    pods.readiness_gates,
+    gates.label,
+    gates.of_pods,
     pods.endings,
     pods.blue,
+    pods.kept,
+    described.blue,
 )
 
 

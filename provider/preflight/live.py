@@ -1,111 +1,130 @@
 """What will a Rollout's topology do at its switch, told from the objects in the cluster?
 
-It reads the Rollout, its Services, Ingresses, TargetGroupBindings, AnalysisTemplates, its namespace and green's pods,
-and of AWS the settings of its target groups, within the call budget of all queries.
+It reads the Rollout, its Services, Ingresses, TargetGroupBindings, AnalysisTemplates, its namespace, green's pods and
+the provider's own rights; of AWS its target groups, their targets and attributes, and the requests that production got
+in the last 15 minutes, within the call budget of all queries.
 
 `findings` has what was found, the worst first: a stable code, its severity (`blocks`, `risk` or `advice`), the objects
 concerned, what will happen, what to change, and where to read more. `notChecked` has each kind that could not be read,
-with a sentence; the findings that need it are left out. `forecast` has the seconds without a healthy target at the
-switch (best, expected and worst that is likely), its timeline, and what would make it shorter, the best first.
+with a sentence; the findings that need it are left out. `hosts` has the hosts by which requests reach each Service: of
+listener rules, and the load balancers' own names. `forecast` has the seconds without a healthy target at the
+switch (best, expected and worst that is likely), the requests at risk in them and in the ramp after them, its timeline,
+what would make it shorter, the best first, and what this replica saw of the last switch.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from provider.checks.question import Sources
-from provider.cluster.manifests import read
-from provider.cluster.reader import FEW
+from pydantic import Field
+
+from provider.checks.question import Sources, Subject
 from provider.evidence.deadline import Deadline
 from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import HASH_LABEL, PodState, TargetGroup, Topology
 from provider.preflight.findings import Finding
-from provider.preflight.forecast import forecast, remedies
+from provider.preflight.forecast import Forecast, Range, forecast, remedies
 from provider.preflight.inspection import inspect
-from provider.preflight.manifests import Manifests, Setup, name_of, setups
-from provider.preflight.switching import switch_of
+from provider.preflight.manifests import Manifests, Setup, setups
+from provider.preflight.reading import manifests_of
+from provider.preflight.switching import Assumed, switch_of
+from provider.rules.switch_seen import SwitchSeen
 
 NAME = "preflight"
-
-MOST_PODS = 300
-"""Pods that are read whole (10 KB each); of more only the first few."""
 
 ANCHOR = "docs/preflight.md#{code}"
 
 
-def manifests_of(sources: Sources, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
-    """Read a Rollout and what it leads to. Raises RolloutNotFound, and CannotTell if the Rollout cannot be read."""
-    found = read(sources.cluster, namespace, rollout, deadline)
-    clustered = {"ClusterAnalysisTemplate", "Namespace"}
-    objects = {
-        (kind, "" if kind in clustered else namespace, name_of(one)): one
-        for kind, some in found.objects.items()
-        for one in some
-    }
-    unread = dict(found.unread)
-    groups: dict[str, tuple[TargetGroup, ...]] = {}
-    pods: tuple[PodState, ...] = ()
+class Query(Subject):
+    """The parameters of a preflight: the Rollout, and what its forecast assumes."""
+
+    requests_per_second: float | None = Field(
+        default=None,
+        ge=0,
+        le=10_000_000,
+        description="Requests of all users per second. Default: what production got in the last 15 minutes.",
+    )
+    requests_per_target_per_second: float | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Requests per second that one target can carry. Default: what it got in production's busiest "
+        "minute of the last 15.",
+    )
+    registration_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=60,
+        description="Seconds until a registration takes effect, which AWS does not document. Default: 1. Half of it is "
+        "the best, twice as much the worst.",
+    )
+
+    @property
+    def assumed(self) -> Assumed:
+        """What the forecast assumes."""
+        return Assumed(self.requests_per_second, self.requests_per_target_per_second, self.registration_seconds)
+
+
+def answer(query: Query, sources: Sources, deadline: Deadline, last: SwitchSeen | None = None) -> dict[str, Any]:
+    """Return the answer as JSON; `last` is the last switch that was seen of the Rollout.
+
+    Raises RolloutNotFound; what else cannot be read is in `notChecked`.
+    """
     try:
-        topology = sources.cluster.topology(namespace, rollout, deadline)
-        pods = _pods(topology, sources, deadline)
-        groups = _groups(topology, sources, deadline)
-    except CannotTell as error:
-        unread["TargetGroup"] = str(error)
-    return Manifests(objects, is_live=True, unread=unread, groups=groups, pods=pods)
-
-
-def _groups(topology: Topology, sources: Sources, deadline: Deadline) -> dict[str, tuple[TargetGroup, ...]]:
-    """Describe the target groups of the strategy's Services: one call per account and region. Raises CannotTell."""
-    if not topology.bindings:
-        return {}
-    found: dict[str, tuple[TargetGroup, ...]] = {}
-    known = sources.load_balancers.groups(topology.bindings, deadline)
-    for binding, group in zip(topology.bindings, known, strict=True):
-        found[binding.service] = (*found.get(binding.service, ()), group.value)
-    return found
-
-
-def _pods(topology: Topology, sources: Sources, deadline: Deadline) -> tuple[PodState, ...]:
-    """Read green's pods whole: all of them up to a limit, else the first few. Raises CannotTell."""
-    names = sorted(pod.name for pod in topology.pods)
-    some = names if len(names) <= MOST_PODS else names[:FEW]
-    if not some:
-        return ()
-    selector = f"{HASH_LABEL}={topology.rollout.current_hash}"
-    return sources.cluster.pod_states(topology.rollout.namespace, some, deadline, selector)
-
-
-def answer(sources: Sources, namespace: str, rollout: str, deadline: Deadline) -> dict[str, Any]:
-    """Return the answer as JSON. Raises RolloutNotFound; what else cannot be read is in `notChecked`."""
-    try:
-        manifests = manifests_of(sources, namespace, rollout, deadline)
+        manifests = manifests_of(sources, query.namespace, query.rollout, deadline)
     except CannotTell as error:
         manifests = Manifests({}, is_live=True, unread={"Rollout": str(error)})
     found: dict[str, Any] = {
-        "namespace": namespace,
-        "rollout": rollout,
+        "namespace": query.namespace,
+        "rollout": query.rollout,
         "findings": [observed(one) for report in inspect(manifests) for one in report.findings],
         "notChecked": [{"kind": kind, "says": why} for kind, why in manifests.unread.items()],
+        "hosts": {service: list(some) for service, some in manifests.seen.hosts.items()},
     }
     for setup in setups(manifests):
-        found["forecast"] = _forecast(setup)
+        found["forecast"] = _forecast(setup, query.assumed, last)
     return found
 
 
-def _forecast(setup: Setup) -> dict[str, Any]:
-    """Return what is to be expected of the Rollout's switch, in seconds."""
-    switch = switch_of(setup)
+def _forecast(setup: Setup, assumed: Assumed, last: SwitchSeen | None) -> dict[str, Any]:
+    """Return what is to be expected of the Rollout's switch: seconds, and requests where the rate is known."""
+    switch = switch_of(setup, assumed)
     expected = forecast(switch)
-    ranges = {"withoutHealthyTargetSeconds": expected.gap, "untilAllHealthySeconds": expected.whole}
     shown: dict[str, Any] = {
-        name: {"best": round(one.best, 1), "expected": round(one.expected, 1), "worst": round(one.worst, 1)}
-        for name, one in ranges.items()
+        "withoutHealthyTargetSeconds": _range(expected.gap),
+        "untilAllHealthySeconds": _range(expected.whole),
+        "podCount": switch.pods,
+        "healthCheckIntervalSeconds": switch.interval_seconds,
+        "registrationSeconds": switch.registration_seconds[1],
     }
-    shown |= {"podCount": switch.pods, "healthCheckIntervalSeconds": switch.interval_seconds}
+    if expected.in_gap is not None:
+        shown["requestsPerSecond"] = round(switch.requests_per_second, 1)
+        shown["requestsAtRiskInGap"] = _range(expected.in_gap)
+        shown["ramp"] = [
+            {"second": second, "healthyTargetCount": healthy, "requestsPerTargetPerSecond": each}
+            for second, healthy, each in expected.ramp
+        ]
+    if expected.in_ramp is not None:
+        shown["requestsPerTargetPerSecond"] = round(switch.requests_per_target_per_second, 1)
+        shown["requestsAtRiskInRamp"] = round(expected.in_ramp, 1)
     shown["timeline"] = [{"second": round(one.second, 1), "says": one.says} for one in expected.timeline]
     shown["remedies"] = [
         {"says": says, "withoutHealthyTargetSeconds": round(one.gap.expected, 1)} for says, one in remedies(switch)
     ]
+    if last is not None:
+        shown["lastSwitch"] = {**last.observed(), **_compared(last, expected)}
     return shown
+
+
+def _compared(last: SwitchSeen, expected: Forecast) -> dict[str, Any]:
+    """Tell whether what was seen of a switch and the forecast can both be true; nothing if too little was seen."""
+    if not last.is_settled or last.is_empty or not last.look_count:
+        return {}
+    least, most = last.at_least.total_seconds(), last.at_most.total_seconds()
+    return {"asForecast": least <= expected.gap.worst and most >= expected.gap.best}
+
+
+def _range(one: Range) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in asdict(one).items()}
 
 
 def observed(finding: Finding) -> Mapping[str, Any]:

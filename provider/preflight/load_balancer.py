@@ -15,24 +15,44 @@ CHECKED = (
     "success-codes",
     "healthcheck-timeout-seconds",
 )
+ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
+"""The routes of the Gateway API that the load balancer controller 3.x acts on."""
+
+MOST_GROUPS = 5
+"""AWS's quota of target groups per action of a rule, which cannot be raised."""
+
 MOST_TARGETS = 1000
 """AWS's default quota of targets per target group and load balancer."""
 
 
 def behind(setup: Setup) -> Iterator[Finding]:
-    """Each Service that is judged is behind the load balancer, as far as Ingresses and bindings are known."""
+    """Each Service that is judged is behind the load balancer, as far as Ingresses, routes and bindings are known."""
     if setup.blue_green is not None and "previewService" not in setup.service_names and setup.gates:
         yield finding(Code.NO_PREVIEW_SERVICE, (f"Rollout/{setup.name}",), "The strategy has no previewService")
-    if "Ingress" in setup.manifests.unread or not (setup.ingresses or setup.bindings):
+    routed = _routed(setup)
+    if "Ingress" in setup.manifests.unread or not (setup.ingresses or setup.bindings or routed):
         return
-    used = {name for one in setup.ingresses for name in _backends(one)}
+    used = routed | {name for one in setup.ingresses for name in _backends(one)}
+    used |= {name for name, one in setup.services.items() if at(one, "spec.type") == "LoadBalancer"}
     used |= {str(at(one, "spec.serviceRef.name")) for one in setup.bindings}
     if setup.canary is not None and _root(setup) in used:  # Argo writes the pair into the rule of rootService
         used |= set(setup.service_names.values())
     for field, name in setup.service_names.items():
         if name not in used:
-            says = f"{field} {name} is in no Ingress and no TargetGroupBinding"
+            says = f"{field} {name} is in no Ingress, no route and no TargetGroupBinding"
             yield finding(Code.NOT_BEHIND_LOAD_BALANCER, (f"Service/{name}",), says)
+
+
+def _routed(setup: Setup) -> set[str]:
+    """Return the Services that a route of the Gateway API in their namespace leads to."""
+    return {
+        str(backend.get("name"))
+        for kind in ROUTES
+        for route in setup.manifests.of(kind, setup.namespace)
+        for rule in at(route, "spec.rules", [])
+        for backend in rule.get("backendRefs") or ()
+        if backend.get("kind", "Service") == "Service" and backend.get("namespace", setup.namespace) == setup.namespace
+    }
 
 
 def _root(setup: Setup) -> str:
@@ -41,26 +61,32 @@ def _root(setup: Setup) -> str:
 
 
 def _backends(ingress: Object) -> set[str]:
-    """Return every Service that an Ingress names: in its rules, and in actions in annotations."""
-    backends = [at(ingress, "spec.defaultBackend", {})]
-    backends += [
-        path.get("backend", {}) for rule in at(ingress, "spec.rules", []) for path in at(rule, "http.paths", [])
+    return {name for name, _ in backends(ingress)}
+
+
+def backends(ingress: Object) -> list[tuple[str, object]]:
+    """Return every Service that an Ingress names, with its port: in its rules, and in actions in annotations."""
+    named = [at(ingress, "spec.defaultBackend", {})]
+    named += [path.get("backend", {}) for rule in at(ingress, "spec.rules", []) for path in at(rule, "http.paths", [])]
+    found = [
+        (str(at(one, "service.name")), at(one, "service.port.name") or at(one, "service.port.number"))
+        for one in named
+        if at(one, "service.name")
     ]
-    names = {str(at(one, "service.name")) for one in backends if at(one, "service.name")}
     for key, text in at(ingress, "metadata.annotations", {}).items():
-        if key.startswith(f"{PREFIX}actions."):
-            names |= _in_action(text)
-    return names
+        for one in _groups_of(text) if key.startswith(f"{PREFIX}actions.") else ():
+            name, port = (one.get(key) or one.get(key[:1].upper() + key[1:]) for key in ("serviceName", "servicePort"))
+            found.append((str(name), port))
+    return found
 
 
-def _in_action(text: str) -> set[str]:
+def _groups_of(text: str) -> list[Object]:
+    """Return the target groups that an action in an annotation forwards to."""
     try:
-        groups = at(
-            json.loads(text), "forwardConfig.targetGroups", at(json.loads(text), "ForwardConfig.TargetGroups", [])
-        )
+        action = json.loads(text)
     except ValueError:
-        return set()
-    return {str(one.get("serviceName") or one.get("ServiceName")) for one in groups}
+        return []
+    return list(at(action, "forwardConfig.targetGroups", at(action, "ForwardConfig.TargetGroups", [])))
 
 
 def selectors(setup: Setup) -> Iterator[Finding]:
@@ -124,13 +150,17 @@ def ingresses_of(setup: Setup) -> list[Object]:
 
 
 def target_types(setup: Setup) -> Iterator[Finding]:
-    """The Ingress says its target type."""
+    """Each Ingress and each binding says its target type."""
     for one in ingresses_of(setup):
         if not at(one, "metadata.annotations", {}).get(f"{PREFIX}target-type") and not target_type(
             setup, next(iter(setup.service_names.values()), "")
         ):
             says = f"Ingress {name_of(one)} has no annotation {PREFIX}target-type"
             yield finding(Code.TARGET_TYPE_UNSET, (f"Ingress/{name_of(one)}",), says)
+    for one in setup.bindings:
+        if not at(one, "spec.targetType"):
+            says = f"TargetGroupBinding {name_of(one)} has no targetType"
+            yield finding(Code.TARGET_TYPE_UNSET, (f"TargetGroupBinding/{name_of(one)}",), says)
 
 
 def health_checks(setup: Setup) -> Iterator[Finding]:
@@ -157,26 +187,6 @@ def health_checks(setup: Setup) -> Iterator[Finding]:
             yield finding(Code.PROBE_DIFFERS, (f"Ingress/{name_of(one)}", f"Rollout/{setup.name}"), says)
 
 
-def attributes(setup: Setup) -> dict[str, str]:
-    """Return the target group attributes that the Rollout's Ingresses set."""
-    texts = [
-        at(one, "metadata.annotations", {}).get(f"{PREFIX}target-group-attributes", "") for one in ingresses_of(setup)
-    ]
-    pairs = [part.partition("=") for text in texts for part in str(text).split(",") if "=" in part]
-    return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def target_group_attributes(setup: Setup) -> Iterator[Finding]:
-    """Nothing in the target groups' attributes fights the switch."""
-    found = attributes(setup)
-    objects = tuple(f"Ingress/{name_of(one)}" for one in ingresses_of(setup))
-    if found.get("slow_start.duration_seconds", "0") != "0":
-        says = f"slow_start.duration_seconds is {found['slow_start.duration_seconds']}"
-        yield finding(Code.SLOW_START, objects, says)
-    if found.get("stickiness.enabled") == "true":
-        yield finding(Code.STICKINESS, objects, "stickiness.enabled is true")
-
-
 def bindings(setup: Setup) -> Iterator[Finding]:
     """No two bindings share a target group, unless they say so."""
     every = list(setup.manifests.of("TargetGroupBinding", setup.namespace))
@@ -195,3 +205,9 @@ def quota(setup: Setup) -> Iterator[Finding]:
     if isinstance(replicas, int) and together > MOST_TARGETS:
         says = f"{together} targets would be in one target group; AWS's default quota is {MOST_TARGETS}"
         yield finding(Code.TOO_MANY_TARGETS, (f"Rollout/{setup.name}",), says)
+    for one in ingresses_of(setup):
+        for key, text in at(one, "metadata.annotations", {}).items():
+            groups = _groups_of(text) if key.startswith(f"{PREFIX}actions.") else ()
+            if len(groups) > MOST_GROUPS:
+                says = f"Action {key.removeprefix(PREFIX)} of Ingress {name_of(one)} has {len(groups)} target groups"
+                yield finding(Code.TOO_MANY_GROUPS, (f"Ingress/{name_of(one)}",), f"{says}; AWS takes {MOST_GROUPS}")

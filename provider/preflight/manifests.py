@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from provider.evidence.records import PodState, TargetGroup
+from provider.preflight.seen import Seen
 
 Object = Mapping[str, Any]
 
@@ -67,10 +67,10 @@ class Manifests:
     """Whether everything there is was read, so that what is absent does not exist."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Kinds that could not be read, each with a sentence: nothing is known of them."""
-    groups: Mapping[str, tuple[TargetGroup, ...]] = field(default_factory=dict)
-    """The target groups of each Service as AWS describes them; empty for files."""
-    pods: tuple[PodState, ...] = ()
-    """Green's pods; empty for files."""
+    seen: Seen = field(default_factory=Seen)
+    """What the cluster and AWS say beyond the objects."""
+    before: "Manifests | None" = None
+    """The manifests before an edit, if they are known."""
 
     def of(self, kind: str, namespace: str) -> Iterator[Object]:
         """Yield every object of a kind in a namespace."""

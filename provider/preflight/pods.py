@@ -1,35 +1,17 @@
-"""Green's and blue's pods: readiness gates, and the time that they get to end."""
+"""Green's and blue's pods: the time that they get to end, and whether blue could take the traffic back."""
 
 from collections.abc import Iterator
 
+from provider.preflight.attributes import deregistration_delay
 from provider.preflight.findings import Code, Finding, finding
-from provider.preflight.load_balancer import attributes, target_type
 from provider.preflight.manifests import Object, Setup, at
 
-GATES = "elbv2.k8s.aws/pod-readiness-gate-inject"
 GRACE_SECONDS, DEREGISTRATION_SECONDS, SCALE_DOWN_SECONDS = 30, 300, 30
 """The defaults of Kubernetes, AWS and Argo."""
 
 
 def _of(setup: Setup) -> tuple[str, ...]:
     return (f"Rollout/{setup.name}",)
-
-
-def _production(setup: Setup) -> str:
-    return setup.service_names.get("activeService") or setup.service_names.get("stableService", "")
-
-
-def readiness_gates(setup: Setup) -> Iterator[Finding]:
-    """Pods get readiness gates, and a sick green then ends by itself."""
-    namespace = setup.manifests.find("Namespace", "", setup.namespace)
-    if namespace is None or target_type(setup, _production(setup)) != "ip":
-        return
-    if at(namespace, "metadata.labels", {}).get(GATES) != "enabled":
-        says = f"Namespace {setup.namespace} has no label {GATES}: enabled"
-        yield finding(Code.READINESS_GATE_MISSING, (f"Namespace/{setup.namespace}",), says)
-    elif setup.blue_green is not None and not at(setup.rollout, "spec.progressDeadlineAbort"):
-        says = "Pods get readiness gates, and progressDeadlineAbort is not set"
-        yield finding(Code.READINESS_GATE_HANGS, _of(setup), says)
 
 
 def endings(setup: Setup) -> Iterator[Finding]:
@@ -60,7 +42,22 @@ def blue(setup: Setup) -> Iterator[Finding]:
     delay = at(setup.blue_green, "scaleDownDelaySeconds", SCALE_DOWN_SECONDS)
     sleeps = [_sleep(one) or 0 for one in at(setup.pod, "spec.containers", [])]
     lasts = delay + max(sleeps, default=0)
-    deregistration = attributes(setup).get("deregistration_delay.timeout_seconds", str(DEREGISTRATION_SECONDS))
-    if deregistration.isdigit() and lasts < int(deregistration):
+    deregistration = deregistration_delay(setup, DEREGISTRATION_SECONDS)
+    if lasts < deregistration:
         says = f"Blue is stopped {lasts} s after the promotion (preStop included), the deregistration delay is"
         yield finding(Code.BLUE_GONE_TOO_EARLY, _of(setup), f"{says} {deregistration} s")
+
+
+def kept(setup: Setup) -> Iterator[Finding]:
+    """Blue keeps its pods until nothing can abort any more."""
+    delay = at(setup.blue_green, "scaleDownDelaySeconds", SCALE_DOWN_SECONDS)
+    if setup.blue_green is not None and delay == 0:
+        says = "scaleDownDelaySeconds is 0: blue is scaled down at the promotion"
+        yield finding(Code.BLUE_CANNOT_RETURN, _of(setup), says)
+    strategy = setup.blue_green if setup.blue_green is not None else setup.canary
+    if at(strategy, "scaleDownDelayRevisionLimit") == 0:
+        says = "scaleDownDelayRevisionLimit is 0: no version that was replaced keeps its pods"
+        yield finding(Code.BLUE_CANNOT_RETURN, _of(setup), says)
+    if at(setup.canary, "dynamicStableScale"):
+        says = "dynamicStableScale is true: blue shrinks while green grows, so an abort waits for new pods"
+        yield finding(Code.BLUE_CANNOT_RETURN, _of(setup), says)

@@ -1,6 +1,8 @@
 """What a Rollout's manifests say of its switch: pods, interval, and whether it moves targets at all."""
 
-from provider.preflight.forecast import Switch
+from dataclasses import dataclass
+
+from provider.preflight.forecast import REGISTRATION_SECONDS, Switch
 from provider.preflight.load_balancer import PREFIX, ingresses_of, target_type
 from provider.preflight.manifests import Setup, at
 
@@ -8,8 +10,25 @@ DEFAULT_INTERVAL_SECONDS = 15
 """The load balancer controller's default for Ingresses."""
 
 
-def switch_of(setup: Setup, requests_per_second: float = 0.0, requests_per_target_per_second: float = 0.0) -> Switch:
-    """Return the switch of a Rollout at full size."""
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What a person says of the switch, instead of what was seen: requests per second, of all and of one target.
+
+    `registration_seconds` is how long a registration takes to act; half of it at best, twice as much at worst.
+    """
+
+    requests_per_second: float | None = None
+    requests_per_target_per_second: float | None = None
+    registration_seconds: float | None = None
+
+
+def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
+    """Return the switch of a Rollout at full size, at the rate that was seen unless another is assumed."""
+    rate = setup.manifests.seen.rate
+    of_all, of_one = assumed.requests_per_second, assumed.requests_per_target_per_second
+    of_all = of_all if of_all is not None else rate.requests_per_second if rate else 0.0
+    of_one = of_one if of_one is not None else rate.busiest_per_target if rate else 0.0
+    registration = assumed.registration_seconds
     replicas = at(setup.rollout, "spec.replicas", 1)
     pods = replicas if isinstance(replicas, int) else 1
     why = _why_not(setup)
@@ -19,8 +38,11 @@ def switch_of(setup: Setup, requests_per_second: float = 0.0, requests_per_targe
         interval_seconds=_interval(setup),
         moves_targets=not why,
         why=why,
-        requests_per_second=requests_per_second,
-        requests_per_target_per_second=requests_per_target_per_second,
+        requests_per_second=of_all,
+        requests_per_target_per_second=of_one,
+        registration_seconds=(
+            REGISTRATION_SECONDS if registration is None else (registration / 2, registration, registration * 2)
+        ),
     )
 
 
@@ -37,13 +59,13 @@ def _why_not(setup: Setup) -> str:
         return "handover: green is registered and healthy before"
     if setup.blue_green is None and at(setup.canary, "trafficRouting.alb") is None:
         return "no Service of this strategy changes its version at once"
-    described = setup.manifests.groups.get(production_of(setup))
+    described = setup.manifests.seen.groups.get(production_of(setup))
     kind = described[0].target_type if described else target_type(setup, production_of(setup))
     return "" if kind == "ip" else f"target type {kind or 'instance, the default'}: nodes stay registered"
 
 
 def _interval(setup: Setup) -> float:
-    described = setup.manifests.groups.get(production_of(setup))
+    described = setup.manifests.seen.groups.get(production_of(setup))
     if described:
         return float(max(group.health_check_interval_seconds for group in described))
     key = f"{PREFIX}healthcheck-interval-seconds"

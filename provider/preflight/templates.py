@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from provider.preflight.conditions import mistake
 from provider.preflight.findings import Code, Finding, finding
+from provider.preflight.known_fields import unknown
 from provider.preflight.manifests import ARGUMENT, Analysis, Object, Setup, at, is_ours, name_of
 
 ANSWER_SECONDS = 8
@@ -33,13 +34,6 @@ DEFAULTS = {
     "consecutiveErrorLimit": 4,
     "consecutiveSuccessLimit": 0,
 }
-
-SPEC_FIELDS = {"args", "metrics", "dryRun", "measurementRetention", "templates"}
-METRIC_FIELDS = {"name", "provider", "interval", "initialDelay", "successCondition", "failureCondition", *LIMITS}
-WEB_FIELDS = {
-    "url", "method", "headers", "body", "jsonBody", "timeoutSeconds", "jsonPath", "insecure", "authentication"
-}  # fmt: skip
-"""Argo's own, at the places where people mistype (CRD analysistemplates.argoproj.io of 1.10.1)."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
@@ -72,15 +66,10 @@ def _of(template: Object) -> tuple[str, ...]:
 
 def fields(setup: Setup) -> Iterator[Finding]:
     """Every field of a template is one that Argo knows."""
-    for _, template, metric, says in _named(setup):
-        web = at(metric, "provider.web", {})
-        for known, node, where in ((METRIC_FIELDS, metric, says), (WEB_FIELDS, web, f"{says}, provider.web")):
-            for name in [one for one in node if one not in known]:
-                yield finding(Code.FIELD_UNKNOWN, _of(template), f"{where} has the field {name}")
     for analysis in setup.analyses:
         for template in analysis.templates:
-            for name in [one for one in at(template, "spec", {}) if one not in SPEC_FIELDS]:
-                yield finding(Code.FIELD_UNKNOWN, _of(template), f"{name_of(template)} has the field spec.{name}")
+            for path in unknown(template.get("spec")):
+                yield finding(Code.FIELD_UNKNOWN, _of(template), f"{name_of(template)} has the field {path}")
 
 
 def names(setup: Setup) -> Iterator[Finding]:

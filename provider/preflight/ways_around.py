@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from provider.evidence.records import HASH_LABEL
 from provider.preflight.findings import Code, Finding, finding
 from provider.preflight.manifests import Setup, at
 
@@ -48,6 +49,23 @@ def stale_verdicts(setup: Setup) -> Iterator[Finding]:
     """The switch follows the verdict at once."""
     if at(setup.blue_green, "autoPromotionEnabled") is False and setup.asks_provider:
         yield _of(setup, Code.STALE_VERDICT, "autoPromotionEnabled is false: nothing asks again when a person promotes")
+
+
+def first_deploy(setup: Setup) -> Iterator[Finding]:
+    """There is a version before green: without one Argo asks nobody. Seen in a cluster only."""
+    if setup.manifests.is_live and setup.asks_provider and not at(setup.rollout, "status.stableRS"):
+        says = "No version has been promoted yet: the first one takes production traffic without an analysis"
+        yield _of(setup, Code.FIRST_DEPLOY, says)
+
+
+def without_hash(setup: Setup) -> Iterator[Finding]:
+    """The production Service selects one version. Seen in a cluster only."""
+    name = setup.service_names.get("activeService", "")
+    service = setup.services.get(name)
+    is_known = setup.manifests.is_live and service is not None and at(setup.rollout, "status.stableRS")
+    if is_known and HASH_LABEL not in at(service, "spec.selector", {}):
+        says = f"activeService {name} selects no {HASH_LABEL}: pods of every version get its traffic"
+        yield _of(setup, Code.ACTIVE_WITHOUT_HASH, says)
 
 
 def _of(setup: Setup, code: Code, says: str) -> Finding:

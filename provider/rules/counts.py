@@ -19,6 +19,9 @@ ELB_CODES = {502: "HTTPCode_ELB_502_Count", 503: "HTTPCode_ELB_503_Count", 504: 
 CONNECTION_ERRORS = "TargetConnectionErrorCount"
 REQUESTS = "RequestCount"
 HEALTHY_HOSTS = "HealthyHostCount"
+NEW_FLOWS, TARGET_RESETS = "NewFlowCount", "TCP_Target_Reset_Count"
+UNHEALTHY_FLOWS = "UnhealthyRoutingFlowCount"
+"""What a Network Load Balancer counts, for itself only and not for a target group."""
 
 MOST_COUNT = 2**53
 """Above it a float skips whole numbers."""
@@ -87,9 +90,9 @@ def count_group(group: TargetGroup, points: Points, window: Window) -> GroupCoun
     confirmed |= set(points.get(Metric(HEALTHY_HOSTS, balancer, name, "Maximum"), ()))
     return GroupCounts(
         name=group.name,
-        requests=_total(points, Metric(REQUESTS, balancer, name), window),
-        target_5xx=_total(points, Metric(TARGET_5XX, balancer, name), window),
-        connection_errors=_total(points, Metric(CONNECTION_ERRORS, balancer, name), window),
+        requests=total(points, Metric(REQUESTS, balancer, name), window),
+        target_5xx=total(points, Metric(TARGET_5XX, balancer, name), window),
+        connection_errors=total(points, Metric(CONNECTION_ERRORS, balancer, name), window),
         silent_minutes=tuple(one for one in window.minutes if one not in confirmed),
     )
 
@@ -100,9 +103,9 @@ def count_load_balancer(arn: str, points: Points, window: Window) -> LoadBalance
     return LoadBalancerCounts(
         arn=arn,
         name=balancer.split("/")[1],
-        requests=_total(points, Metric(REQUESTS, balancer), window),
-        elb_5xx=_total(points, Metric(ELB_5XX, balancer), window),
-        by_code=tuple((code, _total(points, Metric(name, balancer), window)) for code, name in ELB_CODES.items()),
+        requests=total(points, Metric(REQUESTS, balancer), window),
+        elb_5xx=total(points, Metric(ELB_5XX, balancer), window),
+        by_code=tuple((code, total(points, Metric(name, balancer), window)) for code, name in ELB_CODES.items()),
     )
 
 
@@ -118,7 +121,7 @@ def together(groups: Iterable[GroupCounts]) -> GroupCounts:
     )
 
 
-def _total(points: Points, metric: Metric, window: Window) -> int:
+def total(points: Points, metric: Metric, window: Window) -> int:
     """Add up a window's counts. Raises CannotTell for a value that is no count: negative, not whole, NaN, infinite."""
     known = points.get(metric, {})
     counts = [known.get(minute, 0.0) for minute in window.minutes]

@@ -5,9 +5,11 @@ targets a node is a target, which says nothing about single pods. Other targets 
 clusters) are ignored. Source of the rules: aws-load-balancer-controller pkg/backend/endpoint_resolver.go.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, partial
 
 from provider.evidence.exceptions import CannotTell
 from provider.evidence.reasons import Reason
@@ -22,6 +24,7 @@ from provider.evidence.records import (
     Target,
     same_address,
 )
+from provider.evidence.unchanged import Unchanged
 from provider.rules.green import service_port
 
 
@@ -49,7 +52,8 @@ _SEVERITY = {state: place for place, state in enumerate(State)}
 class Seen(Many, frozen=True, gc=False):
     """One target that green should have, as the load balancer sees it. `reason` and `description` are AWS's.
 
-    `word` is AWS's own word for an unknown state. `fault` is set where waiting does not help.
+    `word` is AWS's own word for an unknown state. `fault` is set where waiting does not help. `is_anomalous` and
+    `override` are as in `Target`.
     """
 
     name: str
@@ -61,6 +65,8 @@ class Seen(Many, frozen=True, gc=False):
     pods: tuple[Pod, ...] = ()
     word: str = ""
     fault: Reason | None = None
+    is_anomalous: bool = False
+    override: str = ""
 
     @property
     def says(self) -> str:
@@ -78,11 +84,14 @@ class Seen(Many, frozen=True, gc=False):
         return self.state is State.UNHEALTHY and not self.reason.startswith("Elb.")
 
 
+_UNCHANGED = Unchanged()
+"""A thousand pods are compared once for as long as nothing about them changes."""
+
 _HEALTHY = Seen("", State.HEALTHY)
-"""Every healthy target of a pod: its name is not needed, and there may be a thousand."""
+"""Every target of a pod that is healthy and nothing else: its name is not needed, and there may be a thousand."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Expected:
     """All targets that green should have in one group, and the noun for them in a sentence.
 
@@ -92,6 +101,18 @@ class Expected:
     noun: str
     targets: tuple[Seen, ...]
     every: bool = False
+
+    @cached_property
+    def notable(self) -> tuple[Seen, ...]:
+        """Those of which there is more to say than that they are healthy: usually a few of a thousand."""
+        return tuple(one for one in self.targets if one is not _HEALTHY)
+
+    @cached_property
+    def counts(self) -> Mapping[State, int]:
+        """How many targets are in each state; 0 of those in none."""
+        counts = Counter(one.state for one in self.notable)
+        counts[State.HEALTHY] += len(self.targets) - len(self.notable)
+        return counts
 
 
 def expected_targets(
@@ -103,7 +124,9 @@ def expected_targets(
     """
     match health.group.target_type:
         case "ip":
-            return _pods_as_targets(green, service, health)
+            records = (green.pods, service.endpoints, health.targets)
+            said = (green.desired, service.service.ports, health.binding)
+            return _UNCHANGED.of_records(records, said, partial(_pods_as_targets, green, service, health))
         case "instance":
             return _nodes_as_targets(green, service, health, instance_ids)
         case other:
@@ -122,8 +145,8 @@ def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -
         own = keys.get(pod.uid, ())
         if len(own) == 1:  # the usual case, and then usually healthy
             target = registered.get(own[0])
-            is_healthy = target is not None and target.state == "healthy"
-            found = _HEALTHY if is_healthy else _seen(pod.name, own[0], target, (pod,))
+            is_plain = target is not None and target.is_plainly_healthy
+            found = _HEALTHY if is_plain else _seen(pod.name, own[0], target, (pod,))
         elif own:
             several = [_seen(pod.name, key, registered.get(key), (pod,)) for key in own]
             found = max(several, key=lambda one: one.state.severity)
@@ -212,7 +235,8 @@ def _seen(name: str, key: tuple[str, int], target: Target | None, pods: tuple[Po
     state, reason = _state(target.state), target.reason
     word = target.state if state is State.UNKNOWN else ""
     fault = Reason.HEALTH_CHECK_DISABLED if reason == "Target.HealthCheckDisabled" else None
-    return Seen(name, state, address, port, reason, target.description, pods, word, fault)
+    more = (target.is_anomalous, target.override)
+    return Seen(name, state, address, port, reason, target.description, pods, word, fault, *more)
 
 
 def _state(aws_state: str) -> State:
@@ -229,9 +253,13 @@ def _by_key(targets: Iterable[Target]) -> dict[tuple[str, int], Target]:
     for target in targets:
         key = (same_address(target.id), target.port)
         known = found.setdefault(key, target)
-        if known is not target and _state(known.state).severity < _state(target.state).severity:
+        if known is not target and _badness(known) < _badness(target):
             found[key] = target
     return found
+
+
+def _badness(target: Target) -> tuple[int, bool, bool]:
+    return _state(target.state).severity, bool(target.override), target.is_anomalous
 
 
 def _port(service: GreenService, binding: Binding) -> ServicePort:

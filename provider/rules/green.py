@@ -5,6 +5,8 @@ own reason. Sources: argoproj/argo-rollouts rollout/service.go, rollout/trafficr
 utils/rollout/rolloututil.go.
 """
 
+from functools import partial
+
 from provider.evidence.exceptions import CannotTell
 from provider.evidence.reasons import Reason
 from provider.evidence.records import (
@@ -14,12 +16,14 @@ from provider.evidence.records import (
     Canary,
     Green,
     GreenService,
+    Pod,
     Rollout,
     Service,
     ServicePort,
     Stage,
     Topology,
 )
+from provider.evidence.unchanged import Unchanged
 
 
 def find_green(topology: Topology, asked_hash: str | None) -> Green:
@@ -52,9 +56,19 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
         raise CannotTell(
             Reason.NO_PODS, f"Green ReplicaSet {replica_set.name} is scaled to 0 (aborted, or not scaled up yet)"
         )
+    own = _UNCHANGED.of_records((topology.pods,), replica_set.uid, partial(_living, topology.pods, replica_set.uid))
+    return Green(rollout, replica_set, own, topology.read_at, topology.pods_read_at)
+
+
+_UNCHANGED = Unchanged()
+"""Which of a thousand pods are green's is found once for as long as none of them changes."""
+
+
+def _living(pods: tuple[Pod, ...], owner_uid: str) -> tuple[Pod, ...]:
     # By uid: a pod that were listed twice would count for one that is missing.
-    pods = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
-    return Green(rollout=rollout, replica_set=replica_set, pods=tuple(pods.values()), read_at=topology.read_at)
+    own = {pod.uid: pod for pod in pods if pod.owner_uid == owner_uid and not pod.terminating}
+    # The very tuple where it is the same: what was made of it before can be used again (evidence/unchanged.py).
+    return pods if len(own) == len(pods) else tuple(own.values())
 
 
 def _require_observed(rollout: Rollout) -> None:
@@ -134,10 +148,11 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
             Reason.SERVICE_NOT_SWITCHED,
             f"Service {name} does not select green ({rollout.current_hash}) yet: its selector has {now}",
         )
+    endpoints = tuple(one for one in topology.endpoints if one.service == name)
     return GreenService(
         service=service,
         stage=stage,
-        endpoints=tuple(one for one in topology.endpoints if one.service == name),
+        endpoints=topology.endpoints if len(endpoints) == len(topology.endpoints) else endpoints,
         bindings=bindings_of(topology, service),
     )
 

@@ -35,6 +35,18 @@ def count_by_cause(targets: Sequence[Seen]) -> str:
     return f"{len(targets)} {targets[0].says}" + (f" ({named})" if named else "")
 
 
+def beside(anomalous: Sequence[Seen], shifted: Sequence[Seen]) -> str:
+    """Say what AWS says of targets beside their state; empty if that is nothing."""
+    says = ""
+    if anomalous:
+        who = f"{anomalous[0].name} is" if len(anomalous) == 1 else f"{len(anomalous)} ({anomalous[0].name}, …) are"
+        says += f"; {who} anomalous: failing more often than the other targets"
+    if shifted:
+        words = ", ".join(sorted({one.override for one in shifted}))
+        says += f"; {len(shifted)} healthy in a zone that traffic is shifted away from ({words})"
+    return says
+
+
 def until_failed(waiting: Sequence[Seen], ready_since: Mapping[str, datetime], now: datetime, grace: timedelta) -> str:
     """Say when a pod with an unhealthy target will count as failed; empty if there is none."""
     if not waiting:
@@ -86,5 +98,7 @@ def example(target: Seen) -> dict[str, Any]:
         "port": target.port,
         "awsReason": target.reason,
         "description": target.description,
+        "anomalous": target.is_anomalous,
+        "override": target.override,
     }
     return {key: value for key, value in shown.items() if value}

@@ -20,11 +20,16 @@ REGISTRATION_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Health:
-    """The state of a target in AWS's words; reason and description are None when healthy."""
+    """The state of a target in AWS's words; reason and description are None when healthy.
+
+    `anomaly` and `override` are what AWS says beside the state, if it is asked for that.
+    """
 
     state: str
     reason: str | None = None
     description: str | None = None
+    anomaly: str = "normal"
+    override: str = "no_override"
 
 
 HEALTHY = Health("healthy")
@@ -137,10 +142,13 @@ class LoadBalancers:
         state: str,
         reason: str | None = None,
         description: str | None = None,
+        *,
+        anomaly: str = "normal",
+        override: str = "no_override",
     ) -> None:
         """Force a state, also for a target that was never registered, until `unpin` or `reset`."""
         with self._lock:
-            self._pinned[arn, id_, port] = Health(state, reason, description)
+            self._pinned[arn, id_, port] = Health(state, reason, description, anomaly, override)
 
     def unpin(self, arn: str, id_: str, port: int) -> None:
         """End `pin`: the model decides the state again."""

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import boto3
+import botocore
 import pytest
 
+from provider import __version__
 from provider.aws.load_balancers import LoadBalancers
 from provider.aws.service import Account
 from provider.aws.session import ATTEMPTS
@@ -68,6 +70,52 @@ def test_a_group_is_one_call_each_for_its_settings_and_its_targets(world, health
         Target("10.0.0.2", 8080, "unhealthy", "Target.Timeout", "Request timed out"),
     )
     assert asked(world) == [("DescribeTargetGroups", REGION), ("DescribeTargetHealth", REGION)]
+
+
+def test_what_aws_says_beside_the_state_is_read(world, health):
+    """An anomaly and a zonal shift come with the same call, and the usual words for neither of them mean nothing."""
+    arn = world.aws.target_group("web")
+    world.aws.load_balancers.pin(arn, "10.0.0.1", 8080, "healthy", anomaly="anomalous")
+    world.aws.load_balancers.pin(arn, "10.0.0.2", 8080, "healthy", override="zonal_shift_active")
+    world.aws.load_balancers.pin(arn, "10.0.0.3", 8080, "initial", "Elb.InitialHealthChecking", "…")
+    world.aws.load_balancers.pin(arn, "10.0.0.4", 8080, "healthy", override="unknown")
+
+    (found,) = health(bound(arn))
+
+    assert [(one.is_anomalous, one.override) for one in found.targets] == [
+        (True, ""),
+        (False, "zonal_shift_active"),
+        (False, ""),
+        (False, ""),
+    ]
+    assert [name for name, _ in asked(world)].count("DescribeTargetHealth") == 1
+
+
+def test_a_region_that_does_not_know_them_is_asked_without(world, health):
+    """Where AWS refuses to tell more than the state, it is asked for that alone, the next time at once."""
+    arn, other = world.aws.target_group("web"), world.aws.target_group("api")
+    for one in (arn, other):
+        world.aws.load_balancers.pin(one, "10.0.0.1", 8080, "healthy", anomaly="anomalous")
+    world.aws.faults.aws_error("DescribeTargetHealth", "ValidationError", "Include is not supported", about="Include")
+
+    (first,), calls = health(bound(arn)), len(asked(world))
+    (second,) = health(bound(other))
+
+    assert [(one.state, one.is_anomalous) for one in (*first.targets, *second.targets)] == [("healthy", False)] * 2
+    assert (calls, len(asked(world))) == (3, 2)
+
+
+def test_a_group_that_is_refused_is_not_tried_out_twice(world, health):
+    """Once a region has told more than the state, a refusal is about the group and costs one call."""
+    arn, other = world.aws.target_group("web"), world.aws.target_group("api")
+    health(bound(arn))
+    world.aws.faults.aws_error("DescribeTargetHealth", "ValidationError", "No")
+
+    with pytest.raises(CannotTell) as refused:
+        health(bound(other))
+
+    assert refused.value.reason is Reason.AWS_REJECTED
+    assert [name for name, _ in asked(world)].count("DescribeTargetHealth") == 1
 
 
 def test_every_region_is_asked_about_its_own_groups(world, health):
@@ -250,3 +298,14 @@ def test_the_first_call_tells_that_aws_answers(world, sources):
 
     assert (before, after) == (False, True)
     assert asked(world) == [("DescribeTargetGroups", REGION)] * 2
+
+
+def test_cloudtrail_shows_the_provider(account):
+    """Requests name the program and its version, as CloudTrail shows their caller."""
+    sent = []
+    client = account.client("elbv2", Place(REGION))
+    client.meta.events.register("before-send.*", lambda request, **_: sent.append(request.headers["User-Agent"]))
+
+    client.describe_target_groups(PageSize=1)
+
+    assert sent == [f"alb-provider/{__version__} Botocore/{botocore.__version__}".encode()]

@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from tests import ROOT
-from tests.bench import cold, fleet, hot, ours, plot, soak, startup, tables
+from tests.bench import again, cold, fleet, hot, hundred, ours, plot, soak, startup, tables
 from tests.bench.world import Latencies
 
-PARTS = ("cold", "hot", "fleet", "startup", "soak")
+PARTS = ("cold", "again", "hot", "fleet", "hundred", "startup", "soak")
 COLD_PODS = (10, 100, 250, 500, 1000)
+AGAIN_PODS = (10, 250, 1000)
 HOT_PODS = (10, 250)
 FLEET_SECONDS = {1: 60.0, 10: 60.0, 100: 60.0, 500: 150.0}
 """A minute each; 500 need 100 s to see each of their target groups once within 5 calls a second."""
@@ -48,13 +49,19 @@ def main(results: Path, only: str, aws_latency: float, kubernetes_latency: float
     _write(found, results)
 
 
-def _measured(part: str, latencies: Latencies, *, quick: bool, rounds: int, question: str, **_: Any) -> Any:
+def _measured(  # noqa: C901 - a table of parts
+    part: str, latencies: Latencies, *, quick: bool, rounds: int, question: str, **_: Any
+) -> Any:
     """Run one part, quickly or in full."""
     match part:
         case "cold" if quick:
             return cold.measure((10,), 2, latencies, pause_seconds=0.1)
         case "cold":
             return cold.measure(COLD_PODS, rounds, latencies)
+        case "again" if quick:
+            return again.measure((10,), 2, latencies)
+        case "again":
+            return again.measure(AGAIN_PODS, rounds, latencies, with_real_server=True)
         case "hot" if quick:
             return hot.measure((10,), latencies, seconds=0.5, rounds=1, callers=(2,))
         case "hot":
@@ -62,6 +69,10 @@ def _measured(part: str, latencies: Latencies, *, quick: bool, rounds: int, ques
         case "fleet":
             seconds = {3: 4.0} if quick else FLEET_SECONDS
             return fleet.measure(fleet.Plan(seconds, 1 if quick else 20, question), latencies)
+        case "hundred" if quick:
+            return hundred.measure(2, 10, 2.0, 1, latencies)
+        case "hundred":
+            return hundred.measure(100, 250, 60.0, 2, latencies)
         case "startup":
             return startup.measure(latencies, 1 if quick else 5)
         case _:

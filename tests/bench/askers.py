@@ -1,8 +1,8 @@
-"""A fleet of Rollouts that ask: `python -m tests.bench.askers <port> <question> <seconds> <pods> <rollouts>`.
+"""A fleet of Rollouts that ask: `tests.bench.askers <port> <question> <seconds> <pods> <rollouts> [<every> <apart>]`.
 
-As Argo does: each asks every five seconds by a new connection (Go keeps two idle ones to a host), and never again
-before it has its answer or has given up after ten. They start spread over the first five seconds. Prints one JSON line
-per answer.
+As Argo does: each asks every five seconds, or so many, by a new connection (Go keeps two idle ones to a host), and
+never again before it has its answer or has given up after ten. They start spread over the first of these times. Their
+subjects' numbers are `apart`. Prints one JSON line per answer.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 10.0
 class Asker:
     """One Rollout's measurements."""
 
-    def __init__(self, port: int, question: str, subject: Subject) -> None:
-        self._port, self._number = port, subject.number
+    def __init__(self, port: int, question: str, subject: Subject, every: float) -> None:
+        self._port, self._number, self._every = port, subject.number, every
         path = path_of(subject, question)
         self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
@@ -41,7 +41,7 @@ class Asker:
             answered = time.monotonic()
             line = {"rollout": self._number, "asked": asked, "answered": answered, "late": asked - due, **told}
             print(json.dumps(line))  # noqa: T201 - the parent reads it
-            due = max(due + EVERY_SECONDS, answered)
+            due = max(due + self._every, answered)
 
     async def _ask(self) -> dict[str, Any]:
         if self._streams is None:
@@ -65,13 +65,14 @@ class Asker:
             self._streams = None
 
 
-async def _all(port: int, question: str, seconds: float, pods: int, rollouts: int) -> None:
+async def _all(port: int, question: str, seconds: float, pods: int, rollouts: int, every: float, apart: int) -> None:
     start = time.monotonic() + 0.2
-    askers = [Asker(port, question, Subject(number=number, pods=pods)) for number in range(rollouts)]
-    spread = (start + EVERY_SECONDS * place / rollouts for place in range(rollouts))
+    askers = [Asker(port, question, Subject(number=apart * place, pods=pods), every) for place in range(rollouts)]
+    spread = (start + every * place / rollouts for place in range(rollouts))
     await asyncio.gather(*(asker.run(one, start + seconds) for asker, one in zip(askers, spread, strict=True)))
 
 
 if __name__ == "__main__":
-    port_, question_, seconds_, pods_, rollouts_ = sys.argv[1:]
-    asyncio.run(_all(int(port_), question_, float(seconds_), int(pods_), int(rollouts_)))
+    port_, question_, seconds_, pods_, rollouts_, *more = sys.argv[1:]
+    every_, apart_ = more or (EVERY_SECONDS, 1)
+    asyncio.run(_all(int(port_), question_, float(seconds_), int(pods_), int(rollouts_), float(every_), int(apart_)))

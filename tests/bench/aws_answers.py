@@ -56,9 +56,13 @@ class AwsAnswers:
         self._health: dict[str, bytes] = {}
         for subject in subjects:
             self._by_load_balancer.setdefault(subject.load_balancer_arn, []).append(subject.arn)
-            members = {address: _target(address, state, place) for place, (address, state) in enumerate(subject.states)}
-            self._targets[subject.arn] = members
-            self._health[subject.arn] = _health("".join(members.values()))
+            self.change(subject)
+
+    def change(self, subject: Subject) -> None:
+        """Let the targets of this Rollout be as it says."""
+        members = {address: _target(address, state, place) for place, (address, state) in enumerate(subject.states)}
+        self._targets[subject.arn] = members
+        self._health[subject.arn] = _health("".join(members.values()))
 
     def reset(self) -> None:
         """Fill the bucket."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from statistics import median
 from typing import Any, Self
 
@@ -26,12 +27,14 @@ PAUSE_SECONDS = 0.45
 class Child:
     """One way, waiting for its turns."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], plan: list[Stage] | None = None) -> None:
+    def __init__(
+        self, name: str, environment: Mapping[str, str], plan: list[Stage] | None = None, folder: Path = ROOT
+    ) -> None:
         command = [*pinned(SERVER_CORE), sys.executable, "-m", "tests.bench.cold_child", name]
         self.name = name
         self._process: Any = subprocess.Popen(
             [*command, write_plan(plan or [])],
-            cwd=ROOT,
+            cwd=folder,  # Python looks for modules here first
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""One way in a process of its own: `python -m tests.bench.cold_child ours|straightforward|floor [plan]`.
+"""One way in a process of its own: `python -m tests.bench.cold_child <way> [plan]`.
 
 Answers each line of its input, a subject, with one question's CPU and wall time, so that the ways can take turns. CPU
 is that of this process with all its threads; the stand-ins have theirs. What a question leaves in the heap is
@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from tests.bench.processes import own_memory_mib
 from tests.bench.subjects import Subject
-from tests.bench.way import Way
+from tests.bench.way import Prepared, Way
 
 
 def way(name: str, plan: str) -> Way:
@@ -21,6 +21,10 @@ def way(name: str, plan: str) -> Way:
         from tests.bench.ours import Ours  # noqa: PLC0415 - memory is measured too
 
         return Ours()
+    if name in {"ours-again", "watch-again"}:
+        from tests.bench.again_ways import OursAgain, WatchAgain  # noqa: PLC0415
+
+        return OursAgain() if name == "ours-again" else WatchAgain()
     if name == "straightforward":
         from tests.bench.straightforward import Straightforward  # noqa: PLC0415
 
@@ -35,6 +39,8 @@ def main(name: str, plan: str = "[]") -> None:
     chosen = way(name, plan)
     for line in sys.stdin:
         asked = Subject(**json.loads(line))
+        if isinstance(chosen, Prepared):
+            chosen.prepare(asked)
         wall, cpu = time.perf_counter(), time.process_time()
         opinion = chosen.ask(asked)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

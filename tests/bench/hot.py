@@ -30,8 +30,8 @@ def measure(
         ours = stack.enter_context(Serving(SERVE, world.environment, log))
         body = world.directory / "body.json"
         body.write_bytes(_answered(ours, subjects[0]))
-        quiet = {"PROVIDER_LOG_LEVEL": "WARNING"}
-        bare = stack.enter_context(Serving(BARE, world.environment, log, BENCH_BODY=str(body), **quiet))
+        more = {"BENCH_BODY": str(body), "PROVIDER_LOG_LEVEL": "WARNING"}
+        bare = stack.enter_context(Serving(BARE, world.environment, log, more=more))
         asked = [("bare route", bare, path_of(subjects[0]))]
         asked += [(f"ours, {one.pods} pods", ours, path_of(one)) for one in subjects]
         rows = [_row(count, asked, seconds, rounds) for count in callers]

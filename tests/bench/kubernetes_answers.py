@@ -17,10 +17,24 @@ class KubernetesAnswers:
     def __init__(self, subjects: Iterable[Subject], created_at: str) -> None:
         self._namespaces: dict[str, KubernetesApi] = {"": KubernetesApi()}
         self._made: dict[tuple[str, str], Answer] = {}
+        self._created_at = datetime.fromisoformat(created_at)
+        self._subjects: dict[int, Subject] = {}
         for subject in subjects:
-            store = self._namespaces.setdefault(subject.namespace, KubernetesApi())
-            for manifest in manifests(subject, datetime.fromisoformat(created_at)):
-                store.put(manifest)
+            self._subjects[subject.number] = subject
+            self._put(subject, self._namespaces.setdefault(subject.namespace, KubernetesApi()))
+
+    def change(self, subject: Subject) -> None:
+        """Let the Rollout of this number be another one."""
+        self._subjects[subject.number] = subject
+        store = self._namespaces[subject.namespace] = KubernetesApi()
+        for one in self._subjects.values():
+            if one.namespace == subject.namespace:
+                self._put(one, store)
+        self._made.clear()
+
+    def _put(self, subject: Subject, store: KubernetesApi) -> None:
+        for manifest in manifests(subject, self._created_at):
+            store.put(manifest)
 
     def __call__(self, request: Request) -> Answer:
         """Return the answer to a request; the same bytes for the same path, query and Accept."""

@@ -49,19 +49,19 @@ class Ours:
     def __init__(self, *, shared: bool = False, clock: Callable[[], datetime] | None = None) -> None:
         if not shared:
             os.environ.update(without_sharing())
-        self._sources = sources_of(settings.load(), Metrics())
+        self.sources = sources_of(settings.load(), Metrics())
         if clock is not None:
-            self._sources.sharing.clock = clock
+            self.sources.sharing.clock = clock
         spare_the_collector()
 
     def records(self) -> int:
         """Return how many records of evidence are kept to be shared."""
-        return self._sources.sharing.records
+        return self.sources.sharing.records
 
     def ask(self, subject: Subject, name: str = QUESTION) -> Opinion:
         """Ask as an AnalysisTemplate does."""
         check = QUESTIONS[name]
         fields = {"namespace": subject.namespace, "rollout": subject.name, "podTemplateHash": GREEN}
-        verdict = question.answer(check, question.parse(check, fields.items()), self._sources)
+        verdict = question.answer(check, question.parse(check, fields.items()), self.sources)
         groups = verdict.observed.get("targetGroups") or [{}]
         return Opinion(verdict.phase.value, groups[0].get("healthyCount", 0), verdict.observed.get("desiredCount", 0))

@@ -29,18 +29,31 @@ LOOK_EVERY_SECONDS = 0.01
 class Serving:
     """Started by entering, once it is ready; `cpu_to_ready` and `wall_to_ready` say in seconds what that took."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, **more: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        folder: Path = ROOT,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = free_port()
         self._command = [*pinned(SERVER_CORE), *command]
-        self._environment = {**environment, "PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port), **more}
-        self._log = log
+        self._environment = {
+            **environment,
+            "PROVIDER_HOST": "127.0.0.1",
+            "PROVIDER_PORT": str(self.port),
+            **(more or {}),
+        }
+        self._log, self._folder = log, folder
         self.cpu_to_ready = self.wall_to_ready = 0.0
 
     def __enter__(self) -> Self:
         began = time.perf_counter()
         with self._log.open("ab") as log:
             self._process: Any = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command, cwd=self._folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         while not self._is_ready():
             if self._process.poll() is not None or time.perf_counter() - began > STARTS_WITHIN_SECONDS:

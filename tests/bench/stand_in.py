@@ -11,16 +11,16 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from tests.bench.aws_answers import AwsAnswers
 from tests.bench.kubernetes_answers import KubernetesAnswers
 from tests.bench.subjects import Subject
-from tests.bench.wire import Answer, Request, ok
+from tests.bench.wire import Request, ok
 
-CONTROL = "/bench/"
+CONTROL, CHANGE = "/bench/", "change="
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Call:
 class StandIn:
     """The state behind all connections: what is answered, how late, and what was asked."""
 
-    def __init__(self, answers: Callable[[Request], Answer], latency_seconds: float) -> None:
+    def __init__(self, answers: AwsAnswers | KubernetesAnswers, latency_seconds: float) -> None:
         self.answers = answers
         self.latency_seconds = latency_seconds
         self.calls: list[Call] = []
 
     def control(self, command: str) -> bytes:
-        """`calls` tells the calls so far, `forget` drops them and fills the buckets."""
+        """`calls` tells the calls so far, `forget` drops them and fills the buckets, `change=<subject>` changes it."""
+        if command.startswith(CHANGE):
+            self.answers.change(Subject(**json.loads(unquote(command.removeprefix(CHANGE)))))
         if command == "forget":
             self.calls.clear()
             if isinstance(self.answers, AwsAnswers):
@@ -121,7 +123,7 @@ def main(kind: str, settings: str) -> None:
     """Build the answers and serve them."""
     chosen = json.loads(settings)
     subjects = [Subject(**one) for one in chosen["subjects"]]
-    answers: Callable[[Request], Answer]
+    answers: AwsAnswers | KubernetesAnswers
     if kind == "kubernetes":
         answers = KubernetesAnswers(subjects, chosen["created_at"])
     else:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from provider.demo.cluster import objects
-from provider.demo.cluster.naming import safe_letters
 
 GREEN, BLUE = "6d9f7c8b54", "5b8c4d7f96"
 PORT = 8080
@@ -25,11 +24,12 @@ _LARGEST = 1024
 
 @dataclass(frozen=True)
 class Subject:
-    """One Rollout. `initial` of its green targets are not healthy yet."""
+    """One Rollout. `initial` of its green targets are not healthy yet; `replaced` is how often its last pod was."""
 
     number: int
     pods: int
     initial: int = 0
+    replaced: int = 0
 
     @property
     def namespace(self) -> str:
@@ -57,7 +57,11 @@ class Subject:
     @property
     def addresses(self) -> list[str]:
         """The IP addresses of green's pods."""
-        return [_address(self.number * _LARGEST + one, 0) for one in range(self.pods)]
+        return [_address(self.number * _LARGEST + self.place_of(one), 0) for one in range(self.pods)]
+
+    def place_of(self, pod: int) -> int:
+        """Return which of the Rollout's names and addresses a pod has: a replaced one has others."""
+        return pod + self.replaced if pod == self.pods - 1 else pod
 
     @property
     def states(self) -> Iterator[tuple[str, str]]:
@@ -100,11 +104,13 @@ def _revision(
     replica_set["metadata"]["creationTimestamp"] = objects.timestamp(created_at)
     pods = []
     for one in range(subject.pods):
-        name = f"{replica_set['metadata']['name']}-{safe_letters(f'{subject.number} {pod_hash} {one}', 5)}"
+        # As long as Kubernetes' five letters; numbers, so that no two pods of a Rollout are called alike.
+        letters = f"{subject.place_of(one):05}"
+        name = f"{replica_set['metadata']['name']}-{letters}"
         pod = objects.pod(
             replica_set,
             name,
-            ip=_address(subject.number * _LARGEST + one, half),
+            ip=_address(subject.number * _LARGEST + subject.place_of(one), half),
             created_at=created_at,
             containers_ready_since=created_at + timedelta(seconds=20),
             node_name=f"ip-10-1-{one % 40}-10.eu-west-1.compute.internal",

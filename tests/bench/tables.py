@@ -43,6 +43,36 @@ def cold(rows: Rows) -> list[str]:
     )
 
 
+def again(rows: Rows) -> list[str]:
+    """What the next look costs."""
+    base = rows[0]["base"]
+    ways = [name for name in ("ours", "before", "straightforward", "watch") if name in rows[0]]
+    cells = [
+        [
+            f"{row['pods']}",
+            row["situation"],
+            way,
+            str(Spread(**row[way]["cpu_ms"])),
+            f"{row[way]['cpu_of_base']:.2f}",
+            f"{row[way]['requests']:g}",
+            f"{row[way]['kubernetes_kib']:.0f}",
+            "" if row[way]["api_server_cpu_ms"] is None else f"{row[way]['api_server_cpu_ms']:.1f}",
+            f"{row[way]['aws_kib']:.0f}",
+            str(Spread(**row[way]["wall_ms"])),
+        ]
+        for row in rows
+        for way in ways
+    ]
+    return _table(
+        f"pods | situation | way | CPU ms | of {base} | requests | KiB of Kubernetes | API server CPU ms | "
+        "KiB of AWS | wall ms",
+        cells,
+        f"(f) The next look, ten seconds after the last, at a green that waits for one target: median (quartiles) of "
+        f"{rows[0]['rounds']}; ratios: medians within rounds. The API server is a real one that answers "
+        "the same requests, where it is built. The watch is a lower bound that no verdict may rest on.",
+    )
+
+
 def hot(rows: Rows) -> list[str]:
     """Requests per second and times, beside the bare route."""
     cells = [
@@ -99,6 +129,26 @@ def fleet(rows: Rows) -> list[str]:
     )
 
 
+def hundred(rows: Rows) -> list[str]:
+    """What many Rollouts under analysis cost, beside the build before."""
+    cells = [
+        [
+            row["build"],
+            f"{row['cpu_share']:.3f}",
+            f"{row['memory_mib']:.0f}",
+            f"{row['answers']}",
+            f"{row['kubernetes_kib']:.0f}",
+            ", ".join(f"{count} {reason}" for reason, count in row["reasons"].items()),
+        ]
+        for row in rows
+    ]
+    return _table(
+        "build | of a core | MiB | answers | KiB of Kubernetes each | reasons",
+        cells,
+        f"(g) {rows[0]['rollouts']} Rollouts of {rows[0]['pods']} pods wait for one target, each asked every 10 s.",
+    )
+
+
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
@@ -119,8 +169,10 @@ def soak(rows: Rows) -> list[str]:
 
 PARTS: dict[str, Callable[[Any], list[str]]] = {
     "cold": cold,
+    "again": again,
     "hot": hot,
     "fleet": fleet,
+    "hundred": hundred,
     "startup": startup,
     "soak": soak,
 }

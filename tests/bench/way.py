@@ -1,7 +1,7 @@
 """What every way of answering gives."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tests.bench.subjects import Subject
 
@@ -20,3 +20,11 @@ class Way(Protocol):
 
     def ask(self, subject: Subject) -> Opinion | None:
         """Answer `target-health`; the floor has no opinion."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A way that learns something before it is measured."""
+
+    def prepare(self, subject: Subject) -> None:
+        """Learn it."""

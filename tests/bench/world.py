@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import requests
 import yaml
@@ -54,6 +55,11 @@ class StandInProcess:
     def calls(self) -> list[Call]:
         """What was asked since `forget`."""
         return [Call(**one) for one in self._session.get(f"{self.url}/bench/calls", timeout=60).json()]
+
+    def change(self, subject: Subject) -> None:
+        """Let a Rollout be another one."""
+        told = quote(json.dumps(asdict(subject)))
+        self._session.get(f"{self.url}/bench/change={told}", timeout=60).raise_for_status()
 
     def forget(self) -> None:
         """Drop the calls, fill the token bucket."""
@@ -109,6 +115,11 @@ class BenchWorld:
     def unavoidable_seconds(self) -> float:
         """What a cold question waits for at least: the Rollout, what hangs on it, then AWS."""
         return 2 * self._latencies.kubernetes + self._latencies.aws
+
+    def change(self, subject: Subject) -> None:
+        """Let a Rollout be another one, in the cluster and in the account."""
+        self.kubernetes.change(subject)
+        self.aws.change(subject)
 
     def forget(self) -> None:
         """Forget every call."""

@@ -17,12 +17,13 @@ DESKTOP_LIGHT: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "co
 PHONE_DARK: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 WINDOWS = {"desktop-light": DESKTOP_LIGHT, "phone-dark": PHONE_DARK}
 
-WITH_ERRORS = ("noisy", "idle", "shared")
+WITH_ERRORS = ("noisy", "idle", "cold", "shared")
 """Rollouts whose gate judges errors too, in the demo's own queries."""
 
 REASONS = {
     "noisy": {"ErrorsAboveLimit"},
     "idle": {"AllChecksPassed", "MetricsIncomplete", "WindowNotOpen"},
+    "cold": {"AllChecksPassed", "MetricsIncomplete", "WindowNotOpen"},
     "shared": {"AllChecksPassed", "MetricsIncomplete", "WindowNotOpen"},
     "unattached": {"TargetGroupNotInUse"},
     "nopreview": {"NoPreviewService"},

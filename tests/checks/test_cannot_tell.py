@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 from provider.checks import replicas
 from provider.checks.gate import gate_of
 from provider.checks.question import Sources, answer, parse
-from provider.cluster.reader import RECONNECT_SECONDS
+from provider.cluster.api_server import RECONNECT_SECONDS
 from provider.demo.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from provider.demo.world import World
 from provider.evidence.exceptions import CannotTell
@@ -97,10 +98,69 @@ def role_of_service_account(setenv: Callable[[str, str], None], token: Path) -> 
     setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
 
 
-@pytest.mark.usefixtures("no_keys")
-def test_no_credentials_are_named(client):
-    """Without credentials the answer says so, and what to do."""
-    assert_blocked(ask(client), Reason.AWS_CREDENTIALS, "elasticloadbalancing:Describe", "Pod Identity or IRSA")
+@pytest.mark.parametrize(
+    ("in_a_pod", "remedy"),
+    [
+        (True, "give the provider's ServiceAccount a role (EKS Pod Identity or IRSA)"),
+        (False, "choose a profile (AWS_PROFILE) and sign in (aws sso login)"),
+    ],
+)
+def test_no_credentials_are_named(no_keys, client, in_a_pod, remedy):
+    """Without credentials the answer says so, and what to do: in a pod, and on a person's own machine."""
+    if in_a_pod:
+        no_keys.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+
+    assert_blocked(ask(client), Reason.AWS_CREDENTIALS, "elasticloadbalancing:Describe", remedy)
+
+
+PROFILES = {
+    "sso": """
+        [profile me]
+        sso_session = corp
+        sso_account_id = 123456789012
+        sso_role_name = Reader
+        [sso-session corp]
+        sso_start_url = https://corp.example/start
+        sso_region = eu-west-1
+        """,
+    "sso without a session": """
+        [profile me]
+        sso_start_url = https://corp.example/start
+        sso_region = eu-west-1
+        sso_account_id = 123456789012
+        sso_role_name = Reader
+        """,
+    "login": """
+        [profile me]
+        login_session = arn:aws:iam::123456789012:user/me
+        """,
+    "a source without keys": """
+        [profile base]
+        region = eu-west-1
+        [profile me]
+        role_arn = arn:aws:iam::123456789012:role/reader
+        source_profile = base
+        """,
+    "a circle": """
+        [profile base]
+        role_arn = arn:aws:iam::123456789012:role/base
+        source_profile = me
+        [profile me]
+        role_arn = arn:aws:iam::123456789012:role/reader
+        source_profile = base
+        """,
+}
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_a_profile_that_must_sign_in_is_named(no_keys, tmp_path, profile, request):
+    """A profile whose sign-in has expired, or that leads to no keys, is AwsCredentials."""
+    (tmp_path / "config").write_text(textwrap.dedent(profile))
+    no_keys.setenv("HOME", str(tmp_path))
+    no_keys.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    no_keys.setenv("AWS_PROFILE", "me")
+
+    assert_blocked(ask(request.getfixturevalue("client")), Reason.AWS_CREDENTIALS, "AWS_PROFILE")
 
 
 def test_a_role_without_its_token_is_named(no_keys, client, tmp_path):

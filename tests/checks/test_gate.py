@@ -15,7 +15,7 @@ from provider.evidence.records import Green, Kind, Phase, ReplicaSet
 from provider.rules.counts import REQUESTS, TARGET_5XX
 from tests.records import NOW, evidence, group, pod, replica_set, rollout, target, traffic
 
-REPLICAS, TARGET_HEALTH, ERRORS = PARTS
+REPLICAS, TARGET_HEALTH, ERRORS, _ = PARTS
 HEALTHY = [target(0), target(1), target(2)]
 SICK = [target(0), target(1), target(2, "unhealthy", "Target.Timeout")]
 NEW = [target(0), target(1), target(2, "initial", "Elb.InitialHealthChecking")]
@@ -23,7 +23,7 @@ NO_AWS = CannotTell(Reason.AWS_THROTTLED, "AWS throttles elasticloadbalancing:De
 
 
 def green(of: ReplicaSet | None = None) -> Green:
-    return Green(rollout(), of or replica_set(), tuple(pod(number) for number in range(3)), NOW)
+    return Green(rollout(), of or replica_set(), tuple(pod(number) for number in range(3)), NOW, NOW)
 
 
 def asked(*parts, **parameters):

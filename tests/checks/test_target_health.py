@@ -80,6 +80,59 @@ def test_every_state_and_reason_code_of_one_target(state, reason, phase, says):
 
 
 @pytest.mark.parametrize(
+    ("anomalies", "others", "phase", "says"),
+    [
+        ("report", ["healthy", "healthy"], GO, Reason.TARGETS_HEALTHY),
+        ("fail", ["healthy", "healthy"], BAD, Reason.TARGETS_ANOMALOUS),
+        ("fail", ["initial", "healthy"], BAD, Reason.TARGETS_ANOMALOUS),
+        ("report", ["initial", "healthy"], WAIT, Reason.TARGETS_INITIAL),
+    ],
+)
+def test_an_anomalous_pod_fails_green_on_request(anomalies, others, phase, says):
+    """A pod that the load balancer finds anomalous is always named, and fails green with anomalies=fail."""
+    rest = (target(number + 1, state) for number, state in enumerate(others))
+
+    found = verdict(group(target(0, is_anomalous=True), *rest), parameters={"anomalies": anomalies})
+
+    assert (found.phase, found.reason) == (phase, says)
+    assert "; web-6d9f7c-0 is anomalous: failing more often than the other targets" in found.message
+    assert found.observed["targetGroups"][0]["anomalousCount"] == 1
+    assert next(one["anomalous"] for one in found.observed["examples"] if one["name"] == "web-6d9f7c-0")
+
+
+def test_an_anomalous_pod_that_is_unhealthy_is_still_told_its_grace():
+    """Being anomalous takes nothing from what the sentence says of an unhealthy target within its grace period."""
+    sick = target(0, "unhealthy", "Target.Timeout", is_anomalous=True)
+
+    found = verdict(group(sick, target(1), target(2)), ready_for=timedelta(seconds=1))
+
+    assert found.reason is Reason.TARGETS_UNHEALTHY_IN_GRACE
+    assert "will count as failed once the pod has been ready for" in found.message
+
+
+@pytest.mark.parametrize(
+    ("shifted", "phase", "says"),
+    [(0, GO, Reason.TARGETS_HEALTHY), (2, GO, Reason.TARGETS_HEALTHY), (3, WAIT, Reason.TARGETS_SHIFTED_AWAY)],
+)
+def test_a_green_that_no_traffic_can_reach_does_not_pass(shifted, phase, says):
+    """Healthy targets under a zonal shift are counted apart, and are no pass if there are no others."""
+    found = verdict(group(*(target(one, override="zonal_shift_active" if one < shifted else "") for one in range(3))))
+
+    assert (found.phase, found.reason) == (phase, says)
+    assert found.observed["targetGroups"][0].get("shiftedAwayCount", 0) == shifted
+    assert ("traffic is shifted away from (zonal_shift_active)" in found.message) == bool(shifted)
+
+
+def test_an_anomalous_node_blames_no_pod():
+    """With instance targets a node serves pods of any version, so its anomaly fails nothing."""
+    nodes = [target(one, id=f"i-{one}", port=30080, is_anomalous=True) for one in range(3)]
+
+    found = verdict(group(*nodes, target_type="instance"), parameters={"anomalies": "fail"})
+
+    assert found.reason is not Reason.TARGETS_ANOMALOUS
+
+
+@pytest.mark.parametrize(
     ("changes", "missing"),
     [
         ({"endpoints": 2}, "no address behind the Service yet"),

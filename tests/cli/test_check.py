@@ -10,7 +10,6 @@ import pytest
 
 from provider import __version__
 from provider.checks import QUESTIONS
-from provider.cli import main as cli
 from provider.demo.server.http_server import HttpServer
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
@@ -43,19 +42,6 @@ def shell(environment):
         )
 
     return shell
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process, where it does not read Kubernetes and AWS itself."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["alb-provider", *arguments])
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        return exited.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -1,28 +1,13 @@
 """The command `convert`."""
 
-import io
-
 import pytest
 import yaml
 
-from provider.cli import main as cli
 from tests import ROOT
 
+COMMAND = ("convert",)
+
 BLUE_GREEN = str(ROOT / "rollout-examples" / "blue-green")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process."""
-
-    def run(*arguments, given=""):
-        monkeypatch.setattr("sys.argv", ["alb-provider", "convert", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(given))
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        return exited.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_manifests_to_review(run):
@@ -41,7 +26,7 @@ def test_manifests_to_review(run):
 @pytest.mark.parametrize(
     ("arguments", "given", "says"),
     [
-        ((), "", "Give --file"),
+        ((), "", "Give either --file, or --live and --rollout"),
         (("-f", "-"), "a: [", "Cannot convert the manifests: it is not YAML"),
         (("-f", "-"), "kind: Service\n", "There must be exactly one blue-green Rollout; found no"),
     ],

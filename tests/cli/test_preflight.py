@@ -1,6 +1,5 @@
 """The command `preflight`: its formats and exit codes."""
 
-import io
 import json
 
 import pytest
@@ -9,22 +8,10 @@ import yaml
 from provider.cli import main as cli
 from tests import ROOT
 
+COMMAND = ("preflight",)
+
 BLUE_GREEN = str(ROOT / "rollout-examples" / "blue-green")
 PING_PONG = str(ROOT / "rollout-examples" / "ping-pong")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process."""
-
-    def run(*arguments, given=""):
-        monkeypatch.setattr("sys.argv", ["alb-provider", "preflight", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(given))
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        return exited.value.code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -81,7 +68,7 @@ def test_the_forecast(monkeypatch, capsys):
     lines = out.splitlines()
     assert exited.value.code == 0
     assert lines[0] == "shop/web: about 2.6 s (0.7 to 7.6) without a healthy target at each switch"
-    assert lines[2] == "Requests at risk in the gap: 263 (72 to 756)"
+    assert lines[2] == "Requests at risk in the gap: 263 (72 to 756), at 100.0 a second"
     assert "   0.0  Argo moves the selector of the production Service to green" in lines
     assert lines[-3].startswith("  0.0 s  A handover")
 
@@ -146,3 +133,46 @@ def test_misuse(run, arguments, given, says):
     code, _, err = run(*arguments, given=given)
 
     assert (code, says in err) == (3, True)
+
+
+def test_edits(run, tmp_path):
+    """With the manifests of before it names the Services that would get a new target group."""
+    for path in (ROOT / "rollout-examples" / "blue-green").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        (tmp_path / path.name).write_text(text.replace("target-type: ip", "target-type: instance"))
+
+    code, out, _ = run("-f", str(tmp_path), "--before", BLUE_GREEN)
+
+    assert code == 0
+    assert "TargetGroupRenamed: Service web-active in Ingress web gets a new target group: target type from ip" in out
+
+
+def test_the_assumptions_of_a_forecast(command_line):
+    """A registration that takes longer makes the gap longer, by as much."""
+    _, quick, _ = command_line("forecast", "-f", BLUE_GREEN, "--registration-seconds", "0")
+    _, slow, _ = command_line("forecast", "-f", BLUE_GREEN, "--registration-seconds", "10")
+
+    assert quick.startswith("shop/web: about 1.6 s")
+    assert slow.startswith("shop/web: about 11.6 s")
+
+
+@pytest.mark.parametrize(("namespace", "expected"), [("shop", "Rollout shop/web"), (None, "Rollout default/web")])
+def test_the_namespace_of_the_context(run, tmp_path, monkeypatch, namespace, expected):
+    """Objects without a namespace are in that of the kubeconfig's context, as for kubectl; else in `default`."""
+    context = {"cluster": "c", "user": "u"} | ({"namespace": namespace} if namespace else {})
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "here", "context": context}],
+        "current-context": "here",
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    (tmp_path / "rollout.yaml").write_text("kind: Rollout\nmetadata: {name: web}\nspec: {strategy: {canary: {}}}\n")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    _, out, _ = run("-f", str(tmp_path / "rollout.yaml"))
+
+    assert expected in out

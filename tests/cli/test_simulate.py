@@ -2,20 +2,7 @@
 
 import pytest
 
-from provider.cli import main as cli
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["alb-provider", "simulate", *arguments])
-        with pytest.raises(SystemExit) as exited:
-            cli.main()
-        return exited.value.code, *capsys.readouterr()
-
-    return run
+COMMAND = ("simulate",)
 
 
 def test_a_table_and_a_drawing(run, tmp_path):

@@ -3,8 +3,8 @@
 import json
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -45,10 +45,24 @@ def test_consecutive_passes_are_needed(run):
     assert done.stdout.splitlines()[1] == "Successful (TargetsHealthy)"
 
 
-def test_it_waits_for_green(run, scene):
-    """While green is not ready it goes on, and a wait between two passes begins the count again."""
+@pytest.fixture
+def once_waiting(metrics):
+    """Do something once the provider has answered that targets are initial."""
+    labels = {"question": "target-health", "phase": "Inconclusive", "reason": "TargetsInitial"}
+
+    def then(act):
+        while not metrics.registry.get_sample_value("alb_provider_answers_total", labels):
+            time.sleep(0.05)
+        act()
+
+    with ThreadPoolExecutor(1) as threads:
+        yield lambda act: threads.submit(then, act)
+
+
+def test_it_waits_for_green(run, scene, once_waiting):
+    """While green is not ready it goes on asking."""
     scene.pin(scene.addresses[0], "initial")
-    threading.Timer(4, lambda: scene.pin(scene.addresses[0], "healthy")).start()
+    once_waiting(lambda: scene.pin(scene.addresses[0], "healthy"))
 
     done = run(*QUICK, "--passes", "1", "-o", "json")
 
@@ -89,7 +103,7 @@ def test_too_few_passes_at_the_timeout_are_no_pass(run, scene):  # noqa: ARG001 
     assert "Successful (TargetsHealthy)" in done.stdout
 
 
-def test_a_newer_version_is_not_waited_for(run, scene):
+def test_a_newer_version_is_not_waited_for(run, scene, once_waiting):
     """The version of the first answer is pinned: another one in its place is Superseded, which needs a person."""
     scene.pin(scene.addresses[0], "initial")
 
@@ -97,7 +111,7 @@ def test_a_newer_version_is_not_waited_for(run, scene):
         scene.rollout["status"]["currentPodHash"] = "fffffff"
         scene.put()
 
-    threading.Timer(4, replace_green).start()
+    once_waiting(replace_green)
     done = run(*QUICK)
 
     assert (done.returncode, "Superseded" in done.stderr) == (4, True)

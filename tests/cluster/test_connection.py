@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provider import __version__
 from provider.cluster.connection import connect
 from provider.demo.server.http_server import HttpServer
 from provider.evidence.exceptions import NotConfigured
@@ -38,9 +39,7 @@ def as_user(environment, api, seen):
         kubeconfig["clusters"][0]["cluster"]["server"] = api.url
         kubeconfig["users"][0]["user"] = user
         Path(environment["KUBECONFIG"]).write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
-        client = connect(pool_size=1)
-        method, url, headers, *_ = client.param_serialize("GET", "/version", auth_settings=["BearerToken"])
-        client.call_api(method, url, headers).read()
+        connect(pool_size=1).send("GET", "/version", (1, 5))
         return seen[-1]
 
     return as_user
@@ -82,6 +81,53 @@ def test_a_user_that_nobody_can_act_as_is_refused(as_user, user, sentence):
     """Impersonation that kubectl could not send is refused with a sentence, so that no other rights apply."""
     with pytest.raises(NotConfigured, match=sentence):
         as_user(token="a", **user)
+
+
+@pytest.fixture
+def asked():
+    """What each request asks for, and as which program."""
+    return []
+
+
+@pytest.fixture
+def asks(environment, asked):
+    """Ask for the version with a kubeconfig whose cluster has these keys; `{url}` is the server's own address."""
+
+    def application(environ, start_response):
+        asked.append((environ.get("REQUEST_URI") or environ["PATH_INFO"], environ["HTTP_HOST"]))
+        asked.append(environ["HTTP_USER_AGENT"])
+        start_response("200 OK", [])
+        return [b"{}"]
+
+    def asks(**cluster):
+        kubeconfig = yaml.safe_load(Path(environment["KUBECONFIG"]).read_text(encoding="utf-8"))
+        kubeconfig["clusters"][0]["cluster"] = {key: one.format(url=server.url) for key, one in cluster.items()}
+        Path(environment["KUBECONFIG"]).write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
+        return connect(pool_size=1).send("GET", "/version", (1, 5), query={"a": "b c"})
+
+    with HttpServer(application) as server:
+        yield asks
+
+
+def test_a_server_below_a_path(asks, asked):
+    """A server such as Rancher's proxy has a path of its own, which stands before each request's; the query follows."""
+    assert asks(server="{url}/k8s/clusters/c-1") == (200, b"{}")
+
+    assert asked[0][0].endswith("/k8s/clusters/c-1/version?a=b%20c")
+
+
+def test_a_server_behind_a_proxy(asks, asked):
+    """A kubeconfig's `proxy-url` is asked, about the server that is meant."""
+    assert asks(server="http://kubernetes.invalid:8001", **{"proxy-url": "{url}"}) == (200, b"{}")
+
+    assert asked[0][1] == "kubernetes.invalid:8001"
+
+
+def test_the_audit_log_shows_the_provider(asks, asked):
+    """Requests name the program and its version, as the audit log and metrics of the API server show them."""
+    asks(server="{url}")
+
+    assert asked[1] == f"alb-provider/{__version__}"
 
 
 @pytest.mark.parametrize("value", ["", " "], ids=["empty", "blank"])

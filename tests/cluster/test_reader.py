@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from provider.checks.question import Sources
+from provider.cluster.api_server import PAGE_SIZE
 from provider.cluster.connection import connect
-from provider.cluster.reader import FEW, PAGE_SIZE, Cluster
+from provider.cluster.reader import FEW, Cluster
 from provider.demo.cluster import objects
 from provider.demo.server.http_server import HttpServer
 from provider.demo.world import World
@@ -232,6 +233,7 @@ def test_every_object_becomes_the_record_that_is_judged(scene, world, look):
             generation=1,
             observed_generation=1,
             created_at=datetime.fromisoformat(stored["creationTimestamp"]),
+            counted=3,
         ),
     )
     pods = [pod["metadata"] for pod in scene.pods]
@@ -388,6 +390,17 @@ def test_half_a_list_is_no_list(scene, world, look):
 def uid_of_a_pod(scene: Scene) -> str:
     """The uid of a green pod: endpoints of others are no evidence about green, and not kept."""
     return str(scene.world.kubernetes.all("Pod", "shop")[0]["metadata"]["uid"])
+
+
+def test_a_slice_that_did_not_change_is_not_decoded_again(scene, world, look):
+    """Beside a slice that is new, under another version of the list, its endpoints are the very same records."""
+    first = look().endpoints
+    world.kubernetes.put(slice_of("new", endpoints=[endpoint_of(uid_of_a_pod(scene))], ports=None))
+
+    second = look().endpoints
+
+    assert len(second) == len(first) + 1
+    assert {id(one) for one in first} < {id(one) for one in second}
 
 
 def test_null_endpoints_and_ports_are_none(scene, world, look):

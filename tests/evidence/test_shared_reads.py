@@ -63,6 +63,11 @@ LOOK = [
 ]
 
 
+LOOK_AGAIN = sorted(LOOK)
+LOOK_AGAIN.remove("targetgroupbindings")
+"""Within a minute an API that the cluster never served is not asked for; the pods are, since the answer is a pass."""
+
+
 @pytest.mark.usefixtures("scene")
 def test_what_a_question_costs_as_its_evidence_grows_old(client, calls, wall_clock):
     """The first query reads all; later ones read target health again after 2 s, the cluster after 5 s, groups last."""
@@ -77,7 +82,7 @@ def test_what_a_question_costs_as_its_evidence_grows_old(client, calls, wall_clo
     assert first == sorted([*LOOK, "DescribeTargetGroups", "DescribeTargetHealth"])
     assert within_two == SWITCH
     assert after_two == sorted([*SWITCH, "DescribeTargetHealth"])
-    assert after_five == sorted([*LOOK, "DescribeTargetHealth"])
+    assert after_five == sorted([*LOOK_AGAIN, "DescribeTargetHealth"])
     assert after_300 == first
 
 

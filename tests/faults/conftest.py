@@ -66,7 +66,7 @@ def started(cache: str = "cold") -> Iterator[Apps]:
     yield Apps(create_app(sources, metrics), create_app(hurried, metrics))
     for pool in (sources.threads, sources.gathering):
         pool.shutdown(wait=False)
-    sources.cluster._client.rest_client.pool_manager.clear()
+    sources.cluster.server._client.rest_client.pool_manager.clear()
 
 
 @pytest.fixture(scope="module")

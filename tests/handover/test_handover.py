@@ -106,7 +106,7 @@ def delete(stage):
 
 
 def ask_no_more(stage):
-    """Nobody asks any more."""
+    """Queries have ended."""
 
 
 @pytest.mark.parametrize(

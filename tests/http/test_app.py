@@ -174,7 +174,10 @@ MALFORMED = [
     pytest.param(
         "target-health",
         [*SHOP_WEB, ("minHealthPercent", "90"), ("checks", "replicas")],
-        {"minHealthPercent": "Its parameters: minHealthyPercent", "checks": "is not a parameter of target-health"},
+        {
+            "minHealthPercent": "Its parameters: anomalies, minHealthyPercent",
+            "checks": "is not a parameter of target-health",
+        },
         id="unknown",
     ),
     pytest.param(

@@ -10,6 +10,7 @@ FLOORS = """
 # the platform team's
 *       minHealthyPercent=100 checks=replicas,target-health maxErrorPercent=1 maxErrors=50 onNoData=inconclusive
 other   minHealthyPercent=80   # the rest of * holds here too
+warm    checks=target-health,warm anomalies=fail maxLatencyFactor=2 maxErrors=1000000000
 shop    minHealthyPercent=90 minRequests=10 windowSeconds=120 lagSeconds=120 significance=0.01
 """
 
@@ -78,6 +79,25 @@ def test_a_namespace_has_its_own_floors_and_those_of_all(limited, namespace, sta
     """A namespace's line replaces the floors of `*` that it names, and no others."""
     assert limited.get(f"/v1/target-health?namespace={namespace}&rollout=x&minHealthyPercent=80").status_code == status
     assert limited.get(f"/v1/gate?namespace={namespace}&rollout=x&checks=replicas&maxErrors=1").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("more", "refused"),
+    [
+        ("", {"checks", "anomalies", "maxErrors"}),
+        ("&checks=replicas,target-health,warm&anomalies=fail&maxErrors=9", set()),
+        (
+            "&checks=warm,target-health&anomalies=report&maxErrors=9&maxLatencyFactor=2.5",
+            {"anomalies", "maxLatencyFactor"},
+        ),
+    ],
+)
+def test_a_floor_can_ask_for_what_is_not_the_default(limited, more, refused):
+    """A check that a gate makes only if it is named, and a judgement that is made on request, can be required."""
+    answer = limited.get(f"/v1/gate?namespace=warm&rollout=x{more}")
+
+    assert answer.status_code == (400 if refused else 404)
+    assert {one["parameter"] for one in answer.json.get("errors", ())} == refused
 
 
 def test_a_body_is_held_to_the_floors(limited):

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from provider.evidence.records import HealthCheck, PodState
+from provider.evidence.records import HASH_LABEL, Binding, GroupHealth, HealthCheck, PodState, Target
 from provider.preflight.findings import Code
+from provider.preflight.gates import LABEL, WEBHOOK
 from provider.preflight.inspection import inspect
 from provider.preflight.manifests import Manifests
+from provider.preflight.seen import Seen
 from tests.preflight.test_findings import ARN, objects_of
-from tests.records import GREEN_GROUP
+from tests.records import GREEN_GROUP, NOW
 
 CHECK = HealthCheck("HTTP", "traffic-port", "/healthz", "200", 5, 2)
 ACTIVE = replace(GREEN_GROUP, name="active", health_check=CHECK)
@@ -29,18 +31,39 @@ def binding(name, service, made="2026-11-27T10:00:00Z"):
     }
 
 
+def webhooks(**changes):
+    """The controller's webhook as its Helm chart installs it."""
+    selector = {"matchExpressions": [{"key": LABEL, "operator": "In", "values": ["enabled"]}]}
+    hook = {"name": WEBHOOK, "namespaceSelector": selector, "objectSelector": {}, "failurePolicy": "Fail"} | changes
+    return {"kind": "MutatingWebhookConfiguration", "metadata": {"name": "aws"}, "webhooks": [hook]}
+
+
 def pod(number, *gates):
     return PodState(f"web-{number}", {}, "", gates=tuple((GATE + gate, True) for gate in gates), created_at=CREATED)
 
 
-def found_in(groups=None, pods=(), bindings=None):
+def health(group, *targets):
+    bound = Binding(group.name, f"web-{group.name}", 80, group.arn, "", "ipv4", "")
+    return GroupHealth(group, bound, targets, NOW, NOW)
+
+
+def found_in(groups=None, pods=(), bindings=None, change=lambda _: None, **seen):
     """The findings about the example `blue-green` in a cluster with these target groups, pods and bindings."""
     objects = copy.deepcopy(objects_of("blue-green"))
+    objects["Rollout", "web"]["status"] = {"stableRS": "abc"}
+    objects["Service", "web-active"]["spec"]["selector"][HASH_LABEL] = "abc"
+    objects["MutatingWebhookConfiguration", "aws-load-balancer-webhook"] = webhooks()
     for one in bindings or [binding("a", "web-active"), binding("p", "web-preview")]:
         objects["TargetGroupBinding", one["metadata"]["name"]] = one
-    clustered = {(kind, "" if kind == "Namespace" else "shop", name): one for (kind, name), one in objects.items()}
+    change(objects)
+    clustered = {
+        (kind, "" if kind in {"Namespace", "MutatingWebhookConfiguration"} else "shop", name): one
+        for (kind, name), one in objects.items()
+    }
     known = groups or {"web-active": (ACTIVE,), "web-preview": (PREVIEW,)}
-    [report] = inspect(Manifests(clustered, is_live=True, groups=known, pods=tuple(pods)))
+    described = {service: tuple(health(one) for one in some) for service, some in known.items()}
+    told = Seen(**({"health": described, "pods": tuple(pods)} | seen))
+    [report] = inspect(Manifests(clustered, is_live=True, seen=told))
     return {one.code: one.says for one in report.findings}
 
 
@@ -76,7 +99,7 @@ def test_groups_that_are_checked_differently(change, says):
 
 @pytest.mark.parametrize(
     ("made", "why"),
-    [("2026-11-27T13:00:00Z", "it is younger than they are"), ("2026-11-27T10:00:00Z", "did not select them")],
+    [("2026-11-27T13:00:00Z", "it is younger than they are"), ("2026-11-27T10:00:00Z", "its Service did not select")],
 )
 def test_pods_without_a_gate(made, why):
     """Pods that lack the gate of the preview binding are counted, with the likely cause."""
@@ -104,3 +127,100 @@ def test_the_real_interval_counts():
 
     assert "about 9.8 s" in found_in({"web-active": (slow,), "web-preview": (alike,)})[Code.SWITCH_HAS_GAP]
     assert Code.SWITCH_HAS_GAP not in found_in({"web-active": (nodes,), "web-preview": (PREVIEW,)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"name": "other"}, f"no MutatingWebhookConfiguration has the controller's webhook {WEBHOOK}"),
+        ({"failurePolicy": "Ignore"}, f"webhook did not answer (failurePolicy of {WEBHOOK} is Ignore)"),
+        ({"namespaceSelector": {"matchLabels": {"team": "a"}}}, f"{WEBHOOK} does not select namespace shop"),
+        (
+            {
+                "namespaceSelector": {
+                    "matchExpressions": [
+                        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["shop"]}
+                    ]
+                }
+            },
+            f"{WEBHOOK} does not select namespace shop",
+        ),
+        (
+            {"objectSelector": {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}},
+            "does not select the Rollout's pods",
+        ),
+        ({"objectSelector": {"matchExpressions": [{"key": "x", "operator": "Exists"}]}}, "does not select the Rollout"),
+    ],
+)
+def test_why_no_pod_has_a_gate(changes, why):
+    """With the label, pods without any gate are a finding too, and the webhook's own settings explain it."""
+
+    def change(objects):
+        objects["MutatingWebhookConfiguration", "aws-load-balancer-webhook"] = webhooks(**changes)
+
+    found = found_in(pods=[pod(1), pod(2)], change=change)
+
+    assert found[Code.PODS_WITHOUT_GATE].startswith("2 of 2 pods have no readiness gate of TargetGroupBinding p: ")
+    assert why in found[Code.PODS_WITHOUT_GATE]
+
+
+def test_nodes_have_no_gates():
+    """A binding of instance targets gives no gate, which is the reason then."""
+    by_node = binding("p", "web-preview")
+    by_node["spec"]["targetType"] = "instance"
+
+    assert "only ip targets have gates" in found_in(pods=[pod(1)], bindings=[by_node])[Code.PODS_WITHOUT_GATE]
+
+
+def test_a_target_group_that_is_gone():
+    """A binding whose target group AWS does not know is named with AWS's sentence."""
+    found = found_in(gone={"p": "AWS knows no target group preview"})
+
+    assert found[Code.TARGET_GROUP_GONE] == "TargetGroupBinding p: AWS knows no target group preview"
+
+
+def test_targets_outside_the_zones_of_the_load_balancer():
+    """Unused targets of a group in use are counted; those of a group in no rule have their own finding."""
+    outside = Target("10.0.0.1", 80, "unused", "Target.NotInUse")
+    preview = health(PREVIEW, outside, Target("10.0.0.2", 80, "healthy"))
+    idle = health(replace(PREVIEW, load_balancer_arns=()), outside)
+
+    assert found_in(health={"web-preview": (preview,)})[Code.ZONE_NOT_ENABLED] == (
+        "1 of 2 targets of preview are in no zone of its load balancer"
+    )
+    assert Code.ZONE_NOT_ENABLED not in found_in(health={"web-preview": (idle,)})
+
+
+def test_a_blue_that_is_sick_now():
+    """Unhealthy targets of production are counted: blue could not take the traffic back."""
+    targets = (Target("10.0.0.1", 80, "unhealthy"), Target("10.0.0.2", 80, "healthy"))
+    found = found_in(health={"web-active": (health(ACTIVE, *targets),)})
+
+    assert found[Code.BLUE_CANNOT_RETURN] == "1 of 2 targets that serve production are unhealthy now"
+
+
+def test_the_attributes_of_the_groups_themselves():
+    """What AWS says of a target group counts, whatever the annotations say."""
+    known = {"web-active": ({"stickiness.enabled": "true", "deregistration_delay.timeout_seconds": "3600"},)}
+    found = found_in(attributes=known)
+
+    assert found[Code.STICKINESS] == "stickiness.enabled is true"
+    assert "deregistration delay is 3600 s" in found[Code.BLUE_GONE_TOO_EARLY]
+
+
+def test_a_right_that_is_missing():
+    """Each missing right is a finding of its own sentence."""
+    denied = ("The provider may not list pods in namespace shop",)
+
+    assert found_in(denied=denied)[Code.PERMISSION_MISSING] == denied[0]
+
+
+def test_a_first_deploy():
+    """Without a promoted version Argo asks nobody; with one, the active Service must select a version."""
+    first = found_in(change=lambda it: it["Rollout", "web"].pop("status"))
+    loose = found_in(change=lambda it: it["Service", "web-active"]["spec"]["selector"].pop(HASH_LABEL))
+
+    assert Code.FIRST_DEPLOY in first
+    assert Code.ACTIVE_WITHOUT_HASH not in first
+    assert Code.FIRST_DEPLOY not in loose
+    assert loose[Code.ACTIVE_WITHOUT_HASH].startswith("activeService web-active selects no rollouts-pod-template-hash")

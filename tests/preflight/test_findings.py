@@ -1,10 +1,13 @@
 """Each finding: an example with the smallest change that triggers it, and the example itself without it."""
 
 import copy
+import json
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from provider.preflight.attributes import ROUTING
 from provider.preflight.findings import ROWS, Code, Severity
 from provider.preflight.inspection import inspect
 from provider.preflight.manifests import NotManifests, parse
@@ -111,6 +114,11 @@ def cluster_template(change, url_end):
     change.blue_green["prePromotionAnalysis"]["templates"] = [{"templateName": "alb-gate", "clusterScope": True}]
 
 
+def many_groups(number):
+    groups = [{"serviceName": f"web-{one}", "servicePort": "80", "weight": 1} for one in range(number)]
+    return json.dumps({"type": "forward", "forwardConfig": {"targetGroups": groups}})
+
+
 def without_pass(change):
     change.metric.pop("consecutiveSuccessLimit")
 
@@ -183,18 +191,32 @@ CASES = {
         it.blue_green.update(scaleDownDelaySeconds=10),
         it.annotations.pop(f"{ALB}target-group-attributes"),
     ),
+    Code.FAILS_OVER_EARLY: lambda it: it.annotations.update(
+        {f"{ALB}target-group-attributes": f"{ROUTING}.percentage=50,deregistration_delay.timeout_seconds=30"}
+    ),
+    Code.TOO_MANY_GROUPS: lambda it: it.annotations.update({f"{ALB}actions.many": many_groups(6)}),
+    Code.BLUE_CANNOT_RETURN: lambda it: it.blue_green.update(scaleDownDelayRevisionLimit=0),
     Code.NO_WAY_BACK: lambda it: it.spec.update(revisionHistoryLimit=0),
 }
 """Each changes the example `blue-green`, which has only its known gap."""
 
 
-SEEN_IN_A_CLUSTER = {Code.TARGET_GROUP_NOT_IN_USE, Code.PODS_WITHOUT_GATE, Code.GATE_OF_NO_BINDING}
+SEEN_IN_A_CLUSTER = {
+    Code.TARGET_GROUP_NOT_IN_USE,
+    Code.PODS_WITHOUT_GATE,
+    Code.GATE_OF_NO_BINDING,
+    Code.TARGET_GROUP_GONE,
+    Code.ZONE_NOT_ENABLED,
+    Code.FIRST_DEPLOY,
+    Code.ACTIVE_WITHOUT_HASH,
+    Code.PERMISSION_MISSING,
+}
 """Their cases are in test_described.py."""
 
 
 def test_every_code_has_a_case():
     """Every code is triggered by a case; that of the gap is the example's own."""
-    assert CASES.keys() == set(Code) - {Code.SWITCH_HAS_GAP} - SEEN_IN_A_CLUSTER
+    assert CASES.keys() == set(Code) - {Code.SWITCH_HAS_GAP, Code.TARGET_GROUP_RENAMED} - SEEN_IN_A_CLUSTER
     assert ROWS.keys() == set(Code)
 
 
@@ -221,6 +243,7 @@ KNOWN = {
     "instance-mode": set(),
     "job": {Code.SWITCH_HAS_GAP},
     "ping-pong": set(),
+    "warm-up": {Code.SWITCH_HAS_GAP},
     "with-token": set(),
 }
 
@@ -330,3 +353,82 @@ def test_lists_and_json_are_read():
     [report] = inspect(parse(listed))
 
     assert report.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda it: it.annotations.update({f"{ALB}target-type": "instance"}), "target type from ip to instance"),
+        (lambda it: it.annotations.update({f"{ALB}backend-protocol": "HTTPS"}), "backend-protocol from HTTP to HTTPS"),
+        (lambda it: it.annotations.update({f"{ALB}group.name": "all"}), "group.name from none to all"),
+        (
+            lambda it: it.service("web-preview")["spec"]["ports"][0].update(targetPort=9090),
+            "target port from http to 9090",
+        ),
+        (lambda it: it.annotations.update({f"{ALB}healthcheck-path": "/x"}), ""),
+        (lambda it: it.spec.update(replicas=50), ""),
+    ],
+)
+def test_edits_that_rename_a_target_group(edit, says):
+    """What the controller's hash covers gives a Service a new target group; other edits keep it."""
+    objects = objects_of("blue-green")
+    before = parse(yaml.safe_dump_all(objects.values()))
+    edit(Change(objects))
+    [report] = inspect(replace(parse(yaml.safe_dump_all(objects.values())), before=before))
+
+    told = [one.says for one in report.findings if one.code is Code.TARGET_GROUP_RENAMED]
+
+    assert bool(told) == bool(says)
+    assert all(says in one for one in told)
+    assert Code.TARGET_GROUP_RENAMED not in codes_in(objects)
+
+
+@pytest.mark.parametrize(
+    ("example", "changes"),
+    [
+        ("blue-green", {"scaleDownDelaySeconds": 0}),
+        ("blue-green", {"scaleDownDelayRevisionLimit": 0}),
+        ("ping-pong", {"dynamicStableScale": True}),
+    ],
+)
+def test_a_blue_that_could_not_return(example, changes):
+    """Settings that take blue's pods away before the watch is over are a risk."""
+    objects = objects_of(example)
+    strategy = objects["Rollout", "web"]["spec"]["strategy"]
+    strategy.get("blueGreen", strategy.get("canary")).update(changes)
+
+    assert Code.BLUE_CANNOT_RETURN in codes_in(objects)
+
+
+def test_a_binding_without_a_target_type():
+    """A binding that does not say its target type is named."""
+    objects = objects_of("blue-green")
+    change = Change(objects)
+    change.binding("p", "web-preview")
+    change["TargetGroupBinding", "p"]["spec"].pop("targetType")
+
+    assert [one.objects for one in found_in(objects) if one.code is Code.TARGET_TYPE_UNSET] == [
+        ("TargetGroupBinding/p",)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "path"),
+    [
+        (lambda it: it.metric.update(failurelimit=1), "spec.metrics[0].failurelimit"),
+        (lambda it: it.web.update(jsonpath="{$}"), "spec.metrics[0].provider.web.jsonpath"),
+        (lambda it: it.web.update(headers=[{"name": "a"}]), "spec.metrics[0].provider.web.headers[0].name"),
+        (
+            lambda it: it.gate["spec"]["args"].append({"name": "a", "valueFrom": {"secretRef": {}}}),
+            "spec.args[3].valueFrom.secretRef",
+        ),
+    ],
+)
+def test_fields_that_argo_does_not_know(mistyped, path):
+    """A mistyped field is found at any depth, and named with its path."""
+    objects = objects_of("blue-green")
+    mistyped(Change(objects))
+
+    assert [one.says for one in found_in(objects) if one.code is Code.FIELD_UNKNOWN] == [
+        f"alb-gate has the field {path}"
+    ]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from provider.preflight.forecast import CALL_SECONDS, CALL_TARGETS, Switch, forecast, remedies
@@ -55,6 +55,7 @@ def test_chance_stays_within_the_bounds(pods, interval, seed):
 
 
 @given(st.integers(1, 600), st.sampled_from([5, 10, 15, 30]), st.floats(1, 10_000))
+@example(475, 15, 1.0)
 def test_a_forecast_is_in_order(pods, interval, rate):
     """Best, expected and worst are in this order, time moves on, and the ramp only rises until all are healthy."""
     found = forecast(Switch(pods, pods, interval, requests_per_second=rate, requests_per_target_per_second=1))

@@ -1,6 +1,9 @@
 """Everybody who takes part in a scenario: the control plane, Argo, the stand-ins around them, and the provider."""
 
+import re
+import shutil
 import subprocess
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +16,8 @@ from provider.demo.aws.moto_elbv2 import settings
 from provider.demo.world import World
 from tests import ROOT
 from tests.real.api import Api, Manifest
-from tests.real.build import KUBERNETES_VERSION, helm
-from tests.real.control_plane import ControlPlane
+from tests.real.build import helm
+from tests.real.control_plane import ADMIN_TOKEN, ControlPlane
 from tests.real.kubelet import Kubelet
 from tests.real.load_balancer_controller import HASH_LABEL, Conditions, Controller, Webhook, health_checks
 from tests.real.recorder import Recorder
@@ -34,7 +37,7 @@ AS_SHIPPED = {
 }
 """The settings' defaults, but for the calls a second, since many scenarios run at once, and the watch of switches."""
 
-_BINDING_CRD: Manifest = {
+BINDING_CRD: Manifest = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "targetgroupbindings.elbv2.k8s.aws"},
@@ -78,7 +81,7 @@ class Cast:
         with ExitStack() as stack:
             stack.enter_context(self.plane)
             stack.enter_context(self.world)
-            self.api.apply([_BINDING_CRD])
+            self.api.apply([BINDING_CRD])
             time.sleep(1)
             self.kubelet = Kubelet(self.api)
             self.kubelet.put_nodes()
@@ -155,14 +158,31 @@ class Cast:
         self.api.apply([*namespaces, *manifests])
 
 
-def charted(namespace: str, *, release: str) -> list[dict[str, Any]]:
-    """Return the objects of the Helm chart, but for those of CustomResourceDefinitions that are not there."""
+def released(plane: ControlPlane, namespace: str, release: str) -> str:
+    """Install the Helm chart as an older version, upgrade it to this one, and return what helm then says of it.
+
+    The older version lacks what the values of this one turn on, as a release before had it.
+    """
+    kubeconfig = str(plane.kubeconfig(ADMIN_TOKEN))
     values = ["networkPolicy.enabled=true", "tokensSecret=alb-provider-tokens"]
-    values += ["handover.enabled=true", "events.enabled=true"]
-    command = [str(helm()), "template", release, str(ROOT / "deploy" / "chart"), "--namespace", namespace]
-    command += ["--kube-version", KUBERNETES_VERSION, "--set", ",".join(values)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
-    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+    more = ["handover.enabled=true", "events.enabled=true", "preflight.enabled=true"]
+    chart = ROOT / "deploy" / "chart"
+
+    def helm_(*arguments: str) -> str:
+        command = [str(helm()), *arguments, "--kubeconfig", kubeconfig, "--namespace", namespace]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise RuntimeError(f"helm {arguments[0]}: {done.stderr}")
+        return done.stdout
+
+    with tempfile.TemporaryDirectory() as folder:
+        older = Path(folder) / "chart"
+        shutil.copytree(chart, older)
+        about = older / "Chart.yaml"
+        about.write_text(re.sub(r"(?m)^(version|appVersion): .*$", r"\1: 0.1.0", about.read_text("utf-8")), "utf-8")
+        helm_("install", release, str(older), "--set", ",".join(values), "--create-namespace")
+    helm_("upgrade", release, str(chart), "--set", ",".join([*values, *more]))
+    return helm_("list", "--output", "json")
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:

@@ -53,6 +53,12 @@ class Program:
                 self._process.wait()
             self._process = None
 
+    @property
+    def pid(self) -> int:
+        """Its process, once it was started."""
+        assert self._process is not None
+        return self._process.pid
+
     def has_ended(self) -> bool:
         """Tell whether it ended by itself."""
         return self._process is not None and self._process.poll() is not None
@@ -63,14 +69,15 @@ class Program:
 
 
 class ControlPlane:
-    """etcd, kube-apiserver and kube-controller-manager, as one context manager."""
+    """etcd, kube-apiserver and, unless nothing may change by itself, kube-controller-manager. A context manager."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, with_controllers: bool = True) -> None:
         self.directory = directory
+        self._with_controllers = with_controllers
         self._stack = ExitStack()
         self.port = free_port()
-        self._authority = directory / "apiserver.crt"
-        self.api = Api(f"https://127.0.0.1:{self.port}", ADMIN_TOKEN, self._authority)
+        self.authority = directory / "apiserver.crt"
+        self.api = Api(f"https://127.0.0.1:{self.port}", ADMIN_TOKEN, self.authority)
         self._etcd_port = free_port()
         self._api_server = self._make_api_server()
 
@@ -88,17 +95,18 @@ class ControlPlane:
             )
             self._run(self._api_server)
             self._wait_until_ready()
-            self._run(
-                Program(
-                    self.directory,
-                    kubernetes_part("kube-controller-manager"),
-                    *("--kubeconfig", self.kubeconfig(ADMIN_TOKEN), "--controllers", _CONTROLLERS),
-                    *("--service-account-private-key-file", self.directory / "service-accounts.pem"),
-                    *("--root-ca-file", self._authority),
-                    *("--leader-elect=false", "--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400"),
-                    *("--endpointslice-updates-batch-period=0s", "--min-resync-period=1h"),
+            if self._with_controllers:
+                self._run(
+                    Program(
+                        self.directory,
+                        kubernetes_part("kube-controller-manager"),
+                        *("--kubeconfig", self.kubeconfig(ADMIN_TOKEN), "--controllers", _CONTROLLERS),
+                        *("--service-account-private-key-file", self.directory / "service-accounts.pem"),
+                        *("--root-ca-file", self.authority),
+                        *("--leader-elect=false", "--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400"),
+                        *("--endpointslice-updates-batch-period=0s", "--min-resync-period=1h"),
+                    )
                 )
-            )
             self._stack = self._stack.pop_all()
         return self
 
@@ -106,6 +114,11 @@ class ControlPlane:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def api_server_pid(self) -> int:
+        """The process of the API server."""
+        return self._api_server.pid
 
     def restart_api_server(self) -> None:
         """Stop the API server and start it again, which takes some seconds."""
@@ -127,7 +140,7 @@ class ControlPlane:
     def kubeconfig(self, token: str, *, token_file: Path | None = None) -> Path:
         """Write a kubeconfig for a token, or for a file that has one and can be changed later."""
         user = {"token": token} if token_file is None else {"tokenFile": str(token_file)}
-        cluster = {"server": self.api.url, "certificate-authority": str(self._authority)}
+        cluster = {"server": self.api.url, "certificate-authority": str(self.authority)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -146,6 +159,8 @@ class ControlPlane:
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         tokens = self.directory / "tokens.csv"
         tokens.write_text(f"{ADMIN_TOKEN},admin,1,system:masters\n", encoding="utf-8")
+        without = ["DefaultStorageClass", "StorageObjectInUseProtection"]
+        without += [] if self._with_controllers else ["ServiceAccount"]  # a controller makes the one of a namespace
         return Program(
             self.directory,
             kubernetes_part("kube-apiserver"),
@@ -155,7 +170,7 @@ class ControlPlane:
             *("--service-account-key-file", key_file, "--service-account-signing-key-file", key_file),
             *("--service-cluster-ip-range", "10.96.0.0/16", "--bind-address", "127.0.0.1"),
             *("--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none"),
-            *("--disable-admission-plugins", "DefaultStorageClass,StorageObjectInUseProtection"),
+            *("--disable-admission-plugins", ",".join(without)),
         )
 
     def _run(self, program: Program) -> None:
@@ -166,8 +181,8 @@ class ControlPlane:
         while True:
             try:
                 if (
-                    self._authority.exists()
-                    and requests.get(f"{self.api.url}/readyz", verify=str(self._authority), timeout=5).ok
+                    self.authority.exists()
+                    and requests.get(f"{self.api.url}/readyz", verify=str(self.authority), timeout=5).ok
                 ):
                     return
             except (requests.RequestException, OSError):
@@ -194,7 +209,7 @@ class Argo:
     def __enter__(self) -> Self:
         for path in sorted(argo_crds(self.version).glob("*-crd.yaml")):
             self._plane.api.apply(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-        _wait_for_kinds(self._plane.api, "Rollout", "AnalysisRun", "AnalysisTemplate", "ClusterAnalysisTemplate")
+        wait_for_kinds(self._plane.api, "Rollout", "AnalysisRun", "AnalysisTemplate", "ClusterAnalysisTemplate")
         self.controller.start()
         return self
 
@@ -216,7 +231,7 @@ class Argo:
         return done.stdout
 
 
-def _wait_for_kinds(api: Api, *kinds: str) -> None:
+def wait_for_kinds(api: Api, *kinds: str) -> None:
     """Wait until the API server serves new kinds, some moments after their definitions."""
     for kind in kinds:
         for _ in range(100):

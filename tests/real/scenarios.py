@@ -1,5 +1,6 @@
 """What Argo must do, and what it must be told, in each situation. A scenario's docstring is its rule."""
 
+import json
 import re
 import threading
 import time
@@ -11,12 +12,13 @@ from typing import Any
 import requests
 import yaml
 
+from provider import __version__
 from provider.conversion.documents import dump, load
 from provider.conversion.ping_pong import convert
 from provider.demo.aws.moto_elbv2 import settings
 from tests import contract
 from tests.real.api import Manifest
-from tests.real.cast import charted
+from tests.real.cast import released
 from tests.real.stage import EXAMPLES, REPLICAS, Stage
 
 Scenario = Callable[[Stage], None]
@@ -567,13 +569,9 @@ def aws_hanging(stage: Stage) -> None:
 
 @scenario
 def installed_by_helm(stage: Stage) -> None:
-    """A real API server accepts the chart's objects; its rights are enough for answers, Events and pages."""
-    stage.cast.api.apply(
-        [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"{stage.namespace}-helm"}},
-            *charted(f"{stage.namespace}-helm", release=f"{stage.namespace}-alb-provider"),
-        ]
-    )
+    """Helm installs and upgrades the chart; its rights are enough for answers, Events, pages and preflight."""
+    [release] = json.loads(released(stage.cast.plane, f"{stage.namespace}-helm", f"{stage.namespace}-alb-provider"))
+    assert (release["revision"], release["status"], release["app_version"]) == ("2", "deployed", __version__)
     token = stage.cast.plane.token(f"{stage.namespace}-helm", f"{stage.namespace}-alb-provider")
     with stage.cast.new_provider(token, PROVIDER_EVENTS="enabled") as own:
         stage.cast.recorder.lead_to(stage.namespace, own.url)
@@ -581,12 +579,25 @@ def installed_by_helm(stage: Stage) -> None:
         stage.deploy("2")
         stage.until("an answer", lambda: bool(stage.answers(stage.green)))
         assert "alb-gate Running" in page_of(own.url, stage.namespace)
+        found = preflight_of(own.url, stage.namespace)
+        assert found["notChecked"] == []
+        assert "PermissionMissing" not in {one["code"] for one in found["findings"]}
+        assert found["forecast"]["withoutHealthyTargetSeconds"]["expected"] > 0
         stage.until_switched()
         assert stage.assert_law() == 1
     rollout = stage.api.get("Rollout", stage.namespace, "web")["metadata"]["uid"]
     ours = [one for one in stage.api.list("Event", stage.namespace) if one["source"].get("component") == "alb-provider"]
     assert {one["involvedObject"]["uid"] for one in ours} == {rollout}
     assert {"TargetsInitial", "AllChecksPassed"} <= {one["reason"] for one in ours}
+
+
+def preflight_of(url: str, namespace: str) -> dict[str, Any]:
+    """What preflight finds of the Rollout."""
+    with requests.Session() as session:
+        session.trust_env = False
+        about = {"namespace": namespace, "rollout": "web"}
+        found: dict[str, Any] = session.get(f"{url}/v1/preflight", params=about, timeout=15).json()
+    return found
 
 
 def page_of(url: str, namespace: str) -> str:

@@ -15,6 +15,7 @@ from provider import __version__
 from provider.aws.roles import WRITES
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
+from provider.cluster.access import rights_for
 from provider.cluster.reader import FEW
 from provider.demo.cluster import objects
 from provider.evidence.reasons import MEANINGS, Action, Reason
@@ -514,7 +515,7 @@ def rbac_of(call):
         call.name,
     )
     assert path, call.name
-    assert call.method == "GET"
+    assert call.method == "GET" or path["resource"] == "selfsubjectaccessreviews"
     return path["group"] or "", path["resource"], "get" if path["name"] else "list"
 
 
@@ -562,6 +563,15 @@ def test_the_cluster_role_is_what_the_readers_ask(calls):
     assert granted == sorted(calls)
 
 
+def test_preflight_asks_about_every_right_of_the_cluster_role():
+    """What preflight asks the API server about is what queries are granted; `analysisruns` are the status page's."""
+    groups = ("elbv2.k8s.aws", "eks.amazonaws.com")
+    asked = {(api.group, api.plural, verb) for one in groups for verb, api in rights_for(one, instance_targets=True)}
+    granted = set(rules(manifest("base/cluster-role.yaml", "ClusterRole")))
+
+    assert asked == {one for one in granted if one[1] != "analysisruns"}
+
+
 def test_the_component_preflight_grants_what_it_reads(world, client):
     """Component and base together grant each verb that a preflight asks for; the component adds no other."""
     Scene(world).build()
@@ -571,8 +581,10 @@ def test_the_component_preflight_grants_what_it_reads(world, client):
     base = set(rules(manifest("base/cluster-role.yaml", "ClusterRole")))
     component = yaml.safe_load((DEPLOY / "components/preflight/kustomization.yaml").read_text(encoding="utf-8"))
     added = [step["value"] for patch in component["patches"] for step in yaml.safe_load(patch["patch"])]
+    open_to_all = {one for one in asked if one[1] == "selfsubjectaccessreviews"}  # by system:basic-user
 
-    assert set(rules({"rules": added})) == asked - base
+    assert set(rules({"rules": added})) == asked - base - open_to_all
+    assert len(open_to_all) == 1
 
 
 def test_the_role_is_the_cluster_role_without_nodes():
@@ -594,6 +606,7 @@ def actions_of(world):
 @pytest.fixture
 def actions(scene, client):
     """The IAM actions that each question needs, by their names."""
+    scene.bind_active()
     found = {}
     for question in QUESTIONS:
         scene.world.aws.faults.forget_calls()
@@ -627,6 +640,19 @@ def test_the_iam_policy_of_handover_is_what_it_asks():
     assert writes["Resource"].endswith(":targetgroup/*")
     assert writes["Condition"]["StringEquals"].keys() == {"aws:ResourceTag/elbv2.k8s.aws/cluster"}
     assert documented == {*reads["Action"], *writes["Action"]}
+
+
+def test_the_iam_policy_of_preflight_is_what_it_asks(scene, client):
+    """What preflight asks of AWS is in the two policies together, and the second adds nothing else."""
+    scene.bind_active()
+    scene.world.aws.faults.forget_calls()
+    assert client.get("/v1/preflight?namespace=shop&rollout=web").status_code == 200
+    base, more = (json.loads((DEPLOY / f"{name}iam-policy.json").read_text("utf-8")) for name in ("", "preflight-"))
+    of_base = {action for one in base["Statement"] for action in one["Action"]}
+
+    assert [action for one in more["Statement"] for action in one["Action"]] == sorted(
+        actions_of(scene.world) - of_base
+    )
 
 
 def test_the_readme_names_the_questions_of_each_action(actions):

@@ -1,5 +1,6 @@
 """Every example is complete, fits together, and can pass only by passes. A new one is found by itself."""
 
+import copy
 import json
 import re
 import shutil
@@ -21,10 +22,12 @@ from provider.aws.registrations import Registrations
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cli.check import check as command_line
+from provider.cli.warm_up import warm_up
 from provider.conversion.documents import dump, load
 from provider.conversion.ping_pong import convert
 from provider.handover import enable
 from provider.http.app import create_app
+from provider.preflight import known_fields
 from tests import ROOT
 from tests.stories.argo_model import MEASURED, Counters, Limits, Phase, assess, ends, measure, phase_of_run, play
 
@@ -211,7 +214,7 @@ def test_every_readme_names_every_file(folder):
     assert f"]({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
+@pytest.mark.parametrize("path", [one for one in FILES if one.parent.name != "your-own"], ids=relative)
 def test_what_must_be_filled_in_is_marked(path):
     """Every line with a name that only the reader knows ends in a comment that begins with `yours`."""
     own = re.compile(r"(: |^\s*- )(web(-\w+)?|shop)( |$)|(: |^\s*- host: )\S*(registry\.example|example\.com)\b")
@@ -405,6 +408,25 @@ def test_a_converted_example_fits_the_schemas(keep_preview):
     assert [fault for one in ours for fault in faults_of(one)] == []
 
 
+def names_in(schema: Manifest, known: known_fields.Tree) -> Manifest:
+    """The names of a schema, as deep as the tree goes."""
+    fields = schema.get("items", schema).get("properties", {})
+    below = {name: known.get(name) for name in fields}
+    return {name: None if more is None else names_in(fields[name], more) for name, more in below.items()}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("kind", ["AnalysisTemplate", "ClusterAnalysisTemplate"])
+def test_the_known_fields_are_those_of_the_schema(kind):
+    """Preflight knows exactly the fields that Argo's CRD has, but for other metric providers' and one to come."""
+    spec = schemas()["argoproj.io/v1alpha1", kind]["properties"]["spec"]
+    expected: Any = copy.deepcopy(known_fields.SPEC)
+    expected["metrics"]["provider"]["web"]["authentication"].pop("basicAuth")
+
+    assert names_in(spec, known_fields.SPEC) == expected
+
+
 @pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("one", CUSTOM)
@@ -507,7 +529,7 @@ def test_every_job_asks_by_a_real_command(folder):
     """A Job's command has real flags and parameters, and its exit code for Failed is the one that ends it at once."""
     for _, use, template in used(folder):
         for metric in template["spec"]["metrics"]:
-            if "job" not in metric["provider"]:
+            if "job" not in metric["provider"] or is_warm_up(metric):
                 continue
             job = metric["provider"]["job"]["spec"]
             (container,) = job["template"]["spec"]["containers"]
@@ -525,6 +547,25 @@ def test_every_job_asks_by_a_real_command(folder):
                 "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [1]},
             }
             assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_the_warm_up_is_a_real_command():
+    """The command has real flags, ends before its pod is killed, and sends to the host in the Ingress."""
+    folder = EXAMPLES / "warm-up"
+    [(use, template)] = [(use, one) for _, use, one in used(folder) if one["metadata"]["name"] == "alb-gate-warm"]
+    [metric] = [one for one in template["spec"]["metrics"] if is_warm_up(one)]
+    job = metric["provider"]["job"]["spec"]
+    _, _, *flags = (
+        filled(one, arguments(use, template)) for one in job["template"]["spec"]["containers"][0]["command"]
+    )
+    given = warm_up.make_context("warm-up", flags).params
+    [ingress] = objects(folder, "Ingress")
+
+    assert given["max_seconds"] < job["activeDeadlineSeconds"]
+    assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (0, "Never")
+    assert given["provider"] == "http://alb-provider.alb-provider.svc:8080"
+    assert urlsplit(given["url"]).hostname in {rule["host"] for rule in ingress["spec"]["rules"]}
+    assert not given["any_host"]
 
 
 @each_rollout
@@ -733,7 +774,15 @@ def test_a_run_passes_only_if_all_of_its_metrics_do(folder):
         for bad in (Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE):
             assert phase_of_run([bad, *[Phase.SUCCESSFUL] * (count - 1)]) is bad
 
-        assert not {"dryRun", "measurementRetention"} & template["spec"].keys()
+        ignored = {one["metricName"] for one in template["spec"].get("dryRun", ())}
+        assert ignored <= {one["name"] for one in template["spec"]["metrics"] if is_warm_up(one)}
+        assert "measurementRetention" not in template["spec"]
+
+
+def is_warm_up(metric: Manifest) -> bool:
+    """Whether a metric only sends requests, and decides nothing."""
+    job = metric["provider"].get("job", {"spec": {"template": {"spec": {"containers": [{"command": []}]}}}})
+    return "warm-up" in job["spec"]["template"]["spec"]["containers"][0]["command"]
 
 
 @each_folder
@@ -877,7 +926,8 @@ STAGES = {
 )
 def test_a_template_says_which_stage_it_is_about(path):
     """A gate never passes after the switch, and a watch after promotion never on the preview group."""
-    urls = [metric["provider"]["web"]["url"] for one in documents(path) for metric in one["spec"]["metrics"]]
+    metrics = [metric for one in documents(path) for metric in one["spec"]["metrics"] if not is_warm_up(metric)]
+    urls = [metric["provider"]["web"]["url"] for metric in metrics]
 
     assert urls
     assert [url for url in urls if f"&stage={STAGES[path.name]}" not in url] == []

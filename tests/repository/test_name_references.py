@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from provider.preflight.inspection import inspect
+from provider.preflight.manifests import parse
 from tests import ROOT
+from tests.preflight.test_findings import KNOWN
 
 EXAMPLES = ROOT / "rollout-examples"
 BASES = sorted(path.parent.name for path in EXAMPLES.glob("*/Kustomization") if path.parent.name != "name-references")
@@ -52,6 +55,34 @@ def test_every_example_is_a_base(build, base):
         assert one["metadata"]["name"] in {f"pre-{name}" for name in names}
         assert one["metadata"]["namespace"] == "other"
         assert [where for where in references(one) if where[1] in names] == []
+
+
+PLACEHOLDERS = ("shop.example.com", "registry.example/web:", "/healthz", "containerPort: 8080", "app: web")
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_one_file_makes_an_example_ones_own(build, base):
+    """With your-own/kustomization.yaml no placeholder of an example is left, and preflight finds nothing new."""
+    own = yaml.safe_load((EXAMPLES / "your-own" / "kustomization.yaml").read_text(encoding="utf-8"))
+    ingress = (EXAMPLES / base / "ingress.yaml").read_text(encoding="utf-8")
+    if "preview.shop.example.com" in ingress:
+        own["patches"][0]["patch"] = own["patches"][0]["patch"].replace("# - {op", "- {op")
+
+    found = build({}, **own | {"resources": [f"../rollout-examples/{base}"]})
+
+    [rollout] = [one for one in found if one["kind"] == "Rollout"]
+    mine = [one for one in found if one["kind"] not in {"AnalysisTemplate", "Secret"}]
+    assert [word for word in PLACEHOLDERS if word in yaml.safe_dump_all(mine)] == []
+    assert {one["metadata"].get("namespace", one["metadata"]["name"]) for one in found} == {"checkout"}
+    assert rollout["spec"]["selector"]["matchLabels"] == {"app": "checkout"}
+    [report] = inspect(parse(yaml.safe_dump_all([*found, *_of_the_platform(base)])))
+    assert {one.code for one in report.findings} == KNOWN[base]
+
+
+def _of_the_platform(base):
+    """What the platform team applies once, which the base leaves out."""
+    paths = (EXAMPLES / base).glob("cluster-*.yaml")
+    return [one for path in paths for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
 
 
 def references(node, path=""):

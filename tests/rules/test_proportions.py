@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.rules.proportions import chance_of_as_many
+from provider.rules.proportions import chance_of_as_few, chance_of_as_many
 
 
 def exactly(green: int, green_total: int, blue: int, blue_total: int) -> float:
@@ -63,3 +63,27 @@ def test_more_failures_than_requests_are_refused():
     """Impossible counts raise ValueError."""
     with pytest.raises(ValueError, match="between 0 and the total"):
         chance_of_as_many(2, 1, 0, 1)
+
+
+@given(
+    st.integers(1, 80),
+    st.fractions(min_value=Fraction(1, 50), max_value=Fraction(49, 50), max_denominator=50),
+    st.data(),
+)
+def test_as_few_is_the_exact_binomial_tail(total, share, data):
+    """Below the expected number the value is the binomial tail, counted exactly; from there on it is 1."""
+    count = data.draw(st.integers(0, total))
+    wanted = sum(comb(total, one) * share**one * (1 - share) ** (total - one) for one in range(count + 1))
+
+    found = chance_of_as_few(count, total, float(share))
+
+    if count < share * total:
+        assert found == pytest.approx(float(wanted), rel=1e-9)
+    else:
+        assert found == pytest.approx(1.0)
+
+
+def test_as_few_of_millions():
+    """Millions take no longer, and underflow gives 0."""
+    assert chance_of_as_few(90_000, 2_000_000, 0.05) < 1e-200
+    assert chance_of_as_few(10, 2_000_000, 0.05) == 0.0

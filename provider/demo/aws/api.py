@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from provider.demo.aws import moto_elbv2
 from provider.demo.aws.cloudwatch import CloudWatch, Datum, Hosts
+from provider.demo.aws.moto_cloudwatch import Times
 from provider.demo.aws.network import LOAD_BALANCER, Network
 from provider.demo.server.faults import Call, Faults
 from provider.demo.server.http_server import HttpServer
@@ -47,7 +48,7 @@ class AwsApi:
         self.load_balancers = LoadBalancers(clock)
         self.faults = Faults(_Dispatcher(create_backend_app))
         self._server = HttpServer(self.faults, port)
-        self._undo: Callable[[], None] | None = None
+        self._undo: Callable[[], object] | None = None
         self._lock = threading.RLock()
         self._clients: dict[tuple[str, str], Any] = {}
         self.cloudwatch = CloudWatch(self.client)
@@ -67,7 +68,8 @@ class AwsApi:
     def start(self) -> Self:
         """Listen, with an empty account."""
         if self._undo is None:
-            self._undo = moto_elbv2.install(self.load_balancers)
+            undoes = (moto_elbv2.install(self.load_balancers), self.cloudwatch.distributions.install())
+            self._undo = lambda: [undo() for undo in undoes]
             ec2_backends[ACCOUNT_ID].clear()
             self._network.clear()
             self._server.start()
@@ -90,6 +92,7 @@ class AwsApi:
             # A region's backend is created again when next needed. EC2's would take 100 ms, so VPCs stay.
             elbv2_backends[ACCOUNT_ID].clear()
             cloudwatch_backends[ACCOUNT_ID].clear()
+            self.cloudwatch.distributions.known.clear()
             self._network.forget_load_balancers()
             self._rules_count = 0
             self.faults.forget_calls()
@@ -155,8 +158,17 @@ class AwsApi:
         """Return the ARN of the region's load balancer of this name, created when first named."""
         return self._network.load_balancer(name, region).arn
 
-    def rule(self, weights: Mapping[str, int], region: str = REGION, load_balancer: str = LOAD_BALANCER) -> str:
-        """Create a listener rule that forwards to target groups by weight (0-999) and return its ARN."""
+    def rule(
+        self,
+        weights: Mapping[str, int],
+        region: str = REGION,
+        load_balancer: str = LOAD_BALANCER,
+        host: str | None = None,
+    ) -> str:
+        """Create a listener rule that forwards to target groups by weight (0-999) and return its ARN.
+
+        Its condition is the host, or without one a path of its own.
+        """
         listener = self._network.load_balancer(load_balancer, region).listener_arn
         with self._lock:
             self._rules_count += 1
@@ -164,7 +176,11 @@ class AwsApi:
         created = self.client(region=region).create_rule(
             ListenerArn=listener,
             Priority=priority,
-            Conditions=[{"Field": "path-pattern", "Values": [f"/{priority}/*"]}],
+            Conditions=[
+                {"Field": "path-pattern", "Values": [f"/{priority}/*"]}
+                if host is None
+                else {"Field": "host-header", "HostHeaderConfig": {"Values": [host]}}
+            ],
             Actions=[forward(weights)],
         )
         arn: str = created["Rules"][0]["RuleArn"]
@@ -187,7 +203,11 @@ class AwsApi:
         return [health for _, _, health in self.load_balancers.health(moto_elbv2.settings(arn))]
 
     def publish(
-        self, load_balancer: str, target_group: str | None, metric: str, values: Mapping[datetime, float | Hosts]
+        self,
+        load_balancer: str,
+        target_group: str | None,
+        metric: str,
+        values: Mapping[datetime, float | Hosts | Times],
     ) -> None:
         """Publish exact minutes (by their start) of one metric; ARNs, and None for the load balancer as a whole.
 

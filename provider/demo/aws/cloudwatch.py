@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
+from provider.demo.aws.moto_cloudwatch import Distributions, Times
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -39,7 +41,7 @@ class Datum:
     metric: str
     minute: datetime
     """Its start, with time zone."""
-    value: float | Hosts
+    value: float | Hosts | Times
 
 
 class CloudWatch:
@@ -47,11 +49,12 @@ class CloudWatch:
 
     def __init__(self, client: Callable[[str, str], Any]) -> None:
         self._client = client
+        self.distributions = Distributions()
 
     def publish(self, data: Sequence[Datum]) -> None:
         """Publish, in calls of at most 1,000 data, which is AWS's limit."""
         for region in sorted({_region(datum) for datum in data}):
-            here = [_as_sent(datum) for datum in data if _region(datum) == region]
+            here = [self._as_sent(datum) for datum in data if _region(datum) == region]
             for start in range(0, len(here), _LARGEST_CALL_COUNT):
                 chunk = here[start : start + _LARGEST_CALL_COUNT]
                 self._client("cloudwatch", region).put_metric_data(Namespace=NAMESPACE, MetricData=chunk)
@@ -65,24 +68,35 @@ class CloudWatch:
         for backend in cloudwatch_backends[DEFAULT_ACCOUNT_ID].values():
             if any(_moment(datum) < moment for datum in backend.metric_data):
                 backend.metric_data[:] = [datum for datum in backend.metric_data if _moment(datum) >= moment]
+        oldest, known = moment.astimezone(UTC).replace(tzinfo=None), self.distributions.known
+        for key in [key for key in known if key[2] < oldest]:
+            del known[key]
+
+    def _as_sent(self, datum: Datum) -> dict[str, Any]:
+        # moto's order of dimensions is no order (it compares values with names), so that only a query in the order
+        # of publication finds them; LoadBalancer first is how AWS's own table and the console write them.
+        dimensions = [{"Name": "LoadBalancer", "Value": datum.load_balancer.partition(":loadbalancer/")[2]}]
+        if datum.target_group is not None:
+            dimensions.append({"Name": "TargetGroup", "Value": datum.target_group.rpartition(":")[2]})
+        sent: dict[str, Any] = {"MetricName": datum.metric, "Dimensions": dimensions, "Timestamp": datum.minute}
+        if isinstance(datum.value, Times):
+            minute = datum.minute.astimezone(UTC).replace(tzinfo=None)
+            self.distributions.known[datum.metric, tuple(one["Value"] for one in dimensions), minute] = datum.value
+            return sent | {"StatisticValues": datum.value.statistics(), "Unit": "Seconds"}
+        if isinstance(datum.value, Hosts):
+            hosts = datum.value
+            statistics = {
+                "SampleCount": hosts.samples,
+                "Sum": hosts.total,
+                "Minimum": hosts.least,
+                "Maximum": hosts.most,
+            }
+            return sent | {"StatisticValues": statistics, "Unit": "Count"}
+        return sent | {"Value": datum.value, "Unit": "Count"}
 
 
 def _region(datum: Datum) -> str:
     return datum.load_balancer.split(":")[3]
-
-
-def _as_sent(datum: Datum) -> dict[str, Any]:
-    # moto's order of dimensions is no order (it compares values with names), so that only a query in the order
-    # of publication finds them; LoadBalancer first is how AWS's own table and the console write them.
-    dimensions = [{"Name": "LoadBalancer", "Value": datum.load_balancer.partition(":loadbalancer/")[2]}]
-    if datum.target_group is not None:
-        dimensions.append({"Name": "TargetGroup", "Value": datum.target_group.rpartition(":")[2]})
-    sent: dict[str, Any] = {"MetricName": datum.metric, "Dimensions": dimensions, "Timestamp": datum.minute}
-    if isinstance(datum.value, Hosts):
-        hosts = datum.value
-        statistics = {"SampleCount": hosts.samples, "Sum": hosts.total, "Minimum": hosts.least, "Maximum": hosts.most}
-        return sent | {"StatisticValues": statistics, "Unit": "Count"}
-    return sent | {"Value": datum.value, "Unit": "Count"}
 
 
 def _moment(datum: Any) -> datetime:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from provider.demo.aws.cloudwatch import Hosts
+from provider.demo.aws.moto_cloudwatch import Times
 from provider.demo.story.users import Users
 
 _MICROSECONDS = 1_000_000
@@ -25,6 +26,8 @@ class Counts:
     """Those for which no target could be chosen; not among `requests`."""
     hosts: Hosts | None
     """None when no target was registered."""
+    times: Times | None = field(default=None, compare=False)
+    """How long the requests took; None without a request."""
 
 
 @dataclass
@@ -85,7 +88,7 @@ class Meter:
 
     def close(self) -> Counts:
         """Return the finished minute and start the next."""
-        requests = self._whole("requests", self._requests(self._answered))
+        requests, times = self._requested()
         without_target = self._whole("without_target", self._requests(self._unanswered))
         # Shares are taken of whole requests, so that there are never more errors than requests.
         counts = Counts(
@@ -94,10 +97,20 @@ class Meter:
             unconnected=self._whole("unconnected", requests * self.users.unconnected),
             without_target=without_target,
             hosts=self._closed_hosts(),
+            times=times,
         )
         self._answered = self._unanswered = self._host_microseconds = self._registered_microseconds = 0
         self._hosts.clear()
         return counts
+
+    def _requested(self) -> tuple[int, Times | None]:
+        """Return the minute's requests for which a target was chosen, and how long they took."""
+        requests = self._whole("requests", self._requests(self._answered))
+        if not requests:
+            return 0, None
+        slower = [(seconds, int(requests * share)) for seconds, share in self.users.slower]
+        fast = requests - sum(count for _, count in slower)
+        return requests, Times(((self.users.fast_seconds, fast), *slower))
 
     def _requests(self, percent_microseconds: int) -> Fraction:
         return Fraction(self.users.requests_per_second * percent_microseconds, 100 * _MICROSECONDS)

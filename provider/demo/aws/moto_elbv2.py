@@ -1,8 +1,8 @@
 """Installs our model of a load balancer in moto, for one pinned version of moto.
 
 moto 5.2.5 cannot be told a target's state (targets are always healthy, and identified without the port), ignores
-PageSize, and learns of a group's load balancers from CreateRule and CreateListener only, not from ModifyRule. So three
-methods of its backend and one of its HTTP layer are replaced. These are not documented extension
+PageSize and Include, and learns of a group's load balancers from CreateRule and CreateListener only, not from
+ModifyRule. So two methods of its backend and two of its HTTP layer are replaced. These are not documented extension
 points; therefore moto is pinned, and tests/demo/aws/test_api.py fails if moto no longer calls one of them.
 """
 
@@ -39,7 +39,7 @@ def install(load_balancers: LoadBalancers) -> Callable[[], None]:
     methods: list[tuple[Any, str, Any]] = [
         (ELBv2Backend, "register_targets", replaced.register_targets),
         (ELBv2Backend, "deregister_targets", replaced.deregister_targets),
-        (ELBv2Backend, "describe_target_health", replaced.describe_target_health),
+        (ELBV2Response, "describe_target_health", replaced.describe_target_health),
         (ELBV2Response, "describe_target_groups", describe_target_groups),
     ]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in methods]
@@ -65,7 +65,7 @@ def _unbound(method: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Replaced:
-    """The three backend methods; `backend` is the ELBv2Backend of one region."""
+    """What needs the model; `backend` is the ELBv2Backend of one region."""
 
     load_balancers: LoadBalancers
 
@@ -77,14 +77,15 @@ class _Replaced:
         found = _find(backend, target_group_arn)
         self.load_balancers.deregister(_group(found), _keys(found, instances))
 
-    def describe_target_health(
-        self, backend: Any, target_group_arn: str, targets: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        found = _find(backend, target_group_arn)
+    def describe_target_health(self, response: Any) -> ActionResult:
+        backend = response.elbv2_backend
+        found = _find(backend, response._get_param("TargetGroupArn"))  # noqa: SLF001 - see describe_target_groups
+        targets = response._get_param("Targets", [])  # noqa: SLF001
+        included = set(response._get_param("Include", []))  # noqa: SLF001
         wanted = _keys(found, targets) if targets else None
-        return [
-            _description(backend.region_name, *target) for target in self.load_balancers.health(_group(found), wanted)
-        ]
+        healths = self.load_balancers.health(_group(found), wanted)
+        described = [_description(backend.region_name, *target, included) for target in healths]
+        return ActionResult({"TargetHealthDescriptions": described})
 
 
 def describe_target_groups(response: Any) -> ActionResult:
@@ -170,13 +171,19 @@ def _keys(found: Any, targets: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return [(target["Id"], int(target.get("Port") or found.port)) for target in targets]
 
 
-def _description(region: str, id_: str, port: int, health: Health) -> dict[str, Any]:
+def _description(region: str, id_: str, port: int, health: Health, included: set[str]) -> dict[str, Any]:
     target: dict[str, Any] = {"Id": id_, "Port": port}
     if health.reason != "Target.NotRegistered" and id_.count(".") == 3:
         target["AvailabilityZone"] = region + "abc"[int(id_.split(".")[2]) % 3]
     words = {"State": health.state, "Reason": health.reason, "Description": health.description}
-    return {
+    described = {
         "Target": target,
         "HealthCheckPort": str(port),
         "TargetHealth": {name: word for name, word in words.items() if word is not None},
     }
+    if included & {"AnomalyDetection", "All"}:
+        described["AnomalyDetection"] = {"Result": health.anomaly, "MitigationInEffect": "no"}
+    if "All" in included:
+        reason = "AdministrativeOverride." + "".join(word.capitalize() for word in health.override.split("_"))
+        described["AdministrativeOverride"] = {"State": health.override, "Reason": reason}
+    return described

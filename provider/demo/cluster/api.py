@@ -70,6 +70,10 @@ class KubernetesApi(KubernetesStore):
         self.bearer_token = bearer_token
         self._groups_lock = threading.Lock()
         self._unserved = set(UNSERVED_AT_FIRST)
+        self.largest_page: int | None = None
+        """The most objects in one page, as a server decides that is short of memory; None for no limit."""
+        self.denied: set[tuple[str, str]] = set()
+        """Verbs and plurals that a SelfSubjectAccessReview denies."""
 
     def serve(self, group: str) -> None:
         """Serve an API group, as after its CustomResourceDefinitions were installed."""
@@ -84,6 +88,8 @@ class KubernetesApi(KubernetesStore):
     def reset(self) -> None:
         """Go back to an empty cluster that serves the default groups."""
         self.clear()
+        self.denied.clear()
+        self.largest_page = None
         with self._groups_lock:
             self._unserved = set(UNSERVED_AT_FIRST)
 
@@ -112,6 +118,8 @@ class KubernetesApi(KubernetesStore):
         path = environ.get("PATH_INFO", "")
         if path == "/version":
             return json.dumps(VERSION).encode()
+        if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            raise _Created(self._review(environ))
         resource, namespace, name = self._route(path)
         if environ["REQUEST_METHOD"] == "POST" and resource.plural == "events" and namespace and name is None:
             raise _Created(self._create_event(resource, namespace, environ))
@@ -123,6 +131,16 @@ class KubernetesApi(KubernetesStore):
         if name is None:
             return self._list(resource, namespace, query, partial=partial)
         return self._get(resource, namespace, name, partial=partial)
+
+    def _review(self, environ: dict[str, Any]) -> bytes:
+        """Answer a SelfSubjectAccessReview: everything is allowed but what is `denied`."""
+        asked = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        about = asked["spec"]["resourceAttributes"]
+        allowed = (about["verb"], about["resource"]) not in self.denied
+        return json.dumps(
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+            | {"metadata": {}, "spec": asked["spec"], "status": {"allowed": allowed}}
+        ).encode()
 
     def _create_event(self, resource: Resource, namespace: str, environ: dict[str, Any]) -> bytes:
         """Store an Event under a generated name; like the real server refuse one about another namespace's object."""
@@ -177,7 +195,7 @@ class KubernetesApi(KubernetesStore):
             for stored in self.select(resource, namespace)
             if (stored.namespace, stored.name) > start and stored.matches(labels, fields)
         ]
-        limit = _limit(query) or len(found)
+        limit = min(_limit(query) or len(found), self.largest_page or len(found))
         page, left = found[:limit], len(found) - limit
         metadata: dict[str, Any] = {"resourceVersion": version}
         if left > 0:

@@ -56,6 +56,12 @@ RESOURCES = (
         "argoproj.io/v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates", namespaced=False, custom=True
     ),
     Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
+    Resource(
+        "admissionregistration.k8s.io/v1",
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+        namespaced=False,
+    ),
     Resource("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "targetgroupbindings", custom=True),
     Resource("eks.amazonaws.com/v1", "TargetGroupBinding", "targetgroupbindings", custom=True),
 )

@@ -33,9 +33,10 @@ class Traffic:
       {LoadBalancer}. AWS's own texts differ on whether an idle group has a RequestCount of 0; here it has
       none, which is the harder case for a reader.
     - Codes that the load balancer answers itself are known with {LoadBalancer} only.
-    - HealthyHostCount is published per target group that has registered targets.
+    - HealthyHostCount is published per target group that has registered targets, TargetResponseTime per target group
+      that got requests.
 
-    Metrics by availability zone, latencies and other codes than 5xx are left out: nothing needs them.
+    Metrics by availability zone and other codes than 5xx are left out: nothing needs them.
     """
 
     aws: AwsApi
@@ -127,6 +128,8 @@ def _data(load_balancer: str, minute: datetime, counted: list[tuple[Meter, Count
             sums[metric] = sums.get(metric, 0) + value
             if value:
                 yield Datum(load_balancer, meter.target_group, metric, minute, value)
+        if counts.times is not None:
+            yield Datum(load_balancer, meter.target_group, "TargetResponseTime", minute, counts.times)
         if counts.hosts is not None:
             yield Datum(load_balancer, meter.target_group, "HealthyHostCount", minute, counts.hosts)
     for metric, value in sums.items():

@@ -14,7 +14,7 @@ from provider.demo.aws.meter import Meter
 from provider.demo.aws.network import LOAD_BALANCER
 from provider.demo.cluster import objects
 from provider.demo.story.revisions import Cluster, Revision
-from provider.demo.story.users import NOBODY, USERS
+from provider.demo.story.users import NOBODY, USERS, Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,9 +154,14 @@ class DemoRollout(ABC):
         """Return what counts the requests to this Rollout's target groups."""
         load_balancer = self.aws.load_balancer(self.load_balancer)
         return [
-            Meter(load_balancer, arn, USERS.get(service, NOBODY), partial(self.percent, service))
+            Meter(load_balancer, arn, self.users(service), partial(self.percent, service))
             for service, arn in self.arns.items()
         ]
+
+    @staticmethod
+    def users(service: str) -> Users:
+        """Return the users of a Service."""
+        return USERS.get(service, NOBODY)
 
     def percent(self, service: str) -> int:  # noqa: ARG002 - where weights move, it depends on the Service
         """Return how many percent of its users a Service gets now."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from provider.demo.aws.api import AwsApi
 from provider.demo.cluster.controllers import EndpointSliceController, LoadBalancerController
 from provider.demo.story.blue_green import BlueGreen, Broken, Shared, Waiting
+from provider.demo.story.cold import Cold
 from provider.demo.story.handed_over import Ask, HandedOver
 from provider.demo.story.past_the_gate import past_the_gate
 from provider.demo.story.ping_pong import PingPong
@@ -42,6 +43,7 @@ def everyone(ask: Ask = lambda _rollout, _hash: None) -> Cast:
             BlueGreen(cluster, aws, "big", 250, ramp_seconds=4.0),
             Waiting(cluster, aws, "noisy", 4),
             Waiting(cluster, aws, "idle", 3),
+            Cold(cluster, aws, "cold", 3),
             Shared(cluster, aws, "shared", 3),
             *past_the_gate(cluster, aws),
             HandedOver(cluster, aws, "handover", 6, ask),

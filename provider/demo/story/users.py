@@ -15,6 +15,10 @@ class Users:
     """The share of the answered requests that the targets answer with 5xx."""
     unconnected: Fraction = Fraction(0)
     """The share of those requests whose target cannot be connected to: the load balancer answers 502."""
+    fast_seconds: float = 0.02
+    """How long most requests take."""
+    slower: tuple[tuple[float, Fraction], ...] = ((0.04, Fraction(40, 100)), (0.08, Fraction(8, 100)))
+    """(seconds, share) of the others."""
 
 
 NOBODY = Users()
@@ -35,6 +39,7 @@ USERS: dict[str, Users] = {
     "noisy-active": Users(50, target_5xx=Fraction(1, 1000)),
     "noisy-preview": Users(5, target_5xx=Fraction(8, 100)),
     "idle-active": Users(20),
+    "cold-active": Users(20),
     "shared-active": Users(20),
     "shared-preview": Users(5),
     # Six of its 30 requests a second are 5xx of its targets, two more are 502 of the load balancer.

@@ -51,9 +51,9 @@ class Town:
         self.wall.now += timedelta(seconds=seconds)
         self.traffic.tick()
 
-    def of_group(self, metric: str, name: str) -> dict[datetime, float]:
+    def of_group(self, metric: str, name: str, statistic: str = "Sum") -> dict[datetime, float]:
         meter = self.meters[name]
-        return points(self.world, metric, dimensions(meter.load_balancer, meter.target_group))
+        return points(self.world, metric, dimensions(meter.load_balancer, meter.target_group), statistic)
 
     def of_balancer(self, metric: str, name: str = "demo") -> dict[datetime, float]:
         return points(self.world, metric, dimensions(self.world.aws.load_balancer(name)))
@@ -179,7 +179,7 @@ def test_a_clock_that_is_set_back(world: World) -> None:
 
 @pytest.mark.parametrize("step_seconds", [60, 4 * 60 * 60])
 def test_old_points_are_dropped(world: World, step_seconds: int) -> None:
-    """After four hours only the last hour is there, whether the clock went or leapt."""
+    """After four hours only the last hour is there, response times included, whether the clock went or leapt."""
     town = Town(world)
     town.add("busy", Users(5))
     town.traffic.begin()
@@ -188,7 +188,31 @@ def test_old_points_are_dropped(world: World, step_seconds: int) -> None:
         town.move(step_seconds)
 
     assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(180, 239), 300.0)
-    assert len(cloudwatch_backends[ACCOUNT_ID][REGION].metric_data) == 60 * 3
+    assert len(cloudwatch_backends[ACCOUNT_ID][REGION].metric_data) == 60 * 4
+    assert len(world.aws.cloudwatch.distributions.known) == 60
+
+
+def test_response_times_have_percentiles(world: World) -> None:
+    """The times of a minute's requests come as a count, percentiles and percentile ranks, as in CloudWatch."""
+    town = Town(world)
+    town.add("busy", Users(5, slower=((0.1, Fraction(10, 100)), (0.5, Fraction(5, 100)))))
+    town.traffic.begin()
+
+    found = {
+        statistic: set(town.of_group("TargetResponseTime", "busy", statistic).values())
+        for statistic in ("SampleCount", "p50", "p95", "p96", "PR(:0.02)", "PR(:0.1)", "PR(:0.099999)", "Maximum")
+    }
+
+    assert found == {
+        "SampleCount": {300.0},
+        "p50": {0.02},
+        "p95": {0.1},
+        "p96": {0.5},
+        "PR(:0.02)": {85.0},
+        "PR(:0.1)": {95.0},
+        "PR(:0.099999)": {85.0},
+        "Maximum": {0.5},
+    }
 
 
 def test_a_month_of_sleep(world: World) -> None:

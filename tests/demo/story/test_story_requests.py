@@ -192,7 +192,7 @@ def test_broken_gets_no_requests_on_its_sick_pod(world: World, clock: Clock) -> 
 
 
 def test_every_rollout_is_told(world: World) -> None:
-    """The story has twelve Rollouts, each with a name of its own."""
+    """The story has thirteen Rollouts, each with a name of its own."""
     assert [rollout.name for rollout in Story(world).rollouts] == [
         "web",
         "broken",
@@ -202,6 +202,7 @@ def test_every_rollout_is_told(world: World) -> None:
         "big",
         "noisy",
         "idle",
+        "cold",
         "shared",
         "retried",
         "gated",

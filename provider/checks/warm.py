@@ -1,0 +1,125 @@
+"""Is green as fast as blue, or still cold?
+
+Over whole minutes of CloudWatch's TargetResponseTime, before the switch: Successful when green's 95th percentile is at
+most `maxLatencyFactor` times blue's, beyond chance: so few of its requests took longer that a green which is slower
+would hardly show it (1 in 100). Inconclusive otherwise; requests warm green, such as those of
+`alb-provider warm-up`. A gate makes this check only if `checks` names it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from provider.checks import traffic
+from provider.checks.question import Check, Sources
+from provider.checks.traffic import Subjects, read_subjects, read_wanted
+from provider.evidence.deadline import Deadline
+from provider.evidence.exceptions import CannotTell
+from provider.evidence.reasons import Reason
+from provider.evidence.records import Green, Kind, Phase, Points, Topology, Verdict
+from provider.rules.green import find_service
+from provider.rules.latency import SLOWEST_SHARE, Latency, Slow, are_few, latency, metrics_of, rank_of, slow
+from provider.rules.proportions import FEWEST_TO_COMPARE
+
+
+class Query(traffic.Query):
+    """The parameters of `warm`."""
+
+    max_latency_factor: float = Field(
+        default=1.5,
+        ge=1,
+        le=100,
+        description="`warm`: how many times as long as blue's 95th percentile green's may be.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The subjects, and every point of their response times; `limit_seconds` is 0 where blue has no percentile."""
+
+    subjects: Subjects
+    points: Points
+    limit_seconds: float
+    read_at: Mapping[Kind, datetime]
+
+
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
+    """Read blue's 95th percentile, and then how many of green's requests were slower. Raises CannotTell (NoBlue)."""
+    service = find_service(topology, green, query.service)
+    subjects = read_subjects(topology, service, green, query.length, query.lag, sources, deadline)
+    if not subjects.blue:
+        raise CannotTell(
+            Reason.NO_BLUE,
+            f"No Service of Rollout {green.rollout.name} selects blue, so there is nothing to compare green's response "
+            "times with",
+        )
+    first = [(group, metrics_of(group)) for group in (*subjects.groups, *subjects.blue)]
+    points, read_at = read_wanted(first, subjects.window, sources, deadline)
+    blue = latency(subjects.blue, points, subjects.window)
+    limit = query.max_latency_factor * blue.p95 if blue.p95 is not None else 0.0
+    if limit:
+        ranks = [(group, [rank_of(group, limit)]) for group in subjects.groups]
+        more, then = read_wanted(ranks, subjects.window, sources, deadline)
+        points, read_at = {**points, **more}, min(read_at, then)
+    return Evidence(subjects, points, limit, {**subjects.read_at, Kind.METRICS: read_at})
+
+
+def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
+    """Apply the rules in order; the first that fits decides. The charted number is green's percentile over blue's."""
+    subjects, points = evidence.subjects, evidence.points
+    window = subjects.window
+    between = f"between {window.start:%H:%M} and {window.end:%H:%M} UTC"
+    green, blue = latency(subjects.groups, points, window), latency(subjects.blue, points, window)
+    found = slow(subjects.groups, evidence.limit_seconds, points, window)
+    ratio = round(green.p95 / blue.p95, 2) if green.p95 is not None and blue.p95 else 0.0
+    phase, reason, says = _decide(query, evidence, (green, blue, found), between)
+    observed: dict[str, Any] = {
+        **subjects.green.observed(),
+        "service": subjects.service.service.name,
+        "stage": subjects.service.stage.value,
+        "windowStart": window.start.isoformat(),
+        "windowEnd": window.end.isoformat(),
+        "latency": {"requestCount": green.requests, "p95Seconds": green.p95, "slowCount": found.count},
+        "blue": {"requestCount": blue.requests, "p95Seconds": blue.p95},
+        "limitSeconds": round(evidence.limit_seconds, 6),
+        "latencyRatio": ratio,
+    }
+    return Verdict(phase, reason, f"{says}{subjects.green.coverage}", ratio, observed)
+
+
+def _decide(
+    query: Query, evidence: Evidence, measured: tuple[Latency, Latency, Slow], between: str
+) -> tuple[Phase, Reason, str]:
+    green, blue, found = measured
+    fewest = max(query.min_requests, FEWEST_TO_COMPARE)
+    if min(green.requests, blue.requests) < fewest:
+        says = f"Green answered {green.requests} requests and blue {blue.requests} {between}"
+        return Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}: a comparison needs {fewest} on each side"
+    if found.unranked or not evidence.limit_seconds:
+        says = f"CloudWatch does not tell how many of green's {green.requests} requests were slow {between}"
+        return Phase.INCONCLUSIVE, Reason.NO_DATA, says
+    share = 100 * found.count / found.requests
+    says = (
+        f"{share:.1f} % of green's {found.requests} requests took longer than {evidence.limit_seconds:.3g} s, "
+        f"{query.max_latency_factor:g} times blue's 95th percentile, {between}"
+    )
+    if are_few(found.count, found.requests):
+        return Phase.SUCCESSFUL, Reason.GREEN_WARM, says
+    if found.count > SLOWEST_SHARE * found.requests:
+        return Phase.INCONCLUSIVE, Reason.GREEN_COLD, f"{says}; at most 5 % may: green is cold"
+    return Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}; too close to 5 % to tell from so few requests"
+
+
+CHECK = Check(
+    name="warm",
+    about=str(__doc__),
+    charts="latencyRatio",
+    asks_aws=lambda _query: True,
+    query=Query,
+    gather=gather,
+    judge=judge,
+    by_default=False,
+)
