@@ -19,7 +19,7 @@ from urllib.parse import quote
 import msgspec
 import urllib3
 
-from provider.cluster import shapes
+from provider.cluster import pod_metadata, shapes
 from provider.cluster.connection import Client
 from provider.cluster.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
 from provider.evidence.deadline import Deadline
@@ -42,8 +42,6 @@ SERVED_ANEW = timedelta(minutes=1)
 """After so long an API that was not served is asked for again."""
 
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-
-_PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,34 +190,37 @@ class ApiServer:
     def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
         """Yield the records of a list, page by page."""
         what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
-        accept = _PARTIAL if shape is shapes.PodMetadata else "application/json"
+        accept = pod_metadata.ACCEPT if shape is shapes.PodMetadata else "application/json"
         query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
-        decoder = _page_decoder(shape)
         for _ in range(MAX_PAGES):
             try:
                 body = self._get(api.path(namespace), query, what, deadline, accept)
             except Absent as error:
                 raise malformed(what) from error
             with well_formed(what):
-                if shape is shapes.EndpointSlice:
-                    decode = partial(self._endpoint_slices, body, namespace, what)
-                    token, found = self._unchanged.of_bytes(_without_versions(body), namespace, decode, _page_size)
-                else:
-                    page = decoder.decode(body)
-                    token = page.metadata.continue_token
-                    found = tuple(_records(page.items, shape, namespace, what))
+                token, found = self._page(body, shape, namespace, what)
             yield from found
             if not token:
                 return
             query["continue"] = token
         raise malformed(what)
 
+    def _page(self, body: bytes, shape: type[Any], namespace: str, what: str) -> tuple[str, Iterable[Any]]:
+        """Decode one page: the token of the next, and the records."""
+        if shape is shapes.PodMetadata:
+            return pod_metadata.page(body)
+        if shape is shapes.EndpointSlice:
+            decode = partial(self._endpoint_slices, body, namespace, what)
+            return self._unchanged.of_bytes(_without_versions(body), namespace, decode, _page_size)
+        page = _page_decoder(shape).decode(body)
+        return page.metadata.continue_token, _records(page.items, namespace, what)
+
     def _endpoint_slices(self, body: bytes, namespace: str, what: str) -> "_SlicePage":
         """Decode a page of EndpointSlices, but not those again that stood in another page, or beside others."""
         page = _page_decoder(msgspec.Raw).decode(body)
 
         def of(item: msgspec.Raw) -> EndpointSlice:
-            (record,) = _records([_SLICE.decode(item)], shapes.EndpointSlice, namespace, what)
+            (record,) = _records([_SLICE.decode(item)], namespace, what)
             return cast(EndpointSlice, record)
 
         return page.metadata.continue_token, tuple(
@@ -270,7 +271,15 @@ class ApiServer:
         timeouts = min(self._connect, left), min(self._read, left)
         asked = {"spec": {"resourceAttributes": review}} if review else None
         try:
-            return client.send("POST" if review else "GET", path, timeouts, accept=accept, query=query, content=asked)
+            return client.send(
+                "POST" if review else "GET",
+                path,
+                timeouts,
+                accept=accept,
+                query=query,
+                content=asked,
+                packed=accept == pod_metadata.ACCEPT,  # elsewhere it costs more than it spares
+            )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error
 
@@ -284,10 +293,9 @@ class ApiServer:
             return self._client is not rejected
 
 
-def _records(items: Iterable[Any] | None, shape: type[Any], namespace: str, what: str) -> list[Any]:
+def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any]:
     """Return the records of decoded objects. Raises CannotTell, and what making records raises."""
-    by_uid = shape is shapes.PodMetadata  # joined with ours, whosever they are
-    if not by_uid and any(item.metadata.namespace != namespace for item in items or ()):
+    if any(item.metadata.namespace != namespace for item in items or ()):
         raise malformed(what)  # somebody else's evidence
     return [item.record() for item in items or ()]
 

@@ -69,8 +69,9 @@ class Client(ApiClient):
         accept: str = "application/json",
         query: Mapping[str, str] = _NO_QUERY,
         content: object = None,
+        packed: bool = False,
     ) -> tuple[int, bytes]:
-        """Send one request, with `content` as JSON; return the status and the whole body.
+        """Send one request, with `content` as JSON; return the status and the body, in gzip if it may be `packed`.
 
         `timeouts` are the seconds to connect and to wait for an answer. Raises CannotTell (KubernetesUnauthorized)
         without usable credentials, urllib3's HTTPError, and OSError. The library's own `call_api` would check and copy
@@ -80,6 +81,8 @@ class Client(ApiClient):
         plain |= {one["key"]: one["value"] for one in self.configuration.auth_settings().values()}  # renews the token
         if content is not None:
             plain["Content-Type"] = "application/json"
+        if packed:
+            plain["Accept-Encoding"] = "gzip"
         # Only impersonation sends a header more than once.
         headers = urllib3.HTTPHeaderDict([*plain.items(), *self._impersonated]) if self._impersonated else plain
         response = self._open(
@@ -90,7 +93,7 @@ class Client(ApiClient):
             timeout=urllib3.Timeout(*timeouts),
             preload_content=False,
         )
-        return response.status, bytes(response.read())
+        return response.status, bytes(response.read(decode_content=not packed))
 
 
 def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Client:

@@ -39,7 +39,8 @@ def malformed(what: str) -> CannotTell:
 def unreachable(what: str, error: Exception) -> CannotTell:
     """Return the CannotTell for a request without a complete answer."""
     cause = error.reason if isinstance(error, http.MaxRetryError) else error
-    if isinstance(cause, http.ResponseError):  # a redirect, which is followed nowhere: the token would go along
+    # A redirect, which is followed nowhere, since the token would go along; or what is no gzip, although it says so.
+    if isinstance(cause, http.ResponseError | http.DecodeError):
         return malformed(what)
     # urllib3 derives a refused connection from its ConnectTimeoutError; that is no time-out.
     if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):

@@ -21,6 +21,7 @@ import yaml
 from botocore import xform_name
 from botocore.config import Config
 
+from provider.cluster import pod_metadata
 from tests.bench.stand_in import Call
 from tests.bench.subjects import Subject
 
@@ -29,10 +30,11 @@ _LONGEST = 32
 
 @dataclass(frozen=True)
 class Step:
-    """One request: `target` and `accept` of a GET to Kubernetes, or the form `body` of a POST to ELBv2."""
+    """One request: `target` and what is accepted of a GET to Kubernetes, or the form `body` of a POST to ELBv2."""
 
     target: str
     accept: str = ""
+    accept_encoding: str = ""
     body: str = ""
 
 
@@ -53,7 +55,7 @@ def stages(calls: Iterable[Call]) -> list[Stage]:
         if not found or call.arrived >= first_answer:
             found.append(Stage([place for place, one in enumerate(sent) if one.answered <= call.arrived], []))
             first_answer = call.answered
-        found[-1].steps.append(Step(call.target, call.accept, call.body))
+        found[-1].steps.append(Step(call.target, call.accept, call.accept_encoding, call.body))
         sent.append(call)
         first_answer = min(first_answer, call.answered)
     return found
@@ -111,6 +113,13 @@ class _List(_Shape):
 
 
 _LISTED, _SINGLE = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Object)
+_PROTOBUF = pod_metadata.message_classes(
+    pod_metadata.SCHEMA
+    | {
+        "List": {"metadata": (1, "ListMeta"), "items": (2, ["PartialObjectMetadata"])},
+        "Envelope": {"raw": (2, "List")},
+    }
+)["Envelope"]
 _IS_LIST = re.compile(r"/namespaces/[^/]+/[^/?]+(\?|$)")
 
 
@@ -140,9 +149,12 @@ class Floor:
     def _read(self, step: Step) -> object:
         if step.body:
             return self._call(dict(parse_qsl(step.body)))
-        answer = self._pool.request("GET", step.target, headers={"Accept": step.accept})
+        headers = {"Accept": step.accept, "Accept-Encoding": step.accept_encoding}
+        answer = self._pool.request("GET", step.target, headers=headers)
         if answer.status != 200:  # an API that is not served
             return None
+        if answer.data.startswith(pod_metadata.MAGIC):
+            return _PROTOBUF.FromString(memoryview(answer.data)[len(pod_metadata.MAGIC) :])
         return (_LISTED if _IS_LIST.search(step.target) else _SINGLE).decode(answer.data)
 
     def _call(self, form: dict[str, str]) -> object:

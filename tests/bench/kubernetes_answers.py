@@ -16,7 +16,7 @@ class KubernetesAnswers:
 
     def __init__(self, subjects: Iterable[Subject], created_at: str) -> None:
         self._namespaces: dict[str, KubernetesApi] = {"": KubernetesApi()}
-        self._made: dict[tuple[str, str], Answer] = {}
+        self._made: dict[tuple[str, str, str], Answer] = {}
         self._created_at = datetime.fromisoformat(created_at)
         self._subjects: dict[int, Subject] = {}
         for subject in subjects:
@@ -37,8 +37,8 @@ class KubernetesAnswers:
             store.put(manifest)
 
     def __call__(self, request: Request) -> Answer:
-        """Return the answer to a request; the same bytes for the same path, query and Accept."""
-        key = (request.target, request.accept)
+        """Return the answer to a request; the same bytes for the same path, query, Accept and Accept-Encoding."""
+        key = (request.target, request.accept, request.accept_encoding)
         if key not in self._made:
             self._made[key] = self._make(request)
         return self._made[key]
@@ -52,10 +52,13 @@ class KubernetesAnswers:
             "PATH_INFO": unquote(path),
             "QUERY_STRING": query,
             "HTTP_ACCEPT": request.accept,
+            "HTTP_ACCEPT_ENCODING": request.accept_encoding,
             "wsgi.input": io.BytesIO(),
         }
         store = self._namespaces.get(namespace, self._namespaces[""])
         status, headers, body = call_application(store, environ)
         code = int(status.partition(" ")[0])
         resource = rest.partition("/")[0] if inside else path
-        return Answer(code, ok(body, dict(headers)["Content-Type"], code), f"{request.method} {resource}", namespace)
+        told = dict(headers)
+        content = ok(body, told["Content-Type"], code, told.get("Content-Encoding", ""))
+        return Answer(code, content, f"{request.method} {resource}", namespace)

@@ -71,11 +71,11 @@ class RealApiServer:
         return {way: max(1000 * cpu / ROUNDS, 0.0) for way, cpu in spent.items()}
 
     def _send(self, calls: Sequence[Call]) -> None:
-        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}", "Accept-Encoding": "identity"}
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         for one in calls:
             answer = self._session.get(
                 self._plane.api.url + one.target,
-                headers=headers | {"Accept": one.accept},
+                headers=headers | {"Accept": one.accept, "Accept-Encoding": one.accept_encoding},
                 verify=str(self._plane.authority),
                 timeout=30,
             )

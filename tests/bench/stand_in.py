@@ -33,6 +33,7 @@ class Call:
     about: str
     target: str
     accept: str
+    accept_encoding: str
     body: str
     status: int
     size: int
@@ -93,8 +94,9 @@ class Connection(asyncio.Protocol):
         answer = stand_in.answers(request)
 
         def end() -> None:
-            note = (request.target, request.accept, request.body, answer.status, len(answer.content))
-            stand_in.calls.append(Call(arrived, time.monotonic(), answer.name, answer.about, *note))
+            asked = (request.target, request.accept, request.accept_encoding, request.body)
+            what = (answer.name, answer.about, *asked, answer.status, len(answer.content))
+            stand_in.calls.append(Call(arrived, time.monotonic(), *what))
             self._end(answer.content)
 
         asyncio.get_running_loop().call_later(stand_in.latency_seconds, end)

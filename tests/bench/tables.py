@@ -46,7 +46,6 @@ def cold(rows: Rows) -> list[str]:
 def again(rows: Rows) -> list[str]:
     """What the next look costs."""
     base = rows[0]["base"]
-    ways = [name for name in ("ours", "before", "straightforward", "watch") if name in rows[0]]
     cells = [
         [
             f"{row['pods']}",
@@ -61,7 +60,8 @@ def again(rows: Rows) -> list[str]:
             str(Spread(**row[way]["wall_ms"])),
         ]
         for row in rows
-        for way in ways
+        for way in ("ours", "before", "straightforward", "watch")
+        if way in row
     ]
     return _table(
         f"pods | situation | way | CPU ms | of {base} | requests | KiB of Kubernetes | API server CPU ms | "

@@ -114,14 +114,16 @@ def look_often(elbv2):
 
 def call(at, about="group", name="DescribeTargetHealth"):
     """A call that AWS answered after 40 ms."""
-    return Call(at, at + 0.04, name, about, "/", "", "", 200, 0)
+    return Call(at, at + 0.04, name, about, "/", "", "", "", 200, 0)
 
 
 def test_the_floor_waits_for_no_more_than_ours_did():
     """The floor sends each request in the stage in which ours was sent, and waits for the same responses."""
-    slow = Call(0.011, 0.051, "DescribeTargetGroups", "", "slow", "", "", 200, 0)
-    quick = [Call(at, at + 0.01, "GET", "", target, "", "", 200, 0) for at, target in ((0.0, "first"), (0.011, "then"))]
-    last = Call(0.022, 0.062, "DescribeTargetHealth", "", "last", "", "", 200, 0)
+    slow = Call(0.011, 0.051, "DescribeTargetGroups", "", "slow", "", "", "", 200, 0)
+    quick = [
+        Call(at, at + 0.01, "GET", "", target, "", "", "", 200, 0) for at, target in ((0.0, "first"), (0.011, "then"))
+    ]
+    last = Call(0.022, 0.062, "DescribeTargetHealth", "", "last", "", "", "", 200, 0)
 
     found = stages([last, slow, *quick])
 

@@ -29,6 +29,10 @@ class Request:
     def accept(self) -> str:
         return self.headers.get("accept", "")
 
+    @property
+    def accept_encoding(self) -> str:
+        return self.headers.get("accept-encoding", "identity")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -40,7 +44,8 @@ class Answer:
     about: str = ""
 
 
-def ok(body: bytes, content_type: str, status: int = 200) -> bytes:
+def ok(body: bytes, content_type: str, status: int = 200, content_encoding: str = "") -> bytes:
     """Return a whole response."""
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {content_type}\r\n"
+    head += f"Content-Encoding: {content_encoding}\r\n" if content_encoding else ""
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -74,12 +74,11 @@ def assert_blocked(found: dict[str, Any], reason: Reason, *names: str) -> None:
 
 
 def test_a_time_without_a_zone_is_malformed(scene, client):
-    """A pod's creation time without a zone cannot be compared with the clock: malformed, not a defect of ours."""
-    scene.pin(scene.addresses[0], "unhealthy", "Target.Timeout")
-    scene.pods[0]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00"
-    scene.put()
+    """A creation time without a zone cannot be compared with the clock: malformed, not a defect of ours."""
+    scene.replica_set["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00"
+    scene.put(scene.replica_set)
 
-    assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED, "list pods in namespace shop")
+    assert_blocked(ask(client), Reason.KUBERNETES_MALFORMED, "list replicasets.apps in namespace shop")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from provider.checks.question import Sources
+from provider.cluster import pod_metadata
 from provider.cluster.api_server import PAGE_SIZE
 from provider.cluster.connection import connect
 from provider.cluster.reader import FEW, Cluster
@@ -149,7 +150,7 @@ def test_each_round_is_asked_at_the_same_time(scene, world, look, reader_of):
 
     assert len(topology.pods) == scene.replicas
     accepted = {url.partition("?")[0]: accept for url, accept in recorder.seen.items()}
-    assert accepted.pop(PODS).startswith("application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io")
+    assert accepted.pop(PODS) == pod_metadata.ACCEPT
     assert set(accepted.values()) == {"application/json"}
 
 
@@ -622,3 +623,66 @@ def test_the_first_call_tells_that_the_api_server_answers(world, sources):
     sources.cluster.ping(deadline)
 
     assert (silent, refused) == (False, True)
+
+
+# Pods in protobuf
+
+
+class Between:
+    """Stands before the embedded API server: changes what it is asked and answers, and notes encodings by path."""
+
+    def __init__(self, application: Any, *, accept: str | None = None, share: float = 1) -> None:
+        self._application, self._accept, self._share = application, accept, share
+        self.encodings: dict[str, str] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if self._accept is not None and environ["PATH_INFO"] == PODS:
+            environ |= {"HTTP_ACCEPT": self._accept}
+
+        def started(status: str, headers: list[tuple[str, str]]) -> Any:
+            self.encodings[environ["PATH_INFO"]] = dict(headers).get("Content-Encoding", "")
+            return start_response(status, headers)
+
+        body = b"".join(self._application(environ, started))
+        cut = int(len(body) * self._share) if self.encodings[environ["PATH_INFO"]] else len(body)
+        return [body[:cut]]
+
+
+PARTIAL_JSON = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
+
+
+def test_an_api_server_without_protobuf_says_the_same_in_json(look, world, reader_of):
+    """What answers in JSON, whatever else was asked for, leads to the same pods."""
+    pods = look(reader=reader_of(Between(world.kubernetes, accept=PARTIAL_JSON))).pods
+
+    assert pods == look().pods != ()
+
+
+@pytest.fixture
+def heavy(scene: Scene, world: World) -> Scene:
+    """Pods whose metadata are more than an API server sends without compressing them."""
+    for pod in scene.pods:
+        pod["metadata"]["annotations"] = {"example.com/note": "n" * 2**17}
+        world.kubernetes.put(pod)
+    return scene
+
+
+def test_a_large_list_of_pods_comes_compressed(heavy, look, world, reader_of):
+    """Only the list of pods' metadata is asked for with gzip: elsewhere the API server would work more for it."""
+    between = Between(world.kubernetes)
+
+    topology = look(reader=reader_of(between))
+
+    assert len(topology.pods) == heavy.replicas
+    assert {path for path, encoding in between.encodings.items() if encoding} == {PODS}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.99])
+def test_a_compressed_list_that_was_cut_off_is_refused(heavy, look, world, reader_of, share):
+    """Half of a compressed list is no shorter list."""
+    assert heavy.replicas
+
+    with pytest.raises(CannotTell) as raised:
+        look(reader=reader_of(Between(world.kubernetes, share=share)))
+
+    assert raised.value.reason is Reason.KUBERNETES_MALFORMED

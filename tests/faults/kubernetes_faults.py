@@ -15,7 +15,7 @@ _OTHERS = {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items":
 
 OF_ANY_READ: tuple[Fault, ...] = (
     *wire_faults(Reason.KUBERNETES_UNAVAILABLE, Reason.KUBERNETES_TIMEOUT, Reason.KUBERNETES_UNAVAILABLE),
-    headed("says gzip and is not", Reason.KUBERNETES_UNAVAILABLE, **{"Content-Encoding": "gzip"}),
+    headed("says gzip and is not", _BROKEN, **{"Content-Encoding": "gzip"}),
     status_object("400", 400, "BadRequest", Reason.KUBERNETES_REJECTED),
     status_object("401", 401, "Unauthorized", Reason.KUBERNETES_UNAUTHORIZED),
     status_object("403", 403, "Forbidden", Reason.KUBERNETES_FORBIDDEN),
@@ -88,6 +88,8 @@ EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
     # A cluster needs one of the two binding APIs, and Auto Mode's holds none of ours.
     ("list Auto Mode's TargetGroupBindings", "404 page not found"): As.WITHOUT,
     ("list TargetGroupBindings", "404 page not found"): Reason.NO_BINDING,
+    # Whether it is packed is seen, not believed.
+    ("list pods' metadata", "says gzip and is not"): As.WITHOUT,
     # Metadata looks the same whatever it is of: these are pods of nobody.
     ("list pods' metadata", "a list of another kind"): Reason.TARGETS_MISSING,
 }

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import json
 import threading
+from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from provider.cluster.pod_metadata import MAGIC
+from provider.demo.cluster.protobuf import partial_list
 from provider.demo.cluster.selectors import Requirement, SelectorError, parse_field_selector, parse_label_selector
 from provider.demo.cluster.store import RESOURCES, KubernetesStore, Resource, Stored
 
@@ -28,6 +32,18 @@ UNSERVED_AT_FIRST = ("eks.amazonaws.com",)
 _PARTIAL = {"as": "PartialObjectMetadata", "v": "v1", "g": "meta.k8s.io"}
 _PARTIAL_LIST = _PARTIAL | {"as": "PartialObjectMetadataList"}
 _JSON_TYPES = ("application/json", "application/*", "*/*")
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+COMPRESSED_FROM = 128 * 1024
+"""The real server compresses larger answers for a client that accepts it (k8s.io/apiserver, `responsewriters`)."""
+
+
+class Form(Enum):
+    """What an object is written as. Of protobuf only lists of metadata are served here."""
+
+    WHOLE = auto()
+    PARTIAL = auto()
+    PROTOBUF = auto()
 
 
 class _Refusal(Exception):
@@ -108,7 +124,12 @@ class KubernetesApi(KubernetesStore):
                 b"404 page not found\n",
                 "text/plain; charset=utf-8",
             )
+        if body.startswith(MAGIC):
+            content_type = "application/vnd.kubernetes.protobuf"
         headers = [("Cache-Control", "no-cache, private"), ("Content-Type", content_type)]
+        if len(body) > COMPRESSED_FROM and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
         start_response(f"{status.value} {status.phrase}", headers)
         return [body]
 
@@ -127,10 +148,10 @@ class KubernetesApi(KubernetesStore):
         if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
             message = "the server does not allow this method on the requested resource"
             raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
-        partial = _wants_partial(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
+        form = _acceptable(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
         if name is None:
-            return self._list(resource, namespace, query, partial=partial)
-        return self._get(resource, namespace, name, partial=partial)
+            return self._list(resource, namespace, query, form)
+        return self._get(resource, namespace, name, form)
 
     def _review(self, environ: dict[str, Any]) -> bytes:
         """Answer a SelfSubjectAccessReview: everything is allowed but what is `denied`."""
@@ -178,15 +199,15 @@ class KubernetesApi(KubernetesStore):
                 return resource, namespace, rest[1] if named else None
         raise _Unserved
 
-    def _get(self, resource: Resource, namespace: str | None, name: str, *, partial: bool) -> bytes:
+    def _get(self, resource: Resource, namespace: str | None, name: str, form: Form) -> bytes:
         stored = self.find(resource, namespace, name)
         if stored is None:
             details = {"name": name} | ({"group": resource.group} if resource.group else {})
             message = f'{resource.qualified_name} "{name}" not found'
             raise _Refusal(HTTPStatus.NOT_FOUND, "NotFound", message, **details, kind=resource.plural)
-        return (_partial_item(stored) if partial else stored.with_kind()) + b"\n"
+        return (_partial_item(stored) if form is Form.PARTIAL else stored.with_kind()) + b"\n"
 
-    def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], *, partial: bool) -> bytes:
+    def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], form: Form) -> bytes:
         labels, fields = _selectors(query)
         version, start = _continue_token(query.get("continue", ""))
         version = version or str(self.resource_version)
@@ -202,7 +223,9 @@ class KubernetesApi(KubernetesStore):
             metadata["continue"] = _new_continue_token(version, page[-1])
             if not labels and not fields:  # the real server does not count what a selector would drop
                 metadata["remainingItemCount"] = left
-        if partial:
+        if form is Form.PROTOBUF:
+            return partial_list(metadata, (stored.partial for stored in page))
+        if form is Form.PARTIAL:
             kind, api_version = "PartialObjectMetadataList", "meta.k8s.io/v1"
             items = [_partial_item(stored) for stored in page]
         else:
@@ -212,15 +235,17 @@ class KubernetesApi(KubernetesStore):
         return head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}\n"
 
 
-def _wants_partial(accept: str, *, is_list: bool) -> bool:
-    """Choose the first acceptable type that is served: JSON of the whole object, or only its metadata."""
+def _acceptable(accept: str, *, is_list: bool) -> Form:
+    """Choose the first acceptable type that is served: the whole object, or only its metadata."""
     for offer in accept.split(",") if accept else ["*/*"]:
         media_type, *parts = (part.strip() for part in offer.split(";"))
         parameters = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("q="))
         if media_type in _JSON_TYPES and "as" not in parameters:
-            return False
+            return Form.WHOLE
         if media_type in _JSON_TYPES and parameters == (_PARTIAL_LIST if is_list else _PARTIAL):
-            return True
+            return Form.PARTIAL
+        if is_list and (media_type, parameters) == (_PROTOBUF, _PARTIAL_LIST):
+            return Form.PROTOBUF
     message = "only the following media types are accepted: application/json"
     raise _Refusal(HTTPStatus.NOT_ACCEPTABLE, "NotAcceptable", message)
 
