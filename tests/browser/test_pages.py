@@ -164,7 +164,10 @@ def test_without_scripts(visit, demo):
 def test_a_thousand_pods(visit, world, app, client):
     """A Rollout with 1,000 pods is shown whole, and fits a phone."""
     Scene(world, name="huge", replicas=1000).build()
-    client.get("/v1/target-health?namespace=shop&rollout=huge")
+    question = "/v1/target-health?namespace=shop&rollout=huge"
+    for _ in range(10):  # on a busy machine the embedded AWS may take longer than a question waits
+        if "targetGroups" in client.get(question).get_json()["observed"]:
+            break
     with HttpServer(app) as server:
         for name, window in WINDOWS.items():
             page = visit(f"{server.url}/rollouts/shop/huge?refresh", **window)
