@@ -210,8 +210,9 @@ class ApiServer:
         if shape is shapes.PodMetadata:
             return pod_metadata.page(body)
         if shape is shapes.EndpointSlice:
-            decode = partial(self._endpoint_slices, body, namespace, what)
-            return self._unchanged.of_bytes(_without_versions(body), namespace, decode, _page_size)
+            matters = _without_versions(body)
+            decode = partial(self._endpoint_slices, matters, namespace, what)
+            return self._unchanged.of_bytes(matters, namespace, decode, _page_size)
         page = _page_decoder(shape).decode(body)
         return page.metadata.continue_token, _records(page.items, namespace, what)
 
@@ -224,7 +225,7 @@ class ApiServer:
             return cast(EndpointSlice, record)
 
         return page.metadata.continue_token, tuple(
-            self._unchanged.of_bytes(_without_versions(bytes(item)), (namespace, SLICES), partial(of, item), len)
+            self._unchanged.of_bytes(memoryview(item), (namespace, SLICES), partial(of, item), len)
             for item in page.items or ()
         )
 

@@ -2,14 +2,15 @@
 
 Nine tenths of such a list are `managedFields`, which nobody here reads. In JSON the API server must write them and we
 must look at each character; in protobuf both pass over them as they are (docs/performance.md has the figures). The
-list is unpacked and parsed pod by pod, so that it is never whole in memory: it has 7 MB for 1,000 pods, and the
-library keeps what a schema does not name for as long as there is the message around it.
+list is unpacked and parsed a few pods at a time, so that it is never whole in memory: it has 7 MB for 1,000 pods, and
+the library keeps what a schema does not name for as long as there is the message around it.
 
 The schema names only the fields that we judge. Their numbers are those of `generated.proto` in k8s.io/apimachinery,
 `pkg/runtime` and `pkg/apis/meta/v1`; numbers never change, and a test compares them.
 """
 
 import zlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BufferedIOBase, BufferedReader, BytesIO, RawIOBase
 from sys import intern
@@ -40,9 +41,10 @@ _WITH_HEADER = 16
 """zlib's own way to say that it is gzip."""
 
 CHUNK_BYTES = 2**16
+"""So much is unpacked and parsed at a time."""
 
-MOST_BYTES = 2**24
-"""Ten times what etcd stores of one object."""
+_SHIFTS, _MORE = range(0, 64, 7), 0x80
+"""A size has seven of its bits in each byte, the lowest first, and says in each whether more follow."""
 
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 """After it adding minutes to a time, or a zone, leaves the calendar of Python."""
@@ -65,12 +67,12 @@ SCHEMA: Schema = {
     },
     "ListMeta": {"continue": (3, STRING)},
     "PartialObjectMetadata": {"metadata": (1, "ObjectMeta")},
+    "PartialObjectMetadataList": {"metadata": (1, "ListMeta"), "items": (2, ["PartialObjectMetadata"])},
 }
 """What we read of the messages that are parsed."""
 
 UNKNOWN = {"typeMeta": 1, "raw": 2}
-LIST = {"metadata": 1, "items": 2}
-"""The numbers in the message around a list, and in the list, which the API server writes in this order."""
+"""The numbers of the fields of the message around a list, which the API server writes in this order."""
 
 
 def page(body: bytes) -> tuple[str, tuple[records.Pod, ...]]:
@@ -113,50 +115,68 @@ class _Unpacked(RawIOBase):
 
 
 def _protobuf(stream: BufferedIOBase) -> tuple[str, tuple[records.Pod, ...]]:
-    kind, _ = _message(stream, UNKNOWN["typeMeta"], "TypeMeta")
-    if kind.kind != LIST_KIND:
+    type_meta = stream.read(min(_size(stream, UNKNOWN["typeMeta"]), CHUNK_BYTES))
+    if _MESSAGES["TypeMeta"].FromString(type_meta).kind != LIST_KIND:
         raise DecodeError(f"no {LIST_KIND}")
-    left, _ = _size(stream, UNKNOWN["raw"])
-    metadata, size = _message(stream, LIST["metadata"], "ListMeta")
-    left -= size
-    pods = []
-    while left > 0:
-        item, size = _message(stream, LIST["items"], "PartialObjectMetadata")
-        pods.append(_pod(item.metadata))
-        left -= size
-    if left < 0:
-        raise DecodeError("the list has another size than it says")
+    token, pods = "", list[records.Pod]()
+    for part in map(_MESSAGES[LIST_KIND].FromString, _parts(stream, _size(stream, UNKNOWN["raw"]))):
+        token = getattr(part.metadata, "continue") or token
+        pods += (_pod(item.metadata) for item in part.items)
     stream.read()  # to its end, for gzip's check sum
-    return getattr(metadata, "continue"), tuple(pods)
+    return token, tuple(pods)
 
 
-def _message(stream: BufferedIOBase, number: int, name: str) -> tuple[Any, int]:
-    """Read a field that is a message, and its size in all. Raises DecodeError if another field comes next."""
-    size, before = _size(stream, number)
-    body = stream.read(size) if size <= MOST_BYTES else b""
-    if len(body) != size:
-        raise DecodeError("cut off")
-    return _MESSAGES[name].FromString(body), before + size
-
-
-def _size(stream: BufferedIOBase, number: int) -> tuple[int, int]:
-    """Read a field's number and its size, and return the size and how many bytes were read (protobuf.dev, Encoding)."""
+def _size(stream: BufferedIOBase, number: int) -> int:
+    """Read the number of a field and its size, and return the size (protobuf.dev, Encoding)."""
     if stream.read(1) != bytes([number << 3 | 2]):
         raise DecodeError(f"field {number} was to be next")
     size = 0
-    for place in range(10):
-        (byte,) = stream.read(1) or b"\x80"
-        size |= (byte & 0x7F) << 7 * place
-        if not byte & 0x80:  # another one follows
-            return size, place + 2
-    raise DecodeError("a size without an end")
+    for shift in _SHIFTS:
+        (byte,) = stream.read(1) or b"\0"
+        size |= (byte & 0x7F) << shift
+        if not byte & _MORE:
+            break
+    return size
+
+
+def _parts(stream: BufferedIOBase, left: int) -> Iterator[bytes]:
+    """Yield a message of so many bytes in parts that end where a field ends: each is a message like the whole."""
+    begun = b""
+    while left > 0:
+        part = begun + stream.read(min(left, CHUNK_BYTES))
+        if len(part) == len(begun):
+            raise DecodeError("cut off")
+        left -= len(part) - len(begun)
+        end = _end_of_fields(part)
+        yield part[:end]
+        begun = part[end:]
+    if begun:
+        raise DecodeError("cut off")
+
+
+def _end_of_fields(part: bytes) -> int:
+    """Return where the last whole field ends, of fields that say their size and have numbers of one byte."""
+    end = following = 0
+    while following <= len(part):
+        end, size = following, 0
+        for at, shift in enumerate(_SHIFTS, end + 1):
+            byte = part[at] if at < len(part) else 0
+            size |= (byte & 0x7F) << shift
+            if not byte & _MORE:
+                break
+        following = at + 1 + size
+    return end
 
 
 def _pod(metadata: Any) -> records.Pod:
     name, uid, created = metadata.name, metadata.uid, metadata.creationTimestamp.seconds
     if not (name and uid and 0 < created < _END_OF_TIME):  # a time that is absent is one of 0 seconds
         raise msgspec.ValidationError(f"{name or 'a pod'} has no name, no uid or no usable time of creation")
-    owner = next((one.uid for one in metadata.ownerReferences if one.controller), "")
+    owner = ""
+    for one in metadata.ownerReferences:
+        if one.controller:
+            owner = one.uid
+            break
     # The same text is in EndpointSlices and in a thousand pods: one of each is kept in memory.
     created_at = datetime.fromtimestamp(created, UTC)
     return records.Pod(name, intern(uid), intern(owner), created_at, metadata.HasField("deletionTimestamp"))

@@ -113,13 +113,9 @@ class _List(_Shape):
 
 
 _LISTED, _SINGLE = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Object)
-_PROTOBUF = pod_metadata.message_classes(
-    pod_metadata.SCHEMA
-    | {
-        "List": {"metadata": (1, "ListMeta"), "items": (2, ["PartialObjectMetadata"])},
-        "Envelope": {"raw": (2, "List")},
-    }
-)["Envelope"]
+_PROTOBUF = pod_metadata.message_classes(pod_metadata.SCHEMA | {"Envelope": {"raw": (2, pod_metadata.LIST_KIND)}})[
+    "Envelope"
+]
 _IS_LIST = re.compile(r"/namespaces/[^/]+/[^/?]+(\?|$)")
 
 

@@ -16,7 +16,7 @@ class KubernetesAnswers:
 
     def __init__(self, subjects: Iterable[Subject], created_at: str) -> None:
         self._namespaces: dict[str, KubernetesApi] = {"": KubernetesApi()}
-        self._made: dict[tuple[str, str, str], Answer] = {}
+        self._made: dict[tuple[str, str, str], tuple[Request, Answer]] = {}
         self._created_at = datetime.fromisoformat(created_at)
         self._subjects: dict[int, Subject] = {}
         for subject in subjects:
@@ -30,7 +30,8 @@ class KubernetesAnswers:
         for one in self._subjects.values():
             if one.namespace == subject.namespace:
                 self._put(one, store)
-        self._made.clear()
+        # What was asked for before is made now, and not while somebody is measured who waits for it.
+        self._made = {key: (request, self._make(request)) for key, (request, _) in self._made.items()}
 
     def _put(self, subject: Subject, store: KubernetesApi) -> None:
         for manifest in manifests(subject, self._created_at):
@@ -40,8 +41,8 @@ class KubernetesAnswers:
         """Return the answer to a request; the same bytes for the same path, query, Accept and Accept-Encoding."""
         key = (request.target, request.accept, request.accept_encoding)
         if key not in self._made:
-            self._made[key] = self._make(request)
-        return self._made[key]
+            self._made[key] = (request, self._make(request))
+        return self._made[key][1]
 
     def _make(self, request: Request) -> Answer:
         path, _, query = request.target.partition("?")

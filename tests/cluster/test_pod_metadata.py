@@ -72,6 +72,18 @@ def test_a_list_that_was_cut_off_is_refused(metadata, packed, data):
         pod_metadata.page(body[: data.draw(st.integers(0, len(body) - 1))])
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_list_of_many_parts_is_read_whole(packed):
+    """However large the list and each pod's metadata are, each pod is there, in the order of the list."""
+    pods = [POD | {"uid": f"u{number}", "labels": {"x": "y" * (number * 37 % 100_003)}} for number in range(200)]
+    body = listed(*pods, token="next")
+
+    token, found = pod_metadata.page(gzip.compress(body) if packed else body)
+
+    assert token == "next"
+    assert [one.uid for one in found] == [one["uid"] for one in pods]
+
+
 @given(st.binary(max_size=200))
 def test_any_other_bytes_are_refused(noise):
     """What is no list of metadata is refused in a way that the reader names, whatever it is."""
@@ -106,8 +118,11 @@ def test_a_list_of_another_kind_is_refused():
 
 def test_a_size_beyond_all_bounds_is_refused():
     """A body cannot make the provider reserve memory for what it only announces."""
-    with pytest.raises(msgspec.DecodeError):
-        pod_metadata.page(MAGIC + b"\x0a" + b"\xff" * 8 + b"\x7f")
+    sizes = (b"\xff" * 8 + b"\x7f", b"\xff" * 100_000)
+    for body in (MAGIC + begin + size for begin in (b"\x0a", b"\x0a\0\x12") for size in sizes):
+        for packed in (body, gzip.compress(body)):
+            with pytest.raises(msgspec.DecodeError):
+                pod_metadata.page(packed)
 
 
 @pytest.mark.long

@@ -9,7 +9,6 @@ from provider.cluster.pod_metadata import (
     BOOL,
     BYTES,
     INT64,
-    LIST,
     LIST_KIND,
     MAGIC,
     SCHEMA,
@@ -22,7 +21,7 @@ from provider.cluster.pod_metadata import (
 WRITTEN: Schema = {  # bytes and a message are the same on the wire: each item is encoded once
     **SCHEMA,
     "Unknown": {"typeMeta": (UNKNOWN["typeMeta"], "TypeMeta"), "raw": (UNKNOWN["raw"], LIST_KIND)},
-    LIST_KIND: {"metadata": (LIST["metadata"], "ListMeta"), "items": (LIST["items"], [BYTES])},
+    LIST_KIND: {"metadata": (1, "ListMeta"), "items": (2, [BYTES])},
     "Entry": {"key": (1, STRING), "value": (2, STRING)},
     "FieldsV1": {"Raw": (1, BYTES)},
     "ManagedFieldsEntry": {
