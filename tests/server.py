@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Self
@@ -44,8 +45,8 @@ class Server:
         self._directory = directory
 
     def __enter__(self) -> Self:
-        working_directory = self._directory / f"empty-{self.port}"
-        working_directory.mkdir(mode=0o555)
+        working_directory = Path(tempfile.mkdtemp(prefix="empty-", dir=self._directory))  # a port may come again
+        working_directory.chmod(0o555)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "provider.cli.main", "serve"],
