@@ -11,7 +11,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-9s %s\n", $$1, $$2}'
 
 run: $(VENV)/installed ## serve the provider against an embedded cluster and AWS (PORT=8080)
-	@$(BIN)/python -m provider.demo --port $(PORT)
+	@$(BIN)/python -m tests.world --port $(PORT)
 
 # Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
@@ -37,7 +37,7 @@ lint: $(VENV)/installed ## check format, style, types and import contracts
 	$(BIN)/zizmor --offline --quiet .github/workflows
 
 simulate: $(VENV)/installed ## simulate a switch of 250 pods at 10,000 requests/s by strategy, into docs/simulation.md
-	@$(BIN)/python -m tests.simulation.documented
+	@$(BIN)/python -m tests.advice.simulation.documented
 
 audit: $(VENV)/installed ## look the locked dependencies up among known vulnerabilities
 	$(BIN)/python -m tests.repository.audit

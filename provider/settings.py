@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from provider.evidence.records import Freshness
+from provider.model.records import Freshness
 
 PREFIX = "PROVIDER_"
 

@@ -14,19 +14,7 @@ from flask import Flask
 from gunicorn.arbiter import Arbiter
 
 from provider import handover, settings
-from provider.aws.cloudwatch import CloudWatch
-from provider.aws.load_balancers import LoadBalancers
-from provider.aws.registrations import Registrations
-from provider.aws.roles import READS, WRITES, Roles
-from provider.aws.service import Account
-from provider.aws.session import client_config, open_session
 from provider.checks.question import Sources
-from provider.cluster.connection import connect
-from provider.cluster.events import Events
-from provider.cluster.reader import Cluster
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell, NotConfigured
-from provider.evidence.sharing import Sharing
 from provider.handover import Handovers
 from provider.history.journal import Journal
 from provider.history.switches import Switches
@@ -34,7 +22,19 @@ from provider.http.access import OpenAccess, TokenAccess
 from provider.http.admission import Admission
 from provider.http.app import create_app
 from provider.http.floors import Floors, NoFloors
+from provider.model.errors import CannotTell, NotConfigured
 from provider.settings import Settings
+from provider.sources.aws.cloudwatch import CloudWatch
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.aws.registrations import Registrations
+from provider.sources.aws.roles import READS, WRITES, Roles
+from provider.sources.aws.service import Account
+from provider.sources.aws.session import client_config, open_session
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.events import Events
+from provider.sources.kubernetes.reader import Cluster
+from provider.sources.shared import Sharing
 from provider.telemetry import Metrics
 
 GARBAGE = 20_000

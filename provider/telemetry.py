@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from pydantic import BaseModel
 
 from provider import __version__
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import Kind, Verdict
+from provider.model.errors import CannotTell
+from provider.model.records import Kind, Verdict
 
 _QUESTION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 10)
 _SWITCH_BUCKETS = (0.5, 1, 2, 5, 10, 20, 60)

@@ -17,19 +17,19 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings as hypothesis_settings
 
-from provider.aws.cloudwatch import CloudWatch
-from provider.aws.load_balancers import LoadBalancers
-from provider.aws.roles import Roles
-from provider.aws.service import Account
 from provider.checks.question import Sources
-from provider.cluster.connection import connect
-from provider.cluster.reader import Cluster
-from provider.demo.world import World
-from provider.evidence.records import Freshness
-from provider.evidence.sharing import Sharing
 from provider.http.app import create_app
+from provider.model.records import Freshness
+from provider.sources.aws.cloudwatch import CloudWatch
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.aws.roles import Roles
+from provider.sources.aws.service import Account
+from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.reader import Cluster
+from provider.sources.shared import Sharing
 from provider.telemetry import Metrics
 from tests.scene import Scene
+from tests.world.world import World
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine pauses anywhere
 hypothesis_settings.load_profile("untimed")

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import requests
 
-from provider.demo.world import World
 from tests.scene import Scene
 from tests.server import Server, bare_environment
+from tests.world.world import World
 
 PROBE_WITHIN_SECONDS = 0.1
 GROWTH_MIB = 10

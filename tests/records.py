@@ -9,7 +9,7 @@ from msgspec import structs
 
 from provider.checks import target_health
 from provider.checks.traffic import Traffic
-from provider.evidence.records import (
+from provider.model.records import (
     HASH_LABEL,
     Binding,
     BlueGreen,

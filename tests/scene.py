@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provider.demo.cluster import objects
-from provider.demo.world import World
+from tests.world.cluster import objects
+from tests.world.world import World
 
 GREEN, BLUE = "6d9f7c", "5b8c4d"
 

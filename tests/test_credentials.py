@@ -11,19 +11,19 @@ import pytest
 import yaml
 
 from provider import redaction
-from provider.aws.load_balancers import LoadBalancers
-from provider.aws.service import Account
-from provider.aws.session import client_config, open_session
-from provider.cluster.connection import connect
-from provider.cluster.reader import Cluster
-from provider.demo.server.http_server import HttpServer
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell, NotConfigured
-from provider.evidence.reasons import Reason
 from provider.http.access import TokenAccess, Unauthorized
+from provider.model.errors import CannotTell, NotConfigured
+from provider.model.reasons import Reason
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.aws.service import Account
+from provider.sources.aws.session import client_config, open_session
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.reader import Cluster
 from provider.telemetry import logging_config
 from tests.faults.credentials_api import CredentialsApi
 from tests.server import Server, bare_environment
+from tests.world.server.http_server import HttpServer
 
 HALVES = ("PlantedFirstHalf1", "PlantedSecondHalf2")
 SECRET = "".join(HALVES)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from provider.demo.cluster import objects
 from provider.redaction import redacted
 from provider.start import _warm
-from tests.aws.other_account import ROLE, OtherAccount
 from tests.scene import Scene
 from tests.server import Server, bare_environment, free_port
+from tests.sources.aws.other_account import ROLE, OtherAccount
+from tests.world.cluster import objects
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from provider.demo.cluster import objects
 from tests.scene import GREEN
+from tests.world.cluster import objects
 
 GATE = "/v1/gate?namespace=shop&rollout=web&checks=replicas,target-health"
 EVERYTHING = "/v1/gate?namespace=shop&rollout=web"

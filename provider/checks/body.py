@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from provider.evidence.records import Verdict
+from provider.model.records import Verdict
 
 MAX_BYTES = 2047
 """A body is less than 2 KiB."""

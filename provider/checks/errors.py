@@ -16,12 +16,12 @@ from pydantic import Field
 from provider.checks import traffic
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
-from provider.evidence.deadline import Deadline
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Green, Phase, Stage, Topology, Verdict
+from provider.model.reasons import Reason
+from provider.model.records import Green, Phase, Stage, Topology, Verdict
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
 from provider.rules.green import find_service
 from provider.rules.proportions import FEWEST_TO_COMPARE, chance_of_as_many
+from provider.sources.deadline import Deadline
 
 CAUSES = {
     502: "a target closed the connection or broke the protocol",

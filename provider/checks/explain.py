@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from provider.checks.question import Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import Endpoint, Green, PodState
+from provider.model.errors import CannotTell
+from provider.model.records import Endpoint, Green, PodState
 from provider.rules import pods
+from provider.sources.deadline import Deadline
 
 
 def read_states(

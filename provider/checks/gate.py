@@ -14,10 +14,10 @@ from pydantic import Field, create_model, field_validator
 
 from provider.checks import question
 from provider.checks.question import Check, Sources, cannot_tell
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import MEANINGS, Action, Reason
-from provider.evidence.records import Green, Kind, Phase, Topology, Verdict
+from provider.model.errors import CannotTell
+from provider.model.reasons import MEANINGS, Action, Reason
+from provider.model.records import Green, Kind, Phase, Topology, Verdict
+from provider.sources.deadline import Deadline
 
 
 class Query(question.Query):

@@ -17,17 +17,17 @@ from typing import Any, Literal, Protocol, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from provider.aws.cloudwatch import CloudWatch
-from provider.aws.load_balancers import LoadBalancers
 from provider.checks import body
-from provider.cluster.reader import Cluster, Foresee, nothing
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import BadQuery, CannotTell, Problem
-from provider.evidence.reasons import MEANINGS, Reason
-from provider.evidence.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
-from provider.evidence.sharing import Sharing
+from provider.model.errors import BadQuery, CannotTell, Problem
+from provider.model.reasons import MEANINGS, Reason
+from provider.model.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
 from provider.rules import rollout_state
 from provider.rules.green import find_green, require_stage, stage_of
+from provider.sources.aws.cloudwatch import CloudWatch
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.reader import Cluster, Foresee, nothing
+from provider.sources.shared import Sharing
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"

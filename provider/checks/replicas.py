@@ -10,10 +10,10 @@ from datetime import datetime
 
 from provider.checks.explain import read_states
 from provider.checks.question import Check, Query, Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Green, Kind, Phase, PodState, Topology, Verdict
+from provider.model.reasons import Reason
+from provider.model.records import Green, Kind, Phase, PodState, Topology, Verdict
 from provider.rules import pods
+from provider.sources.deadline import Deadline
 
 
 @dataclass(frozen=True, slots=True)

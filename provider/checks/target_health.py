@@ -16,9 +16,8 @@ from pydantic import Field
 from provider.checks import question
 from provider.checks.explain import read_states
 from provider.checks.question import Check, Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.reasons import MEANINGS, Action, Reason
-from provider.evidence.records import (
+from provider.model.reasons import MEANINGS, Action, Reason
+from provider.model.records import (
     Binding,
     Green,
     GreenService,
@@ -40,6 +39,7 @@ from provider.rules.expected_targets import (
     ready_pods_by_node,
 )
 from provider.rules.green import find_service
+from provider.sources.deadline import Deadline
 
 MAX_EXAMPLES = 5
 """Targets listed in an answer, whose body must stay small."""

@@ -12,10 +12,9 @@ from pydantic import Field
 
 from provider.checks import question
 from provider.checks.question import Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import (
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import (
     Binding,
     Green,
     GreenService,
@@ -41,6 +40,7 @@ from provider.rules.counts import (
 )
 from provider.rules.green import find_blue_bindings
 from provider.rules.window import open_window
+from provider.sources.deadline import Deadline
 
 
 class Query(question.Query):

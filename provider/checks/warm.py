@@ -16,13 +16,13 @@ from pydantic import Field
 from provider.checks import traffic
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Subjects, read_subjects, read_wanted
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Green, Kind, Phase, Points, Topology, Verdict
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Green, Kind, Phase, Points, Topology, Verdict
 from provider.rules.green import find_service
 from provider.rules.latency import SLOWEST_SHARE, Latency, Slow, are_few, latency, metrics_of, rank_of, slow
 from provider.rules.proportions import FEWEST_TO_COMPARE
+from provider.sources.deadline import Deadline
 
 
 class Query(traffic.Query):

@@ -16,14 +16,14 @@ from pydantic import ValidationError
 from requests.auth import AuthBase
 
 from provider import settings
+from provider.advice.preflight import live
 from provider.checks import body
 from provider.checks.question import Check, Query, Sources, answer, parse
-from provider.cluster.connection import context_namespace
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import BadQuery, NotConfigured, RolloutNotFound
 from provider.history import recall
 from provider.http.openapi import Answer, History
-from provider.preflight import live
+from provider.model.errors import BadQuery, NotConfigured, RolloutNotFound
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
 from provider.telemetry import Metrics, logging_config
 

@@ -2,10 +2,10 @@
 
 import click
 
+from provider.advice.conversion.documents import NotYaml, dump, load
+from provider.advice.conversion.live import text_of
+from provider.advice.conversion.ping_pong import CannotConvert, convert
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of, texts_of
-from provider.conversion.documents import NotYaml, dump, load
-from provider.conversion.live import text_of
-from provider.conversion.ping_pong import CannotConvert, convert
 
 
 @click.command("convert", params=[FILES, LIVE, ROLLOUT, NAMESPACE])

@@ -11,9 +11,9 @@ from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, Asks, There, asks
 from provider.cli.check import EXIT_CODES_HELP, exit_code
 from provider.cli.watching import INTERVAL, WATCH, follow
-from provider.evidence.reasons import MEANINGS, Reason
 from provider.http.page.headline import ACTIONS, ago
 from provider.http.page.rollout import CHECKS
+from provider.model.reasons import MEANINGS, Reason
 
 MOST_CHANGES = 5
 """The newest changes that are printed."""

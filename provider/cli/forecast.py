@@ -2,9 +2,9 @@
 
 import click
 
+from provider.advice.preflight.forecast import Forecast, Switch, forecast, remedies
+from provider.advice.preflight.switching import Assumed, switch_of
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of
-from provider.preflight.forecast import Forecast, Switch, forecast, remedies
-from provider.preflight.switching import Assumed, switch_of
 
 MOST_LINES = 12
 """Lines of the ramp."""

@@ -6,12 +6,12 @@ import sys
 import click
 
 from provider import settings
-from provider.aws.registrations import Registrations
-from provider.aws.roles import WRITES
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
 from provider.handover.undo import Undo
+from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
 from provider.settings import BadSettings
+from provider.sources.aws.registrations import Registrations
+from provider.sources.aws.roles import WRITES
+from provider.sources.deadline import Deadline
 from provider.start import account_of, sources_of
 from provider.telemetry import Metrics, logging_config
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from provider import settings
-from provider.cluster.connection import context_namespace
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell, NotConfigured, RolloutNotFound
-from provider.preflight import reading
-from provider.preflight.manifests import Manifests, NotManifests, Setup, parse, setups
+from provider.advice.preflight import reading
+from provider.advice.preflight.manifests import Manifests, NotManifests, Setup, parse, setups
+from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
 from provider.telemetry import Metrics, logging_config
 

@@ -11,12 +11,12 @@ from typing import Any
 import click
 import yaml
 
+from provider.advice.preflight.findings import ROWS, Code, Finding, Severity
+from provider.advice.preflight.inspection import Report, inspect
+from provider.advice.preflight.live import ANCHOR, observed
+from provider.advice.preflight.manifests import Analysis, Setup, at, name_of
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, of_files
-from provider.evidence.records import GroupHealth
-from provider.preflight.findings import ROWS, Code, Finding, Severity
-from provider.preflight.inspection import Report, inspect
-from provider.preflight.live import ANCHOR, observed
-from provider.preflight.manifests import Analysis, Setup, at, name_of
+from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
 
 SYMBOLS = {Severity.BLOCKS: "✗", Severity.RISK: "!", Severity.ADVICE: "·"}

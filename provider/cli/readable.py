@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from provider.evidence.records import Kind
+from provider.model.records import Kind
 
 STAGES = {"BeforeSwitch": "before the switch", "AfterSwitch": "after the switch"}
 

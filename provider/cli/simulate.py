@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provider.simulation.report import markdown, outcomes, situations, svg, text
+from provider.advice.simulation.report import markdown, outcomes, situations, svg, text
 
 FORMATS = {"table": text, "markdown": markdown}
 

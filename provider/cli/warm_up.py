@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 
 import click
 
+from provider.advice.warm_up import measured
+from provider.advice.warm_up.hosts import is_among
+from provider.advice.warm_up.plan import BadPlan, Pace, Request, in_turn, requests_of
+from provider.advice.warm_up.sending import Answers, Sender
 from provider.checks import target_health, warm
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, Asks, Fields, asks, http_address
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
 from provider.cli.watching import wait_for
-from provider.warm_up import measured
-from provider.warm_up.hosts import is_among
-from provider.warm_up.plan import BadPlan, Pace, Request, in_turn, requests_of
-from provider.warm_up.sending import Answers, Sender
 
 WARM, FAILED, COLD = 0, 1, 2
 

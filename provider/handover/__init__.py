@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from functools import partial
 
-from provider.aws.registrations import Registrations
 from provider.checks.question import Check, Sources
 from provider.handover import question
 from provider.handover.act import act
 from provider.handover.ledger import Ledger
 from provider.handover.undo import Undo
 from provider.handover.way_back import WayBack
+from provider.sources.aws.registrations import Registrations
 from provider.telemetry import Metrics
 
 

@@ -3,15 +3,15 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from provider.aws.registrations import Registrations
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import GroupHealth, Phase, Verdict
 from provider.handover.ledger import Ledger
 from provider.handover.question import Evidence, Query
 from provider.handover.undo import Undo
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import GroupHealth, Phase, Verdict
 from provider.rules import handover as rules
+from provider.sources.aws.registrations import Registrations
+from provider.sources.deadline import Deadline
 
 
 def act(

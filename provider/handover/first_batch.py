@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from provider.checks.question import Sources
 from provider.checks.traffic import read_points
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import GroupHealth
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import GroupHealth
 from provider.rules.counts import GroupCounts, count_group
 from provider.rules.window import open_window
+from provider.sources.deadline import Deadline
 
 LAG = timedelta(seconds=120)
 """After so long CloudWatch has the metrics of a minute, as for `errors`."""

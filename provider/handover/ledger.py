@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import DeadlineExceeded
-from provider.evidence.records import TargetGroup
+from provider.model.errors import DeadlineExceeded
+from provider.model.records import TargetGroup
+from provider.sources.deadline import Deadline
 
 Key = tuple[str, str]
 """Namespace and name of a Rollout."""

@@ -14,9 +14,10 @@ from pydantic import Field
 
 from provider.checks import replicas, target_health
 from provider.checks.question import Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.reasons import Reason
-from provider.evidence.records import (
+from provider.handover.first_batch import FirstBatch, read_first_batch
+from provider.handover.ledger import Address, Handover, Ledger
+from provider.model.reasons import Reason
+from provider.model.records import (
     Canary,
     Green,
     GreenService,
@@ -27,11 +28,10 @@ from provider.evidence.records import (
     Topology,
     Verdict,
 )
-from provider.handover.first_batch import FirstBatch, read_first_batch
-from provider.handover.ledger import Address, Handover, Ledger
 from provider.rules import handover as rules
 from provider.rules.expected_targets import addresses_of, percent
 from provider.rules.green import find_service
+from provider.sources.deadline import Deadline
 
 NAME = "handover"
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
-from provider.aws.registrations import Registrations
 from provider.checks.question import Sources
-from provider.cluster.reader import Cluster
-from provider.evidence.deadline import Deadline
-from provider.evidence.records import TargetGroup
 from provider.handover.ledger import Address, Handover
+from provider.model.records import TargetGroup
 from provider.rules.green import bindings_of
 from provider.rules.handover import left_behind, removable, strangers
+from provider.sources.aws.registrations import Registrations
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.reader import Cluster
 
 
 class Undo:

@@ -11,14 +11,14 @@ from functools import partial
 from threading import Event, Lock
 
 from provider.checks.question import Query, Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell, RolloutNotFound
-from provider.evidence.records import Switch, Verdict
 from provider.handover.ledger import Handover, Key, Ledger
 from provider.handover.undo import Undo
+from provider.model.errors import CannotTell, RolloutNotFound
+from provider.model.records import Switch, Verdict
 from provider.rules import handover as rules
 from provider.rules.green import selects
 from provider.rules.last_switch import LastSwitch, after_look
+from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
 
 PAUSE_SECONDS = 1.0

@@ -13,13 +13,13 @@ from threading import Lock
 from provider.checks import target_health
 from provider.checks.question import Look, Query, Sources
 from provider.checks.traffic import Traffic
-from provider.cluster.events import Events, News
-from provider.evidence.reasons import MEANINGS, Action
-from provider.evidence.records import Canary, Green, Phase, Rollout, Stage, Verdict
 from provider.history.remembered import MOST_QUERIES, MOST_SWITCHES, Change, Key, LastAnswer, Remembered, Sample
 from provider.history.switch_errors import errors_of, is_complete
+from provider.model.reasons import MEANINGS, Action
+from provider.model.records import Canary, Green, Phase, Rollout, Stage, Verdict
 from provider.rules.switch_seen import after_look, begun
 from provider.rules.ungated import after_answer
+from provider.sources.kubernetes.events import Events, News
 from provider.telemetry import Metrics
 
 MOST_ROLLOUTS = 200

@@ -9,7 +9,7 @@ from typing import Any
 from provider.checks import target_health
 from provider.checks.question import Look, Query
 from provider.checks.traffic import Traffic
-from provider.evidence.records import TargetGroup, Verdict
+from provider.model.records import TargetGroup, Verdict
 from provider.rules.switch_seen import SwitchSeen
 from provider.rules.ungated import Seen
 

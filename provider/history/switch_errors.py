@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 from provider.checks.question import Sources
 from provider.checks.traffic import read_points
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import TargetGroup, Window
+from provider.model.errors import CannotTell
+from provider.model.records import TargetGroup, Window
 from provider.rules.counts import count_group, count_load_balancer
 from provider.rules.switch_seen import Errors, SwitchSeen
+from provider.sources.deadline import Deadline
 
 MINUTES_OF_A_SWITCH = 3
 COMPLETE_AFTER = timedelta(minutes=MINUTES_OF_A_SWITCH + 2)

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from threading import Event, Lock
 
 from provider.checks.question import Query, Sources
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell, RolloutNotFound
-from provider.evidence.records import Stage, Verdict
 from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
+from provider.model.errors import CannotTell, RolloutNotFound
+from provider.model.records import Stage, Verdict
 from provider.rules.ungated import Seen, after_answer, after_look, serving
+from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
 
 SHORTEST_PAUSE_SECONDS = 0.25

@@ -13,11 +13,9 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from provider import __version__
+from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS, body
 from provider.checks.question import Check, Query, Sources, Subject, answer, parse, parse_as
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import BadQuery, Problem, RolloutNotFound
-from provider.evidence.records import Verdict
 from provider.handover import Handovers
 from provider.handover import question as handover
 from provider.history import recall
@@ -31,7 +29,9 @@ from provider.http.openapi import describe
 from provider.http.page.routes import pages
 from provider.http.refusals import REFUSALS, Refusals
 from provider.http.server.client_socket import TooSlow
-from provider.preflight import live as preflight
+from provider.model.errors import BadQuery, Problem, RolloutNotFound
+from provider.model.records import Verdict
+from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics, log_answer
 
 if TYPE_CHECKING:

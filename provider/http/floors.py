@@ -17,8 +17,8 @@ from typing import Any
 
 from provider.checks import PARTS
 from provider.checks.question import Query
-from provider.evidence.exceptions import BadQuery, Problem
 from provider.http.reread import Reread, words_of
+from provider.model.errors import BadQuery, Problem
 
 EVERYWHERE = "*"
 

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
 from provider import __version__
+from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS
 from provider.checks.question import Subject
-from provider.evidence.reasons import MEANINGS, Reason
-from provider.evidence.records import Phase
 from provider.handover import question as handover
 from provider.history import recall
 from provider.http.problems import MEDIA_TYPE
-from provider.preflight import live as preflight
+from provider.model.reasons import MEANINGS, Reason
+from provider.model.records import Phase
 
 JSON = "application/json"
 

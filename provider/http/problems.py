@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from provider.evidence.exceptions import Problem
+from provider.model.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
 
-from provider.evidence.exceptions import NotConfigured
+from provider.model.errors import NotConfigured
 
 Content = TypeVar("Content")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, partial
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import (
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import (
     Binding,
     Green,
     GreenService,
@@ -24,8 +24,8 @@ from provider.evidence.records import (
     Target,
     same_address,
 )
-from provider.evidence.unchanged import Unchanged
 from provider.rules.green import service_port
+from provider.sources.unchanged import Unchanged
 
 
 class State(StrEnum):

@@ -7,9 +7,9 @@ utils/rollout/rolloututil.go.
 
 from functools import partial
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import (
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import (
     HASH_LABEL,
     Binding,
     BlueGreen,
@@ -23,7 +23,7 @@ from provider.evidence.records import (
     Stage,
     Topology,
 )
-from provider.evidence.unchanged import Unchanged
+from provider.sources.unchanged import Unchanged
 
 
 def find_green(topology: Topology, asked_hash: str | None) -> Green:

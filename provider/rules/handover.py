@@ -9,9 +9,9 @@ Controller 3.5.0).
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import (
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import (
     HASH_LABEL,
     Binding,
     Canary,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from provider.evidence.records import GroupHealth
+from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 15, 120

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Metric, Points, TargetGroup, Window
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Metric, Points, TargetGroup, Window
 from provider.rules.counts import dimension
 from provider.rules.proportions import chance_of_as_few
 

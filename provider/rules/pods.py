@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import Any
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Endpoint, Green, PodState, Service
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Endpoint, Green, PodState, Service
 
 MAX_PODS = 3
 """Pods that one answer explains."""

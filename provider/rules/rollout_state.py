@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import HASH_LABEL, BlueGreen, Phase, ReplicaSet, Rollout, Topology, Verdict
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import HASH_LABEL, BlueGreen, Phase, ReplicaSet, Rollout, Topology, Verdict
 
 INCONCLUSIVE_PAUSES = ("InconclusiveAnalysisRun", "InconclusiveExperiment")
 """Pauses that only a person ends; during the others (a step, before promotion) Argo keeps measuring."""

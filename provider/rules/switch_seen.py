@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.evidence.records import GroupHealth
+from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
 
 WATCHED = timedelta(minutes=5)

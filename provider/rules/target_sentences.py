@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Binding, GreenService
+from provider.model.reasons import Reason
+from provider.model.records import Binding, GreenService
 from provider.rules.expected_targets import Seen
 from provider.rules.green import service_port
 

@@ -6,9 +6,9 @@ earlier points of the target group belong to another version. All times are UTC.
 
 from datetime import UTC, datetime, timedelta
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Window
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Window
 
 MINUTE = timedelta(minutes=1)
 

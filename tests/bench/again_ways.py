@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from provider.checks.question import Sources
-from provider.cluster.reader import Cluster
-from provider.evidence.deadline import Deadline
-from provider.evidence.records import Rollout, Switch, Topology
+from provider.model.records import Rollout, Switch, Topology
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.reader import Cluster
 from tests.bench.ours import Ours
 from tests.bench.subjects import Subject
 from tests.bench.way import Opinion

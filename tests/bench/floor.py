@@ -21,7 +21,7 @@ import yaml
 from botocore import xform_name
 from botocore.config import Config
 
-from provider.cluster import pod_metadata
+from provider.sources.kubernetes import pod_metadata
 from tests.bench.stand_in import Call
 from tests.bench.subjects import Subject
 

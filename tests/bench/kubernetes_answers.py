@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import unquote
 
-from provider.demo.cluster.api import KubernetesApi
-from provider.demo.server.http_server import call_application
 from tests.bench.subjects import Subject, manifests
 from tests.bench.wire import Answer, Request, ok
+from tests.world.cluster.api import KubernetesApi
+from tests.world.server.http_server import call_application
 
 
 class KubernetesAnswers:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provider.demo.cluster import objects
+from tests.world.cluster import objects
 
 GREEN, BLUE = "6d9f7c8b54", "5b8c4d7f96"
 PORT = 8080

@@ -51,7 +51,7 @@ def demo(browser: Any) -> Iterator[str]:  # noqa: ARG001 - skipped without one
         port = probe.getsockname()[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROVIDER_", "AWS_"))}
     process = subprocess.Popen(
-        [sys.executable, "-m", "provider.demo", "--port", str(port)],
+        [sys.executable, "-m", "tests.world", "--port", str(port)],
         env=kept,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

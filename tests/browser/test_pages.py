@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import requests
 
-from provider.demo.server.http_server import HttpServer
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
 from tests.browser.conftest import SCREENSHOTS
 from tests.scene import GREEN, Scene
+from tests.world.server.http_server import HttpServer
 
 DESKTOP_LIGHT: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 PHONE_DARK: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}

@@ -16,16 +16,16 @@ from flask.testing import FlaskClient
 from provider.checks import replicas
 from provider.checks.gate import gate_of
 from provider.checks.question import Sources, answer, parse
-from provider.cluster.api_server import RECONNECT_SECONDS
-from provider.demo.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from provider.demo.world import World
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Phase, Verdict
 from provider.http.app import create_app
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Phase, Verdict
 from provider.settings import Settings
+from provider.sources.kubernetes.api_server import RECONNECT_SECONDS
 from provider.start import sources_of
 from tests.scene import GREEN
+from tests.world.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from tests.world.world import World
 
 TOKEN = "token-of-the-provider"
 GROUP = "k8s-shop-web-preview"

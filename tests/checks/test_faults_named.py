@@ -2,9 +2,9 @@
 
 import pytest
 
-from provider.demo.cluster import objects
-from provider.evidence.reasons import MEANINGS, Action, Reason
+from provider.model.reasons import MEANINGS, Action, Reason
 from tests.scene import BLUE, GREEN
+from tests.world.cluster import objects
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"
 GATE = "/v1/gate?namespace=shop&rollout=web&checks=replicas,target-health"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from provider.checks import PARTS, QUESTIONS, gate, replicas
 from provider.checks.question import parse
-from provider.evidence.exceptions import BadQuery, CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Green, Kind, Phase, ReplicaSet
+from provider.model.errors import BadQuery, CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Green, Kind, Phase, ReplicaSet
 from provider.rules.counts import REQUESTS, TARGET_5XX
 from tests.records import NOW, evidence, group, pod, replica_set, rollout, target, traffic
 

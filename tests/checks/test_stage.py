@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from provider.demo.cluster import objects
-from provider.evidence.records import Freshness
+from provider.model.records import Freshness
 from tests.scene import BLUE, GREEN
+from tests.world.cluster import objects
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"
 GATE = "/v1/gate?namespace=shop&rollout=web&checks=replicas"

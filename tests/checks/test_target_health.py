@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from provider.checks import target_health
 from provider.checks.question import parse, refuse_stale
 from provider.checks.target_health import judge
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import MEANINGS, Reason
-from provider.evidence.records import Kind, Phase, ServicePort, Target
+from provider.model.errors import CannotTell
+from provider.model.reasons import MEANINGS, Reason
+from provider.model.records import Kind, Phase, ServicePort, Target
 from provider.rules.expected_targets import percent
 from tests.records import DEFAULT_GRACE, NOW, binding, endpoint, evidence, group, pod, rollout, service, target
 

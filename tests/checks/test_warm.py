@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from provider.checks import warm
 from provider.checks.question import parse
 from provider.checks.traffic import Subjects
-from provider.demo.aws.moto_cloudwatch import Times
-from provider.demo.cluster import objects
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Kind, Phase
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Kind, Phase
 from provider.rules.latency import metrics_of, rank_of
 from tests.records import BLUE_GROUP, GREEN_GROUP, NOW, WINDOW, evidence
+from tests.world.aws.moto_cloudwatch import Times
+from tests.world.cluster import objects
 
 WAIT, GO = Phase.INCONCLUSIVE, Phase.SUCCESSFUL
 LIMIT = 0.15

@@ -10,9 +10,9 @@ import pytest
 
 from provider import __version__
 from provider.checks import QUESTIONS
-from provider.demo.server.http_server import HttpServer
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
+from tests.world.server.http_server import HttpServer
 
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
 CHECK_WEB = ("check", "target-health", *ABOUT_WEB)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from provider.demo.server.http_server import HttpServer
+from tests.world.server.http_server import HttpServer
 
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from provider.demo.cluster import objects
 from tests.scene import GREEN
+from tests.world.cluster import objects
 
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
 

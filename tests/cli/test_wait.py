@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import yaml
 
-from provider.demo.server.http_server import HttpServer
 from tests.scene import GREEN
+from tests.world.server.http_server import HttpServer
 
 CHECK = ("check", "target-health", "--namespace", "shop", "--rollout", "web")
 QUICK = ("--wait", "--interval", "1")

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from provider.demo.server.http_server import HttpServer
-from provider.warm_up.sending import MOST_AT_ONCE
+from provider.advice.warm_up.sending import MOST_AT_ONCE
+from tests.world.server.http_server import HttpServer
 
 COMMAND = ("warm-up", "-n", "shop", "--rollout", "web", "--interval", "1", "--ramp-seconds", "0", "--rate", "100")
 LOCAL = "127.0.0.1"

@@ -2,7 +2,7 @@
 
 import json
 
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from tests.faults.calls import AWS_CALLS
 from tests.faults.kinds import HTML, HTML_OF_A_BALANCER, aws_error, headed, saying, wire_faults
 from tests.faults.matrix import CACHES, As, Combination, Fault

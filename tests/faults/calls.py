@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from provider.cluster.reader import FEW
-from provider.demo.cluster import objects
-from provider.demo.world import World
 from provider.rules.counts import HEALTHY_HOSTS, REQUESTS
+from provider.sources.kubernetes.reader import FEW
 from tests.scene import GREEN, Scene
+from tests.world.cluster import objects
+from tests.world.world import World
 
 NODE_PORT = 30080
 

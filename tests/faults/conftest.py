@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from provider.demo.world import World
 from provider.http.app import create_app
 from provider.settings import Settings
 from provider.start import sources_of
 from provider.telemetry import Metrics
 from tests.faults.kinds import SECRETS, TOKEN
 from tests.faults.matrix import CACHES, Apps, As, Combination, Outcome, Run, lane_per_call
+from tests.world.world import World
 
 BUDGET_SECONDS = 8.0
 """Of a question: longer than two tries of a read and the pause between them, so that a fault is named by itself."""

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-from provider.demo.server.deliveries import reset
-from provider.demo.server.http_server import HOST, HttpServer
 from tests.faults.certificates import Authority
+from tests.world.server.deliveries import reset
+from tests.world.server.http_server import HOST, HttpServer
 
 
 class Resolver:

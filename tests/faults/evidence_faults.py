@@ -4,12 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from provider.cluster import pod_metadata
-from provider.demo.cluster.protobuf import partial_item, partial_list
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
+from provider.sources.kubernetes import pod_metadata
 from tests.faults.calls import AWS_CALLS, KUBERNETES_CALLS, Call, with_traffic
 from tests.faults.kinds import rewritten
 from tests.faults.matrix import As, Combination, Fault, LeadsTo
+from tests.world.cluster.protobuf import partial_item, partial_list
 
 Json = dict[str, Any]
 _CALLS = {call.name: call for call in (*KUBERNETES_CALLS, *AWS_CALLS)}

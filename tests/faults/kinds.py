@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from provider.demo.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from provider.demo.server.deliveries import Wire
-from provider.demo.server.faults import Faults
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from tests.faults.matrix import As, Fault, LeadsTo, Running
+from tests.world.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from tests.world.server.deliveries import Wire
+from tests.world.server.faults import Faults
 
 TOKEN = "token-of-the-provider"
 SECRETS = (TOKEN, ACCESS_KEY_ID, SECRET_ACCESS_KEY)

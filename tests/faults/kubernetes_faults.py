@@ -2,7 +2,7 @@
 
 import json
 
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from tests.faults.calls import KUBERNETES_CALLS
 from tests.faults.kinds import HTML, headed, lasting, saying, status_object, wire_faults
 from tests.faults.matrix import CACHES, As, Combination, Fault, LeadsTo

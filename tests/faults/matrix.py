@@ -18,11 +18,11 @@ from typing import Any, Protocol
 import pytest
 from flask import Flask, got_request_exception
 
-from provider.demo.server.faults import Faults
-from provider.demo.world import World
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from tests.faults.calls import Call
 from tests.scene import GREEN
+from tests.world.server.faults import Faults
+from tests.world.world import World
 
 LANES_AT_ONCE = 5
 """More would only wait for the processor, and a healthy read must not become a slow one."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from provider.demo.server.deliveries import Wire
-from provider.demo.server.faults import Faults
-from provider.demo.server.http_server import HttpServer
-from provider.demo.world import World
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from tests.faults.calls import Call, healthy
 from tests.faults.conftest import assert_law, chosen_of, started
 from tests.faults.credentials_api import CredentialsApi, Expiry
 from tests.faults.kinds import HTML, HTML_OF_A_BALANCER, TOKEN, aws_error, lasting, late, on_the_wire, saying
 from tests.faults.matrix import As, Combination, Fault, Lane, Run, spread
+from tests.world.server.deliveries import Wire
+from tests.world.server.faults import Faults
+from tests.world.server.http_server import HttpServer
+from tests.world.world import World
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provider.demo.world import World
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from tests.faults.calls import AWS_CALLS, KUBERNETES_CALLS
 from tests.faults.conftest import assert_law, chosen_of, started
 from tests.faults.endpoint import Endpoint, Resolver
 from tests.faults.matrix import Combination, Fault, Lane, LeadsTo, Run, spread
+from tests.world.world import World
 
 pytestmark = [
     pytest.mark.timeout(900),

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from provider.aws.service import Account
 from provider.checks.question import Sources
-from provider.demo.world import World
+from provider.sources.aws.service import Account
 from tests.conftest import Clock
 from tests.handover.stage import Replica, Stage, StageClock
+from tests.world.world import World
 
 
 @pytest.fixture

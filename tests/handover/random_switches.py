@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from provider.aws.registrations import Registrations
-from provider.demo.server.faults import Fault
-from provider.demo.story.revisions import Revision
-from provider.evidence.deadline import Deadline
-from provider.evidence.records import TargetGroup
 from provider.handover.way_back import PAUSE_SECONDS
+from provider.model.records import TargetGroup
+from provider.sources.aws.registrations import Registrations
+from provider.sources.deadline import Deadline
 from tests.handover.stage import UNDO_SECONDS, Replica, Stage
+from tests.world.server.faults import Fault
+from tests.world.story.revisions import Revision
 
 CALM_SECONDS = UNDO_SECONDS + 10
 STEPS = 24

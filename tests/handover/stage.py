@@ -7,17 +7,17 @@ from typing import Any
 
 from flask import Flask
 
-from provider.aws.registrations import Registrations
 from provider.checks.question import Sources
-from provider.demo.aws import moto_elbv2
-from provider.demo.story.handed_over import HandedOver
-from provider.demo.story.rollouts import NAMESPACE
-from provider.demo.story.story import Story
-from provider.demo.world import World
 from provider.handover import Handovers, enable
 from provider.http.app import create_app
+from provider.sources.aws.registrations import Registrations
 from provider.telemetry import Metrics
 from tests.conftest import Clock
+from tests.world.aws import moto_elbv2
+from tests.world.story.handed_over import HandedOver
+from tests.world.story.rollouts import NAMESPACE
+from tests.world.story.story import Story
+from tests.world.world import World
 
 UNDO_SECONDS = 60.0
 

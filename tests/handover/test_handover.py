@@ -3,11 +3,11 @@
 import pytest
 from prometheus_client import generate_latest
 
-from provider.demo.aws.cloudwatch import Datum
-from provider.demo.cluster import objects
-from provider.demo.story.rollouts import NAMESPACE
 from provider.http.app import create_app
 from tests.handover.stage import UNDO_SECONDS, Replica
+from tests.world.aws.cloudwatch import Datum
+from tests.world.cluster import objects
+from tests.world.story.rollouts import NAMESPACE
 
 
 def written(metrics, operation):

@@ -6,12 +6,12 @@ import pytest
 from prometheus_client import generate_latest
 
 from provider.checks.question import Query, cannot_tell
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
 from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
 from provider.history.remembered import MOST_CHANGES, MOST_SAMPLES, Sample
 from provider.history.switches import Switches
 from provider.http.app import create_app
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
 from tests.records import NOW
 from tests.scene import GREEN, Scene
 

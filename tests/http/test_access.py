@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from provider.evidence.exceptions import NotConfigured
 from provider.http.access import TokenAccess, Unauthorized
 from provider.http.app import create_app
+from provider.model.errors import NotConfigured
 
 ANY, TEAM, OTHER = "kWq3vX0m5TzR8bYc", "Zp7LdN2sHf4QjUe9", "Fh5TyV9cGb1WkRo3"
 QUESTION = "/v1/target-health?namespace=shop&rollout=web"

@@ -16,12 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from provider import __version__
 from provider.checks import PARTS, QUESTIONS, body, target_health
 from provider.checks.question import parse, refuse_stale
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import Kind, Phase, Verdict
 from provider.http.app import RETRY_AFTER_SECONDS, create_app
 from provider.http.openapi import describe
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Kind, Phase, Verdict
+from provider.sources.deadline import Deadline
 from provider.telemetry import logging_config
 from tests.records import NOW, evidence, group, pod, target
 from tests.scene import Scene

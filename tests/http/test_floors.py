@@ -2,9 +2,9 @@
 
 import pytest
 
-from provider.evidence.exceptions import NotConfigured
 from provider.http.app import create_app
 from provider.http.floors import RULES, Floors
+from provider.model.errors import NotConfigured
 
 FLOORS = """
 # the platform team's

@@ -16,9 +16,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from provider.checks import QUESTIONS
-from provider.evidence.reasons import MEANINGS, Reason
-from provider.evidence.records import Phase
 from provider.http.openapi import describe
+from provider.model.reasons import MEANINGS, Reason
+from provider.model.records import Phase
 from tests import LONG
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -12,8 +12,6 @@ from typing import Any, Self
 
 import yaml
 
-from provider.demo.aws.moto_elbv2 import settings
-from provider.demo.world import World
 from tests import ROOT
 from tests.real.api import Api, Manifest
 from tests.real.build import helm
@@ -23,6 +21,8 @@ from tests.real.load_balancer_controller import HASH_LABEL, Conditions, Controll
 from tests.real.recorder import Recorder
 from tests.real.watcher import Watcher
 from tests.server import Server, bare_environment
+from tests.world.aws.moto_elbv2 import settings
+from tests.world.world import World
 
 NAMESPACE = "alb-provider"
 

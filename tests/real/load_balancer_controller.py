@@ -1,6 +1,6 @@
 """A model of the AWS Load Balancer Controller that works on the real API server and the embedded AWS.
 
-It shares its heart with the demo: `provider.demo.cluster.controllers` decides which endpoints are targets, and when
+It shares its heart with the demo: `tests.world.cluster.controllers` decides which endpoints are targets, and when
 they leave and enter a group. Around it stands what the demo does not need: Ingresses become target groups, bindings and
 rules; nodes become targets; readiness gates are injected by a webhook and set when a target is healthy.
 """
@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from provider.demo.aws.api import AwsApi, forward
-from provider.demo.aws.moto_elbv2 import settings
-from provider.demo.cluster.controllers import LoadBalancerController
-from provider.demo.cluster.store import KubernetesStore
-from provider.demo.server.http_server import HttpServer
 from tests.faults.certificates import Authority
 from tests.real.api import Api, Manifest
 from tests.real.kinds import KINDS
 from tests.real.kubelet import NODES, image_tag
 from tests.real.loop import Loop
+from tests.world.aws.api import AwsApi, forward
+from tests.world.aws.moto_elbv2 import settings
+from tests.world.cluster.controllers import LoadBalancerController
+from tests.world.cluster.store import KubernetesStore
+from tests.world.server.http_server import HttpServer
 
 HASH_LABEL = "rollouts-pod-template-hash"
 GATE = "target-health.elbv2.k8s.aws/"

@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import requests
 
-from provider.demo.server.http_server import HttpServer
+from tests.world.server.http_server import HttpServer
 
 
 @dataclass(frozen=True)

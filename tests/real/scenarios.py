@@ -13,13 +13,13 @@ import requests
 import yaml
 
 from provider import __version__
-from provider.conversion.documents import dump, load
-from provider.conversion.ping_pong import convert
-from provider.demo.aws.moto_elbv2 import settings
+from provider.advice.conversion.documents import dump, load
+from provider.advice.conversion.ping_pong import convert
 from tests import contract
 from tests.real.api import Manifest
 from tests.real.cast import released
 from tests.real.stage import EXAMPLES, REPLICAS, Stage
+from tests.world.aws.moto_elbv2 import settings
 
 Scenario = Callable[[Stage], None]
 SCENARIOS: dict[str, Scenario] = {}

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
+from provider.advice.preflight.findings import ROWS, Code, Severity
 from provider.checks import QUESTIONS
 from provider.checks.question import Query
-from provider.evidence.reasons import MEANINGS, Reason
 from provider.handover import question as handover
-from provider.preflight.findings import ROWS, Code, Severity
+from provider.model.reasons import MEANINGS, Reason
 from provider.settings import Settings
 from tests import ROOT
 

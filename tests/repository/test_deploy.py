@@ -12,19 +12,19 @@ import yaml
 from kubernetes.client import models
 
 from provider import __version__
-from provider.aws.roles import WRITES
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
-from provider.cluster.access import rights_for
-from provider.cluster.reader import FEW
-from provider.demo.cluster import objects
-from provider.evidence.reasons import MEANINGS, Action, Reason
-from provider.evidence.records import Phase, Verdict
 from provider.http.floors import Floors
+from provider.model.reasons import MEANINGS, Action, Reason
+from provider.model.records import Phase, Verdict
 from provider.settings import Settings
+from provider.sources.aws.roles import WRITES
+from provider.sources.kubernetes.access import rights_for
+from provider.sources.kubernetes.reader import FEW
 from provider.telemetry import Metrics
 from tests import ROOT
 from tests.scene import GREEN, Scene
+from tests.world.cluster import objects
 
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")

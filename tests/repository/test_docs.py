@@ -7,14 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
-from provider.evidence.reasons import MEANINGS, Reason
 from provider.handover import question as handover
 from provider.history import recall
 from provider.http.app import create_app
 from provider.http.openapi import describe
-from provider.preflight import live as preflight
+from provider.model.reasons import MEANINGS, Reason
 from provider.telemetry import Metrics
 from tests import ROOT
 from tests.repository.documentation import DOCS, GENERATED, rendered

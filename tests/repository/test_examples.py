@@ -18,16 +18,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.aws.registrations import Registrations
+from provider.advice.conversion.documents import dump, load
+from provider.advice.conversion.ping_pong import convert
+from provider.advice.preflight import known_fields
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cli.check import check as command_line
 from provider.cli.warm_up import warm_up
-from provider.conversion.documents import dump, load
-from provider.conversion.ping_pong import convert
 from provider.handover import enable
 from provider.http.app import create_app
-from provider.preflight import known_fields
+from provider.sources.aws.registrations import Registrations
 from tests import ROOT
 from tests.stories.argo_model import MEASURED, Counters, Limits, Phase, assess, ends, measure, phase_of_run, play
 

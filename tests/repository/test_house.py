@@ -6,7 +6,7 @@ import re
 import pytest
 
 from provider.checks import PARTS, QUESTIONS
-from provider.evidence.reasons import Reason
+from provider.model.reasons import Reason
 from provider.settings import PREFIX
 from tests import ROOT
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from provider.preflight.inspection import inspect
-from provider.preflight.manifests import parse
+from provider.advice.preflight.inspection import inspect
+from provider.advice.preflight.manifests import parse
 from tests import ROOT
-from tests.preflight.test_findings import KNOWN
+from tests.advice.preflight.test_findings import KNOWN
 
 EXAMPLES = ROOT / "rollout-examples"
 BASES = sorted(path.parent.name for path in EXAMPLES.glob("*/Kustomization") if path.parent.name != "name-references")

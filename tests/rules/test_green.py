@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import HASH_LABEL, BlueGreen, Canary, Service, ServicePort, Stage
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import HASH_LABEL, BlueGreen, Canary, Service, ServicePort, Stage
 from provider.rules.green import find_green, find_service, service_port
 from tests.records import BLUE, GREEN, binding, endpoint, pod, replica_set, rollout, service, topology
 

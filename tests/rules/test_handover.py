@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
-from provider.evidence.records import BlueGreen, Canary, Green, PodAddress, ServicePort
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import BlueGreen, Canary, Green, PodAddress, ServicePort
 from provider.rules import handover as rules
 from provider.rules.green import find_green, find_service
 from tests.records import (

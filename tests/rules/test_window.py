@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.reasons import Reason
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
 from provider.rules.window import open_window
 
 MINUTE = timedelta(minutes=1)

@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 from wsgiref.types import StartResponse
 
-from provider.demo.server.faults import Faults
-from provider.demo.server.http_server import call_application
-from provider.demo.world import World
+from tests.world.server.faults import Faults
+from tests.world.server.http_server import call_application
+from tests.world.world import World
 
 HANG_SECONDS = 30
 """Nobody waits for so long: clearing the faults ends it."""

@@ -1,4 +1,4 @@
-"""Attacks one rule: pods need not be listed while everything else accounts for them (provider/cluster/known_pods.py).
+"""Attacks one rule: pods need not be listed while everything else accounts for them (known_pods.py).
 
     python -m tests.stories.random_pods --questions 50000          many questions
     python -m tests.stories.random_pods --first 17 --questions 1   one story again
@@ -25,20 +25,20 @@ from typing import Any
 import boto3
 import click
 
-from provider.aws.cloudwatch import CloudWatch
-from provider.aws.load_balancers import LoadBalancers
-from provider.aws.roles import Roles
-from provider.aws.service import Account
 from provider.checks import QUESTIONS
 from provider.checks.question import Sources, answer, parse
-from provider.cluster.connection import connect
-from provider.cluster.reader import Cluster
-from provider.demo.cluster import objects
-from provider.demo.world import World
-from provider.evidence.records import Freshness, Phase, Verdict
-from provider.evidence.sharing import Sharing
+from provider.model.records import Freshness, Phase, Verdict
+from provider.sources.aws.cloudwatch import CloudWatch
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.aws.roles import Roles
+from provider.sources.aws.service import Account
+from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.reader import Cluster
+from provider.sources.shared import Sharing
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
+from tests.world.cluster import objects
+from tests.world.world import World
 
 STEPS = 60
 MOST_SECONDS = 20

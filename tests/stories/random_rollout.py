@@ -12,8 +12,8 @@ from itertools import count
 from random import Random
 from threading import RLock
 
-from provider.demo.cluster import objects
 from tests.stories import truth
+from tests.world.cluster import objects
 
 NAMESPACE = "shop"
 PORTS = {"http": 80, "admin": 9000}

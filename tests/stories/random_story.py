@@ -27,23 +27,23 @@ import boto3
 import click
 from flask import Flask
 
-from provider.aws.cloudwatch import CloudWatch
-from provider.aws.load_balancers import LoadBalancers
-from provider.aws.roles import Roles
-from provider.aws.service import Account
 from provider.checks.question import Sources
-from provider.cluster.connection import connect
-from provider.cluster.reader import Cluster
-from provider.demo.world import World
-from provider.evidence.reasons import MEANINGS, Reason
-from provider.evidence.records import Freshness
-from provider.evidence.sharing import Sharing
 from provider.http.app import create_app
+from provider.model.reasons import MEANINGS, Reason
+from provider.model.records import Freshness
+from provider.sources.aws.cloudwatch import CloudWatch
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.aws.roles import Roles
+from provider.sources.aws.service import Account
+from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.reader import Cluster
+from provider.sources.shared import Sharing
 from provider.telemetry import Metrics
 from tests.stories import random_faults
 from tests.stories.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock
 from tests.stories.random_world import TargetTables, Writer
 from tests.stories.truth import EVIDENCE, FAILURES_SHARED_SECONDS, INCONCLUSIVE, NOT_FOUND, Asked
+from tests.world.world import World
 
 STEPS = 50
 MAX_BODY_BYTES = 2047

@@ -7,12 +7,8 @@ from typing import Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.elbv2.models import elbv2_backends
 
-from provider.demo.aws.api import REGION
-from provider.demo.aws.cloudwatch import Datum
-from provider.demo.cluster import objects
-from provider.demo.world import World
-from provider.simulation.load_balancer import Group as GroupSettings
-from provider.simulation.load_balancer import Health, LoadBalancers
+from provider.advice.simulation.load_balancer import Group as GroupSettings
+from provider.advice.simulation.load_balancer import Health, LoadBalancers
 from tests.stories import truth
 from tests.stories.random_rollout import (
     ADMIN_PORT,
@@ -26,6 +22,10 @@ from tests.stories.random_rollout import (
     RandomRollout,
     Revision,
 )
+from tests.world.aws.api import REGION
+from tests.world.aws.cloudwatch import Datum
+from tests.world.cluster import objects
+from tests.world.world import World
 
 
 class TargetTables(LoadBalancers):

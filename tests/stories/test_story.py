@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import requests
 
-from provider.demo.story.story import Story
-from provider.evidence.reasons import MEANINGS, Reason
-from provider.evidence.records import Freshness, Kind, Phase
+from provider.model.reasons import MEANINGS, Reason
+from provider.model.records import Freshness, Kind, Phase
 from tests import contract
 from tests.server import Server, bare_environment, free_port
 from tests.stories.truth import BUDGET_SECONDS
+from tests.world.story.story import Story
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -242,7 +242,7 @@ def test_make_run(tmp_path):
     with log.open("wb") as output, requests.Session() as session:
         session.trust_env = False
         demo = subprocess.Popen(
-            [sys.executable, "-m", "provider.demo", "--port", str(port)], env=kept, stdout=output, stderr=output
+            [sys.executable, "-m", "tests.world", "--port", str(port)], env=kept, stdout=output, stderr=output
         )
         try:
             give_up_at = time.monotonic() + 30

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from provider.checks.traffic import Traffic
-from provider.evidence.records import Metric
 from provider.history.remembered import Sample
+from provider.model.records import Metric
 from provider.rules.counts import CONNECTION_ERRORS, REQUESTS, TARGET_5XX, dimension
 
 WIDTH, HEIGHT = 600, 120

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from provider.evidence.reasons import MEANINGS, Meaning
-from provider.evidence.records import Phase, Verdict
 from provider.history.remembered import Remembered
+from provider.model.reasons import MEANINGS, Meaning
+from provider.model.records import Phase, Verdict
 
 TOGETHER = timedelta(seconds=60)
 """Answers to different queries within this time of the newest one are of one moment: the worst of them tells."""

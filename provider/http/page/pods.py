@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 
 from provider.checks import target_health
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import GroupHealth, PodState
+from provider.model.errors import CannotTell
+from provider.model.records import GroupHealth, PodState
 from provider.rules.expected_targets import Seen, State, expected_targets
 
 LETTERS = {

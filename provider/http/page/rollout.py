@@ -13,15 +13,15 @@ from typing import Any
 
 from provider.checks import PARTS, QUESTIONS
 from provider.checks.question import Sources, answer, parse
-from provider.evidence.deadline import Deadline
-from provider.evidence.exceptions import CannotTell
-from provider.evidence.records import HASH_LABEL, MetricResult, PodState, RunStatus
 from provider.history.journal import Journal
 from provider.history.remembered import Key, Remembered
 from provider.http.page import pods
 from provider.http.page.charts import errors_per_minute, healthy_over_time
 from provider.http.page.headline import SYMBOLS, Headline, ago, headline
+from provider.model.errors import CannotTell
+from provider.model.records import HASH_LABEL, MetricResult, PodState, RunStatus
 from provider.redaction import redacted
+from provider.sources.deadline import Deadline
 
 LOOK_AFTER = timedelta(seconds=15)
 """Older evidence is read again when somebody opens the page; Argo asks every 10 s while it measures."""

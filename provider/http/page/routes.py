@@ -8,8 +8,6 @@ from flask import Blueprint, Response, render_template, request
 
 from provider import __version__
 from provider.checks.question import Sources, Subject, parse_as
-from provider.evidence.exceptions import BadQuery, RolloutNotFound
-from provider.evidence.reasons import MEANINGS
 from provider.history.journal import Journal
 from provider.http.access import SCHEME, Forbidden, Grant, OpenAccess, TokenAccess, Unauthorized
 from provider.http.admission import Admission, Overloaded
@@ -17,6 +15,8 @@ from provider.http.page import rollout
 from provider.http.page.charts import HEIGHT, WIDTH, healthy_over_time
 from provider.http.page.headline import ago, headline
 from provider.http.page.pods import Row
+from provider.model.errors import BadQuery, RolloutNotFound
+from provider.model.reasons import MEANINGS
 
 COOKIE = "alb-provider-token"
 

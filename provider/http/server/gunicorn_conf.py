@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from provider import settings
-from provider.evidence.exceptions import NotConfigured
 from provider.http.server import worker
 from provider.http.server.tls import Certificate
+from provider.model.errors import NotConfigured
 from provider.telemetry import logging_config
 
 _COULD_NOT_START = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Self
 
-from provider.evidence.exceptions import NotConfigured
+from provider.model.errors import NotConfigured
 
 
 class Certificate:

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from provider.evidence.reasons import Reason
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
 from provider.http.page.rollout import LOOK_AFTER
+from provider.model.reasons import Reason
 from tests.scene import GREEN, Scene
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

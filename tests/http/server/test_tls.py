@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from provider.evidence.exceptions import NotConfigured
 from provider.http.refusals import SECONDS_BETWEEN_LINES
 from provider.http.server.tls import Certificate
+from provider.model.errors import NotConfigured
 from tests import ROOT
 from tests.server import Server, bare_environment
 

@@ -1,1 +1,0 @@
-"""Records of evidence, reasons, exceptions, and how evidence is shared: the vocabulary of all other rooms."""

@@ -1,0 +1,1 @@
+"""The vocabulary of every other package: records, reasons and errors."""

@@ -1,0 +1,69 @@
+"""What can go wrong with a query, named by who must act.
+
+`CannotTell`: the query is valid, but its evidence cannot be read. It becomes an Inconclusive verdict, because Argo
+discards the body of any status but 200 and aborts after a few of them. `BadQuery` and `RolloutNotFound`: the caller
+must correct the query; they become 400 and 404. Readers chain the client library's own error; its text goes to the
+log, never into the answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from provider.model.reasons import Reason
+
+
+class _Shared(Exception):
+    """A failure that is cached briefly, for other queries too."""
+
+    read_at: datetime | None = None
+    """When the read that failed first was started: what fails because of it is that old."""
+
+
+class CannotTell(_Shared):
+    """There is no evidence to judge: `reason` says why, `str()` is a sentence for the operator."""
+
+    def __init__(self, reason: Reason, sentence: str, observed: Mapping[str, Any] | None = None) -> None:
+        """Keep the reason, its sentence, and what the answer shows of it (JSON)."""
+        super().__init__(sentence)
+        self.reason = reason
+        self.observed = observed or {}
+
+
+class DeadlineExceeded(CannotTell):
+    """The query's time limit ended before all its reads did."""
+
+    def __init__(self, sentence: str) -> None:
+        """The sentence names the read that was still in flight."""
+        super().__init__(Reason.DEADLINE_EXCEEDED, sentence)
+
+
+class NotConfigured(Exception):
+    """The environment names no usable cluster or AWS account; the sentence says what is wrong."""
+
+
+class RolloutNotFound(_Shared):
+    """The Rollout of the query does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One parameter and what is wrong with it."""
+
+    parameter: str
+    detail: str
+
+
+class BadQuery(Exception):
+    """The query is malformed: every parameter at fault, each with its own sentence."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Keep all problems, so that a template can be corrected at once."""
+        super().__init__("; ".join(f"{problem.parameter}: {problem.detail}" for problem in problems))
+        self.problems = problems
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error, for a sentence about the operator's own files."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""Where evidence comes from: Kubernetes and AWS, and how queries share what was read there."""

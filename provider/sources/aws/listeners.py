@@ -1,0 +1,124 @@
+"""Reads listeners: the weight that a load balancer's rules give a target group, their hosts, and its security groups.
+
+Only handover and preflight need them. A read that fails raises CannotTell naming the IAM action and the load balancer.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from provider.model.records import Place, TargetGroup
+from provider.sources.aws.aws_errors import malformed, well_formed
+from provider.sources.aws.service import Service
+from provider.sources.deadline import Deadline, Read
+
+_ALL = 1
+"""The weight of a target group that a rule forwards to without naming a weight."""
+
+
+class Listeners:
+    """Reads DescribeListeners, DescribeRules and DescribeLoadBalancers. Nothing is cached: weights move at any time."""
+
+    def __init__(self, elbv2: Service) -> None:
+        """Read through this service, within its budget."""
+        self._elbv2 = elbv2
+
+    def weights(self, group: TargetGroup, deadline: Deadline) -> tuple[int, ...]:
+        """Return the weight of a target group in every rule, default actions included, that names it."""
+        (found,) = deadline.read(Read(f"listener rules of {group.name}", lambda: list(self._weights(group, deadline))))
+        return tuple(found)
+
+    def hosts(self, groups: Iterable[TargetGroup], deadline: Deadline) -> Mapping[str, tuple[str, ...]]:
+        """Return by ARN the hosts by which requests reach target groups: of rules, and load balancers' own names.
+
+        A host of a rule may have the wildcards * and ?. Each load balancer is read once.
+        """
+        some = list(groups)
+        what = "hosts of " + ", ".join(one.name for one in some)
+        (found,) = deadline.read(Read(what, lambda: self._hosts(some, deadline)))
+        return dict(found)
+
+    def security_groups(self, arns: Iterable[str], place: Place, deadline: Deadline) -> Mapping[str, frozenset[str]]:
+        """Return the security groups of load balancers by ARN."""
+        wanted = sorted(arns)
+        what = "load balancers " + ", ".join(_name_of(arn) for arn in wanted)
+
+        def call() -> Mapping[str, frozenset[str]]:
+            self._elbv2.admit(place, 1, deadline)
+            answer = self._elbv2.call("DescribeLoadBalancers", place, what, LoadBalancerArns=wanted)
+            with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
+                # One without security groups (a Network Load Balancer may have none) has no key for them.
+                return {
+                    one["LoadBalancerArn"]: frozenset(one.get("SecurityGroups", ())) for one in answer["LoadBalancers"]
+                }
+
+        (found,) = deadline.read(Read(what, call))
+        if set(found) != set(wanted):
+            raise malformed(self._elbv2.action("DescribeLoadBalancers"), what)
+        return dict(found)
+
+    def _weights(self, group: TargetGroup, deadline: Deadline) -> Iterator[int]:
+        for arn in group.load_balancer_arns:
+            for rule in self._rules(arn, group.place, deadline):
+                with well_formed(self._elbv2.action("DescribeRules"), f"load balancer {_name_of(arn)}"):
+                    yield from _weights_in(rule["Actions"], group.arn)
+
+    def _hosts(self, groups: list[TargetGroup], deadline: Deadline) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, dict[str, None]] = {one.arn: {} for one in groups}
+        for arn, place in {arn: one.place for one in groups for arn in one.load_balancer_arns}.items():
+            what = f"load balancer {_name_of(arn)}"
+            for rule in self._rules(arn, place, deadline):
+                with well_formed(self._elbv2.action("DescribeRules"), what):
+                    for one in groups:
+                        if any(True for _ in _weights_in(rule["Actions"], one.arn)):
+                            found[one.arn].update(dict.fromkeys(_hosts_in(rule["Conditions"])))
+            self._elbv2.admit(place, 1, deadline)
+            answer = self._elbv2.call("DescribeLoadBalancers", place, what, LoadBalancerArns=[arn])
+            with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
+                own = [one["DNSName"].lower() for one in answer["LoadBalancers"]]
+            for one in groups:
+                if arn in one.load_balancer_arns:
+                    found[one.arn].update(dict.fromkeys(own))
+        return {arn: tuple(some) for arn, some in found.items()}
+
+    def _rules(self, arn: str, place: Place, deadline: Deadline) -> Iterator[Mapping[str, Any]]:
+        """Yield each rule of a load balancer, whatever it forwards to."""
+        what = f"load balancer {_name_of(arn)}"
+        for listener in self._pages("DescribeListeners", "Listeners", place, what, deadline, arn):
+            with well_formed(self._elbv2.action("DescribeListeners"), what):
+                listener_arn, actions = listener["ListenerArn"], listener["DefaultActions"]
+            if ":loadbalancer/net/" in arn:  # a Network Load Balancer has no rules: its listeners forward by themselves
+                yield {"Actions": actions, "Conditions": ()}
+                continue
+            yield from self._pages("DescribeRules", "Rules", place, what, deadline, listener_arn)
+
+    def _pages(
+        self, operation: str, key: str, place: Place, what: str, deadline: Deadline, arn: str
+    ) -> Iterator[dict[str, Any]]:
+        self._elbv2.admit(place, 1, deadline)
+        of = {"DescribeListeners": "LoadBalancerArn", "DescribeRules": "ListenerArn"}[operation]
+        for page in self._elbv2.pages(operation, place, what, ("NextMarker", "Marker"), **{of: arn}):
+            with well_formed(self._elbv2.action(operation), what):
+                found = list(page[key])
+            yield from found
+
+
+def _weights_in(actions: Iterable[Mapping[str, Any]], arn: str) -> Iterator[int]:
+    """Yield the weight of a target group in each of a rule's actions that forwards to it."""
+    for action in actions:
+        named = action.get("ForwardConfig", {}).get("TargetGroups", ())
+        for one in named:
+            if one["TargetGroupArn"] == arn:
+                yield one.get("Weight", _ALL)
+        if not named and action.get("TargetGroupArn") == arn:
+            yield _ALL
+
+
+def _hosts_in(conditions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the hosts that a rule's conditions name."""
+    for one in conditions:
+        if one["Field"] == "host-header":
+            yield from (value.lower() for value in one.get("HostHeaderConfig", one).get("Values", ()))
+
+
+def _name_of(arn: str) -> str:
+    return arn.rpartition(":loadbalancer/")[2]

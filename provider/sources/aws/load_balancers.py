@@ -1,0 +1,197 @@
+"""Reads ELBv2: the health of targets, and through `target_groups` the groups that they are in.
+
+Nothing here judges. A read that fails raises CannotTell naming the IAM action and the target group; an answer without
+the list it promises is malformed, never empty.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, cast
+
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Binding, GroupHealth, Kind, Place, Target, TargetGroup
+from provider.sources.aws import target_health_xml
+from provider.sources.aws.aws_errors import well_formed
+from provider.sources.aws.listeners import Listeners
+from provider.sources.aws.service import Account, Api, Service
+from provider.sources.aws.target_groups import GroupKey, TargetGroups, name_of
+from provider.sources.deadline import Deadline, Read
+from provider.sources.shared import Known, Sharing, Wanted
+from provider.telemetry import Metrics
+
+BURST_SECONDS = 4
+"""Burst, in seconds of the rate: AWS's bucket holds 40 calls and refills by 10 a second."""
+
+FEW_TARGETS, MANY_TIMES = 100, 2
+"""Targets are requested by name up to this number, in a group this many times larger (AWS documents no maximum)."""
+
+BESIDE = {"Include": ["All"]}
+"""Asks for anomalies and zonal shifts too, which AWS tells beside a target's state. A region need not know it."""
+
+MAX_SIZES = 10_000
+"""Maximum target groups whose size is remembered."""
+
+_HealthKey = tuple[GroupKey, frozenset[tuple[str, int]]]
+
+
+class LoadBalancers:
+    """Evidence from Elastic Load Balancing."""
+
+    def __init__(self, account: Account, sharing: Sharing, metrics: Metrics, *, calls_per_second: float) -> None:
+        """Read with the account's credentials; its home region is the one of target groups that are bound by name."""
+        self._account = account
+        self._sharing = sharing
+        events = {target_health_xml.EVENT: target_health_xml.Parser().before_parse}
+        burst = calls_per_second * BURST_SECONDS
+        self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
+        metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
+        self._groups = TargetGroups(account, self._elbv2, sharing)
+        self.listeners = Listeners(self._elbv2)
+        """What listener rules say, which only handover needs."""
+        self._sizes: dict[GroupKey, int] = {}
+        self._knows_beside: dict[str, bool] = {}
+        """By region, whether it answers a request with BESIDE; once known, it is not tried out again."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether AWS has ever responded, even with a refusal."""
+        return self._elbv2.answered
+
+    def ping(self, deadline: Deadline) -> None:
+        """Ask for one target group of the home region; this warms its connection too. Raises CannotTell."""
+        what = "any target group"
+        home = Place(self._account.home_region(what))
+        self._elbv2.charge(home)
+        deadline.read(Read(what, lambda: self._elbv2.call("DescribeTargetGroups", home, what, PageSize=1)))
+
+    def require_turn(self, deadline: Deadline) -> None:
+        """Refuse a query whose Rollout is in the queue. Raises CannotTell (AwsBudget)."""
+        self._elbv2.require_turn(deadline)
+
+    def calls_per_second(self, place: Place) -> float:
+        """Return the current rate at a place in calls per second."""
+        return self._elbv2.calls_per_second(place)
+
+    def may_read(self, binding: Binding) -> bool:
+        """Tell whether a binding needs no role, or one on the list."""
+        return self._account.roles.allow(binding)
+
+    def foresee(self, bindings: Iterable[Binding], deadline: Deadline) -> None:
+        """Start to describe target groups that will be needed, if that need not wait in the queue."""
+        described = self._groups.described(self._groups.at_once(bindings))
+        with suppress(CannotTell):  # the query itself raises it when it needs them
+            self._sharing.begin(*described, deadline=deadline, admit=self._groups.admit_at_once(deadline))
+
+    def health(
+        self,
+        bindings: tuple[Binding, ...],
+        deadline: Deadline,
+        wanted: Callable[[Binding, int], Collection[tuple[str, int]]] = lambda _binding, _most: (),
+    ) -> tuple[GroupHealth, ...]:
+        """Read each binding's target group and the health of its targets, in the order of the bindings.
+
+        `wanted` returns the (address, port) that matter in a binding's group, or nothing if they are more than so many:
+        where they are few in a large group only these are asked for. One round trip; two where a binding has a name
+        instead of an ARN. Raises CannotTell: BindingNeedsRole for a role not on the list, and what reads raise.
+        """
+        groups = self._groups.find(bindings, deadline)
+        keys = [
+            (group, self._only(group, partial(wanted, binding)))
+            for group, binding in zip(groups, bindings, strict=True)
+        ]
+        healths = [
+            Wanted(
+                Kind.TARGET_HEALTH,
+                f"target health of {name_of(key[0][1])}",
+                (key,),
+                self._targets,
+                key[0][0],
+            )
+            for key in keys
+        ]
+        described = self._groups.described(groups)
+        found = self._sharing.read(*described, *healths, deadline=deadline, admit=self._groups.admit(deadline))
+        return tuple(
+            GroupHealth(
+                group=found[key[0]].value,
+                binding=binding,
+                targets=found[key].value,
+                read_at=found[key].read_at,
+                described_at=found[key[0]].read_at,
+            )
+            for key, binding in zip(keys, bindings, strict=True)
+        )
+
+    def groups(self, bindings: tuple[Binding, ...], deadline: Deadline) -> tuple[Known[TargetGroup], ...]:
+        """Read each binding's target group, without its targets, in the order of the bindings. Raises as `health`."""
+        keys = self._groups.find(bindings, deadline)
+        found = self._sharing.read(*self._groups.described(keys), deadline=deadline, admit=self._groups.admit(deadline))
+        return tuple(found[key] for key in keys)
+
+    def attributes(self, group: TargetGroup, deadline: Deadline) -> Mapping[str, str]:
+        """Return a target group's attributes: one call, of which only preflight needs the result. Raises CannotTell."""
+        operation, what = "DescribeTargetGroupAttributes", f"target group {group.name}"
+
+        def call() -> Mapping[str, str]:
+            self._elbv2.admit(group.place, 1, deadline)
+            answer = self._elbv2.call(operation, group.place, what, TargetGroupArn=group.arn)
+            with well_formed(self._elbv2.action(operation), what):
+                return {one["Key"]: one["Value"] for one in answer["Attributes"]}
+
+        (found,) = deadline.read(Read(what, call))
+        return dict(found)
+
+    def attached(self, load_balancer_arn: str, place: Place, deadline: Deadline) -> frozenset[str]:
+        """Return the ARNs of every target group that the load balancer forwards to. Raises CannotTell."""
+        return self._groups.attached(load_balancer_arn, place, deadline)
+
+    def _only(
+        self, group: GroupKey, wanted: Callable[[int], Collection[tuple[str, int]]]
+    ) -> frozenset[tuple[str, int]]:
+        """Return the targets to ask for by name: those wanted, if they are few in a large group; else none, for all."""
+        most = min(FEW_TARGETS, self._sizes.get(group, 0) // MANY_TIMES)
+        some = wanted(most) if most else ()
+        return frozenset(some) if len(some) <= most else frozenset()
+
+    def _targets(self, keys: Sequence[_HealthKey]) -> Mapping[_HealthKey, tuple[Target, ...]]:
+        """Describe the health of one group's targets, all or some; this API has no pages."""
+        ((group, only),) = keys
+        region = group[0].region
+        some = {"Targets": [{"Id": address, "Port": port} for address, port in sorted(only)]}
+        beside = BESIDE if self._knows_beside.get(region, True) else {}
+        # AWS may refuse to speak of a target that is not registered, and a region may not know BESIDE.
+        ways: list[Mapping[str, Any]] = [{**some, **beside}, beside] if only else [beside]
+        if region not in self._knows_beside:
+            ways.append({})
+        targets, way = self._first_accepted(group, ways)
+        self._knows_beside.setdefault(region, "Include" in way)
+        if not only:
+            self._remember_size(group, targets)
+        return {(group, only): targets}
+
+    def _first_accepted(
+        self, group: GroupKey, ways: Sequence[Mapping[str, Any]]
+    ) -> tuple[tuple[Target, ...], Mapping[str, Any]]:
+        """Ask in one way after the other until AWS accepts one; return the targets and that way."""
+        *others, last = ways
+        for way in others:
+            try:
+                return self._health_of(group, way), way
+            except CannotTell as error:
+                if error.reason is not Reason.AWS_REJECTED:
+                    raise
+            self._elbv2.charge(group[0])
+        return self._health_of(group, last), last
+
+    def _health_of(self, group: GroupKey, some: Mapping[str, Any]) -> tuple[Target, ...]:
+        place, arn = group
+        answer = self._elbv2.call(target_health_xml.OPERATION, place, name_of(arn), TargetGroupArn=arn, **some)
+        return cast(tuple[Target, ...], answer[target_health_xml.TARGETS])
+
+    def _remember_size(self, group: GroupKey, targets: tuple[Target, ...]) -> None:
+        """Remember the size of an address group; instance groups are always read whole."""
+        while len(self._sizes) >= MAX_SIZES:
+            self._sizes.pop(next(iter(self._sizes)), None)
+        self._sizes[group] = 0 if targets and targets[0].id.startswith("i-") else len(targets)

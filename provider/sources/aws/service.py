@@ -1,0 +1,217 @@
+"""Calls to AWS: regional clients with explicit timeouts and retries, and errors worded for the operator."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+import boto3
+from botocore import xform_name
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from provider.model.errors import CannotTell
+from provider.model.reasons import Reason
+from provider.model.records import Place
+from provider.sources.aws.aws_errors import THROTTLED, malformed, naming
+from provider.sources.aws.roles import Roles
+from provider.sources.aws.session import client_config
+from provider.sources.budget import CallBudget
+from provider.sources.deadline import Deadline
+from provider.telemetry import Metrics
+
+MAX_PAGES = 50
+"""More pages than any question needs: 20,000 target groups, or 5 million data points."""
+
+MAX_CLIENTS = 50
+"""Maximum clients of one service, least recently used ones go first: others choose the regions and external ids."""
+
+CALL_SECONDS = 1.5
+"""Time a query keeps for the call itself while it waits in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The credentials to read with, and how long a call may take. The session's region is the home region.
+
+    `roles` are those that the credentials may be used to act as, in other accounts. Calls are counted by `seconds`, a
+    clock that never goes back.
+    """
+
+    session: boto3.Session
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    pool_size: int
+    roles: Roles = field(default_factory=Roles)
+    seconds: Callable[[], float] = monotonic
+
+    @property
+    def config(self) -> Config:
+        """What every client is made with."""
+        return client_config(
+            self.connect_timeout_seconds,
+            self.read_timeout_seconds,
+            max_pool_connections=self.pool_size,
+            tcp_keepalive=True,
+        )
+
+    def client(self, service: str, place: Place) -> Any:
+        """Make a client; its credentials are fetched when it first signs. Sessions are not thread-safe, clients are."""
+        session: Any = self.roles.session(place, self.session, self.config) if place.role_arn else self.session
+        return session.client(service, region_name=place.region, config=self.config)
+
+    def home_region(self, what: str) -> str:
+        """Return the region of what has no ARN. Raises CannotTell (AwsRegionMissing) if none is configured."""
+        region: str | None = self.session.region_name
+        if not region:
+            raise CannotTell(
+                Reason.AWS_REGION_MISSING, f"No AWS region is configured, which is needed for {what}: set AWS_REGION"
+            )
+        return region
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One service of AWS, as boto3 (`elbv2`) and as IAM (`elasticloadbalancing`) name it, and its call budget.
+
+    `calls_per_second` and `burst` are per account and region. `events` are handlers of botocore's events by name.
+    """
+
+    name: str
+    iam_prefix: str
+    calls_per_second: float
+    burst: float
+    events: Mapping[str, Callable[..., None]]
+
+
+class Service:
+    """One service of AWS, in every region and account."""
+
+    _making_clients = Lock()  # of any service: they share sessions
+
+    def __init__(self, account: Account, api: Api, metrics: Metrics) -> None:
+        """Call this API with the account's credentials, or as the roles that these may be used for."""
+        self._account = account
+        self._api = api
+        self._metrics = metrics
+        self._clients: OrderedDict[Place, Any] = OrderedDict()
+        self._budgets: dict[tuple[str, str], CallBudget] = {}
+        self.answered = False
+        """Whether the service ever answered anything at all, a refusal included."""
+
+    def require_turn(self, deadline: Deadline) -> None:
+        """Refuse a query whose Rollout is in a queue. Raises CannotTell (AwsBudget)."""
+        for calls in tuple(self._budgets.values()):
+            calls.require_turn(deadline.rollout)
+
+    def admit(self, place: Place, calls: int, deadline: Deadline) -> None:
+        """Wait until a query may make this many calls. Raises CannotTell (AwsBudget) if its deadline comes first."""
+        max_wait_seconds = max(deadline.remaining_seconds() - CALL_SECONDS, 0)
+        self._calls(place).take(deadline.rollout, calls, max_wait_seconds)
+
+    def admit_at_once(self, place: Place, calls: int, deadline: Deadline) -> None:
+        """Let a query make this many calls if it need not wait. Raises CannotTell (AwsBudget)."""
+        self._calls(place).take(deadline.rollout, calls, 0)
+
+    def call(self, operation: str, place: Place, what: str, **arguments: Any) -> Any:
+        """Call an operation about `what` (in words), once it is admitted. Raises CannotTell naming the IAM action."""
+        action = self.action(operation)
+        with self._metrics.upstream(self._api.name, operation):
+            try:
+                with naming(action, what, place.role_arn):
+                    answer = getattr(self._client(place), xform_name(operation))(**arguments)
+            except CannotTell as error:
+                if isinstance(error.__cause__, ClientError):
+                    self.answered = True
+                    if error.reason is Reason.AWS_CREDENTIALS and error.__cause__.operation_name == operation:
+                        self._forget(place)
+                raise
+            self.answered = True
+            return answer
+
+    def pages(
+        self, operation: str, place: Place, what: str, token: tuple[str, str], **arguments: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Yield every page of an operation; `token` names it in the answer and in the next request.
+
+        Raises CannotTell, also if there is no end: a reader must not go round for ever after its question.
+        """
+        answered, asked = token
+        for _ in range(MAX_PAGES):
+            page = self.call(operation, place, what, **arguments)
+            yield page
+            if not page.get(answered):
+                return
+            arguments[asked] = page[answered]
+            self.charge(place)
+        raise malformed(self.action(operation), what)
+
+    def charge(self, place: Place) -> None:
+        """Charge a call that was not admitted before: an unforeseen one, or a probe of the provider itself."""
+        self._calls(place).charge()
+
+    def calls_per_second(self, place: Place) -> float:
+        """Return the current rate at a place in calls per second: lower after AWS throttled."""
+        return self._calls(place).per_second
+
+    def calls_left(self) -> float:
+        """Return the calls that may be made at once, where they are fewest."""
+        return min((one.level for one in tuple(self._budgets.values())), default=self._api.burst)
+
+    def waiting(self) -> int:
+        """Return how many Rollouts are in the queue, where it is longest."""
+        return max((one.queued for one in tuple(self._budgets.values())), default=0)
+
+    def action(self, operation: str) -> str:
+        """Return the IAM action of an operation."""
+        return f"{self._api.iam_prefix}:{operation}"
+
+    def _calls(self, place: Place) -> CallBudget:
+        account = (place.account_id, place.region)
+        with self._making_clients:
+            if account not in self._budgets:
+                self._budgets[account] = CallBudget(self._api.calls_per_second, self._api.burst, self._account.seconds)
+            return self._budgets[account]
+
+    def _client(self, place: Place) -> Any:
+        with self._making_clients:
+            if place in self._clients:
+                self._clients.move_to_end(place)
+                return self._clients[place]
+            client = self._account.client(self._api.name, place)
+        for event, handler in self._api.events.items():
+            client.meta.events.register(event, handler)
+        client.meta.events.register("response-received", _Watch(self._metrics, self._api.name, self._calls(place)))
+        with self._making_clients:
+            client = self._clients.setdefault(place, client)
+            while len(self._clients) > MAX_CLIENTS:
+                self._clients.popitem(last=False)
+            return client
+
+    def _forget(self, place: Place) -> None:
+        """Discard the role's credentials: AWS rejected them."""
+        if not place.role_arn:
+            return  # botocore renews the default credentials itself
+        with self._making_clients:
+            self._clients.pop(place, None)
+            self._account.roles.forget(place)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`."""
+
+    metrics: Metrics
+    service: str
+    calls: CallBudget
+
+    def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
+        is_retry = context.get("retries", {}).get("attempt", 1) > 1
+        if is_retry:
+            self.calls.charge()
+        throttled = (parsed_response or {}).get("Error", {}).get("Code") in THROTTLED
+        if throttled:
+            self.calls.throttled()
+        self.metrics.aws_call(self.service, throttled=throttled, retry=is_retry)

@@ -1,0 +1,328 @@
+"""The Kubernetes API server: what its resources are, and how they are read.
+
+Raw requests through the client that connection.py makes, decoded into records by shapes.py. Nothing here knows what is
+read for which question. A read that fails raises CannotTell naming the verb, the resource and what to fix; an absent
+object is None; a list is complete or an error, never a guess.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, partial
+from http import HTTPStatus
+from threading import Lock
+from time import monotonic
+from typing import Any, cast
+from urllib.parse import quote
+
+import msgspec
+import urllib3
+
+from provider.model.errors import CannotTell, NotConfigured
+from provider.model.reasons import Reason
+from provider.model.records import EndpointSlice
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes import pod_metadata, shapes
+from provider.sources.kubernetes.connection import Client
+from provider.sources.kubernetes.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
+from provider.sources.unchanged import Unchanged
+from provider.telemetry import Metrics
+
+PAGE_SIZE = 1000
+"""Objects per page of a list: every list we need fits one page but for the largest fleets."""
+
+MAX_PAGES = 50
+"""More pages than any namespace has; a list without an end is none."""
+
+RECONNECT_SECONDS = 1.0
+"""Between two looks at the credentials, however many requests are rejected."""
+
+SERVED_ANEW = timedelta(minutes=1)
+"""After so long an API that was not served is asked for again."""
+
+_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One resource of the API: where it is, and what RBAC calls it."""
+
+    prefix: str
+    plural: str
+    rbac: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.rbac.partition(".")[2]
+
+    def path(self, namespace: str, name: str = "") -> str:
+        """Return the path of one object, or of all of a namespace."""
+        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
+        return f"{self.prefix}{where}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
+
+
+ROLLOUTS = Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
+ANALYSIS_RUNS = Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
+REPLICA_SETS = Api("/apis/apps/v1", "replicasets", "replicasets.apps")
+SERVICES = Api("/api/v1", "services", "services")
+PODS = Api("/api/v1", "pods", "pods")
+NODES = Api("/api/v1", "nodes", "nodes", namespaced=False)
+SLICES = Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
+BINDING_APIS = (
+    Api("/apis/elbv2.k8s.aws/v1beta1", "targetgroupbindings", "targetgroupbindings.elbv2.k8s.aws"),
+    Api("/apis/eks.amazonaws.com/v1", "targetgroupbindings", "targetgroupbindings.eks.amazonaws.com"),
+)
+"""The AWS Load Balancer Controller's own API, and that of EKS Auto Mode."""
+
+
+class ApiServer:
+    """One API server, by the client that `connect` makes; another is made when the credentials are rejected.
+
+    Each request has these timeouts, cut to what is left of its question.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        clock: Callable[[], datetime],
+        *,
+        connect_timeout_seconds: float,
+        read_timeout_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        """Connect."""
+        self._client = connect()
+        self._connect_again = connect
+        self._reconnecting = Lock()
+        self._reconnected_at = monotonic()
+        self._clock = clock
+        self._unchanged = Unchanged()
+        self._served: set[str] = set()
+        self._not_served: dict[str, datetime] = {}
+        self._connect = connect_timeout_seconds
+        self._read = read_timeout_seconds
+        self._metrics = metrics
+        self.answered = False
+        """Whether the API server ever answered anything at all, a refusal included."""
+
+    def ping(self, deadline: Deadline) -> None:
+        """Ask for the version, which every authenticated client may. Raises CannotTell."""
+        with self._metrics.upstream("kubernetes", "version"):
+            self._get("/version", {}, "get the server's version", deadline)
+
+    def read_one(self, api: Api, namespace: str, name: str, shape: type[Any], deadline: Deadline) -> Any:
+        """Get one object's record, or None if it does not exist."""
+        what = f"get {api.rbac} {name}" + (f" in namespace {namespace}" if api.namespaced else "")
+        with self._metrics.upstream("kubernetes", f"get {api.plural}"):
+            try:
+                body = self._get(api.path(namespace, name), {}, what, deadline)
+            except Absent:
+                return None
+            with well_formed(what):
+                found = msgspec.json.decode(body, type=shape)
+                if found.metadata.name != name or (api.namespaced and found.metadata.namespace != namespace):
+                    raise malformed(what)  # somebody else's evidence
+                return found.record()
+
+    def read_list(
+        self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str = ""
+    ) -> list[Any]:
+        """List the records of all objects that match."""
+        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
+            return list(self._pages(api, namespace, shape, deadline, selector))
+
+    def read_list_if_served(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline) -> list[Any] | None:
+        """List all records, or return None where the cluster does not serve this API.
+
+        What a cluster serves changes when somebody installs it, so an API that was never served is asked for once a
+        minute; of one that was served, nothing but an answer counts.
+        """
+        now, since = self._clock(), self._not_served.get(api.rbac)
+        if since is not None and timedelta(0) <= now - since < SERVED_ANEW:
+            return None
+        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
+            try:
+                found = list(self._pages(api, namespace, shape, deadline, ""))
+            except CannotTell as error:
+                if error.reason is not Reason.KUBERNETES_API_MISSING:
+                    raise
+                if api.rbac not in self._served:
+                    self._not_served[api.rbac] = now
+                return None
+        self._served.add(api.rbac)
+        return found
+
+    def whole(self, api: Api, namespace: str, name: str, deadline: Deadline) -> list[dict[str, Any]]:
+        """Return one object, or without a name all of a kind, as the API has them. Raises CannotTell."""
+        verb = f"get {api.rbac} {name}" if name else f"list {api.rbac}"
+        what = verb + (f" in namespace {namespace}" if api.namespaced else "")
+        with self._metrics.upstream("kubernetes", f"{'get' if name else 'list'} {api.plural}"):
+            found: list[dict[str, Any]] = []
+            query = {} if name else {"limit": str(PAGE_SIZE)}
+            for _ in range(MAX_PAGES):
+                try:
+                    body = self._get(api.path(namespace, name), query, what, deadline)
+                except Absent:
+                    return []
+                with well_formed(what):
+                    if name:
+                        return [msgspec.json.decode(body, type=dict[str, Any])]
+                    page = msgspec.json.decode(body, type=shapes.WholePage)
+                found += page.items or ()
+                if not page.metadata.continue_token:
+                    return found
+                query["continue"] = page.metadata.continue_token
+            raise malformed(what)
+
+    def may(self, namespace: str, verb: str, api: Api, deadline: Deadline) -> bool:
+        """Tell whether the provider itself has a right, by the API server's own judgement. Raises CannotTell."""
+        what = "create selfsubjectaccessreviews.authorization.k8s.io"
+        about = {"verb": verb, "group": api.group, "resource": api.plural}
+        about |= {"namespace": namespace} if api.namespaced else {}
+        with self._metrics.upstream("kubernetes", "create selfsubjectaccessreviews"):
+            body = self._get(_ACCESS_REVIEWS, {}, what, deadline, review=about)
+            with well_formed(what):
+                return msgspec.json.decode(body, type=shapes.AccessReview).status.allowed
+
+    def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
+        """Yield the records of a list, page by page."""
+        what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
+        accept = pod_metadata.ACCEPT if shape is shapes.PodMetadata else "application/json"
+        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        for _ in range(MAX_PAGES):
+            try:
+                body = self._get(api.path(namespace), query, what, deadline, accept)
+            except Absent as error:
+                raise malformed(what) from error
+            with well_formed(what):
+                token, found = self._page(body, shape, namespace, what)
+            yield from found
+            if not token:
+                return
+            query["continue"] = token
+        raise malformed(what)
+
+    def _page(self, body: bytes, shape: type[Any], namespace: str, what: str) -> tuple[str, Iterable[Any]]:
+        """Decode one page: the token of the next, and the records."""
+        if shape is shapes.PodMetadata:
+            return pod_metadata.page(body)
+        if shape is shapes.EndpointSlice:
+            matters = _without_versions(body)
+            decode = partial(self._endpoint_slices, matters, namespace, what)
+            return self._unchanged.of_bytes(matters, namespace, decode, _page_size)
+        page = _page_decoder(shape).decode(body)
+        return page.metadata.continue_token, _records(page.items, namespace, what)
+
+    def _endpoint_slices(self, body: bytes, namespace: str, what: str) -> "_SlicePage":
+        """Decode a page of EndpointSlices, but not those again that stood in another page, or beside others."""
+        page = _page_decoder(msgspec.Raw).decode(body)
+
+        def of(item: msgspec.Raw) -> EndpointSlice:
+            (record,) = _records([_SLICE.decode(item)], namespace, what)
+            return cast(EndpointSlice, record)
+
+        return page.metadata.continue_token, tuple(
+            self._unchanged.of_bytes(memoryview(item), (namespace, SLICES), partial(of, item), len)
+            for item in page.items or ()
+        )
+
+    def _get(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        what: str,
+        deadline: Deadline,
+        accept: str = "application/json",
+        review: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """GET a path; raise CannotTell for anything but a whole 200, Absent for an object that does not exist.
+
+        `review` asks about a right instead: a POST that stores nothing, answered with 201.
+        """
+        client = self._client
+        send = partial(self._send, path=path, query=query, what=what, deadline=deadline, accept=accept, review=review)
+        try:
+            status, body = send(client)
+        except CannotTell as error:  # credentials that fit no header are never sent
+            if error.reason is not Reason.KUBERNETES_UNAUTHORIZED or not self._has_reconnected(client):
+                raise
+            status, body = send(self._client)
+        if status == HTTPStatus.UNAUTHORIZED and self._has_reconnected(client):
+            status, body = send(self._client)
+        self.answered = True
+        if status != (HTTPStatus.OK if review is None else HTTPStatus.CREATED):
+            raise refused(what, status, body)
+        return body
+
+    def _send(
+        self,
+        client: Client,
+        path: str,
+        query: Mapping[str, str],
+        what: str,
+        deadline: Deadline,
+        accept: str,
+        review: Mapping[str, str] | None,
+    ) -> tuple[int, bytes]:
+        """Send one request; return the status and the whole body."""
+        left = deadline.remaining_seconds()
+        timeouts = min(self._connect, left), min(self._read, left)
+        asked = {"spec": {"resourceAttributes": review}} if review else None
+        try:
+            return client.send(
+                "POST" if review else "GET",
+                path,
+                timeouts,
+                accept=accept,
+                query=query,
+                content=asked,
+                packed=accept == pod_metadata.ACCEPT,  # elsewhere it costs more than it spares
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(what, error) from error
+
+    def _has_reconnected(self, rejected: Client) -> bool:
+        """Read the credentials again, at most once a second: a token may have been rotated before the client looked."""
+        with self._reconnecting:
+            if self._client is rejected and monotonic() - self._reconnected_at >= RECONNECT_SECONDS:
+                self._reconnected_at = monotonic()
+                with suppress(NotConfigured):
+                    self._client = self._connect_again()
+            return self._client is not rejected
+
+
+def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any]:
+    """Return the records of decoded objects. Raises CannotTell, and what making records raises."""
+    if any(item.metadata.namespace != namespace for item in items or ()):
+        raise malformed(what)  # somebody else's evidence
+    return [item.record() for item in items or ()]
+
+
+_SlicePage = tuple[str, tuple[EndpointSlice, ...]]
+"""The token of the next page, and the EndpointSlices of this one."""
+
+_SLICE = msgspec.json.Decoder(shapes.EndpointSlice)
+
+
+def _decoder_of_pages(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shapes.Page[shape])
+
+
+_page_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(_decoder_of_pages)
+"""Made once for each shape: msgspec looks at its types each time."""
+
+
+_VERSION, _DIGITS = b'"resourceVersion":"', b"0123456789"
+
+
+def _without_versions(body: bytes) -> bytes:
+    """Leave out what is another number in every list, and says of no object that it changed in what we read of it."""
+    first, *others = body.split(_VERSION)  # a regular expression would look at each byte of a large list
+    return _VERSION.join([first, *(one.lstrip(_DIGITS) for one in others)])
+
+
+def _page_size(page: _SlicePage) -> int:
+    return len(page[1])

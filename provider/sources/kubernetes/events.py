@@ -1,0 +1,147 @@
+"""Writes Kubernetes Events on Rollouts: the only writes to Kubernetes, off unless PROVIDER_EVENTS=enabled.
+
+An Event is news, not evidence: it is queued and written by a thread of its own, and one that cannot be written is
+counted, logged and dropped. It never delays or changes an answer.
+"""
+
+import logging
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from queue import Empty, Full, Queue
+from threading import Event, Lock
+from urllib.parse import quote
+
+import urllib3
+
+from provider.model.errors import CannotTell
+from provider.sources.kubernetes.connection import Client
+from provider.sources.kubernetes.kubernetes_errors import refused, unreachable
+from provider.telemetry import Metrics
+
+BURST, SECONDS_PER_EVENT = 25, 300.0
+"""Events of one Rollout: as many at once as client-go's own recorder allows an object, then one in five minutes."""
+
+MOST_QUEUED, MOST_ROLLOUTS = 100, 1000
+MOST_MESSAGE = 1024
+"""Bytes of a message that the API takes (kubernetes pkg/apis/core/validation/events.go)."""
+
+COMPONENT = "alb-provider"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an Event says, and of which Rollout."""
+
+    namespace: str
+    rollout: str
+    uid: str
+    reason: str
+    message: str
+    is_warning: bool
+    at: datetime
+
+
+class Events:
+    """A bounded queue of Events, and the thread that writes them (`run`)."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        *,
+        timeout_seconds: float,
+    ) -> None:
+        """Write through the client that `connect` makes."""
+        self._client = connect()
+        self._connect_again = connect
+        self._metrics, self._clock, self._timeout = metrics, clock, timeout_seconds
+        self._queue: Queue[News] = Queue(MOST_QUEUED)
+        self._lock = Lock()
+        self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
+
+    def note(self, news: News) -> None:
+        """Queue an Event. Never waits: beyond the limit of its Rollout, or of the queue, it is dropped."""
+        if not self._allows(news):
+            self._metrics.event("dropped")
+            return
+        try:
+            self._queue.put_nowait(news)
+        except Full:
+            self._metrics.event("dropped")
+
+    def run(self, stopping: Event) -> None:
+        """Write what is queued until told to stop."""
+        while not stopping.is_set():
+            try:
+                news = self._queue.get(timeout=0.5)
+            except Empty:
+                continue
+            try:
+                self.write(news)
+            except CannotTell as error:
+                self._metrics.event("failed")
+                logging.getLogger(__name__).warning("%s", error)
+            except Exception:  # a thread that dies would end all Events in silence
+                logging.getLogger(__name__).exception("Writing an Event has a defect")
+
+    def write(self, news: News) -> None:
+        """Write one Event. Raises CannotTell."""
+        what = f"create events in namespace {news.namespace}"
+        path = f"/api/v1/namespaces/{quote(news.namespace, safe='')}/events"
+        status, body = self._post(path, news, what)
+        if status == HTTPStatus.UNAUTHORIZED:  # the token was rotated
+            self._client = self._connect_again()
+            status, body = self._post(path, news, what)
+        if status != HTTPStatus.CREATED:
+            raise refused(what, status, body)
+        self._metrics.event("written")
+
+    def _post(self, path: str, news: News, what: str) -> tuple[int, bytes]:
+        try:
+            return self._client.send("POST", path, (self._timeout, self._timeout), content=_manifest(news))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(what, error) from error
+
+    def _allows(self, news: News) -> bool:
+        """Take one of the Rollout's Events, which come back with time."""
+        now = self._clock()
+        with self._lock:
+            left, at = self._left.pop(news.uid, (float(BURST), now))
+            left = min(float(BURST), left + (now - at).total_seconds() / SECONDS_PER_EVENT)
+            allowed = left >= 1
+            self._left[news.uid] = (left - 1 if allowed else left, now)
+            while len(self._left) > MOST_ROLLOUTS:
+                self._left.popitem(last=False)
+            return allowed
+
+
+def _manifest(news: News) -> dict[str, object]:
+    """Return the Event (core/v1), as `kubectl describe rollout` finds it: by the Rollout's uid."""
+    at = news.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    encoded = news.message.encode()
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{news.rollout}.", "namespace": news.namespace},
+        "involvedObject": {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "namespace": news.namespace,
+            "name": news.rollout,
+            "uid": news.uid,
+        },
+        "reason": news.reason,
+        "message": encoded[:MOST_MESSAGE].decode(errors="ignore"),
+        "type": "Warning" if news.is_warning else "Normal",
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": socket.gethostname()[:128],
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+        "count": 1,
+    }

@@ -1,0 +1,380 @@
+"""Reads what questions need of a Rollout and everything that belongs to it. Nothing here judges."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from itertools import chain
+from typing import Any, cast
+
+from provider.model.errors import CannotTell, RolloutNotFound
+from provider.model.reasons import Reason
+from provider.model.records import (
+    HASH_LABEL,
+    Binding,
+    Endpoint,
+    EndpointSlice,
+    Kind,
+    MetricResult,
+    Pod,
+    PodAddress,
+    PodState,
+    ReplicaSet,
+    Rollout,
+    Service,
+    Switch,
+    Topology,
+    same_address,
+)
+from provider.sources.deadline import Deadline, Read
+from provider.sources.kubernetes import shapes
+from provider.sources.kubernetes.api_server import (
+    ANALYSIS_RUNS,
+    BINDING_APIS,
+    NODES,
+    PODS,
+    REPLICA_SETS,
+    ROLLOUTS,
+    SERVICES,
+    SLICES,
+    Api,
+    ApiServer,
+)
+from provider.sources.kubernetes.connection import Client
+from provider.sources.kubernetes.known_pods import KnownPods, PodList, are_accounted_for, selecting_green
+from provider.sources.shared import Known, Sharing, Wanted
+from provider.sources.unchanged import Unchanged
+from provider.telemetry import Metrics
+
+FEW = 8
+"""Up to so many objects are read one by one; more are cheaper as one list."""
+
+Foresee = Callable[[tuple[Binding, ...]], None]
+"""Is told early what a question will want next."""
+
+
+def nothing(_: tuple[Binding, ...]) -> None:
+    """Foresee nothing."""
+
+
+class Cluster:
+    """The cluster's side of the evidence."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Client],
+        sharing: Sharing,
+        *,
+        connect_timeout_seconds: float,
+        read_timeout_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        """Read through the client that `connect` makes, with these timeouts for each request."""
+        self._sharing = sharing
+        self._known_pods = KnownPods()
+        self._unchanged = Unchanged()
+        self.server = ApiServer(
+            connect,
+            lambda: sharing.clock(),  # noqa: PLW0108 - the benchmark gives sharing another clock later
+            connect_timeout_seconds=connect_timeout_seconds,
+            read_timeout_seconds=read_timeout_seconds,
+            metrics=metrics,
+        )
+        """What it reads from."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the API server ever answered anything at all, a refusal included."""
+        return self.server.answered
+
+    def ping(self, deadline: Deadline) -> None:
+        """Ask for the version, which every authenticated client may. Raises CannotTell."""
+        self.server.ping(deadline)
+
+    def topology(
+        self, namespace: str, name: str, deadline: Deadline, foresee: Foresee = nothing, *, anew: bool = False
+    ) -> Topology:
+        """Read a Rollout and everything that belongs to it: two round trips, none while the last read is fresh.
+
+        `foresee` is called with the bindings of the strategy's Services after the first, so that what they lead to can
+        be read during the second. With `anew` nothing read before the question counts. Raises RolloutNotFound, and
+        CannotTell if anything else could not be read.
+        """
+        pods_hold_seconds = 0 if anew else self._sharing.freshness.pods
+        look = partial(self._topology, namespace, name, deadline, foresee, pods_hold_seconds)
+        key, what = (namespace, name), f"Rollout {name}"
+        return cast(Topology, self._sharing.look(Kind.TOPOLOGY, key, what, look, deadline, anew=anew).value)
+
+    def switch(self, rollout: Rollout, deadline: Deadline) -> Switch:
+        """Read the Rollout and its production Service, not older than the question: one round trip, one or two reads.
+
+        Questions that are asked while it is read share it. Raises RolloutNotFound and CannotTell.
+        """
+        namespace, name = rollout.namespace, rollout.name
+        service = rollout.strategy.production_service
+        wanted = [self._anew(ROLLOUTS, namespace, name, lambda: self._rollout(namespace, name, deadline.anew()))]
+        if service:
+            wanted.append(
+                self._anew(SERVICES, namespace, service, lambda: self._service(namespace, service, deadline.anew()))
+            )
+        found = self._sharing.read(*wanted, deadline=deadline)
+        return Switch(
+            rollout=found[ROLLOUTS.rbac, namespace, name].value,
+            service=found[SERVICES.rbac, namespace, service].value if service else None,
+        )
+
+    def production(self, namespace: str, name: str, deadline: Deadline) -> Switch:
+        """Read a Rollout and then its production Service: two small requests. Raises RolloutNotFound and CannotTell."""
+        found = self._sharing.read(
+            self._anew(ROLLOUTS, namespace, name, lambda: self._rollout(namespace, name, deadline.anew())),
+            deadline=deadline,
+        )
+        rollout = found[ROLLOUTS.rbac, namespace, name].value
+        service = rollout.strategy.production_service
+        return Switch(rollout, self._service(namespace, service, deadline) if service else None)
+
+    def _anew(self, api: Api, namespace: str, name: str, read: Callable[[], Any]) -> Wanted:
+        key = (api.rbac, namespace, name)
+        return Wanted(Kind.TOPOLOGY, f"{api.rbac} {name}", (key,), lambda _: {key: read()}, anew=True)
+
+    def _service(self, namespace: str, name: str, deadline: Deadline) -> Service | None:
+        return cast(Service | None, self.server.read_one(SERVICES, namespace, name, shapes.Service, deadline))
+
+    def _topology(
+        self, namespace: str, name: str, deadline: Deadline, foresee: Foresee, pods_hold_seconds: float
+    ) -> Known[Topology]:
+        """Read the Rollout beside the namespace's bindings, then together what the Rollout leads to."""
+        read_at = self._sharing.clock()
+        begun = self._sharing.begin(
+            *(self._bindings(api, namespace, deadline) for api in BINDING_APIS), deadline=deadline
+        )
+        (rollout,) = deadline.read(Read(f"Rollout {name}", lambda: self._rollout(namespace, name, deadline)))
+        listed = begun.result(deadline)
+        in_namespace = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
+        bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
+        groups = {(one.arn, one.group_name) for one in bindings}
+        foresee(bindings)
+        known = self._known_pods.of(rollout, read_at, pods_hold_seconds)
+        found = self._of_known(rollout, known, deadline) if known else None
+        found = found or self._of_rollout(rollout, deadline)
+        read_at = min(read_at, *(one.read_at for one in listed.values()))
+        return Known(
+            Topology(
+                rollout=rollout,
+                replica_sets=found.replica_sets,
+                services=found.services,
+                pods=found.pods,
+                endpoints=self._unchanged.of_records((found.pods, *found.slices), "endpoints", found.endpoints),
+                bindings=bindings,
+                read_at=read_at,
+                pods_read_at=min(read_at, found.pods_read_at),
+                foreign_bindings=tuple(
+                    one
+                    for one in in_namespace
+                    if (one.arn, one.group_name) in groups and one.service not in rollout.strategy.services
+                ),
+            ),
+            read_at,
+        )
+
+    def _of_rollout(self, rollout: Rollout, deadline: Deadline) -> "_OfRollout":
+        """Read green's ReplicaSets and pods, and the strategy's Services with their EndpointSlices."""
+        names, read_at = rollout.strategy.services, self._sharing.clock()
+        replica_sets, slices, pods, *services = deadline.read(
+            self._of_green(REPLICA_SETS, shapes.ReplicaSet, rollout, deadline),
+            self._slices(rollout, names, deadline),
+            self._of_green(PODS, shapes.PodMetadata, rollout, deadline),
+            *(self._read_service(rollout, name, deadline) for name in names),
+        )
+        found = _OfRollout(tuple(replica_sets), tuple(pods), tuple(slices), _by_name(services), read_at)
+        self._known_pods.note(rollout, found.pods, found.services, read_at)
+        return found
+
+    def _of_known(self, rollout: Rollout, known: PodList, deadline: Deadline) -> "_OfRollout | None":
+        """Read the same without the pods, and of EndpointSlices only those of Services that select green.
+
+        If these do not account for every known pod, the pods are listed; None if other Services select green now.
+        """
+        replica_sets, slices, *services = deadline.read(
+            self._of_green(REPLICA_SETS, shapes.ReplicaSet, rollout, deadline),
+            self._slices(rollout, known.services, deadline),
+            *(self._read_service(rollout, name, deadline) for name in rollout.strategy.services),
+        )
+        by_name = _by_name(services)
+        if selecting_green(rollout, by_name.values()) != set(known.services):
+            return None
+        if are_accounted_for(known, rollout, replica_sets, slices):
+            return _OfRollout(tuple(replica_sets), known.pods, tuple(slices), by_name, known.read_at)
+        read_at = self._sharing.clock()
+        (pods,) = deadline.read(self._of_green(PODS, shapes.PodMetadata, rollout, deadline))
+        self._known_pods.note(rollout, tuple(pods), by_name, read_at)
+        return _OfRollout(tuple(replica_sets), tuple(pods), tuple(slices), by_name, read_at)
+
+    def listed_again(self, topology: Topology, deadline: Deadline) -> Topology:
+        """Return a topology with its pods listed after the rest of it; queries that ask at the same time share it."""
+        rollout = topology.rollout
+        key = (PODS.rbac, rollout.namespace, rollout.name, rollout.current_hash)
+
+        def call(_: object) -> Mapping[Any, tuple[Pod, ...]]:
+            read_at, of = self._sharing.clock(), deadline.anew()
+            pods = tuple(self._of_green(PODS, shapes.PodMetadata, rollout, of).call())
+            self._known_pods.note(rollout, pods, topology.services, read_at)
+            return {key: pods}
+
+        wanted = Wanted(Kind.PODS, PODS.rbac, (key,), call, anew=True)
+        found = self._sharing.read(wanted, deadline=deadline)[key]
+        return replace(topology, pods=found.value, pods_read_at=max(found.read_at, topology.read_at))
+
+    def _of_green(self, api: Api, shape: type[Any], rollout: Rollout, deadline: Deadline) -> Read:
+        """List what has green's hash; nothing, where the API would read an empty selector as "everything"."""
+        selector = f"{HASH_LABEL}={rollout.current_hash}"
+        call = (
+            partial(self.server.read_list, api, rollout.namespace, shape, deadline, selector)
+            if rollout.current_hash
+            else list
+        )
+        return Read(api.rbac, call)
+
+    def _slices(self, rollout: Rollout, services: tuple[str, ...], deadline: Deadline) -> Read:
+        """List the EndpointSlices of these Services."""
+        selector = f"kubernetes.io/service-name in ({','.join(services)})"
+        listing = partial(self.server.read_list, SLICES, rollout.namespace, shapes.EndpointSlice, deadline, selector)
+        return Read(SLICES.rbac, listing if services else list)
+
+    def _read_service(self, rollout: Rollout, name: str, deadline: Deadline) -> Read:
+        return Read(f"Service {name}", lambda: self._service(rollout.namespace, name, deadline))
+
+    def _bindings(self, api: Api, namespace: str, deadline: Deadline) -> Wanted:
+        """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API."""
+        key = (api.rbac, namespace)
+
+        def call(_: object) -> Mapping[tuple[str, str], tuple[Binding, ...] | None]:
+            found = self.server.read_list_if_served(api, namespace, shapes.TargetGroupBinding, deadline.anew())
+            return {key: None if found is None else tuple(found)}
+
+        return Wanted(Kind.TOPOLOGY, api.rbac, (key,), call)
+
+    def containers_ready_since(
+        self, namespace: str, pod_hash: str, names: Iterable[str], deadline: Deadline
+    ) -> Mapping[str, datetime]:
+        """Map pod uids to the time since when all their containers are ready; pods that are not are left out.
+
+        These are full pods, the dearest read there is (10 KB each), so ask only for those that need explaining.
+        """
+        wanted = tuple(names)
+        read = partial(self._few, PODS, namespace, shapes.Pod, f"{HASH_LABEL}={pod_hash}", wanted, deadline)
+        key = ("ready since", namespace, pod_hash, wanted)
+        pods = self._sharing.look(Kind.TOPOLOGY, key, PODS.rbac, read, deadline).value
+        return {uid: since for uid, since in pods if since is not None}
+
+    def metric_results(self, namespace: str, name: str, deadline: Deadline) -> tuple[MetricResult, ...]:
+        """Return the counters of an AnalysisRun; empty if there is none of this name. Raises CannotTell."""
+
+        def read() -> tuple[MetricResult, ...]:
+            (found,) = deadline.read(
+                Read(
+                    f"AnalysisRun {name}",
+                    lambda: self.server.read_one(ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline),
+                )
+            )
+            return cast(tuple[MetricResult, ...], found or ())
+
+        key = ("analysis run", namespace, name)
+        return cast(
+            tuple[MetricResult, ...],
+            self._sharing.look(Kind.TOPOLOGY, key, f"AnalysisRun {name}", read, deadline).value,
+        )
+
+    def pod_states(
+        self, namespace: str, names: Iterable[str], deadline: Deadline, selector: str = ""
+    ) -> tuple[PodState, ...]:
+        """Read these pods whole, to explain why they are not ready; of many, everything that the selector finds."""
+        wanted = tuple(names)
+        read = partial(self._few, PODS, namespace, shapes.WholePod, selector, wanted, deadline)
+        return tuple(
+            self._sharing.look(Kind.TOPOLOGY, ("pod states", namespace, wanted), PODS.rbac, read, deadline).value
+        )
+
+    def behind(self, namespace: str, service: str, deadline: Deadline) -> tuple[Service | None, frozenset[str]]:
+        """Return a Service as it is now, and every address behind it, whatever its state. Raises CannotTell."""
+        (found,) = deadline.read(Read(f"Service {service}", lambda: self._service(namespace, service, deadline)))
+        return found, self.addresses(namespace, service, deadline)
+
+    def addresses(self, namespace: str, service: str, deadline: Deadline) -> frozenset[str]:
+        """Return every address in the EndpointSlices of a Service now, whatever its state. Raises CannotTell."""
+        selector = f"kubernetes.io/service-name={service}"
+        read = partial(self.server.read_list, SLICES, namespace, shapes.EndpointSlice, deadline, selector)
+        (slices,) = deadline.read(Read(f"{SLICES.rbac} of Service {service}", read))
+        return frozenset(same_address(address) for one in slices for address in one.addresses)
+
+    def addresses_of_version(self, namespace: str, pod_hash: str, deadline: Deadline) -> frozenset[str]:
+        """Return the addresses of the pods of a pod template hash that have not ended. Raises CannotTell."""
+        read = partial(
+            self.server.read_list, PODS, namespace, shapes.AddressedPod, deadline, f"{HASH_LABEL}={pod_hash}"
+        )
+        (pods,) = deadline.read(Read(PODS.rbac, read))
+        return frozenset(same_address(address) for one in pods for address in one.addresses)
+
+    def addresses_of_pods(self, rollout: Rollout, deadline: Deadline) -> tuple[PodAddress, ...]:
+        """Return the pods of every version of a Rollout with their addresses; whole pods, so only where needed."""
+        namespace, listed = rollout.namespace, partial(self.server.read_list, deadline=deadline, selector=HASH_LABEL)
+        pods, replica_sets = deadline.read(
+            Read(PODS.rbac, partial(listed, PODS, namespace, shapes.AddressedPod)),
+            Read(REPLICA_SETS.rbac, partial(listed, REPLICA_SETS, namespace, shapes.ReplicaSet)),
+        )
+        own = {one.uid for one in replica_sets if one.owner_uid == rollout.uid}
+        return tuple(one for one in pods if one.owner_uid in own)
+
+    def instance_ids(self, names: Iterable[str], deadline: Deadline) -> Mapping[str, str]:
+        """Map node names to EC2 instance ids."""
+        wanted = tuple(sorted(names))
+        read = partial(self._few, NODES, "", shapes.Node, "", wanted, deadline)
+        return dict(self._sharing.look(Kind.TOPOLOGY, ("instance ids", wanted), NODES.rbac, read, deadline).value)
+
+    def _few(
+        self, api: Api, namespace: str, shape: type[Any], selector: str, names: tuple[str, ...], deadline: Deadline
+    ) -> list[Any]:
+        """Read named objects, one by one while they are few, else all that the selector finds."""
+        if len(names) > FEW:
+            listing = Read(api.rbac, partial(self.server.read_list, api, namespace, shape, deadline, selector))
+            return list(chain.from_iterable(deadline.read(listing)))
+        one = partial(self.server.read_one, api, namespace, shape=shape, deadline=deadline)
+        found = deadline.read(*(Read(f"{api.rbac} {name}", partial(one, name)) for name in names))
+        return [record for record in found if record is not None]
+
+    def _rollout(self, namespace: str, name: str, deadline: Deadline) -> Rollout:
+        shape = self.server.read_one(ROLLOUTS, namespace, name, shapes.Rollout, deadline)
+        if shape is None:
+            raise RolloutNotFound(f"There is no Rollout {name} in namespace {namespace}")
+        return cast(Rollout, shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRollout:
+    """What a Rollout leads to in its namespace; the pods may have been listed earlier than the rest was read."""
+
+    replica_sets: tuple[ReplicaSet, ...]
+    pods: tuple[Pod, ...]
+    slices: tuple[EndpointSlice, ...]
+    services: Mapping[str, Service]
+    pods_read_at: datetime
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints of the pods."""
+        uids = {pod.uid for pod in self.pods}
+        return tuple(one for some in self.slices for one in some.endpoints if one.pod_uid in uids)
+
+
+def _by_name(services: Iterable[Service | None]) -> dict[str, Service]:
+    return {one.name: one for one in services if one is not None}
+
+
+def _served(bindings: list[tuple[Binding, ...] | None]) -> tuple[Binding, ...]:
+    """Join what the binding APIs listed; one may be missing, not all."""
+    if all(one is None for one in bindings):
+        raise CannotTell(
+            Reason.KUBERNETES_API_MISSING,
+            f"The cluster serves neither {' nor '.join(api.rbac for api in BINDING_APIS)}: is the AWS Load Balancer "
+            "Controller, or EKS Auto Mode, installed?",
+        )
+    return tuple(chain.from_iterable(one for one in bindings if one is not None))

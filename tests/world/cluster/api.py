@@ -1,0 +1,292 @@
+"""A read-only stand-in for the Kubernetes API server, over HTTP, with the real one's error responses.
+
+Its responses were compared with those of API server 1.36. The provider only reads, so the demo writes through `put` and
+`delete` in the same process.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import json
+import threading
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from provider.sources.kubernetes.pod_metadata import MAGIC
+from tests.world.cluster.protobuf import partial_list
+from tests.world.cluster.selectors import Requirement, SelectorError, parse_field_selector, parse_label_selector
+from tests.world.cluster.store import RESOURCES, KubernetesStore, Resource, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from wsgiref.types import StartResponse
+
+VERSION: dict[str, str] = {"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"}
+UNSERVED_AT_FIRST = ("eks.amazonaws.com",)
+"""Groups of CustomResourceDefinitions that few clusters have: not installed until `serve()` is called."""
+
+_PARTIAL = {"as": "PartialObjectMetadata", "v": "v1", "g": "meta.k8s.io"}
+_PARTIAL_LIST = _PARTIAL | {"as": "PartialObjectMetadataList"}
+_JSON_TYPES = ("application/json", "application/*", "*/*")
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+COMPRESSED_FROM = 128 * 1024
+"""The real server compresses larger answers for a client that accepts it (k8s.io/apiserver, `responsewriters`)."""
+
+
+class Form(Enum):
+    """What an object is written as. Of protobuf only lists of metadata are served here."""
+
+    WHOLE = auto()
+    PARTIAL = auto()
+    PROTOBUF = auto()
+
+
+class _Refusal(Exception):
+    """An error response with a Status object."""
+
+    def __init__(self, status: HTTPStatus, reason: str, message: str, **details: str) -> None:
+        super().__init__(message)
+        self.status = status
+        answer: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        answer["message"] = message
+        answer |= {"reason": reason, "details": details, "code": status.value}
+        self.body = {name: part for name, part in answer.items() if name != "details" or details}
+
+
+MOST_EVENT_MESSAGE = 1024
+
+
+class _Created(Exception):
+    """An object that a POST made: the answer is its JSON."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
+
+
+class _Unserved(Exception):
+    """A path that no API group serves: plain text, not a Status."""
+
+
+class KubernetesApi(KubernetesStore):
+    """The stored objects, served as a WSGI application.
+
+    With `bearer_token` every request needs it. A list is sorted by namespace and name and may be read in
+    pages. Unlike with the real server, a later page shows the current objects and not those of the first page's
+    moment.
+    """
+
+    def __init__(self, bearer_token: str | None = None) -> None:
+        super().__init__()
+        self.bearer_token = bearer_token
+        self._groups_lock = threading.Lock()
+        self._unserved = set(UNSERVED_AT_FIRST)
+        self.largest_page: int | None = None
+        """The most objects in one page, as a server decides that is short of memory; None for no limit."""
+        self.denied: set[tuple[str, str]] = set()
+        """Verbs and plurals that a SelfSubjectAccessReview denies."""
+
+    def serve(self, group: str) -> None:
+        """Serve an API group, as after its CustomResourceDefinitions were installed."""
+        with self._groups_lock:
+            self._unserved.discard(group)
+
+    def unserve(self, group: str) -> None:
+        """Answer `404 page not found` for an API group, as when its CustomResourceDefinitions are missing."""
+        with self._groups_lock:
+            self._unserved.add(group)
+
+    def reset(self) -> None:
+        """Go back to an empty cluster that serves the default groups."""
+        self.clear()
+        self.denied.clear()
+        self.largest_page = None
+        with self._groups_lock:
+            self._unserved = set(UNSERVED_AT_FIRST)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        status, content_type = HTTPStatus.OK, "application/json"
+        try:
+            body = self._answer(environ)
+        except _Refusal as refusal:
+            status, body = refusal.status, json.dumps(refusal.body).encode() + b"\n"
+        except _Created as created:
+            status, body = HTTPStatus.CREATED, created.body
+        except _Unserved:
+            status, body, content_type = (
+                HTTPStatus.NOT_FOUND,
+                b"404 page not found\n",
+                "text/plain; charset=utf-8",
+            )
+        if body.startswith(MAGIC):
+            content_type = "application/vnd.kubernetes.protobuf"
+        headers = [("Cache-Control", "no-cache, private"), ("Content-Type", content_type)]
+        if len(body) > COMPRESSED_FROM and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body]
+
+    def _answer(self, environ: dict[str, Any]) -> bytes:
+        if self.bearer_token is not None and environ.get("HTTP_AUTHORIZATION") != f"Bearer {self.bearer_token}":
+            raise _Refusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+        path = environ.get("PATH_INFO", "")
+        if path == "/version":
+            return json.dumps(VERSION).encode()
+        if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            raise _Created(self._review(environ))
+        resource, namespace, name = self._route(path)
+        if environ["REQUEST_METHOD"] == "POST" and resource.plural == "events" and namespace and name is None:
+            raise _Created(self._create_event(resource, namespace, environ))
+        query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
+            message = "the server does not allow this method on the requested resource"
+            raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+        form = _acceptable(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
+        if name is None:
+            return self._list(resource, namespace, query, form)
+        return self._get(resource, namespace, name, form)
+
+    def _review(self, environ: dict[str, Any]) -> bytes:
+        """Answer a SelfSubjectAccessReview: everything is allowed but what is `denied`."""
+        asked = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        about = asked["spec"]["resourceAttributes"]
+        allowed = (about["verb"], about["resource"]) not in self.denied
+        return json.dumps(
+            {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+            | {"metadata": {}, "spec": asked["spec"], "status": {"allowed": allowed}}
+        ).encode()
+
+    def _create_event(self, resource: Resource, namespace: str, environ: dict[str, Any]) -> bytes:
+        """Store an Event under a generated name; like the real server refuse one about another namespace's object."""
+        event = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+        if event["involvedObject"]["namespace"] != namespace or len(event["message"].encode()) > MOST_EVENT_MESSAGE:
+            raise _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "Event is invalid")
+        number = len(list(self.select(resource, namespace)))
+        event["metadata"]["name"] = f"{event['metadata'].pop('generateName')}{number:05}"
+        self.put(event)
+        return json.dumps(event).encode()
+
+    def _route(self, path: str) -> tuple[Resource, str | None, str | None]:
+        """Split a path into resource, namespace and name; the last two may be None."""
+        match path.strip("/").split("/"):
+            case ["api", version, *rest]:
+                api_version = version
+            case ["apis", group, version, *rest]:
+                api_version = f"{group}/{version}"
+            case _:
+                raise _Unserved
+        namespace = None
+        if len(rest) > 2 and rest[0] == "namespaces":
+            namespace, rest = rest[1], rest[2:]
+        with self._groups_lock:
+            unserved = api_version.rpartition("/")[0] in self._unserved
+        for resource in RESOURCES:
+            if not unserved and (resource.api_version, resource.plural) == (
+                api_version,
+                rest[0] if rest else "",
+            ):
+                named = len(rest) > 1
+                misplaced = (namespace is None and named) if resource.namespaced else namespace is not None
+                if misplaced or len(rest) > 2:
+                    break
+                return resource, namespace, rest[1] if named else None
+        raise _Unserved
+
+    def _get(self, resource: Resource, namespace: str | None, name: str, form: Form) -> bytes:
+        stored = self.find(resource, namespace, name)
+        if stored is None:
+            details = {"name": name} | ({"group": resource.group} if resource.group else {})
+            message = f'{resource.qualified_name} "{name}" not found'
+            raise _Refusal(HTTPStatus.NOT_FOUND, "NotFound", message, **details, kind=resource.plural)
+        return (_partial_item(stored) if form is Form.PARTIAL else stored.with_kind()) + b"\n"
+
+    def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], form: Form) -> bytes:
+        labels, fields = _selectors(query)
+        version, start = _continue_token(query.get("continue", ""))
+        version = version or str(self.resource_version)
+        found = [
+            stored
+            for stored in self.select(resource, namespace)
+            if (stored.namespace, stored.name) > start and stored.matches(labels, fields)
+        ]
+        limit = min(_limit(query) or len(found), self.largest_page or len(found))
+        page, left = found[:limit], len(found) - limit
+        metadata: dict[str, Any] = {"resourceVersion": version}
+        if left > 0:
+            metadata["continue"] = _new_continue_token(version, page[-1])
+            if not labels and not fields:  # the real server does not count what a selector would drop
+                metadata["remainingItemCount"] = left
+        if form is Form.PROTOBUF:
+            return partial_list(metadata, (stored.partial for stored in page))
+        if form is Form.PARTIAL:
+            kind, api_version = "PartialObjectMetadataList", "meta.k8s.io/v1"
+            items = [_partial_item(stored) for stored in page]
+        else:
+            kind, api_version = f"{resource.kind}List", resource.api_version
+            items = [stored.with_kind() if resource.custom else stored.encoded for stored in page]
+        head = json.dumps({"kind": kind, "apiVersion": api_version, "metadata": metadata})
+        return head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}\n"
+
+
+def _acceptable(accept: str, *, is_list: bool) -> Form:
+    """Choose the first acceptable type that is served: the whole object, or only its metadata."""
+    for offer in accept.split(",") if accept else ["*/*"]:
+        media_type, *parts = (part.strip() for part in offer.split(";"))
+        parameters = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("q="))
+        if media_type in _JSON_TYPES and "as" not in parameters:
+            return Form.WHOLE
+        if media_type in _JSON_TYPES and parameters == (_PARTIAL_LIST if is_list else _PARTIAL):
+            return Form.PARTIAL
+        if is_list and (media_type, parameters) == (_PROTOBUF, _PARTIAL_LIST):
+            return Form.PROTOBUF
+    message = "only the following media types are accepted: application/json"
+    raise _Refusal(HTTPStatus.NOT_ACCEPTABLE, "NotAcceptable", message)
+
+
+def _partial_item(stored: Stored) -> bytes:
+    head = b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":'
+    return head + stored.encoded_metadata + b"}"
+
+
+def _selectors(query: dict[str, str]) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
+    try:
+        return (
+            parse_label_selector(query.get("labelSelector", "")),
+            parse_field_selector(query.get("fieldSelector", "")),
+        )
+    except SelectorError as error:
+        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", str(error)) from error
+
+
+def _limit(query: dict[str, str]) -> int:
+    """Return the page size; 0 means everything."""
+    text = query.get("limit", "0")
+    if not text.isdigit():
+        message = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message)
+    return int(text)
+
+
+def _new_continue_token(version: str, last: Stored) -> str:
+    token = {"v": "meta.k8s.io/v1", "rv": version, "start": [last.namespace, last.name]}
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode()
+
+
+def _continue_token(text: str) -> tuple[str, tuple[str, str]]:
+    """Return the first page's resource version and the key after which to continue."""
+    if not text:
+        return "", ("", "")
+    try:
+        token = json.loads(base64.urlsafe_b64decode(text))
+        namespace, name = token["start"]
+        return str(token["rv"]), (namespace, name)
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        message = f"continue key is not valid: {error}"
+        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message) from error

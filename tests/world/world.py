@@ -1,0 +1,90 @@
+"""The embedded Kubernetes and AWS together, and the environment variables that point a program to them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import yaml
+
+from tests.world.aws.api import ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY, AwsApi
+from tests.world.cluster.api import KubernetesApi
+from tests.world.server.faults import Faults
+from tests.world.server.http_server import HttpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class World:
+    """Both stand-ins as one context manager.
+
+    `speed` shortens every duration of the load balancer, and of a Story told in this world, by that factor.
+    `clock` returns seconds and may be a test's own.
+    """
+
+    def __init__(self, speed: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.speed = speed
+        self._clock = clock
+        self.kubernetes = KubernetesApi()
+        self.kubernetes_faults = Faults(self.kubernetes)
+        self.kubernetes_server = HttpServer(self.kubernetes_faults)
+        self.aws = AwsApi(self.seconds)
+
+    def seconds(self) -> float:
+        """Return the time of this world: the clock's seconds times `speed`."""
+        return self._clock() * self.speed
+
+    def start(self) -> Self:
+        """Start both stand-ins, empty."""
+        self.kubernetes_server.start()
+        self.aws.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop both stand-ins."""
+        self.kubernetes_faults.clear()
+        self.kubernetes_server.stop()
+        self.aws.stop()
+
+    def reset(self) -> None:
+        """Empty both stand-ins, clear the faults and forget the calls; addresses stay the same."""
+        self.kubernetes_faults.clear()
+        self.kubernetes_faults.forget_calls()
+        self.kubernetes.reset()
+        self.aws.reset()
+
+    def environment(self, directory: str | Path) -> dict[str, str]:
+        """Write a kubeconfig into the directory and return the environment variables that use it."""
+        path = Path(directory) / "kubeconfig.yaml"
+        path.write_text(yaml.safe_dump(self._kubeconfig()), encoding="utf-8")
+        return {
+            "KUBECONFIG": str(path),
+            "AWS_ENDPOINT_URL": self.aws.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def _kubeconfig(self) -> dict[str, object]:
+        token = self.kubernetes.bearer_token
+        name = "demo"
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": {"server": self.kubernetes_server.url}}],
+            "users": [{"name": name, "user": {} if token is None else {"token": token}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "shop"}}],
+            "current-context": name,
+        }
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
