@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
-        description="Minimum log level; INFO logs one line per query, except for repeated answers.",
+        description="Minimum log level; INFO logs one line per query.",
     )
     connections: int = Field(
         default=256,

@@ -45,14 +45,12 @@ class Metrics:
             buckets=_QUESTION_BUCKETS,
             registry=self.registry,
         )
-        self._of_answers: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._refusals = Counter(
             "alb_provider_refused_requests",
             "Requests refused, by HTTP status.",
             ["status"],
             registry=self.registry,
         )
-        self._of_upstreams: dict[tuple[str, str, str], Histogram] = {}
         self._upstream_seconds = Histogram(
             "alb_provider_upstream_seconds",
             "Time of one upstream read including its retries, in seconds, by outcome (ok or the reason).",
@@ -93,7 +91,8 @@ class Metrics:
             buckets=_AGE_BUCKETS,
             registry=self.registry,
         )
-        self._of_ages = {kind.value: self._evidence_age.labels(kind.value) for kind in Kind}
+        for kind in Kind:
+            self._evidence_age.labels(kind.value)
         self._budget = Gauge(
             "alb_provider_aws_call_budget",
             "ELBv2 calls that may be made at once now, in the region with the fewest.",
@@ -137,16 +136,10 @@ class Metrics:
 
     def answered(self, question: str, verdict: Verdict, seconds: float) -> None:
         """Count an answer."""
-        key = (question, verdict.phase, verdict.reason)
-        found = self._of_answers.get(key)
-        if found is None:  # labels() costs more than counting
-            found = (self._answers.labels(*key), self._answer_seconds.labels(question))
-            self._of_answers[key] = found
-        counter, histogram = found
-        counter.inc()
-        histogram.observe(seconds)
+        self._answers.labels(question, verdict.phase, verdict.reason).inc()
+        self._answer_seconds.labels(question).observe(seconds)
         for kind, age in verdict.observed.get("evidenceAgeSeconds", {}).items():
-            self._of_ages[kind].observe(age)
+            self._evidence_age.labels(kind).observe(age)
 
     def refused(self, status: int) -> None:
         """Count a refused request."""
@@ -230,10 +223,7 @@ class Metrics:
             )
             raise
         finally:
-            key = (service, operation, outcome)
-            if key not in self._of_upstreams:  # labels() costs more than counting
-                self._of_upstreams[key] = self._upstream_seconds.labels(*key)
-            self._of_upstreams[key].observe(time.perf_counter() - started)
+            self._upstream_seconds.labels(service, operation, outcome).observe(time.perf_counter() - started)
 
 
 def _cause(error: Exception) -> str:
@@ -274,12 +264,8 @@ def logging_config(level: str) -> dict[str, Any]:
 
 
 def log_answer(question: str, query: BaseModel, verdict: Verdict, seconds: float) -> None:
-    """Write the log line of a query; a repeated answer is logged at DEBUG, since it says nothing new."""
-    logger, level = logging.getLogger("provider.answers"), logging.DEBUG if verdict.repeated else logging.INFO
-    if not logger.isEnabledFor(level):
-        return
-    logger.log(
-        level,
+    """Write the log line of a query."""
+    logging.getLogger("provider.answers").info(
         verdict.message,
         extra={
             "question": question,

@@ -6,7 +6,6 @@ make it fit, examples are dropped first, then target groups, then the end of the
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from provider.model.records import Verdict
@@ -14,38 +13,17 @@ from provider.model.records import Verdict
 MAX_BYTES = 2047
 """A body is less than 2 KiB."""
 
-_JSON = json.JSONEncoder(sort_keys=True, separators=(", ", ": "), ensure_ascii=True)
-"""Made once: json.dumps makes one for every answer."""
-
 _MAX_MESSAGE = 400
 _MAX_TEXT = 120
 _SHORT_TEXT = 40
 
 
 AGES, JUDGED_AT = "evidenceAgeSeconds", "evidenceJudgedAt"
-"""The keys for the age of the evidence: nothing else changes while an answer is repeated."""
-
-_GAP = f'"{AGES}": {{}}, "{JUDGED_AT}": ""'.encode()
+"""The keys for the age of the evidence."""
 
 
 def encode(verdict: Verdict) -> bytes:
     """Return the body of an answer as JSON with sorted keys, under 2 KiB."""
-    if verdict.written is not None:
-        before, after = verdict.written
-        ages = _JSON.encode({name: verdict.observed[name] for name in (AGES, JUDGED_AT)})
-        body = before + ages[1:-1].encode() + after
-        if len(body) <= MAX_BYTES:
-            return body
-    return _encode(verdict)
-
-
-def write_once(verdict: Verdict) -> tuple[bytes, bytes]:
-    """Return the JSON of an answer before and after the age of its evidence, to reuse while it is repeated."""
-    before, _, after = _encode(replace(verdict, observed={**verdict.observed, AGES: {}, JUDGED_AT: ""})).partition(_GAP)
-    return before, after
-
-
-def _encode(verdict: Verdict) -> bytes:
     message = _cut(verdict.message, _MAX_MESSAGE)
     observed = _cut_texts(verdict.observed, _MAX_TEXT)
     body = _json(verdict, message, observed)
@@ -65,7 +43,7 @@ def _json(verdict: Verdict, message: str, observed: Mapping[str, Any]) -> bytes:
         "phase": verdict.phase,
         "reason": verdict.reason,
     }
-    return _JSON.encode(answer).encode()
+    return json.dumps(answer, sort_keys=True).encode()
 
 
 def _drop_last(key: str, keep: int) -> Callable[[dict[str, Any]], bool]:
@@ -104,11 +82,11 @@ def _cut(text: str, length: int) -> str:
 
 
 def _cut_texts(value: Any, length: int) -> Any:
-    """Copy a JSON value with every text cut. The frequent kinds come first, and dict before Mapping: every answer."""
+    """Copy a JSON value with every text cut."""
     if isinstance(value, str):
         return _cut(value, length)
     if isinstance(value, int | float) or value is None:
         return value
-    if isinstance(value, dict | Mapping):
+    if isinstance(value, Mapping):
         return {key: _cut_texts(one, length) for key, one in value.items()}
     return [_cut_texts(one, length) for one in value]

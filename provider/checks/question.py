@@ -26,7 +26,7 @@ from provider.rules.green import find_green, require_stage, stage_of
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.reader import Cluster, Foresee, nothing
+from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Sharing
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -233,7 +233,7 @@ class Look:
 
 
 Saw = Callable[[Look], None]
-"""Is told of every look, but not of an answer that only repeats the last one."""
+"""Is told of every look."""
 
 
 def nobody(_: Look) -> None:
@@ -247,10 +247,9 @@ def answer(check: Check, query: Query, sources: Sources, saw: Saw = nobody) -> V
     """
     about = f"{query.namespace}/{query.rollout}"
     deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
-    recalled = None if check.act else _recall(check, query, sources, deadline)
-    judged = recalled or _look_and_judge(check, query, sources, deadline, saw)
-    limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in judged.read_at}
-    return refuse_stale(judged.verdict, judged.read_at, sources.clock(), limits)
+    verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
+    limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
+    return refuse_stale(verdict, read_at, sources.clock(), limits)
 
 
 def with_action(verdict: Verdict) -> Verdict:
@@ -258,31 +257,10 @@ def with_action(verdict: Verdict) -> Verdict:
     return replace(verdict, observed={**verdict.observed, "action": MEANINGS[verdict.reason].action.value})
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A verdict, what it is about, and when its evidence was read; no topology where something could not be read."""
-
-    verdict: Verdict
-    read_at: Mapping[Kind, datetime]
-    topology: Topology | None = None
-
-
-def _recall(check: Check, query: Query, sources: Sources, deadline: Deadline) -> _Judged | None:
-    """Return the last answer to the same query while all its evidence is fresh and Argo has not moved on."""
-    judged: _Judged | None = sources.sharing.recall((check.name, query))
-    if judged is None or judged.topology is None:
-        return None
-    try:
-        now = _switch(query, judged.topology, sources, deadline)
-    except CannotTell as error:
-        return _Judged(with_action(cannot_tell(error, {})), {})
-    if now is None:
-        return judged
-    same = judged.topology.with_switch(now) is not None
-    return judged if same and now.rollout.activity == judged.topology.rollout.activity else None
-
-
-def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Deadline, saw: Saw) -> _Judged:
+def _look_and_judge(
+    check: Check, query: Query, sources: Sources, deadline: Deadline, saw: Saw
+) -> tuple[Verdict, Mapping[Kind, datetime]]:
+    """Return the verdict, and when the oldest part of each kind of its evidence was read."""
     known: dict[str, Any] = {}
     read_at: Mapping[Kind, datetime] = {}
     topology: Topology | None = None
@@ -305,15 +283,10 @@ def _look_and_judge(check: Check, query: Query, sources: Sources, deadline: Dead
         verdict = with_action(verdict)
         if topology is not None:
             saw(Look(check.name, query, topology, None, verdict, sources.clock()))
-        return _Judged(verdict, read_at)
+        return verdict, read_at
     verdict = with_action(verdict)
     saw(Look(check.name, query, topology, evidence, verdict, sources.clock()))
-    if check.act:
-        return _Judged(verdict, evidence.read_at)
-    judged = _Judged(verdict, evidence.read_at, topology)
-    again = replace(judged, verdict=replace(judged.verdict, written=body.write_once(judged.verdict)))
-    sources.sharing.remember((check.name, query), again, judged.read_at)
-    return judged
+    return verdict, evidence.read_at
 
 
 def _gather_and_judge(
@@ -336,12 +309,10 @@ def _needs_pods_listed(verdict: Verdict, topology: Topology) -> bool:
 
 
 def _topology(check: Check, query: Query, sources: Sources, deadline: Deadline) -> Topology:
-    """Read the cluster; a query that needs AWS first checks its place in the queue, and describes groups early."""
-    foresee: Foresee = nothing
+    """Read the cluster; a query that needs AWS first checks its position in the queue."""
     if check.asks_aws(query):
         sources.load_balancers.require_turn(deadline)
-        foresee = partial(sources.load_balancers.foresee, deadline=deadline)
-    read = partial(sources.cluster.topology, query.namespace, query.rollout, deadline, foresee)
+    read = partial(sources.cluster.topology, query.namespace, query.rollout, deadline)
     look = read(anew=check.act is not None)
     now = _switch(query, look, sources, deadline)
     return look if now is None else look.with_switch(now) or read(anew=True)
@@ -380,7 +351,7 @@ def refuse_stale(
     }
     stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:
-        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed, verdict.written)
+        return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed)
     kind = stale[0]
     sentence = (
         f"The evidence ({kind}) is {ages[kind]:.1f} s old, more than the {limits[kind]:g} s allowed, so it decides "

@@ -51,7 +51,7 @@ class WayBack:
         found = self._ledger.find(key)
         if found is not None and found.undo:
             shown["leftBehind"] = {"count": found.count, "why": found.undo}
-        return replace(verdict, observed=shown, written=None) if shown != verdict.observed else verdict
+        return replace(verdict, observed=shown) if shown != verdict.observed else verdict
 
     def run(self, stopping: Event) -> None:
         """Look every second until told to stop."""

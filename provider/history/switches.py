@@ -68,7 +68,7 @@ class Switches:
         if not entry.seen.ungated or entry.switched_at is None:
             return verdict
         found = {"podTemplateHash": entry.seen.ungated, "seenAt": entry.switched_at.isoformat(timespec="seconds")}
-        return replace(verdict, observed={**verdict.observed, "ungatedSwitch": found}, written=None)
+        return replace(verdict, observed={**verdict.observed, "ungatedSwitch": found})
 
     def look(self, key: _Key, sources: Sources) -> None:
         """Read which version a Rollout's production Service serves, and report a switch without a pass."""

@@ -531,22 +531,13 @@ Points = Mapping[Metric, Mapping[datetime, float]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An answer: Argo's phase, the reason, one sentence, the number to chart, and what decided.
-
-    `written` is its JSON before and after the age of its evidence, if the same query had this answer already.
-    """
+    """An answer: Argo's phase, the reason, one sentence, the number to chart, and what decided."""
 
     phase: Phase
     reason: Reason
     message: str
     number: float = 0.0
     observed: Mapping[str, Any] = field(default_factory=dict)
-    written: tuple[bytes, bytes] | None = None
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the same query had this answer already, from the same evidence."""
-        return self.written is not None
 
 
 def same_address(text: str) -> str:

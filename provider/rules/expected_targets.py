@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -25,7 +25,6 @@ from provider.model.records import (
     same_address,
 )
 from provider.rules.green import service_port
-from provider.sources.unchanged import Unchanged
 
 
 class State(StrEnum):
@@ -84,9 +83,6 @@ class Seen(Many, frozen=True, gc=False):
         return self.state is State.UNHEALTHY and not self.reason.startswith("Elb.")
 
 
-_UNCHANGED = Unchanged()
-"""A thousand pods are compared once for as long as nothing about them changes."""
-
 _HEALTHY = Seen("", State.HEALTHY)
 """Every target of a pod that is healthy and nothing else: its name is not needed, and there may be a thousand."""
 
@@ -124,9 +120,7 @@ def expected_targets(
     """
     match health.group.target_type:
         case "ip":
-            records = (green.pods, service.endpoints, health.targets)
-            said = (green.desired, service.service.ports, health.binding)
-            return _UNCHANGED.of_records(records, said, partial(_pods_as_targets, green, service, health))
+            return _pods_as_targets(green, service, health)
         case "instance":
             return _nodes_as_targets(green, service, health, instance_ids)
         case other:

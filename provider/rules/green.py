@@ -5,8 +5,6 @@ own reason. Sources: argoproj/argo-rollouts rollout/service.go, rollout/trafficr
 utils/rollout/rolloututil.go.
 """
 
-from functools import partial
-
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import (
@@ -16,14 +14,12 @@ from provider.model.records import (
     Canary,
     Green,
     GreenService,
-    Pod,
     Rollout,
     Service,
     ServicePort,
     Stage,
     Topology,
 )
-from provider.sources.unchanged import Unchanged
 
 
 def find_green(topology: Topology, asked_hash: str | None) -> Green:
@@ -56,19 +52,9 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
         raise CannotTell(
             Reason.NO_PODS, f"Green ReplicaSet {replica_set.name} is scaled to 0 (aborted, or not scaled up yet)"
         )
-    own = _UNCHANGED.of_records((topology.pods,), replica_set.uid, partial(_living, topology.pods, replica_set.uid))
-    return Green(rollout, replica_set, own, topology.read_at, topology.pods_read_at)
-
-
-_UNCHANGED = Unchanged()
-"""Which of a thousand pods are green's is found once for as long as none of them changes."""
-
-
-def _living(pods: tuple[Pod, ...], owner_uid: str) -> tuple[Pod, ...]:
-    # By uid: a pod that were listed twice would count for one that is missing.
-    own = {pod.uid: pod for pod in pods if pod.owner_uid == owner_uid and not pod.terminating}
-    # The very tuple where it is the same: what was made of it before can be used again (evidence/unchanged.py).
-    return pods if len(own) == len(pods) else tuple(own.values())
+    # Keyed by uid, so that a pod listed twice cannot stand in for a missing one.
+    own = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
+    return Green(rollout, replica_set, tuple(own.values()), topology.read_at, topology.pods_read_at)
 
 
 def _require_observed(rollout: Rollout) -> None:

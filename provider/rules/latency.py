@@ -23,8 +23,6 @@ SLOWEST_SHARE = 0.05
 SIGNIFICANCE = 0.01
 """Probability of calling a green warm of which just 5 % of the requests are slow."""
 
-HUNDRED = 100.0
-
 
 @dataclass(frozen=True, slots=True)
 class Latency:
@@ -85,7 +83,7 @@ def slow(groups: Iterable[TargetGroup], limit_seconds: float, points: Points, wi
                 unranked.append(minute)
             elif number:
                 requests += number
-                count += round(number * (1 - _percent(ranks[minute]) / HUNDRED))
+                count += round(number * (1 - _percent(ranks[minute]) / 100))
     return Slow(requests, count, tuple(unranked))
 
 
@@ -106,7 +104,7 @@ def _seconds(value: float) -> float:
 
 
 def _percent(value: float) -> float:
-    if not 0 <= value <= HUNDRED:
+    if not 0 <= value <= 100:
         raise _strange(value, "a percentage")
     return value
 

@@ -22,17 +22,11 @@ from provider.sources.deadline import Deadline
 MAX_RECORDS = 200_000
 """Maximum number of cached records (pods, endpoints, targets, points), about 100 MB; the oldest are evicted first."""
 
-MAX_MADE = 2_000
-"""Maximum number of cached verdicts: one for each query."""
-
 FUTURE = timedelta(seconds=1)
 """Evidence further in the future is ignored: the clock was set back since."""
 
 NOWHERE = Place("")
 """The place of evidence that is not read from AWS."""
-
-NEVER = datetime.min.replace(year=2, tzinfo=UTC)
-"""Long ago: nothing from then is fresh."""
 
 Value = TypeVar("Value")
 
@@ -133,7 +127,6 @@ class Sharing:
         self._failed: OrderedDict[tuple[Kind, Hashable], _Failure] = OrderedDict()
         self._flights: dict[tuple[Kind, Hashable], _Flight] = {}
         self._records = 0
-        self._made: OrderedDict[Hashable, tuple[Any, datetime, datetime]] = OrderedDict()
 
     def begin(self, *wanted: Wanted, deadline: Deadline, admit: Admit = admit_all) -> "Pending":
         """Start to read what is not cached, all at the same time, without waiting. Raises what `admit` raises."""
@@ -166,21 +159,6 @@ class Sharing:
         if asked.own is not None:
             self._fly(asked.wanted, asked.own)
         return Pending([asked]).result(deadline)[key]
-
-    def recall(self, key: Hashable) -> Any:
-        """Return what was derived from shared evidence while all of that is fresh, else None."""
-        with self._lock:
-            value, made_of, until = self._made.get(key, (None, NEVER, NEVER))
-        return value if made_of - FUTURE <= self.clock() <= until else None
-
-    def remember(self, key: Hashable, value: Any, read_at: Mapping[Kind, datetime]) -> None:
-        """Cache what was derived from evidence that was read at these times."""
-        until = min(at + timedelta(seconds=self.freshness.seconds(kind)) for kind, at in read_at.items())
-        with self._lock:
-            self._made[key] = (value, max(read_at.values()), until)
-            self._made.move_to_end(key)
-            while len(self._made) > MAX_MADE:
-                self._made.popitem(last=False)
 
     @property
     def records(self) -> int:

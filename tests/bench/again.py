@@ -26,7 +26,7 @@ from tests.bench.stand_in import Call
 from tests.bench.subjects import Subject
 from tests.bench.world import BenchWorld, Latencies
 
-BEFORE = "a94940eff0785faef4369313b8f5448773ff9c11"
+BEFORE = "6a88d0d95ce6866941f32117eacb585d4ac5d525"
 """The commit of the build before."""
 
 APART = "straightforward"

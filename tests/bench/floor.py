@@ -21,7 +21,6 @@ import yaml
 from botocore import xform_name
 from botocore.config import Config
 
-from provider.sources.kubernetes import pod_metadata
 from tests.bench.stand_in import Call
 from tests.bench.subjects import Subject
 
@@ -113,9 +112,6 @@ class _List(_Shape):
 
 
 _LISTED, _SINGLE = msgspec.json.Decoder(_List), msgspec.json.Decoder(_Object)
-_PROTOBUF = pod_metadata.message_classes(pod_metadata.SCHEMA | {"Envelope": {"raw": (2, pod_metadata.LIST_KIND)}})[
-    "Envelope"
-]
 _IS_LIST = re.compile(r"/namespaces/[^/]+/[^/?]+(\?|$)")
 
 
@@ -149,8 +145,6 @@ class Floor:
         answer = self._pool.request("GET", step.target, headers=headers)
         if answer.status != 200:  # an API that is not served
             return None
-        if answer.data.startswith(pod_metadata.MAGIC):
-            return _PROTOBUF.FromString(memoryview(answer.data)[len(pod_metadata.MAGIC) :])
         return (_LISTED if _IS_LIST.search(step.target) else _SINGLE).decode(answer.data)
 
     def _call(self, form: dict[str, str]) -> object:

@@ -5,11 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from provider.model.reasons import Reason
-from provider.sources.kubernetes import pod_metadata
 from tests.faults.calls import AWS_CALLS, KUBERNETES_CALLS, Call, with_traffic
 from tests.faults.kinds import rewritten
 from tests.faults.matrix import As, Combination, Fault, LeadsTo
-from tests.world.cluster.protobuf import partial_item, partial_list
 
 Json = dict[str, Any]
 _CALLS = {call.name: call for call in (*KUBERNETES_CALLS, *AWS_CALLS)}
@@ -39,34 +37,14 @@ ASKED_FOR_ERRORS = (
 
 
 def changed(name: str, change: Callable[[Any], object], leads_to: LeadsTo) -> Fault:
-    """Change the right answer, be it JSON or the list of metadata in protobuf."""
+    """Change the right answer."""
 
     def rewrite(body: bytes) -> bytes:
-        if body.startswith(pod_metadata.MAGIC):
-            answer = metadata_of(body)
-            change(answer)
-            return partial_list(answer["metadata"], [partial_item(one["metadata"]) for one in answer["items"]])
         answer = json.loads(body)
         change(answer)
         return json.dumps(answer).encode()
 
     return rewritten(name, rewrite, leads_to)
-
-
-def metadata_of(body: bytes) -> Json:
-    """Return what the JSON of a list in protobuf would be, as far as anything is read of it."""
-    token, pods = pod_metadata.page(body)
-    items = [
-        {
-            "name": pod.name,
-            "uid": pod.uid,
-            "creationTimestamp": pod.created_at.isoformat(),
-            "deletionTimestamp": pod.created_at.isoformat() if pod.terminating else None,
-            "ownerReferences": [{"uid": pod.owner_uid, "controller": True}],
-        }
-        for pod in pods
-    ]
-    return {"metadata": {"continue": token}, "items": [{"metadata": one} for one in items]}
 
 
 def put(*path: str | int, value: object) -> Callable[[Any], None]:

@@ -681,17 +681,3 @@ def test_a_body_is_small_and_printable_whatever_is_in_it(phase, reason, message,
     assert answer["measurement"] == [number, phase, answer["message"]]
     assert (answer["phase"], answer["reason"]) == (phase, reason)
     assert answer["message"][:100] == "".join(one if " " <= one <= "~" or one == "×" else "?" for one in message[:100])
-
-
-@given(
-    message=TEXTS,
-    observed=OBSERVED,
-    ages=st.dictionaries(st.sampled_from(Kind), st.floats(0, 10**6).map(lambda age: round(age, 1))),
-    judged_at=st.datetimes().map(lambda at: at.isoformat(timespec="seconds")),
-)
-def test_a_repeated_answer_is_written_as_the_first_one(message, observed, ages, judged_at):
-    """A repeated answer has the same bytes as a newly encoded one."""
-    first = Verdict(Phase.SUCCESSFUL, Reason.TARGETS_HEALTHY, message, 100.0, observed)
-    aged = replace(first, observed={**observed, body.AGES: ages, body.JUDGED_AT: judged_at})
-
-    assert body.encode(replace(aged, written=body.write_once(first))) == body.encode(aged)

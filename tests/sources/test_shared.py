@@ -273,19 +273,6 @@ def test_memory_is_bounded(ask, sharing, threads, clock):
     assert sharing.records == 1 + len("a 1")
 
 
-def test_a_verdict_serves_while_all_its_evidence_is_fresh(sharing, clock):
-    """A verdict is cached only until the first part of its evidence expires."""
-    read_at = {Kind.TOPOLOGY: NOON, Kind.TARGET_HEALTH: NOON + timedelta(seconds=1)}
-    sharing.remember("question", "verdict", read_at)
-    found = []
-    for _ in range(5):
-        found.append(sharing.recall("question"))
-        clock.advance(1)
-
-    assert found == ["verdict", "verdict", "verdict", "verdict", None]
-    assert sharing.recall("another question") is None
-
-
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(-5, 5), st.booleans()), max_size=60))
 def test_no_answer_rests_on_what_is_older_than_its_limit(steps):
     """Whatever is read and however the clock moves, evidence never serves a query beyond its cache lifetime."""

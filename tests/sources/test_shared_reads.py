@@ -1,6 +1,5 @@
 """How many Kubernetes and AWS calls queries cost, with evidence shared as in production; all over HTTP."""
 
-import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,9 +10,7 @@ import pytest
 from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.model.records import Binding, Freshness, Metric, Place, Window
-from provider.rules.counts import REQUESTS, dimension
-from provider.sources.aws.cloudwatch import CloudWatch
+from provider.model.records import Binding, Freshness, Place
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.target_health_xml import parse
 from provider.sources.deadline import Deadline
@@ -116,20 +113,6 @@ def test_a_crowd_costs_as_much_as_one(client, calls):
     assert calls() == sorted([*LOOK, "DescribeTargetGroups", "DescribeTargetHealth"])
 
 
-@pytest.mark.usefixtures("scene")
-def test_what_is_only_said_again_is_not_logged_again(client, caplog, wall_clock):
-    """Repeated queries within the cache lifetime leave one log line; new evidence leaves another."""
-    caplog.set_level(logging.INFO, logger="provider.answers")
-    for _ in range(3):
-        client.get(HEALTH)
-    wall_clock.advance(2.1)
-    client.get(HEALTH)
-
-    assert [one.message for one in caplog.records if one.name == "provider.answers"] == [
-        "3 of 3 green targets healthy in k8s-shop-web-preview"
-    ] * 2
-
-
 def test_what_changed_is_seen_as_soon_as_the_old_is_not_fresh(scene, client, wall_clock):
     """A target that turns unhealthy is seen after at most 2 s, and the answer before says how old its evidence is."""
     client.get(HEALTH)
@@ -166,19 +149,6 @@ def wait_for(found):
     return found()
 
 
-def test_target_groups_are_described_beside_the_pods(scene, client):
-    """DescribeTargetGroups runs while green's pods are still being read: AWS adds one round trip, the third."""
-    world = scene.world
-    world.kubernetes_faults.add("/pods?", delay_seconds=LONG)
-    with ThreadPoolExecutor(1) as asker:
-        asked = asker.submit(client.get, HEALTH)
-        described = wait_for(lambda: any(call.name == "DescribeTargetGroups" for call in world.aws.calls))
-        undecided = not asked.done()
-        world.kubernetes_faults.clear()
-
-        assert (described, undecided, asked.result().json["phase"]) == (True, True, "Successful")
-
-
 def test_a_gate_reads_health_and_metrics_at_the_same_time(scene, client):
     """GetMetricData and DescribeTargetHealth run in parallel: a gate takes three round trips, as its slowest check."""
     world, long_ago = scene.world, datetime.now(UTC) - timedelta(minutes=30)
@@ -192,30 +162,6 @@ def test_a_gate_reads_health_and_metrics_at_the_same_time(scene, client):
         world.aws.faults.clear()
 
         assert (measured, undecided, asked.result().json["reason"]) == (True, True, "NoData")
-
-
-def test_metrics_of_several_questions_travel_together(world, sources, account, metrics):
-    """Queries within a few milliseconds share one GetMetricData, and each gets its own points and minutes."""
-    end = datetime.now(UTC).replace(second=0, microsecond=0) - 5 * MINUTE
-    windows = [Window(end - 3 * MINUTE, end), Window(end - 5 * MINUTE, end - MINUTE)]
-    balancer, groups = world.aws.load_balancer(), [world.aws.target_group(name) for name in ("one", "two")]
-    for number, group in enumerate(groups, start=1):
-        world.aws.publish(balancer, group, REQUESTS, {end - n * MINUTE: number * 10 + n for n in range(1, 9)})
-    wanted = [Metric(REQUESTS, dimension(balancer), dimension(group)) for group in groups]
-    reader = CloudWatch(account, sources.sharing, metrics, join_seconds=0.5)
-    world.aws.faults.forget_calls()
-
-    def ask(metric, window):
-        return reader.points(Place(REGION), (metric,), window, Deadline(10, sources.threads, rollout="shop/web")).value[
-            metric
-        ]
-
-    with ThreadPoolExecutor(2) as askers:
-        one, two = askers.map(ask, wanted, windows)
-
-    assert [call.name for call in world.aws.calls] == ["GetMetricData"]
-    assert one == {end - n * MINUTE: 10 + n for n in (1, 2, 3)}
-    assert two == {end - n * MINUTE: 20 + n for n in (2, 3, 4, 5)}
 
 
 def test_few_targets_of_a_large_group_are_asked_for_by_name(world, sources, wall_clock):

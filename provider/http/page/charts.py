@@ -38,7 +38,7 @@ class Minute:
 def healthy_over_time(samples: Sequence[Sample], pod_hash: str) -> Line | None:
     """Return the healthy targets of one version over time; None before the second sample."""
     own = [one for one in samples if one.pod_hash == pod_hash]
-    if len(own) < 2:  # noqa: PLR2004 - a line has two ends
+    if len(own) < 2:
         return None
     first, last = own[0], own[-1]
     span = max((last.at - first.at).total_seconds(), 1)

@@ -5,12 +5,8 @@ CloudWatch API Reference, GetMetricData (StartTime inclusive, EndTime exclusive,
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from threading import Lock
-from time import sleep
 from typing import Any
 
 from provider.model.errors import CannotTell
@@ -35,58 +31,28 @@ CALLS_PER_SECOND = 250
 MAX_QUERIES = 500
 """Metrics in one call (GetMetricData)."""
 
-JOIN_SECONDS = 0.005
-"""Queries within this time share one call: CloudWatch bills by metric but throttles by call."""
-
 _Key = tuple[Place, Metric, Window]
 
 
 class CloudWatch:
     """Evidence from CloudWatch: what the load balancer counted."""
 
-    def __init__(
-        self, account: Account, sharing: Sharing, metrics: Metrics, *, join_seconds: float = JOIN_SECONDS
-    ) -> None:
-        """Read with the account's credentials; queries within `join_seconds` share one call."""
+    def __init__(self, account: Account, sharing: Sharing, metrics: Metrics) -> None:
+        """Read with the account's credentials."""
         api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
         self._service = Service(account, api, metrics)
         self._sharing = sharing
-        self._joining = Lock()
-        self._join_seconds = join_seconds
-        self._open: dict[Place, _Batch] = {}
 
     def points(self, place: Place, metrics: Sequence[Metric], window: Window, deadline: Deadline) -> Known[Points]:
         """Return every metric's points by minute, and when the oldest of them were read.
 
-        One round trip; what several questions ask at the same time travels together. Raises CannotTell: AwsForbidden,
-        MetricsIncomplete, AwsUnavailable and what any call can raise.
+        One round trip. Raises CannotTell: AwsForbidden, MetricsIncomplete, AwsUnavailable and what any call can raise.
         """
         keys = [(place, metric, window) for metric in metrics]
-        wanted = Wanted(Kind.METRICS, "CloudWatch metrics", keys, partial(self._join, place), place)
+        wanted = Wanted(Kind.METRICS, "CloudWatch metrics", keys, partial(self._send, place), place)
         found = self._sharing.read(wanted, deadline=deadline, admit=lambda _: self._service.admit(place, 1, deadline))
         read_at = min(known.read_at for known in found.values())
         return Known({metric: found[place, metric, window].value for metric in metrics}, read_at)
-
-    def _join(self, place: Place, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
-        """Join the call that is about to be sent, or begin one and send it a little later."""
-        with self._joining:
-            batch = self._open.get(place)
-            if batch is None or len(batch.keys) + len(keys) > MAX_QUERIES:
-                batch = self._open[place] = _Batch([])
-                ours = True
-            else:
-                ours = False
-            batch.keys.extend(keys)
-        if ours:
-            sleep(self._join_seconds)
-            with self._joining:
-                if self._open.get(place) is batch:
-                    del self._open[place]
-            try:
-                batch.done.set_result(self._send(place, batch.keys))
-            except Exception as error:  # noqa: BLE001 - all who joined raise it
-                batch.done.set_exception(error)
-        return batch.done.result()
 
     def _send(self, place: Place, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
         """Read metrics, each over its own window; a metric that CloudWatch did not give whole is a CannotTell."""
@@ -138,14 +104,6 @@ class CloudWatch:
                     Reason.METRICS_INCOMPLETE,
                     f"CloudWatch gave only a part of {metric.name} ({status}), so it decides nothing",
                 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """The metrics of one call."""
-
-    keys: list[_Key]
-    done: "Future[Mapping[_Key, Any]]" = field(default_factory=Future)
 
 
 def _query(name: str, metric: Metric) -> dict[str, Any]:

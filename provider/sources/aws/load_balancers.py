@@ -4,8 +4,7 @@ Nothing here judges. A read that fails raises CannotTell naming the IAM action a
 the list it promises is malformed, never empty.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -43,7 +42,7 @@ class LoadBalancers:
         """Read with the account's credentials; its home region is the one of target groups that are bound by name."""
         self._account = account
         self._sharing = sharing
-        events = {target_health_xml.EVENT: target_health_xml.Parser().before_parse}
+        events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
@@ -77,12 +76,6 @@ class LoadBalancers:
     def may_read(self, binding: Binding) -> bool:
         """Tell whether a binding needs no role, or one on the list."""
         return self._account.roles.allow(binding)
-
-    def foresee(self, bindings: Iterable[Binding], deadline: Deadline) -> None:
-        """Start to describe target groups that will be needed, if that need not wait in the queue."""
-        described = self._groups.described(self._groups.at_once(bindings))
-        with suppress(CannotTell):  # the query itself raises it when it needs them
-            self._sharing.begin(*described, deadline=deadline, admit=self._groups.admit_at_once(deadline))
 
     def health(
         self,

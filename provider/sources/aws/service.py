@@ -111,10 +111,6 @@ class Service:
         max_wait_seconds = max(deadline.remaining_seconds() - CALL_SECONDS, 0)
         self._calls(place).take(deadline.rollout, calls, max_wait_seconds)
 
-    def admit_at_once(self, place: Place, calls: int, deadline: Deadline) -> None:
-        """Let a query make this many calls if it need not wait. Raises CannotTell (AwsBudget)."""
-        self._calls(place).take(deadline.rollout, calls, 0)
-
     def call(self, operation: str, place: Place, what: str, **arguments: Any) -> Any:
         """Call an operation about `what` (in words), once it is admitted. Raises CannotTell naming the IAM action."""
         action = self.action(operation)
@@ -149,7 +145,7 @@ class Service:
         raise malformed(self.action(operation), what)
 
     def charge(self, place: Place) -> None:
-        """Charge a call that was not admitted before: an unforeseen one, or a probe of the provider itself."""
+        """Charge a call that was not admitted before: a further page, or a probe of the provider itself."""
         self._calls(place).charge()
 
     def calls_per_second(self, place: Place) -> float:

@@ -40,15 +40,6 @@ class TargetGroups:
         self._elbv2 = elbv2
         self._sharing = sharing
 
-    def at_once(self, bindings: Iterable[Binding]) -> list[GroupKey]:
-        """Return the target groups that need not be looked for by name, of bindings that may be read."""
-        roles = self._account.roles
-        return [
-            (roles.place(one, match["region"]), one.arn)
-            for one in bindings
-            if roles.allow(one) and (match := _ARN.fullmatch(one.arn))
-        ]
-
     def find(self, bindings: tuple[Binding, ...], deadline: Deadline) -> list[GroupKey]:
         """Return each binding's target group, resolving names where there is no ARN.
 
@@ -96,15 +87,6 @@ class TargetGroups:
         def admit(calls: Sequence[Wanted]) -> None:
             for place, count in Counter(one.place for one in calls).items():
                 self._elbv2.admit(place, count, deadline)
-
-        return admit
-
-    def admit_at_once(self, deadline: Deadline) -> Admit:
-        """Return the admission that never waits."""
-
-        def admit(calls: Sequence[Wanted]) -> None:
-            for place, count in Counter(one.place for one in calls).items():
-                self._elbv2.admit_at_once(place, count, deadline)
 
         return admit
 

@@ -4,15 +4,12 @@ botocore emits `before-parse` for whoever knows better; signing, retries and err
 shape is refused (ValueError), never read as an empty one. Source: ELBv2 API Reference 2015-12-01, DescribeTargetHealth.
 """
 
-import re
-from functools import partial
 from http import HTTPStatus
 from sys import intern
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from provider.model.records import Target
-from provider.sources.unchanged import Unchanged
 
 OPERATION = "DescribeTargetHealth"
 
@@ -28,27 +25,11 @@ _NOTHING = f"<{OPERATION}Response><{OPERATION}Result/></{OPERATION}Response>".en
 """The empty result left for botocore's own parser."""
 
 
-_END = f"</{OPERATION}Result>".encode()
-
-_REQUEST_ID = re.compile(rb"<RequestId>[^<]*</RequestId>")
-"""What differs in every answer and says nothing of a target."""
-
-
-class Parser:
-    """Parses answers; those whose targets are as they were are not parsed again."""
-
-    def __init__(self) -> None:
-        """Know no answer."""
-        self._unchanged = Unchanged()
-
-    def before_parse(self, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-        """Take the targets out of a successful answer. Raises ValueError if it is not what the API promises."""
-        if response_dict["status_code"] == HTTPStatus.OK:
-            body = response_dict["body"]
-            end = max(body.rfind(_END), 0)
-            said, kind = memoryview(body)[:end], (OPERATION, _REQUEST_ID.sub(b"", body[end:]))
-            customized_response_dict[TARGETS] = self._unchanged.of_bytes(said, kind, partial(parse, body), len)
-            response_dict["body"] = _NOTHING
+def before_parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    """Take the targets out of a successful answer. Raises ValueError if it is not what the API promises."""
+    if response_dict["status_code"] == HTTPStatus.OK:
+        customized_response_dict[TARGETS] = parse(response_dict["body"])
+        response_dict["body"] = _NOTHING
 
 
 def parse(body: bytes) -> tuple[Target, ...]:

@@ -13,7 +13,7 @@ from functools import cache, partial
 from http import HTTPStatus
 from threading import Lock
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -21,12 +21,10 @@ import urllib3
 
 from provider.model.errors import CannotTell, NotConfigured
 from provider.model.reasons import Reason
-from provider.model.records import EndpointSlice
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes import pod_metadata, shapes
+from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
-from provider.sources.unchanged import Unchanged
 from provider.telemetry import Metrics
 
 PAGE_SIZE = 1000
@@ -40,6 +38,10 @@ RECONNECT_SECONDS = 1.0
 
 SERVED_ANEW = timedelta(minutes=1)
 """After so long an API that was not served is asked for again."""
+
+JSON = "application/json"
+METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,{JSON}"
+"""Content types to accept: a list of pods is read without their specs and statuses, half of its bytes."""
 
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -99,7 +101,6 @@ class ApiServer:
         self._reconnecting = Lock()
         self._reconnected_at = monotonic()
         self._clock = clock
-        self._unchanged = Unchanged()
         self._served: set[str] = set()
         self._not_served: dict[str, datetime] = {}
         self._connect = connect_timeout_seconds
@@ -190,7 +191,7 @@ class ApiServer:
     def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
         """Yield the records of a list, page by page."""
         what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
-        accept = pod_metadata.ACCEPT if shape is shapes.PodMetadata else "application/json"
+        accept = METADATA_ONLY if shape is shapes.PodMetadata else JSON
         query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         for _ in range(MAX_PAGES):
             try:
@@ -198,36 +199,13 @@ class ApiServer:
             except Absent as error:
                 raise malformed(what) from error
             with well_formed(what):
-                token, found = self._page(body, shape, namespace, what)
-            yield from found
-            if not token:
+                page = _page_decoder(shape).decode(body)
+                records = _records(page.items, namespace, what)
+            yield from records
+            if not page.metadata.continue_token:
                 return
-            query["continue"] = token
+            query["continue"] = page.metadata.continue_token
         raise malformed(what)
-
-    def _page(self, body: bytes, shape: type[Any], namespace: str, what: str) -> tuple[str, Iterable[Any]]:
-        """Decode one page: the token of the next, and the records."""
-        if shape is shapes.PodMetadata:
-            return pod_metadata.page(body)
-        if shape is shapes.EndpointSlice:
-            matters = _without_versions(body)
-            decode = partial(self._endpoint_slices, matters, namespace, what)
-            return self._unchanged.of_bytes(matters, namespace, decode, _page_size)
-        page = _page_decoder(shape).decode(body)
-        return page.metadata.continue_token, _records(page.items, namespace, what)
-
-    def _endpoint_slices(self, body: bytes, namespace: str, what: str) -> "_SlicePage":
-        """Decode a page of EndpointSlices, but not those again that stood in another page, or beside others."""
-        page = _page_decoder(msgspec.Raw).decode(body)
-
-        def of(item: msgspec.Raw) -> EndpointSlice:
-            (record,) = _records([_SLICE.decode(item)], namespace, what)
-            return cast(EndpointSlice, record)
-
-        return page.metadata.continue_token, tuple(
-            self._unchanged.of_bytes(memoryview(item), (namespace, SLICES), partial(of, item), len)
-            for item in page.items or ()
-        )
 
     def _get(
         self,
@@ -235,7 +213,7 @@ class ApiServer:
         query: Mapping[str, str],
         what: str,
         deadline: Deadline,
-        accept: str = "application/json",
+        accept: str = JSON,
         review: Mapping[str, str] | None = None,
     ) -> bytes:
         """GET a path; raise CannotTell for anything but a whole 200, Absent for an object that does not exist.
@@ -279,7 +257,7 @@ class ApiServer:
                 accept=accept,
                 query=query,
                 content=asked,
-                packed=accept == pod_metadata.ACCEPT,  # elsewhere it costs more than it spares
+                compressed=accept == METADATA_ONLY,  # elsewhere it costs more than it spares
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error
@@ -301,28 +279,9 @@ def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any
     return [item.record() for item in items or ()]
 
 
-_SlicePage = tuple[str, tuple[EndpointSlice, ...]]
-"""The token of the next page, and the EndpointSlices of this one."""
-
-_SLICE = msgspec.json.Decoder(shapes.EndpointSlice)
-
-
 def _decoder_of_pages(shape: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shapes.Page[shape])
 
 
 _page_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(_decoder_of_pages)
 """Made once for each shape: msgspec looks at its types each time."""
-
-
-_VERSION, _DIGITS = b'"resourceVersion":"', b"0123456789"
-
-
-def _without_versions(body: bytes) -> bytes:
-    """Leave out what is another number in every list, and says of no object that it changed in what we read of it."""
-    first, *others = body.split(_VERSION)  # a regular expression would look at each byte of a large list
-    return _VERSION.join([first, *(one.lstrip(_DIGITS) for one in others)])
-
-
-def _page_size(page: _SlicePage) -> int:
-    return len(page[1])

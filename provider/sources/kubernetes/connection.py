@@ -10,7 +10,6 @@ The client library (kubernetes 37) reads the files; three things are ours, becau
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from os import environ
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,9 +68,9 @@ class Client(ApiClient):
         accept: str = "application/json",
         query: Mapping[str, str] = _NO_QUERY,
         content: object = None,
-        packed: bool = False,
+        compressed: bool = False,
     ) -> tuple[int, bytes]:
-        """Send one request, with `content` as JSON; return the status and the body, in gzip if it may be `packed`.
+        """Send one request, with `content` as JSON; return the status and the body, which may come `compressed`.
 
         `timeouts` are the seconds to connect and to wait for an answer. Raises CannotTell (KubernetesUnauthorized)
         without usable credentials, urllib3's HTTPError, and OSError. The library's own `call_api` would check and copy
@@ -81,19 +80,19 @@ class Client(ApiClient):
         plain |= {one["key"]: one["value"] for one in self.configuration.auth_settings().values()}  # renews the token
         if content is not None:
             plain["Content-Type"] = "application/json"
-        if packed:
+        if compressed:
             plain["Accept-Encoding"] = "gzip"
         # Only impersonation sends a header more than once.
         headers = urllib3.HTTPHeaderDict([*plain.items(), *self._impersonated]) if self._impersonated else plain
         response = self._open(
             method,
-            f"{self._root}{path}{'?' + _encoded(tuple(query.items())) if query else ''}",
+            f"{self._root}{path}{'?' + urlencode(query, quote_via=quote) if query else ''}",
             body=None if content is None else msgspec.json.encode(content),
             headers=headers,
             timeout=urllib3.Timeout(*timeouts),
             preload_content=False,
         )
-        return response.status, bytes(response.read(decode_content=not packed))
+        return response.status, bytes(response.read(decode_content=True))
 
 
 def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Client:
@@ -171,11 +170,6 @@ def _impersonated(user: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not (isinstance(value, str) and value.isascii() and value.isprintable()):
             raise NotConfigured(f"The kubeconfig's user impersonates what is not printable ASCII text ({header})")
         yield header, value
-
-
-@lru_cache(1000)
-def _encoded(query: tuple[tuple[str, str], ...]) -> str:
-    return urlencode(query, quote_via=quote)
 
 
 def _trimmed(renew: Callable[[Any], None]) -> Any:

@@ -43,18 +43,10 @@ from provider.sources.kubernetes.api_server import (
 from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.known_pods import KnownPods, PodList, are_accounted_for, selecting_green
 from provider.sources.shared import Known, Sharing, Wanted
-from provider.sources.unchanged import Unchanged
 from provider.telemetry import Metrics
 
 FEW = 8
 """Up to so many objects are read one by one; more are cheaper as one list."""
-
-Foresee = Callable[[tuple[Binding, ...]], None]
-"""Is told early what a question will want next."""
-
-
-def nothing(_: tuple[Binding, ...]) -> None:
-    """Foresee nothing."""
 
 
 class Cluster:
@@ -72,7 +64,6 @@ class Cluster:
         """Read through the client that `connect` makes, with these timeouts for each request."""
         self._sharing = sharing
         self._known_pods = KnownPods()
-        self._unchanged = Unchanged()
         self.server = ApiServer(
             connect,
             lambda: sharing.clock(),  # noqa: PLW0108 - the benchmark gives sharing another clock later
@@ -91,17 +82,14 @@ class Cluster:
         """Ask for the version, which every authenticated client may. Raises CannotTell."""
         self.server.ping(deadline)
 
-    def topology(
-        self, namespace: str, name: str, deadline: Deadline, foresee: Foresee = nothing, *, anew: bool = False
-    ) -> Topology:
+    def topology(self, namespace: str, name: str, deadline: Deadline, *, anew: bool = False) -> Topology:
         """Read a Rollout and everything that belongs to it: two round trips, none while the last read is fresh.
 
-        `foresee` is called with the bindings of the strategy's Services after the first, so that what they lead to can
-        be read during the second. With `anew` nothing read before the question counts. Raises RolloutNotFound, and
-        CannotTell if anything else could not be read.
+        With `anew` nothing read before the query counts. Raises RolloutNotFound, and CannotTell if anything else could
+        not be read.
         """
         pods_hold_seconds = 0 if anew else self._sharing.freshness.pods
-        look = partial(self._topology, namespace, name, deadline, foresee, pods_hold_seconds)
+        look = partial(self._topology, namespace, name, deadline, pods_hold_seconds)
         key, what = (namespace, name), f"Rollout {name}"
         return cast(Topology, self._sharing.look(Kind.TOPOLOGY, key, what, look, deadline, anew=anew).value)
 
@@ -140,9 +128,7 @@ class Cluster:
     def _service(self, namespace: str, name: str, deadline: Deadline) -> Service | None:
         return cast(Service | None, self.server.read_one(SERVICES, namespace, name, shapes.Service, deadline))
 
-    def _topology(
-        self, namespace: str, name: str, deadline: Deadline, foresee: Foresee, pods_hold_seconds: float
-    ) -> Known[Topology]:
+    def _topology(self, namespace: str, name: str, deadline: Deadline, pods_hold_seconds: float) -> Known[Topology]:
         """Read the Rollout beside the namespace's bindings, then together what the Rollout leads to."""
         read_at = self._sharing.clock()
         begun = self._sharing.begin(
@@ -153,7 +139,6 @@ class Cluster:
         in_namespace = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
         bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
         groups = {(one.arn, one.group_name) for one in bindings}
-        foresee(bindings)
         known = self._known_pods.of(rollout, read_at, pods_hold_seconds)
         found = self._of_known(rollout, known, deadline) if known else None
         found = found or self._of_rollout(rollout, deadline)
@@ -164,7 +149,7 @@ class Cluster:
                 replica_sets=found.replica_sets,
                 services=found.services,
                 pods=found.pods,
-                endpoints=self._unchanged.of_records((found.pods, *found.slices), "endpoints", found.endpoints),
+                endpoints=found.endpoints(),
                 bindings=bindings,
                 read_at=read_at,
                 pods_read_at=min(read_at, found.pods_read_at),

@@ -45,6 +45,7 @@ class _Identity(_Shape):
     """What tells one object from another, and no more: it is decoded a thousand times for a thousand pods."""
 
     name: str
+    namespace: str = ""
     uid: str = ""
     owner_references: list[Owner] | None = None
     creation_timestamp: Moment | None = None
@@ -72,7 +73,6 @@ class _Identity(_Shape):
 
 
 class Metadata(_Identity):
-    namespace: str = ""
     generation: int = 0
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None

@@ -27,8 +27,7 @@ from provider.model.records import (
     Topology,
 )
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes import pod_metadata
-from provider.sources.kubernetes.api_server import PAGE_SIZE
+from provider.sources.kubernetes.api_server import METADATA_ONLY, PAGE_SIZE
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import FEW, Cluster
 from provider.telemetry import Metrics
@@ -150,7 +149,7 @@ def test_each_round_is_asked_at_the_same_time(scene, world, look, reader_of):
 
     assert len(topology.pods) == scene.replicas
     accepted = {url.partition("?")[0]: accept for url, accept in recorder.seen.items()}
-    assert accepted.pop(PODS) == pod_metadata.ACCEPT
+    assert accepted.pop(PODS) == METADATA_ONLY
     assert set(accepted.values()) == {"application/json"}
 
 
@@ -393,17 +392,6 @@ def uid_of_a_pod(scene: Scene) -> str:
     return str(scene.world.kubernetes.all("Pod", "shop")[0]["metadata"]["uid"])
 
 
-def test_a_slice_that_did_not_change_is_not_decoded_again(scene, world, look):
-    """Beside a slice that is new, under another version of the list, its endpoints are the very same records."""
-    first = look().endpoints
-    world.kubernetes.put(slice_of("new", endpoints=[endpoint_of(uid_of_a_pod(scene))], ports=None))
-
-    second = look().endpoints
-
-    assert len(second) == len(first) + 1
-    assert {id(one) for one in first} < {id(one) for one in second}
-
-
 def test_null_endpoints_and_ports_are_none(scene, world, look):
     """A Service without pods has a slice whose `endpoints` and `ports` are null: no endpoint, and no error."""
     world.kubernetes.delete(
@@ -625,7 +613,7 @@ def test_the_first_call_tells_that_the_api_server_answers(world, sources):
     assert (silent, refused) == (False, True)
 
 
-# Pods in protobuf
+# The list of pods, compressed
 
 
 class Between:
@@ -646,16 +634,6 @@ class Between:
         body = b"".join(self._application(environ, started))
         cut = int(len(body) * self._share) if self.encodings[environ["PATH_INFO"]] else len(body)
         return [body[:cut]]
-
-
-PARTIAL_JSON = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
-
-
-def test_an_api_server_without_protobuf_says_the_same_in_json(look, world, reader_of):
-    """What answers in JSON, whatever else was asked for, leads to the same pods."""
-    pods = look(reader=reader_of(Between(world.kubernetes, accept=PARTIAL_JSON))).pods
-
-    assert pods == look().pods != ()
 
 
 @pytest.fixture

@@ -11,13 +11,10 @@ import binascii
 import gzip
 import json
 import threading
-from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from provider.sources.kubernetes.pod_metadata import MAGIC
-from tests.world.cluster.protobuf import partial_list
 from tests.world.cluster.selectors import Requirement, SelectorError, parse_field_selector, parse_label_selector
 from tests.world.cluster.store import RESOURCES, KubernetesStore, Resource, Stored
 
@@ -32,18 +29,9 @@ UNSERVED_AT_FIRST = ("eks.amazonaws.com",)
 _PARTIAL = {"as": "PartialObjectMetadata", "v": "v1", "g": "meta.k8s.io"}
 _PARTIAL_LIST = _PARTIAL | {"as": "PartialObjectMetadataList"}
 _JSON_TYPES = ("application/json", "application/*", "*/*")
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 COMPRESSED_FROM = 128 * 1024
 """The real server compresses larger answers for a client that accepts it (k8s.io/apiserver, `responsewriters`)."""
-
-
-class Form(Enum):
-    """What an object is written as. Of protobuf only lists of metadata are served here."""
-
-    WHOLE = auto()
-    PARTIAL = auto()
-    PROTOBUF = auto()
 
 
 class _Refusal(Exception):
@@ -124,8 +112,6 @@ class KubernetesApi(KubernetesStore):
                 b"404 page not found\n",
                 "text/plain; charset=utf-8",
             )
-        if body.startswith(MAGIC):
-            content_type = "application/vnd.kubernetes.protobuf"
         headers = [("Cache-Control", "no-cache, private"), ("Content-Type", content_type)]
         if len(body) > COMPRESSED_FROM and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
             body = gzip.compress(body, compresslevel=1, mtime=0)
@@ -148,10 +134,10 @@ class KubernetesApi(KubernetesStore):
         if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
             message = "the server does not allow this method on the requested resource"
             raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
-        form = _acceptable(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
+        partial = _accepts_metadata_only(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
         if name is None:
-            return self._list(resource, namespace, query, form)
-        return self._get(resource, namespace, name, form)
+            return self._list(resource, namespace, query, partial=partial)
+        return self._get(resource, namespace, name, partial=partial)
 
     def _review(self, environ: dict[str, Any]) -> bytes:
         """Answer a SelfSubjectAccessReview: everything is allowed but what is `denied`."""
@@ -199,15 +185,15 @@ class KubernetesApi(KubernetesStore):
                 return resource, namespace, rest[1] if named else None
         raise _Unserved
 
-    def _get(self, resource: Resource, namespace: str | None, name: str, form: Form) -> bytes:
+    def _get(self, resource: Resource, namespace: str | None, name: str, *, partial: bool) -> bytes:
         stored = self.find(resource, namespace, name)
         if stored is None:
             details = {"name": name} | ({"group": resource.group} if resource.group else {})
             message = f'{resource.qualified_name} "{name}" not found'
             raise _Refusal(HTTPStatus.NOT_FOUND, "NotFound", message, **details, kind=resource.plural)
-        return (_partial_item(stored) if form is Form.PARTIAL else stored.with_kind()) + b"\n"
+        return (_partial_item(stored) if partial else stored.with_kind()) + b"\n"
 
-    def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], form: Form) -> bytes:
+    def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], *, partial: bool) -> bytes:
         labels, fields = _selectors(query)
         version, start = _continue_token(query.get("continue", ""))
         version = version or str(self.resource_version)
@@ -223,9 +209,7 @@ class KubernetesApi(KubernetesStore):
             metadata["continue"] = _new_continue_token(version, page[-1])
             if not labels and not fields:  # the real server does not count what a selector would drop
                 metadata["remainingItemCount"] = left
-        if form is Form.PROTOBUF:
-            return partial_list(metadata, (stored.partial for stored in page))
-        if form is Form.PARTIAL:
+        if partial:
             kind, api_version = "PartialObjectMetadataList", "meta.k8s.io/v1"
             items = [_partial_item(stored) for stored in page]
         else:
@@ -235,17 +219,15 @@ class KubernetesApi(KubernetesStore):
         return head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}\n"
 
 
-def _acceptable(accept: str, *, is_list: bool) -> Form:
-    """Choose the first acceptable type that is served: the whole object, or only its metadata."""
+def _accepts_metadata_only(accept: str, *, is_list: bool) -> bool:
+    """Tell whether the first acceptable type that is served is the metadata only, and not the whole object."""
     for offer in accept.split(",") if accept else ["*/*"]:
         media_type, *parts = (part.strip() for part in offer.split(";"))
         parameters = dict(part.split("=", 1) for part in parts if "=" in part and not part.startswith("q="))
         if media_type in _JSON_TYPES and "as" not in parameters:
-            return Form.WHOLE
+            return False
         if media_type in _JSON_TYPES and parameters == (_PARTIAL_LIST if is_list else _PARTIAL):
-            return Form.PARTIAL
-        if is_list and (media_type, parameters) == (_PROTOBUF, _PARTIAL_LIST):
-            return Form.PROTOBUF
+            return True
     message = "only the following media types are accepted: application/json"
     raise _Refusal(HTTPStatus.NOT_ACCEPTABLE, "NotAcceptable", message)
 

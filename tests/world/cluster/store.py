@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tests.world.cluster.protobuf import partial_item
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -91,11 +89,6 @@ class Stored:
         """Return the whole object as JSON, with kind and apiVersion."""
         head = json.dumps({"apiVersion": self.resource.api_version, "kind": self.resource.kind})
         return head[:-1].encode() + b"," + self.encoded[1:]
-
-    @cached_property
-    def partial(self) -> bytes:
-        """The metadata as the item of a list in protobuf."""
-        return partial_item(json.loads(self.encoded_metadata))
 
     @cached_property
     def shared(self) -> dict[str, Any]:
