@@ -37,7 +37,10 @@ class Settings(BaseSettings):
         default=64, ge=1, le=256, description="Maximum number of queries answered at the same time; beyond that 503."
     )
     read_threads: int = Field(
-        default=32, ge=4, le=512, description="Maximum number of reads of Kubernetes and AWS at the same time."
+        default=32,
+        ge=4,
+        le=512,
+        description="Maximum number of reads at the same time, of Kubernetes and of each account and region of AWS.",
     )
     budget_seconds: float = Field(
         default=8,

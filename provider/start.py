@@ -30,11 +30,12 @@ from provider.sources.aws.registrations import Registrations
 from provider.sources.aws.roles import READS, WRITES, Roles
 from provider.sources.aws.service import Account
 from provider.sources.aws.session import client_config, open_session
+from provider.sources.bulkheads import Bulkheads
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.events import Events
 from provider.sources.kubernetes.reader import Cluster
-from provider.sources.shared import Sharing
+from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 
 GARBAGE = 20_000
@@ -60,15 +61,13 @@ def account_of(chosen: Settings, actions: Sequence[str] = READS) -> Account:
 def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
     """Connect the readers to the cluster and AWS account of the environment. Raises NotConfigured."""
     account = account_of(chosen)
-    threads = ThreadPoolExecutor(chosen.read_threads, thread_name_prefix="read")
-    sharing = Sharing(threads, chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
+    shared = Shared(Bulkheads(chosen.read_threads), chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     connected = partial(connect, pool_size=chosen.read_threads)
     return Sources(
-        cluster=Cluster(connected, sharing, **_timeouts(chosen), metrics=metrics),
-        load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=chosen.elbv2_calls_per_second),
-        cloudwatch=CloudWatch(account, sharing, metrics),
-        sharing=sharing,
-        threads=threads,
+        cluster=Cluster(connected, shared, **_timeouts(chosen), metrics=metrics),
+        load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=chosen.elbv2_calls_per_second),
+        cloudwatch=CloudWatch(account, shared, metrics),
+        shared=shared,
         gathering=ThreadPoolExecutor(chosen.threads, thread_name_prefix="gather"),
         budget_seconds=chosen.budget_seconds,
     )
@@ -85,7 +84,7 @@ def handovers_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Handov
     """Return handovers, looked after by a background thread, if they are enabled. Raises NotConfigured."""
     if chosen.handover != "enabled":
         return None
-    registrations = Registrations(account_of(chosen, WRITES), metrics)
+    registrations = Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics)
     handovers = handover.enable(sources, registrations, metrics, most_idle_seconds=chosen.handover_undo_seconds)
     run = handovers.way_back.run
     threading.Thread(target=run, args=(threading.Event(),), daemon=True, name="handovers").start()
@@ -140,7 +139,7 @@ def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
     log = logging.getLogger(__name__)
     while not reader.answered:
         try:
-            reader.ping(Deadline(sources.budget_seconds, sources.threads))
+            reader.ping(Deadline(sources.budget_seconds))
         except CannotTell as error:
             log.warning("%s: %s", name, error)
         except Exception:  # a thread that dies prints its error to standard error, past the redaction of the log

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,9 +25,10 @@ from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
+from provider.sources.bulkheads import Bulkheads
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
-from provider.sources.shared import Sharing
+from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 from tests.scene import Scene
 from tests.world.world import World
@@ -186,15 +188,14 @@ def sources(
     account: Account, metrics: Metrics, freshness: Freshness, wall_clock: WallClock, timeouts: dict[str, float]
 ) -> Iterator[Sources]:
     """Readers that talk to the world with the real client libraries."""
-    with ThreadPoolExecutor(16) as threads, ThreadPoolExecutor(16) as gathering:
+    with closing(Bulkheads(16)) as threads, ThreadPoolExecutor(16) as gathering:
         client = connect(pool_size=16)
-        sharing = Sharing(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
+        shared = Shared(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
         yield Sources(
-            cluster=Cluster(lambda: client, sharing, **timeouts, metrics=metrics),
-            load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=1000),
-            cloudwatch=CloudWatch(account, sharing, metrics),
-            sharing=sharing,
-            threads=threads,
+            cluster=Cluster(lambda: client, shared, **timeouts, metrics=metrics),
+            load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=1000),
+            cloudwatch=CloudWatch(account, shared, metrics),
+            shared=shared,
             gathering=gathering,
             budget_seconds=2,
         )

@@ -65,10 +65,10 @@ def shown(capfd, caplog):
     return shown
 
 
-def outcome(reader, sources):
+def outcome(reader):
     """Connect and ask once; what came of it, and the sentence."""
     try:
-        reader().ping(Deadline(20, sources.threads))
+        reader().ping(Deadline(20))
     except CannotTell as error:
         return error.reason.value, str(error)
     except NotConfigured as error:
@@ -146,7 +146,7 @@ def kubernetes(sources, metrics):
     def kubernetes(**more):
         return Cluster(
             lambda: connect(pool_size=1, **more),
-            sources.sharing,
+            sources.shared,
             connect_timeout_seconds=1,
             read_timeout_seconds=1,
             metrics=metrics,
@@ -157,13 +157,13 @@ def kubernetes(sources, metrics):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("place", USERS)
-def test_a_secret_of_a_kubeconfig(kubernetes, sources, environment, kubeconfig, tmp_path, shown, tried, place, form):
+def test_a_secret_of_a_kubeconfig(kubernetes, environment, kubeconfig, tmp_path, shown, tried, place, form):
     """A kubeconfig's secret is sent without blanks around it; one that fits no header is KubernetesUnauthorized."""
     user, around, within, nothing = USERS[place]
     kubeconfig["users"] = [{"name": "demo", "user": user(FORMS[form], tmp_path)}]
     Path(environment["KUBECONFIG"]).write_text(yaml.safe_dump(kubeconfig), encoding="utf-8")
 
-    came, sentence = outcome(kubernetes, sources)
+    came, sentence = outcome(kubernetes)
 
     tried("credentials planted")
     assert came in (around if form in AROUND else within if form in WITHIN else nothing)
@@ -186,7 +186,7 @@ MISPLACED = {
 @pytest.mark.parametrize("secret", [SECRET, *WITHIN.values()], ids=["plain", *WITHIN])
 @pytest.mark.parametrize(("users", "server"), MISPLACED.values(), ids=MISPLACED)
 def test_a_secret_in_a_kubeconfigs_wrong_place(
-    kubernetes, sources, environment, kubeconfig, shown, tried, users, server, secret
+    kubernetes, environment, kubeconfig, shown, tried, users, server, secret
 ):
     """A secret that stands in the wrong place of a kubeconfig is in no sentence, and no error escapes."""
     text = f"""apiVersion: v1
@@ -201,7 +201,7 @@ clusters:
 """
     Path(environment["KUBECONFIG"]).write_text(text.replace("%s", secret), encoding="utf-8")
 
-    came, sentence = outcome(kubernetes, sources)
+    came, sentence = outcome(kubernetes)
 
     tried("credentials planted")
     assert came != OK
@@ -209,11 +209,11 @@ clusters:
 
 
 @pytest.mark.parametrize("form", ["plain", *FORMS])
-def test_a_secret_in_the_variable_kubeconfig(kubernetes, sources, monkeypatch, shown, tried, form):
+def test_a_secret_in_the_variable_kubeconfig(kubernetes, monkeypatch, shown, tried, form):
     """Where KUBECONFIG holds a kubeconfig instead of its path, the sentence does not quote it."""
     monkeypatch.setenv("KUBECONFIG", f"users: [{{user: {{token: {FORMS.get(form, SECRET)}}}}}]")
 
-    came, sentence = outcome(kubernetes, sources)
+    came, sentence = outcome(kubernetes)
 
     tried("credentials planted")
     assert (came, sentence) == (NOT_CONFIGURED, "KUBECONFIG names no file that exists")
@@ -221,7 +221,7 @@ def test_a_secret_in_the_variable_kubeconfig(kubernetes, sources, monkeypatch, s
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_token_of_a_service_account(kubernetes, sources, world, monkeypatch, tmp_path, shown, tried, form):
+def test_the_token_of_a_service_account(kubernetes, world, monkeypatch, tmp_path, shown, tried, form):
     """The pod's token is sent without what stands around it; one that fits no header is KubernetesUnauthorized."""
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
@@ -229,7 +229,7 @@ def test_the_token_of_a_service_account(kubernetes, sources, world, monkeypatch,
     (tmp_path / "token").write_bytes(FORMS[form].encode())
     (tmp_path / "ca.crt").write_text("not read before the first TLS handshake")
 
-    came, sentence = outcome(lambda: kubernetes(service_account=tmp_path), sources)
+    came, sentence = outcome(lambda: kubernetes(service_account=tmp_path))
 
     tried("credentials planted")
     if form in AROUND:
@@ -310,14 +310,14 @@ def aws(sources, metrics, aws_models, environment):
         session = open_session(environment["AWS_REGION"], client_config(1, 1))
         session._session.register_component("data_loader", aws_models)
         account = Account(session, connect_timeout_seconds=1, read_timeout_seconds=1, pool_size=1)
-        return LoadBalancers(account, sources.sharing, metrics, calls_per_second=1000)
+        return LoadBalancers(account, sources.shared, metrics, calls_per_second=1000)
 
     return aws
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("place", AWS)
-def test_a_secret_of_aws(aws, sources, monkeypatch, tmp_path, shown, tried, place, form):
+def test_a_secret_of_aws(aws, monkeypatch, tmp_path, shown, tried, place, form):
     """AWS's secret is used without what stands around it; one that fits no header is AwsCredentials."""
     variables, around, within, nothing = AWS[place]
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -327,7 +327,7 @@ def test_a_secret_of_aws(aws, sources, monkeypatch, tmp_path, shown, tried, plac
     with HttpServer((CredentialsApi if form in AROUND else Generous)(SECRET)) as api:
         for name, value in variables(FORMS[form], tmp_path).items():
             monkeypatch.setenv(name, value.replace("%s", f"{api.url}/v1/credentials/a"))
-        came, sentence = outcome(aws, sources)
+        came, sentence = outcome(aws)
 
     tried("credentials planted")
     assert came in (around if form in AROUND else within if form in WITHIN else nothing)

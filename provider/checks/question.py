@@ -27,7 +27,7 @@ from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.reader import Cluster
-from provider.sources.shared import Sharing
+from provider.sources.shared import Shared
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -108,21 +108,20 @@ class Evidence(Protocol):
 class Sources:
     """The readers, what questions share, and the time of every question: all that an answer needs.
 
-    Reads run on `threads`; what waits for reads of its own, beside a question's own thread, on `gathering`.
+    What waits for reads of its own, beside a query's own thread, runs on `gathering`.
     """
 
     cluster: Cluster
     load_balancers: LoadBalancers
     cloudwatch: CloudWatch
-    sharing: Sharing
-    threads: ThreadPoolExecutor
+    shared: Shared
     gathering: ThreadPoolExecutor
     budget_seconds: float
 
     @property
     def clock(self) -> Callable[[], datetime]:
         """The one clock by which evidence is read and judged."""
-        return self.sharing.clock
+        return self.shared.clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +245,9 @@ def answer(check: Check, query: Query, sources: Sources, saw: Saw = nobody) -> V
     Raises RolloutNotFound; everything else that prevents a read is an Inconclusive verdict.
     """
     about = f"{query.namespace}/{query.rollout}"
-    deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
+    deadline = Deadline(sources.budget_seconds, rollout=about, began_at=sources.clock())
     verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
-    limits = {kind: sources.sharing.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
+    limits = {kind: sources.shared.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
     return refuse_stale(verdict, read_at, sources.clock(), limits)
 
 

@@ -90,7 +90,7 @@ class Here:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
         sources = self._connected()
         query = live.Query(namespace=namespace, rollout=rollout)
-        return _hosts(live.answer(query, sources, Deadline(sources.budget_seconds, sources.threads)))
+        return _hosts(live.answer(query, sources, Deadline(sources.budget_seconds)))
 
     def _connected(self) -> Sources:
         try:

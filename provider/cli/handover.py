@@ -33,8 +33,8 @@ def handover(undo: bool, namespace: str, rollout: str) -> None:  # noqa: ARG001,
     try:
         chosen, metrics = settings.load(), Metrics()
         sources = sources_of(chosen, metrics)
-        undoing = Undo(sources.cluster, Registrations(account_of(chosen, WRITES), metrics))
-        deadline = Deadline(chosen.budget_seconds, sources.threads, began_at=sources.clock())
+        undoing = Undo(sources.cluster, Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics))
+        deadline = Deadline(chosen.budget_seconds, began_at=sources.clock())
         count = undoing.left_behind(namespace, rollout, sources, deadline)
     except (BadSettings, NotConfigured, RolloutNotFound, CannotTell) as error:
         click.echo(f"Error: {error}", err=True)

@@ -64,7 +64,7 @@ def _live(namespace: str, rollout: str) -> Manifests:
     logging.config.dictConfig(logging_config("ERROR"))
     try:
         sources = sources_of(settings.load(), Metrics())
-        deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
+        deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
         return reading.manifests_of(sources, namespace, rollout, deadline)
     except (RolloutNotFound, CannotTell, settings.BadSettings, NotConfigured) as error:
         raise click.ClickException(str(error)) from error

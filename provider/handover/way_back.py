@@ -147,4 +147,4 @@ class WayBack:
 
     def _deadline(self, key: Key) -> Deadline:
         sources = self._sources
-        return Deadline(sources.budget_seconds, sources.threads, rollout=f"{key[0]}/{key[1]}", began_at=sources.clock())
+        return Deadline(sources.budget_seconds, rollout=f"{key[0]}/{key[1]}", began_at=sources.clock())

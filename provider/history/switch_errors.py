@@ -25,7 +25,7 @@ def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sour
     known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
     start = switch.switched_at.replace(second=0, microsecond=0)
     window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
-    deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
+    deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
     try:
         points, _ = read_points(known, (), window, sources, deadline) if known else ({}, None)
         counts = [count_group(one, points, window) for one in known]

@@ -72,7 +72,7 @@ class Switches:
 
     def look(self, key: _Key, sources: Sources) -> None:
         """Read which version a Rollout's production Service serves, and report a switch without a pass."""
-        deadline = Deadline(sources.budget_seconds, sources.threads, began_at=sources.clock())
+        deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
         try:
             production = sources.cluster.production(*key, deadline)
             now_serving = serving(production)

@@ -248,7 +248,7 @@ def _preflight(sources: Sources, journal: Journal, access: OpenAccess | TokenAcc
         last = next(reversed(known.switches.values()), None) if known else None
         with admission:
             about = f"{query.namespace}/{query.rollout}"
-            deadline = Deadline(sources.budget_seconds, sources.threads, rollout=about, began_at=sources.clock())
+            deadline = Deadline(sources.budget_seconds, rollout=about, began_at=sources.clock())
             found = preflight.answer(query, sources, deadline, last)
         return _json(json.dumps(found, sort_keys=True).encode())
 

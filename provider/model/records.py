@@ -328,6 +328,11 @@ class Place:
         """The account that the role is in (arn:aws:iam::<account>:role/...); empty for the provider's own."""
         return self.role_arn.split(":")[4] if self.role_arn else ""
 
+    @property
+    def scope(self) -> tuple[str, str]:
+        """The account and region: they have a call budget and threads of their own."""
+        return (self.account_id, self.region)
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:

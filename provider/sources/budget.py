@@ -1,203 +1,141 @@
-"""The call budget of one AWS API, and the queue of Rollouts for it.
+"""The call budget of one AWS API in one account and region, and the queue of Rollouts for it.
 
 Elastic Load Balancing allows an account a burst of 40 Describe calls per region and 10 more a second, shared with the
 load balancer controller that must register our targets. A gate that used them all would cause the outage it guards
 against, so the budget is at most half of them (docs.aws.amazon.com, elasticloadbalancing, elb-api-throttling).
 
 With more Rollouts than calls it does not help to delay each of them a little: Argo wants consecutive passes. So
-Rollouts take turns. During its turn a Rollout is served first, each time it asks. The others keep their position in a
-queue, in the order of their first query, and are told when to ask again.
+Rollouts take turns. During its turn a Rollout is served first. The others keep their position in a queue, in the order
+of their first query, and are told when to ask again.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import ceil
 from threading import Condition
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 
-TURN_SECONDS = 30.0
-"""Length of a turn: three consecutive passes at Argo's usual interval of 10 s."""
-
-TURN_CALLS = 60
-"""Maximum calls in one turn, so that a Rollout with many target groups does not use up the budget."""
-
-QUEUE_SECONDS = 30.0
-"""A Rollout that was not asked about for this long leaves the queue."""
-
-NEWCOMER_SECONDS = 2.0
-"""How long a query waits for a turn to begin, so that few threads wait at any time."""
-
-RESERVE = 0.5
-"""Share of the burst that is reserved for Rollouts in their turn."""
-
-RECOVERY_SECONDS = 60.0
-"""Time without throttling until the full rate is restored."""
-
-SLOWEST = 1 / 16
-"""Share of the rate that is kept even when throttled: without any call the end of throttling would go unnoticed."""
-
-
-@dataclass(slots=True)
-class _Turn:
-    """A Rollout's turn: until when, and how many calls of it are left."""
-
-    until: float
-    calls_left: int
+TURN_SECONDS, TURN_CALLS = 30.0, 60  # three consecutive passes at an interval of 10 s; calls that end a turn earlier
+QUEUE_SECONDS = 30.0  # a Rollout that was not asked about for this long leaves the queue
+NEWCOMER_SECONDS = 2.0  # how long a call waits for a turn to begin, so that few threads wait at any time
+RESERVE = 0.5  # share of the burst that is kept for Rollouts in their turn
+RECOVERY_SECONDS = 60.0  # time without throttling until the full rate is restored
+SLOWEST = 1 / 16  # share of the rate kept when throttled: without any call the end of throttling would go unnoticed
 
 
 class CallBudget:
-    """The calls of one API in one account and region: a token bucket with a queue of Rollouts.
-
-    `clock` returns seconds and never goes back. Rollouts are opaque names, each in the queue at most once.
-    """
+    """A token bucket with a queue of Rollouts, which are opaque names. Thread-safe; the clock never goes back."""
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with a full bucket."""
         self._most, self._burst, self._clock = per_second, burst, clock
         self._level, self._filled_at = burst, clock()
         self._slowed_to, self._throttled_at = per_second, clock() - RECOVERY_SECONDS
-        self._turns: dict[str, _Turn] = {}
-        self._queue: dict[str, float] = {}
-        self._tidied_at = clock()
-        self._waiting: dict[object, int] = {}
-        self._changed = Condition()
+        self._turns: dict[str, tuple[float, int]] = {}  # when a turn ends, and how many calls of it are left
+        self._queue: dict[str, float] = {}  # when each Rollout in it was last asked about
+        self._waiting: list[object] = []  # calls of Rollouts in their turn
+        self._lock = Condition()
 
     def require_turn(self, rollout: str) -> None:
-        """Refuse a query whose Rollout is in the queue and not next, before it reads anything.
-
-        Raises CannotTell (AwsBudget). A Rollout that never needed a call is not in the queue.
-        """
-        with self._changed:
-            now = self._clock()
-            self._fill(now)
-            if rollout in self._queue and self._turn(rollout, now) is None:
-                seconds = self._seconds_until(rollout, 1, None, now)
+        """Refuse a query whose Rollout is in the queue and not next, before it reads anything. Raises CannotTell."""
+        with self._lock:
+            if rollout in self._queue and not self._has_turn(rollout):
+                seconds = self._seconds_until(rollout)
                 if seconds > NEWCOMER_SECONDS:
-                    raise self._refusal(rollout, seconds, now)
+                    raise self._refusal(rollout, seconds)
 
-    def take(self, rollout: str, calls: int, max_wait_seconds: float) -> None:
-        """Take this many calls, waiting if necessary. Raises CannotTell (AwsBudget) without taking any."""
-        with self._changed:
-            ticket, began = object(), self._clock()
+    def take(self, rollout: str, max_wait_seconds: float) -> None:
+        """Take one call, waiting if necessary. Raises CannotTell (AwsBudget) without taking it."""
+        with self._lock:
+            began, ticket = self._clock(), object()
             try:
-                while not self._taken(rollout, calls, max_wait_seconds, ticket, began):
-                    pass
+                while (seconds := self._seconds_until(rollout, ticket)) > 0:
+                    patience = max_wait_seconds if rollout in self._turns else min(max_wait_seconds, NEWCOMER_SECONDS)
+                    if self._clock() + seconds > began + patience:
+                        raise self._refusal(rollout, seconds)
+                    self._lock.wait(seconds)
+                self._level -= 1
+                self._queue.pop(rollout, None)
+                until, calls_left = self._turns.get(rollout, (self._clock() + TURN_SECONDS, TURN_CALLS))
+                self._turns[rollout] = (until, calls_left - 1)
             finally:
-                self._waiting.pop(ticket, None)
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
 
-    def charge(self, calls: int = 1) -> None:
-        """Take calls that cannot wait (retries, further pages); the following ones wait longer."""
-        with self._changed:
-            self._fill(self._clock())
-            self._level -= calls
+    def charge(self) -> None:
+        """Take a call that cannot wait, a retry; the following ones wait longer."""
+        with self._lock:
+            self._level = self._fill() - 1
 
     def throttled(self) -> None:
         """On throttling: halve the rate and empty the bucket."""
-        with self._changed:
-            now = self._clock()
-            self._fill(now)
+        with self._lock:
+            level, now = self._fill(), self._clock()
             if now - self._throttled_at >= 1:  # several throttled answers at once count once
-                self._slowed_to = max(self._rate(now) / 2, self._most * SLOWEST)
+                self._slowed_to = max(self.per_second / 2, self._most * SLOWEST)
                 self._throttled_at = now
-            self._level = min(self._level, 0)
+            self._level = min(level, 0)
 
     @property
     def per_second(self) -> float:
         """The current rate: calls per second."""
-        return self._rate(self._clock())
+        recovered = min(1.0, (self._clock() - self._throttled_at) / RECOVERY_SECONDS)
+        return self._slowed_to + (self._most - self._slowed_to) * recovered
 
     @property
     def level(self) -> float:
-        """The calls that may be made at once; less than 0 if some were made that could not wait."""
-        with self._changed:
-            self._fill(self._clock())
-            return self._level
+        """The calls that may be made at once; less than 0 if retries were made that could not wait."""
+        with self._lock:
+            return self._fill()
 
     @property
     def queued(self) -> int:
         """How many Rollouts are in the queue."""
-        with self._changed:
-            now = self._clock()
-            return sum(now - asked_at <= QUEUE_SECONDS for asked_at in self._queue.values())
+        with self._lock:
+            return sum(self._clock() - asked_at <= QUEUE_SECONDS for asked_at in self._queue.values())
 
-    def _taken(self, rollout: str, calls: int, max_wait_seconds: float, ticket: object, began: float) -> bool:
-        """Take the calls if they are available, else wait until they may be."""
-        now = self._clock()
-        self._fill(now)
-        seconds = self._seconds_until(rollout, calls, ticket, now)
-        if seconds <= 0:
-            self._grant(rollout, calls, now)
-            return True
-        max_wait = max_wait_seconds if rollout in self._turns else min(max_wait_seconds, NEWCOMER_SECONDS)
-        if seconds > began + max_wait - now:
-            raise self._refusal(rollout, seconds, now)
-        self._changed.wait(seconds)
-        return False
-
-    def _seconds_until(self, rollout: str, calls: int, ticket: object | None, now: float) -> float:
+    def _seconds_until(self, rollout: str, ticket: object | None = None) -> float:
         """Return the seconds to wait if no other Rollout comes: Rollouts in their turn first, then the queue."""
-        if self._turn(rollout, now) is not None:
-            self._waiting.setdefault(ticket, calls)
-            before = 0
-            for other, wanted in self._waiting.items():
-                if other is ticket:
-                    break
-                before += wanted
-            needed = before + min(calls, self._burst)
-        else:
-            ahead = self._place(rollout, now)
-            if self._level >= self._burst:  # those ahead do not need them now
-                return 0.0
-            most = self._burst * (1 - RESERVE)  # never more than this is free outside of turns; the rest is owed
-            needed = self._burst * RESERVE + sum(self._waiting.values()) + ahead + min(calls, most)
-        return (needed - self._level) / self._rate(now)
-
-    def _place(self, rollout: str, now: float) -> int:
-        """Enter the queue, and return how many Rollouts are ahead."""
+        level, one_call = self._fill(), min(1, self._burst)
+        if self._has_turn(rollout):
+            if ticket is not None and ticket not in self._waiting:
+                self._waiting.append(ticket)
+            ahead = self._waiting.index(ticket) if ticket in self._waiting else len(self._waiting)
+            return (ahead + one_call - level) / self.per_second
+        now = self._clock()
         self._queue[rollout] = now
-        if now - self._tidied_at >= 1:
-            self._tidied_at = now
-            for one in [one for one, asked_at in self._queue.items() if now - asked_at > QUEUE_SECONDS]:
-                del self._queue[one]
-        return list(self._queue).index(rollout)
+        self._queue = {name: asked for name, asked in self._queue.items() if now - asked <= QUEUE_SECONDS}
+        if level >= self._burst:  # those ahead do not need the calls now
+            return 0.0
+        ahead = len(self._waiting) + list(self._queue).index(rollout)
+        return (self._burst * RESERVE + ahead + one_call - level) / self.per_second
 
-    def _grant(self, rollout: str, calls: int, now: float) -> None:
-        self._level -= calls
-        turn = self._turns.get(rollout)
-        if turn is None:
-            self._queue.pop(rollout, None)
-            turn = self._turns[rollout] = _Turn(now + TURN_SECONDS, TURN_CALLS)
-        turn.calls_left -= calls
+    def _has_turn(self, rollout: str) -> bool:
+        """Tell whether it is the Rollout's turn; turns that are over are removed."""
+        now = self._clock()
+        self._turns = {name: turn for name, turn in self._turns.items() if turn[0] > now and turn[1] > 0}
+        return rollout in self._turns
 
-    def _turn(self, rollout: str, now: float) -> _Turn | None:
-        """Return the Rollout's turn, if it has one; expired turns are removed."""
-        over = [one for one, turn in self._turns.items() if turn.until <= now or turn.calls_left <= 0]
-        for one in over:
-            del self._turns[one]
-        return self._turns.get(rollout)
-
-    def _refusal(self, rollout: str, seconds: float, now: float) -> CannotTell:
+    def _refusal(self, rollout: str, seconds: float) -> CannotTell:
         """Say when the turn begins: after those ahead in the queue, as turns end one by one."""
-        place = list(self._queue).index(rollout) if rollout in self._queue else 0
-        ends = sorted(turn.until - now for turn in self._turns.values())
+        place, now = list(self._queue).index(rollout) if rollout in self._queue else 0, self._clock()
+        ends = sorted(until - now for until, _ in self._turns.values())
         if ends and rollout in self._queue:
             rounds, rest = divmod(place, len(ends))
             seconds = max(seconds, ends[rest] + rounds * TURN_SECONDS)
         retry_after = ceil(max(seconds, 1))
         return CannotTell(
             Reason.AWS_BUDGET,
-            f"The AWS call budget of this provider ({self._rate(now):.3g} calls/s) is in use by other Rollouts. "
+            f"The AWS call budget of this provider ({self.per_second:.3g} calls/s) is in use by other Rollouts. "
             f"Position in the queue: {place + 1}; the turn begins in about {retry_after} s",
             {"retryAfterSeconds": retry_after},
         )
 
-    def _rate(self, now: float) -> float:
-        recovered = min(1.0, (now - self._throttled_at) / RECOVERY_SECONDS)
-        return self._slowed_to + (self._most - self._slowed_to) * recovered
-
-    def _fill(self, now: float) -> None:
-        self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate(now))
+    def _fill(self) -> float:
+        """Add the calls that came back since the last time, and return the level."""
+        now = self._clock()
+        self._level = min(self._burst, self._level + (now - self._filled_at) * self.per_second)
         self._filled_at = now
+        return self._level

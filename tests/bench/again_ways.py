@@ -60,7 +60,7 @@ class _Watched:
 
     def learn(self, subject: Subject, sources: Sources) -> None:
         key = (subject.namespace, subject.name)
-        deadline = Deadline(sources.budget_seconds, sources.threads, began_at=self._clock())
+        deadline = Deadline(sources.budget_seconds, began_at=self._clock())
         self._known[key] = self._cluster.topology(*key, deadline, anew=True)
 
     def topology(self, namespace: str, name: str, *_: Any, **__: Any) -> Topology:

@@ -57,7 +57,7 @@ class Ours:
             os.environ.update(without_sharing())
         self.sources = sources_of(settings.load(), Metrics())
         if clock is not None:
-            self.sources.sharing.clock = clock
+            self.sources.shared.clock = clock
         self._forgets = not shared
         self._remembering = _remembering()
         spare_the_collector()  # and hide from it what there is now
@@ -69,7 +69,7 @@ class Ours:
 
     def records(self) -> int:
         """Return how many records of evidence are kept to be shared."""
-        return self.sources.sharing.records
+        return self.sources.shared.records
 
     def ask(self, subject: Subject, name: str = QUESTION) -> Opinion:
         """Ask as an AnalysisTemplate does."""

@@ -87,7 +87,6 @@ def test_the_pod_most_in_trouble_is_named(scene, client):
 
 def test_whole_pods_are_read_only_where_replicas_are_missing_for_long(scene, client, wall_clock):
     """No whole pod is read while all replicas are available, nor for pods that have just been created."""
-    client.get(GATE)
     break_pod(scene, 1, BACKING_OFF, 7)
     wall_clock.advance(5 - scene.ready_for.total_seconds())
     young = client.get(GATE).json

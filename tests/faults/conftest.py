@@ -64,8 +64,7 @@ def started(cache: str = "cold") -> Iterator[Apps]:
     sources = sources_of(Settings(**SETTINGS, **fresh), metrics)  # type: ignore[arg-type]
     hurried = replace(sources, budget_seconds=HURRIED_SECONDS)
     yield Apps(create_app(sources, metrics), create_app(hurried, metrics))
-    for pool in (sources.threads, sources.gathering):
-        pool.shutdown(wait=False)
+    sources.gathering.shutdown(wait=False)
     sources.cluster.server._client.rest_client.pool_manager.clear()
 
 

@@ -35,8 +35,8 @@ class Crash(Exception):
 class Watched(Registrations):
     """Writes like any other, but the story sees each write before it is sent, and may end the process around it."""
 
-    def __init__(self, story: "Story", account: Any, metrics: Any) -> None:
-        super().__init__(account, metrics)
+    def __init__(self, story: "Story", account: Any, threads: Any, metrics: Any) -> None:
+        super().__init__(account, threads, metrics)
         self._story = story
         self.crash = ""
 

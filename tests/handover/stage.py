@@ -11,6 +11,7 @@ from provider.checks.question import Sources
 from provider.handover import Handovers, enable
 from provider.http.app import create_app
 from provider.sources.aws.registrations import Registrations
+from provider.sources.bulkheads import Bulkheads
 from provider.telemetry import Metrics
 from tests.conftest import Clock
 from tests.world.aws import moto_elbv2
@@ -47,14 +48,14 @@ class Replica:
     sources: Sources
     account: Any
     metrics: Metrics = field(default_factory=Metrics)
-    writer: Callable[[Any, Metrics], Registrations] = Registrations
+    writer: Callable[[Any, Bulkheads, Metrics], Registrations] = Registrations
 
     def __post_init__(self) -> None:
         self.start()
 
     def start(self) -> None:
         """Begin with an empty ledger, as after a restart."""
-        self.registrations = self.writer(self.account, self.metrics)
+        self.registrations = self.writer(self.account, self.sources.shared.threads, self.metrics)
         self.handovers: Handovers = enable(
             self.sources, self.registrations, self.metrics, most_idle_seconds=UNDO_SECONDS
         )

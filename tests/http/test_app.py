@@ -442,7 +442,7 @@ def test_ready_once_both_upstreams_have_answered(client, sources, world, upstrea
     readiness = [client.get("/readyz")]
     for reader in (sources.cluster, sources.load_balancers):
         try:
-            reader.ping(Deadline(5, sources.threads))
+            reader.ping(Deadline(5))
         except CannotTell:
             assert upstreams is not _answer_well
         readiness.append(client.get("/readyz"))
@@ -549,7 +549,7 @@ def test_a_defect_is_a_problem_without_its_traceback(sources, metrics, caplog):
         raise ZeroDivisionError("the clock's secret")
 
     client = create_app(sources, metrics).test_client()
-    sources.sharing.clock = broken_clock
+    sources.shared.clock = broken_clock
 
     response = client.get(ASK)
 

@@ -492,7 +492,7 @@ def test_every_template_asks_a_real_question(folder, handover_check):
 
 @pytest.fixture
 def handovers(sources, account, metrics):
-    return enable(sources, Registrations(account, metrics), metrics, most_idle_seconds=60)
+    return enable(sources, Registrations(account, sources.shared.threads, metrics), metrics, most_idle_seconds=60)
 
 
 @pytest.fixture

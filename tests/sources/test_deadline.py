@@ -1,8 +1,8 @@
-"""The time limit of one query: parallel reads, the read named at the end, and reads that never start."""
+"""Reads within the time limit of a query: parallel, each place apart, and the one named that is still in flight."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from threading import Barrier, Event
 from time import monotonic
 from typing import Any
@@ -11,15 +11,16 @@ import pytest
 
 from provider.model.errors import CannotTell, DeadlineExceeded
 from provider.model.reasons import Reason
-from provider.sources.deadline import Deadline, Read
+from provider.sources.bulkheads import Bulkheads, Read
+from provider.sources.deadline import Deadline
 
 LONG = 30
 """Seconds that no test here waits for."""
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as threads:
+def threads() -> Iterator[Bulkheads]:
+    with closing(Bulkheads(4)) as threads:
         yield threads
 
 
@@ -49,7 +50,7 @@ def test_reads_run_at_the_same_time(threads):
     together = Barrier(4)
     reads = [Read(f"part {number}", lambda: together.wait(LONG)) for number in range(4)]
 
-    found = Deadline(LONG, threads).read(*reads)
+    found = threads.read("here", Deadline(LONG), *reads)
 
     assert sorted(found) == [0, 1, 2, 3]
 
@@ -66,8 +67,8 @@ def test_results_are_in_the_order_of_the_reads(threads):
         second_is_done.set()
         return "second"
 
-    assert Deadline(LONG, threads).read(Read("one", first), Read("other", second)) == ["first", "second"]
-    assert Deadline(LONG, threads).read() == []
+    assert threads.read("here", Deadline(LONG), Read("one", first), Read("other", second)) == ["first", "second"]
+    assert threads.read("here", Deadline(LONG)) == []
 
 
 def test_the_first_error_in_order_is_raised(threads):
@@ -79,8 +80,12 @@ def test_the_first_error_in_order_is_raised(threads):
         raise refusal("second")
 
     with pytest.raises(CannotTell, match=r"^first$"):
-        Deadline(LONG, threads).read(
-            Read("healthy", lambda: "fine"), Read("one", raising(refusal("first"), late)), Read("other", second)
+        threads.read(
+            "here",
+            Deadline(LONG),
+            Read("healthy", lambda: "fine"),
+            Read("one", raising(refusal("first"), late)),
+            Read("other", second),
         )
 
 
@@ -90,7 +95,7 @@ def test_the_end_of_the_budget_names_the_read_under_way(threads, released):
     started = monotonic()
 
     with pytest.raises(DeadlineExceeded) as ended:
-        Deadline(0.05, threads).read(*reads)
+        threads.read("here", Deadline(0.05), *reads)
 
     assert str(ended.value) == "Reading Service web-preview did not finish within the query's time limit of 0.05 s"
     assert ended.value.reason is Reason.DEADLINE_EXCEEDED
@@ -99,13 +104,13 @@ def test_the_end_of_the_budget_names_the_read_under_way(threads, released):
 
 def test_one_budget_is_shared_by_all_rounds_of_a_question(threads, released):
     """A second round of reads gets the time that is left, not a new time limit."""
-    deadline = Deadline(0.2, threads)
+    deadline = Deadline(0.2)
     started = monotonic()
     with pytest.raises(DeadlineExceeded):
-        deadline.read(Read("first round", lambda: released.wait(LONG)))
+        threads.read("here", deadline, Read("first round", lambda: released.wait(LONG)))
 
     with pytest.raises(DeadlineExceeded, match="second round"):
-        deadline.read(Read("second round", lambda: released.wait(LONG)))
+        threads.read("here", deadline, Read("second round", lambda: released.wait(LONG)))
 
     assert monotonic() - started < 0.35
     assert deadline.remaining_seconds() == 0.001, "a timeout of 0 would mean 'for ever' to some clients"
@@ -116,9 +121,9 @@ def test_what_has_not_begun_is_cancelled(released):
     begun: list[str] = []
     hanging = Read("hanging", lambda: released.wait(LONG))
 
-    with ThreadPoolExecutor(1) as threads:
+    with closing(Bulkheads(1)) as threads:
         with pytest.raises(DeadlineExceeded):
-            Deadline(0.05, threads).read(hanging, Read("never", lambda: begun.append("never")))
+            threads.read("here", Deadline(0.05), hanging, Read("never", lambda: begun.append("never")))
         released.set()
 
     assert begun == []
@@ -129,7 +134,7 @@ def test_a_time_out_of_the_read_itself_is_not_the_questions_deadline(threads):
     own = TimeoutError("the reader's own")
 
     with pytest.raises(TimeoutError, match="the reader's own"):
-        Deadline(LONG, threads).read(Read("anything", raising(own)))
+        threads.read("here", Deadline(LONG), Read("anything", raising(own)))
 
 
 class _JustInTime(Future[Any]):
@@ -149,19 +154,29 @@ class _JustInTime(Future[Any]):
         raise TimeoutError
 
 
-class _Photofinish(ThreadPoolExecutor):
+class _Photofinish(Bulkheads):
     """Threads whose every read ends exactly at the deadline."""
 
-    def submit(self, call: Callable[..., Any], /, *_: Any, **__: Any) -> Future[Any]:
+    def submit(self, place: Hashable, call: Callable[[], Any]) -> Future[Any]:  # noqa: ARG002 - as the base class
         return _JustInTime(call)
 
 
 def test_a_read_that_ends_exactly_at_the_deadline_is_answered():
     """A read that ends just at the deadline gives its result, its own error or DeadlineExceeded: never a 500."""
-    with _Photofinish(1) as threads:
-        deadline = Deadline(LONG, threads)
+    with closing(_Photofinish(1)) as threads:
+        deadline = Deadline(LONG)
 
         with suppress(DeadlineExceeded):
-            assert deadline.read(Read("anything", lambda: "in time")) == ["in time"]
+            assert threads.read("here", deadline, Read("anything", lambda: "in time")) == ["in time"]
         with pytest.raises(CannotTell):
-            deadline.read(Read("anything", raising(refusal("no"))))
+            threads.read("here", deadline, Read("anything", raising(refusal("no"))))
+
+
+def test_a_silent_place_holds_up_no_other(released):
+    """While every thread of one place waits, another place is read at once."""
+    with closing(Bulkheads(2)) as threads:
+        hanging = [threads.submit("silent", lambda: released.wait(LONG)) for _ in range(5)]
+
+        assert threads.read("other", Deadline(LONG), Read("anything", lambda: "read")) == ["read"]
+        assert not any(future.done() for future in hanging)
+        released.set()

@@ -172,11 +172,11 @@ def test_few_targets_of_a_large_group_are_asked_for_by_name(world, sources, wall
     binding = Binding("large", "web", 80, arn, "", "IPv4", "")
     sizes = []
     for some in ([], wanted, wanted[:2]):
-        (found,) = sources.load_balancers.health((binding,), Deadline(10, sources.threads), lambda *_, some=some: some)
+        (found,) = sources.load_balancers.health((binding,), Deadline(10), lambda *_, some=some: some)
         sizes.append(len(found.targets))
         wall_clock.advance(3)
 
-    (found,) = sources.load_balancers.health((binding,), Deadline(10, sources.threads), lambda *_: wanted)
+    (found,) = sources.load_balancers.health((binding,), Deadline(10), lambda *_: wanted)
     states = {target.id: (target.state, target.reason) for target in found.targets}
     assert sizes == [300, 3, 2]
     assert states["10.9.9.9"] == ("unused", "Target.NotRegistered")
@@ -188,11 +188,11 @@ def test_a_target_that_aws_will_not_speak_of_is_looked_for_among_all(world, sour
     arn = world.aws.target_group("large")
     world.aws.register(arn, [(f"10.1.0.{n}", 8080) for n in range(200)])
     binding = Binding("large", "web", 80, arn, "", "IPv4", "")
-    sources.load_balancers.health((binding,), Deadline(10, sources.threads))
+    sources.load_balancers.health((binding,), Deadline(10))
     wall_clock.advance(3)
     world.aws.faults.aws_error("DescribeTargetHealth", "InvalidTarget", "not registered", times=1)
 
-    (found,) = sources.load_balancers.health((binding,), Deadline(10, sources.threads), lambda *_: [("10.9.9.9", 8080)])
+    (found,) = sources.load_balancers.health((binding,), Deadline(10), lambda *_: [("10.9.9.9", 8080)])
 
     assert len(found.targets) == 200
 
@@ -246,7 +246,7 @@ def test_the_fast_parser_reads_what_botocores_own_does(world):
 def test_a_rollout_in_the_queue_is_told_for_how_long(world, sources, account, metrics, wall_clock):
     """While other Rollouts use up the call budget the answer is AwsBudget with `retryAfterSeconds`, and no read."""
     Scene(world, name="late").build()
-    few = LoadBalancers(account, sources.sharing, metrics, calls_per_second=0.5)
+    few = LoadBalancers(account, sources.shared, metrics, calls_per_second=0.5)
     client = create_app(replace(sources, load_balancers=few), metrics).test_client()
     first = client.get(HEALTH).get_json()
     waiting = client.get(HEALTH.replace("web", "late")).get_json()
@@ -299,11 +299,11 @@ def test_of_a_group_that_is_named_only_the_name_is_resolved_soon(world, sources,
     """A target group created again under its name is found within seconds: the ARN of a name is cached briefly."""
     binding = Binding("named", "web", 80, "", "web", "IPv4", "")
     old = world.aws.target_group("web", attached=False)
-    (before,) = sources.load_balancers.groups((binding,), Deadline(10, sources.threads))
+    (before,) = sources.load_balancers.groups((binding,), Deadline(10))
     world.aws.client().delete_target_group(TargetGroupArn=old)
     wall_clock.advance(5.1)
     with pytest.raises(CannotTell) as gone:
-        sources.load_balancers.groups((binding,), Deadline(10, sources.threads))
+        sources.load_balancers.groups((binding,), Deadline(10))
 
     assert before.value.arn == old
     assert gone.value.reason is Reason.TARGET_GROUP_NOT_FOUND

@@ -1,14 +1,15 @@
 """Faults of Kubernetes and AWS, drawn at random; and what happens in the middle of a question."""
 
 import json
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 from wsgiref.types import StartResponse
 
+from provider.sources.bulkheads import Bulkheads
 from tests.world.server.faults import Faults
 from tests.world.server.http_server import call_application
 from tests.world.world import World
@@ -164,16 +165,16 @@ def _type_of(content: str) -> str:
     return "application/x-amz-json-1.0"
 
 
-class Threads(ThreadPoolExecutor):
+class Threads(Bulkheads):
     """Threads for reads that can be waited for: what hung in one question must not meddle with the next."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
         self._reads: list[Future[Any]] = []
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, place: Hashable, call: Callable[[], Any]) -> Future[Any]:
         """Run a read, and remember it."""
-        future = super().submit(fn, *args, **kwargs)
+        future = super().submit(place, call)
         self._reads.append(future)
         return future
 

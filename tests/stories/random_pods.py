@@ -32,9 +32,10 @@ from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
+from provider.sources.bulkheads import Bulkheads
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
-from provider.sources.shared import Sharing
+from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
 from tests.world.cluster import objects
@@ -333,18 +334,19 @@ def stage() -> Iterator[tuple[World, Clock, tuple[Sources, Sources]]]:
 
 
 def _provider(stack: ExitStack, clock: Clock, pods_fresh_seconds: float) -> Sources:
-    threads, gathering = (stack.enter_context(ThreadPoolExecutor(8)) for _ in range(2))
+    gathering = stack.enter_context(ThreadPoolExecutor(8))
+    threads = Bulkheads(8)
+    stack.callback(threads.close)
     metrics, client = Metrics(), connect(pool_size=8)
     session = boto3.Session(region_name=os.environ["AWS_REGION"])
     account = Account(session, connect_timeout_seconds=2, read_timeout_seconds=5, pool_size=8, roles=Roles())
     freshness = Freshness(topology=0, pods=pods_fresh_seconds, target_health=0, target_groups=0, metrics=0, failures=0)
-    sharing = Sharing(threads, freshness, metrics, flight_seconds=8, clock=clock)
+    shared = Shared(threads, freshness, metrics, flight_seconds=8, clock=clock)
     return Sources(
-        cluster=Cluster(lambda: client, sharing, connect_timeout_seconds=2, read_timeout_seconds=5, metrics=metrics),
-        load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=100_000),
-        cloudwatch=CloudWatch(account, sharing, metrics),
-        sharing=sharing,
-        threads=threads,
+        cluster=Cluster(lambda: client, shared, connect_timeout_seconds=2, read_timeout_seconds=5, metrics=metrics),
+        load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=100_000),
+        cloudwatch=CloudWatch(account, shared, metrics),
+        shared=shared,
         gathering=gathering,
         budget_seconds=8,
     )

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -37,7 +37,7 @@ from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
-from provider.sources.shared import Sharing
+from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 from tests.stories import random_faults
 from tests.stories.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock
@@ -75,7 +75,7 @@ def connected(world: World, clock: Callable[[], datetime]) -> Iterator[Sources]:
     """Make readers that speak HTTP to the world with the real client libraries, and live by this clock."""
     with (
         tempfile.TemporaryDirectory() as directory,
-        random_faults.Threads(32) as threads,
+        closing(random_faults.Threads(32)) as threads,
         ThreadPoolExecutor(8) as gathering,
     ):
         os.environ |= world.environment(directory) | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
@@ -84,13 +84,12 @@ def connected(world: World, clock: Callable[[], datetime]) -> Iterator[Sources]:
         metrics, client = Metrics(), connect(pool_size=32)
         session = boto3.Session(region_name=os.environ["AWS_REGION"])
         account = Account(session, **TIMEOUTS, pool_size=32, roles=Roles(), seconds=partial(_seconds, clock))
-        sharing = Sharing(threads, Freshness(), metrics, flight_seconds=BUDGET_SECONDS, clock=clock)
+        shared = Shared(threads, Freshness(), metrics, flight_seconds=BUDGET_SECONDS, clock=clock)
         yield Sources(
-            cluster=Cluster(lambda: client, sharing, **TIMEOUTS, metrics=metrics),
-            load_balancers=LoadBalancers(account, sharing, metrics, calls_per_second=ENOUGH),
-            cloudwatch=CloudWatch(account, sharing, metrics),
-            sharing=sharing,
-            threads=threads,
+            cluster=Cluster(lambda: client, shared, **TIMEOUTS, metrics=metrics),
+            load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=ENOUGH),
+            cloudwatch=CloudWatch(account, shared, metrics),
+            shared=shared,
             gathering=gathering,
             budget_seconds=BUDGET_SECONDS,
         )
@@ -243,8 +242,8 @@ class Story:
         self.step = 0
         self.counts = Counts(stories=1)
         self._midway = random_faults.Midway(clock.passing)
-        assert isinstance(sources.threads, random_faults.Threads)
-        self._threads = sources.threads
+        assert isinstance(sources.shared.threads, random_faults.Threads)
+        self._threads = sources.shared.threads
         self._apps = {hangs: self._app(sources, hangs=hangs) for hangs in (False, True)}
         self._fault: random_faults.Fault | None = None
         self._questions_left = 0

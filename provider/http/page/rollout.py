@@ -153,4 +153,4 @@ def _run(namespace: str, status: RunStatus, sources: Sources) -> Run:
 
 
 def _deadline(sources: Sources) -> Deadline:
-    return Deadline(min(EXPLAIN_SECONDS, sources.budget_seconds), sources.threads)
+    return Deadline(min(EXPLAIN_SECONDS, sources.budget_seconds))

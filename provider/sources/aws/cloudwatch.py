@@ -14,8 +14,9 @@ from provider.model.reasons import Reason
 from provider.model.records import Kind, Metric, Place, Points, Window
 from provider.sources.aws.aws_errors import malformed, whose
 from provider.sources.aws.service import Account, Api, Service
+from provider.sources.cache import Reading
 from provider.sources.deadline import Deadline
-from provider.sources.shared import Known, Sharing, Wanted
+from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics
 
 NAMESPACE, NETWORK_NAMESPACE = "AWS/ApplicationELB", "AWS/NetworkELB"
@@ -23,84 +24,74 @@ NAMESPACE, NETWORK_NAMESPACE = "AWS/ApplicationELB", "AWS/NetworkELB"
 OPERATION = "GetMetricData"
 
 WHAT = f"{NAMESPACE} metrics"
-"""No target group is named: one call may carry the metrics of several Rollouts, which all get this sentence."""
 
 CALLS_PER_SECOND = 250
 """Half of what an account has in a region by default (CloudWatch quotas, GetMetricData)."""
-
-MAX_QUERIES = 500
-"""Metrics in one call (GetMetricData)."""
-
-_Key = tuple[Place, Metric, Window]
 
 
 class CloudWatch:
     """Evidence from CloudWatch: what the load balancer counted."""
 
-    def __init__(self, account: Account, sharing: Sharing, metrics: Metrics) -> None:
+    def __init__(self, account: Account, shared: Shared, metrics: Metrics) -> None:
         """Read with the account's credentials."""
         api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
         self._service = Service(account, api, metrics)
-        self._sharing = sharing
+        self._shared = shared
 
-    def points(self, place: Place, metrics: Sequence[Metric], window: Window, deadline: Deadline) -> Known[Points]:
-        """Return every metric's points by minute, and when the oldest of them were read.
+    def points(self, place: Place, metrics: Sequence[Metric], window: Window, deadline: Deadline) -> Reading[Points]:
+        """Return every metric's points by minute, and when they were read.
 
         One round trip. Raises CannotTell: AwsForbidden, MetricsIncomplete, AwsUnavailable and what any call can raise.
         """
-        keys = [(place, metric, window) for metric in metrics]
-        wanted = Wanted(Kind.METRICS, "CloudWatch metrics", keys, partial(self._send, place), place)
-        found = self._sharing.read(wanted, deadline=deadline, admit=lambda _: self._service.admit(place, 1, deadline))
-        read_at = min(known.read_at for known in found.values())
-        return Known({metric: found[place, metric, window].value for metric in metrics}, read_at)
+        metrics = tuple(dict.fromkeys(metrics))
+        call = partial(self._read, place, metrics, window, deadline)
+        request = Request(Kind.METRICS, (place, metrics, window), "CloudWatch metrics", call, place.scope)
+        return self._shared.read(request, deadline)
 
-    def _send(self, place: Place, keys: Sequence[_Key]) -> Mapping[_Key, Any]:
-        """Read metrics, each over its own window; a metric that CloudWatch did not give whole is a CannotTell."""
-        metrics = tuple(dict.fromkeys(metric for _, metric, _ in keys))
+    def _read(self, place: Place, metrics: Sequence[Metric], window: Window, deadline: Deadline) -> Points:
         wanted = {f"m{number}": metric for number, metric in enumerate(metrics)}
         request = {
             "MetricDataQueries": [_query(name, metric) for name, metric in wanted.items()],
-            "StartTime": min(window.start for _, _, window in keys),
-            "EndTime": max(window.end for _, _, window in keys),
+            "StartTime": window.start,
+            "EndTime": window.end,
         }
         points: dict[Metric, dict[datetime, float]] = {metric: {} for metric in metrics}
         last_status: dict[str, str] = {}
-        for page in self._service.pages(OPERATION, place, WHAT, ("NextToken", "NextToken"), **request):
+        for page in self._service.pages(OPERATION, place, WHAT, deadline, ("NextToken", "NextToken"), **request):
             try:
                 for result in page["MetricDataResults"]:
                     last_status[result["Id"]] = result["StatusCode"]
                     points[wanted[result["Id"]]].update(_by_minute(result))
             except (KeyError, TypeError, ValueError, ArithmeticError, OSError) as error:
                 raise malformed(self._service.action(OPERATION), WHAT) from error
-        status = {metric: last_status.get(name, "no result") for name, metric in wanted.items()}
+        for name, metric in wanted.items():
+            self._require_complete(place, metric, last_status.get(name, "no result"))
+            self._require_these_minutes(points[metric], window)
         return {
-            (place, metric, window): self._incomplete(place, metric, status[metric])
-            or self._of_other_minutes(points[metric], request)
-            or {minute: value for minute, value in points[metric].items() if window.start <= minute < window.end}
-            for region, metric, window in keys
+            metric: {minute: value for minute, value in series.items() if window.start <= minute < window.end}
+            for metric, series in points.items()
         }
 
-    def _of_other_minutes(self, points: Mapping[datetime, float], request: Mapping[str, Any]) -> CannotTell | None:
+    def _require_these_minutes(self, points: Mapping[datetime, float], window: Window) -> None:
         """Refuse a series with points of other minutes only: that is neither an answer nor missing data."""
-        if not points or any(request["StartTime"] <= minute < request["EndTime"] for minute in points):
-            return None
-        return malformed(self._service.action(OPERATION), WHAT)
+        if points and not any(window.start <= minute < window.end for minute in points):
+            raise malformed(self._service.action(OPERATION), WHAT)
 
-    def _incomplete(self, place: Place, metric: Metric, status: str) -> CannotTell | None:
+    def _require_complete(self, place: Place, metric: Metric, status: str) -> None:
         """Accept a metric's points only if CloudWatch says that they are complete."""
         action = self._service.action(OPERATION)
         match status:
             case "Complete":
-                return None
+                return
             case "Forbidden":
-                return CannotTell(
+                raise CannotTell(
                     Reason.AWS_FORBIDDEN,
                     f"AWS forbids {action} of {metric.name}: allow the action in {whose(place.role_arn)}",
                 )
             case "InternalError":
-                return CannotTell(Reason.AWS_UNAVAILABLE, f"CloudWatch has an error at {action} of {metric.name}")
+                raise CannotTell(Reason.AWS_UNAVAILABLE, f"CloudWatch has an error at {action} of {metric.name}")
             case _:
-                return CannotTell(
+                raise CannotTell(
                     Reason.METRICS_INCOMPLETE,
                     f"CloudWatch gave only a part of {metric.name} ({status}), so it decides nothing",
                 )

@@ -4,12 +4,14 @@ Only handover and preflight need them. A read that fails raises CannotTell namin
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from provider.model.records import Place, TargetGroup
 from provider.sources.aws.aws_errors import malformed, well_formed
 from provider.sources.aws.service import Service
-from provider.sources.deadline import Deadline, Read
+from provider.sources.bulkheads import Bulkheads, Read
+from provider.sources.deadline import Deadline
 
 _ALL = 1
 """The weight of a target group that a rule forwards to without naming a weight."""
@@ -18,13 +20,16 @@ _ALL = 1
 class Listeners:
     """Reads DescribeListeners, DescribeRules and DescribeLoadBalancers. Nothing is cached: weights move at any time."""
 
-    def __init__(self, elbv2: Service) -> None:
+    def __init__(self, elbv2: Service, threads: Bulkheads) -> None:
         """Read through this service, within its budget."""
-        self._elbv2 = elbv2
+        self._elbv2, self._threads = elbv2, threads
 
     def weights(self, group: TargetGroup, deadline: Deadline) -> tuple[int, ...]:
         """Return the weight of a target group in every rule, default actions included, that names it."""
-        (found,) = deadline.read(Read(f"listener rules of {group.name}", lambda: list(self._weights(group, deadline))))
+        what = f"listener rules of {group.name}"
+        (found,) = self._threads.read(
+            group.place.scope, deadline, Read(what, lambda: list(self._weights(group, deadline)))
+        )
         return tuple(found)
 
     def hosts(self, groups: Iterable[TargetGroup], deadline: Deadline) -> Mapping[str, tuple[str, ...]]:
@@ -32,10 +37,15 @@ class Listeners:
 
         A host of a rule may have the wildcards * and ?. Each load balancer is read once.
         """
-        some = list(groups)
-        what = "hosts of " + ", ".join(one.name for one in some)
-        (found,) = deadline.read(Read(what, lambda: self._hosts(some, deadline)))
-        return dict(found)
+        by_place: dict[Place, list[TargetGroup]] = {}
+        for group in groups:
+            by_place.setdefault(group.place, []).append(group)
+        what = {place: "hosts of " + ", ".join(group.name for group in some) for place, some in by_place.items()}
+        started = {
+            place: self._threads.submit(place.scope, partial(self._hosts, some, deadline))
+            for place, some in by_place.items()
+        }
+        return {arn: hosts for place in started for arn, hosts in deadline.wait(started[place], what[place]).items()}
 
     def security_groups(self, arns: Iterable[str], place: Place, deadline: Deadline) -> Mapping[str, frozenset[str]]:
         """Return the security groups of load balancers by ARN."""
@@ -43,15 +53,14 @@ class Listeners:
         what = "load balancers " + ", ".join(_name_of(arn) for arn in wanted)
 
         def call() -> Mapping[str, frozenset[str]]:
-            self._elbv2.admit(place, 1, deadline)
-            answer = self._elbv2.call("DescribeLoadBalancers", place, what, LoadBalancerArns=wanted)
+            answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=wanted)
             with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
                 # One without security groups (a Network Load Balancer may have none) has no key for them.
                 return {
                     one["LoadBalancerArn"]: frozenset(one.get("SecurityGroups", ())) for one in answer["LoadBalancers"]
                 }
 
-        (found,) = deadline.read(Read(what, call))
+        (found,) = self._threads.read(place.scope, deadline, Read(what, call))
         if set(found) != set(wanted):
             raise malformed(self._elbv2.action("DescribeLoadBalancers"), what)
         return dict(found)
@@ -71,8 +80,7 @@ class Listeners:
                     for one in groups:
                         if any(True for _ in _weights_in(rule["Actions"], one.arn)):
                             found[one.arn].update(dict.fromkeys(_hosts_in(rule["Conditions"])))
-            self._elbv2.admit(place, 1, deadline)
-            answer = self._elbv2.call("DescribeLoadBalancers", place, what, LoadBalancerArns=[arn])
+            answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=[arn])
             with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
                 own = [one["DNSName"].lower() for one in answer["LoadBalancers"]]
             for one in groups:
@@ -94,9 +102,8 @@ class Listeners:
     def _pages(
         self, operation: str, key: str, place: Place, what: str, deadline: Deadline, arn: str
     ) -> Iterator[dict[str, Any]]:
-        self._elbv2.admit(place, 1, deadline)
         of = {"DescribeListeners": "LoadBalancerArn", "DescribeRules": "ListenerArn"}[operation]
-        for page in self._elbv2.pages(operation, place, what, ("NextMarker", "Marker"), **{of: arn}):
+        for page in self._elbv2.pages(operation, place, what, deadline, ("NextMarker", "Marker"), **{of: arn}):
             with well_formed(self._elbv2.action(operation), what):
                 found = list(page[key])
             yield from found

@@ -16,8 +16,10 @@ from provider.sources.aws.aws_errors import well_formed
 from provider.sources.aws.listeners import Listeners
 from provider.sources.aws.service import Account, Api, Service
 from provider.sources.aws.target_groups import GroupKey, TargetGroups, name_of
-from provider.sources.deadline import Deadline, Read
-from provider.sources.shared import Known, Sharing, Wanted
+from provider.sources.bulkheads import Read
+from provider.sources.cache import Reading
+from provider.sources.deadline import Deadline
+from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics
 
 BURST_SECONDS = 4
@@ -32,22 +34,20 @@ BESIDE = {"Include": ["All"]}
 MAX_SIZES = 10_000
 """Maximum target groups whose size is remembered."""
 
-_HealthKey = tuple[GroupKey, frozenset[tuple[str, int]]]
-
 
 class LoadBalancers:
     """Evidence from Elastic Load Balancing."""
 
-    def __init__(self, account: Account, sharing: Sharing, metrics: Metrics, *, calls_per_second: float) -> None:
+    def __init__(self, account: Account, shared: Shared, metrics: Metrics, *, calls_per_second: float) -> None:
         """Read with the account's credentials; its home region is the one of target groups that are bound by name."""
         self._account = account
-        self._sharing = sharing
+        self._shared = shared
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
-        self._groups = TargetGroups(account, self._elbv2, sharing)
-        self.listeners = Listeners(self._elbv2)
+        self._groups = TargetGroups(account, self._elbv2, shared)
+        self.listeners = Listeners(self._elbv2, shared.threads)
         """What listener rules say, which only handover needs."""
         self._sizes: dict[GroupKey, int] = {}
         self._knows_beside: dict[str, bool] = {}
@@ -62,8 +62,8 @@ class LoadBalancers:
         """Ask for one target group of the home region; this warms its connection too. Raises CannotTell."""
         what = "any target group"
         home = Place(self._account.home_region(what))
-        self._elbv2.charge(home)
-        deadline.read(Read(what, lambda: self._elbv2.call("DescribeTargetGroups", home, what, PageSize=1)))
+        ping = partial(self._elbv2.call, "DescribeTargetGroups", home, what, deadline, PageSize=1)
+        self._shared.threads.read(home.scope, deadline, Read(what, ping))
 
     def require_turn(self, deadline: Deadline) -> None:
         """Refuse a query whose Rollout is in the queue. Raises CannotTell (AwsBudget)."""
@@ -90,51 +90,57 @@ class LoadBalancers:
         instead of an ARN. Raises CannotTell: BindingNeedsRole for a role not on the list, and what reads raise.
         """
         groups = self._groups.find(bindings, deadline)
-        keys = [
-            (group, self._only(group, partial(wanted, binding)))
+        started = [
+            self._shared.start(self._health(group, self._only(group, partial(wanted, binding)), deadline), deadline)
             for group, binding in zip(groups, bindings, strict=True)
         ]
-        healths = [
-            Wanted(
-                Kind.TARGET_HEALTH,
-                f"target health of {name_of(key[0][1])}",
-                (key,),
-                self._targets,
-                key[0][0],
-            )
-            for key in keys
-        ]
-        described = self._groups.described(groups)
-        found = self._sharing.read(*described, *healths, deadline=deadline, admit=self._groups.admit(deadline))
+        described = self._described(groups, deadline)
+        healths = [pending.result(deadline) for pending in started]
         return tuple(
-            GroupHealth(
-                group=found[key[0]].value,
-                binding=binding,
-                targets=found[key].value,
-                read_at=found[key].read_at,
-                described_at=found[key[0]].read_at,
-            )
-            for key, binding in zip(keys, bindings, strict=True)
+            GroupHealth(group.value, binding, health.value, health.read_at, group.read_at)
+            for group, binding, health in zip(described, bindings, healths, strict=True)
         )
 
-    def groups(self, bindings: tuple[Binding, ...], deadline: Deadline) -> tuple[Known[TargetGroup], ...]:
+    def groups(self, bindings: tuple[Binding, ...], deadline: Deadline) -> tuple[Reading[TargetGroup], ...]:
         """Read each binding's target group, without its targets, in the order of the bindings. Raises as `health`."""
-        keys = self._groups.find(bindings, deadline)
-        found = self._sharing.read(*self._groups.described(keys), deadline=deadline, admit=self._groups.admit(deadline))
-        return tuple(found[key] for key in keys)
+        return tuple(self._described(self._groups.find(bindings, deadline), deadline))
+
+    def _described(self, keys: Sequence[GroupKey], deadline: Deadline) -> list[Reading[TargetGroup]]:
+        """Read the settings of target groups. Raises what AWS said of the first that it does not know."""
+        requests = self._groups.described(keys, deadline)
+        started = {place: self._shared.start(request, deadline) for place, request in requests.items()}
+        by_key: dict[GroupKey, Reading[TargetGroup | CannotTell]] = {}
+        for place, pending in started.items():
+            reading = pending.result(deadline)
+            by_key |= {(place, arn): Reading(group, reading.read_at) for arn, group in reading.value.items()}
+        described = []
+        for key in keys:
+            group = by_key[key].value
+            if isinstance(group, CannotTell):
+                raise group.with_traceback(None)
+            described.append(Reading(group, by_key[key].read_at))
+        return described
+
+    def _health(
+        self, group: GroupKey, only: frozenset[tuple[str, int]], deadline: Deadline
+    ) -> Request[tuple[Target, ...]]:
+        """Return what to read for the health of a target group's targets, all or some."""
+        place, arn = group
+        what = f"target health of {name_of(arn)}"
+        call = partial(self._targets, group, only, deadline)
+        return Request(Kind.TARGET_HEALTH, (group, only), what, call, place.scope)
 
     def attributes(self, group: TargetGroup, deadline: Deadline) -> Mapping[str, str]:
         """Return a target group's attributes: one call, of which only preflight needs the result. Raises CannotTell."""
         operation, what = "DescribeTargetGroupAttributes", f"target group {group.name}"
 
         def call() -> Mapping[str, str]:
-            self._elbv2.admit(group.place, 1, deadline)
-            answer = self._elbv2.call(operation, group.place, what, TargetGroupArn=group.arn)
+            answer = self._elbv2.call(operation, group.place, what, deadline, TargetGroupArn=group.arn)
             with well_formed(self._elbv2.action(operation), what):
                 return {one["Key"]: one["Value"] for one in answer["Attributes"]}
 
-        (found,) = deadline.read(Read(what, call))
-        return dict(found)
+        (attributes,) = self._shared.threads.read(group.place.scope, deadline, Read(what, call))
+        return dict(attributes)
 
     def attached(self, load_balancer_arn: str, place: Place, deadline: Deadline) -> frozenset[str]:
         """Return the ARNs of every target group that the load balancer forwards to. Raises CannotTell."""
@@ -148,9 +154,8 @@ class LoadBalancers:
         some = wanted(most) if most else ()
         return frozenset(some) if len(some) <= most else frozenset()
 
-    def _targets(self, keys: Sequence[_HealthKey]) -> Mapping[_HealthKey, tuple[Target, ...]]:
+    def _targets(self, group: GroupKey, only: frozenset[tuple[str, int]], deadline: Deadline) -> tuple[Target, ...]:
         """Describe the health of one group's targets, all or some; this API has no pages."""
-        ((group, only),) = keys
         region = group[0].region
         some = {"Targets": [{"Id": address, "Port": port} for address, port in sorted(only)]}
         beside = BESIDE if self._knows_beside.get(region, True) else {}
@@ -158,29 +163,30 @@ class LoadBalancers:
         ways: list[Mapping[str, Any]] = [{**some, **beside}, beside] if only else [beside]
         if region not in self._knows_beside:
             ways.append({})
-        targets, way = self._first_accepted(group, ways)
+        targets, way = self._first_accepted(group, ways, deadline)
         self._knows_beside.setdefault(region, "Include" in way)
         if not only:
             self._remember_size(group, targets)
-        return {(group, only): targets}
+        return targets
 
     def _first_accepted(
-        self, group: GroupKey, ways: Sequence[Mapping[str, Any]]
+        self, group: GroupKey, ways: Sequence[Mapping[str, Any]], deadline: Deadline
     ) -> tuple[tuple[Target, ...], Mapping[str, Any]]:
         """Ask in one way after the other until AWS accepts one; return the targets and that way."""
         *others, last = ways
         for way in others:
             try:
-                return self._health_of(group, way), way
+                return self._health_of(group, way, deadline), way
             except CannotTell as error:
                 if error.reason is not Reason.AWS_REJECTED:
                     raise
-            self._elbv2.charge(group[0])
-        return self._health_of(group, last), last
+        return self._health_of(group, last, deadline), last
 
-    def _health_of(self, group: GroupKey, some: Mapping[str, Any]) -> tuple[Target, ...]:
+    def _health_of(self, group: GroupKey, some: Mapping[str, Any], deadline: Deadline) -> tuple[Target, ...]:
         place, arn = group
-        answer = self._elbv2.call(target_health_xml.OPERATION, place, name_of(arn), TargetGroupArn=arn, **some)
+        answer = self._elbv2.call(
+            target_health_xml.OPERATION, place, name_of(arn), deadline, TargetGroupArn=arn, **some
+        )
         return cast(tuple[Target, ...], answer[target_health_xml.TARGETS])
 
     def _remember_size(self, group: GroupKey, targets: tuple[Target, ...]) -> None:

@@ -10,7 +10,8 @@ from functools import partial
 
 from provider.model.records import TargetGroup
 from provider.sources.aws.service import Account, Api, Service
-from provider.sources.deadline import Deadline, Read
+from provider.sources.bulkheads import Bulkheads, Read
+from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
 
 REGISTER, DEREGISTER = "RegisterTargets", "DeregisterTargets"
@@ -28,9 +29,9 @@ Address = tuple[str, int]
 class Registrations:
     """Registers IP targets, and deregisters them."""
 
-    def __init__(self, account: Account, metrics: Metrics) -> None:
+    def __init__(self, account: Account, threads: Bulkheads, metrics: Metrics) -> None:
         """Write with the account's credentials, or as its roles."""
-        self._metrics = metrics
+        self._threads, self._metrics = threads, metrics
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", CALLS_PER_SECOND, BURST, {}), metrics)
 
     def register(self, group: TargetGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
@@ -45,17 +46,16 @@ class Registrations:
         self, operation: str, group: TargetGroup, targets: Collection[Address], why: str, deadline: Deadline
     ) -> None:
         for some in _chunks(targets):
-            self._elbv2.admit(group.place, 1, deadline)
             named = [{"Id": address, "Port": port} for address, port in some]
             call = partial(
-                self._elbv2.call, operation, group.place, group.name, TargetGroupArn=group.arn, Targets=named
+                self._elbv2.call, operation, group.place, group.name, deadline, TargetGroupArn=group.arn, Targets=named
             )
             # Before the call: one that is never answered may have been carried out.
             logging.getLogger(__name__).warning(
                 "%s: %d targets of %s: %s", operation, len(some), group.name, why, extra={"targets": named}
             )
             self._metrics.wrote(operation, len(some))
-            deadline.read(Read(f"the answer to {operation} of {group.name}", call))
+            self._threads.read(group.place.scope, deadline, Read(f"the answer to {operation} of {group.name}", call))
 
 
 def _chunks(targets: Collection[Address]) -> Iterator[list[Address]]:

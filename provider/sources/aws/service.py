@@ -106,13 +106,12 @@ class Service:
         for calls in tuple(self._budgets.values()):
             calls.require_turn(deadline.rollout)
 
-    def admit(self, place: Place, calls: int, deadline: Deadline) -> None:
-        """Wait until a query may make this many calls. Raises CannotTell (AwsBudget) if its deadline comes first."""
-        max_wait_seconds = max(deadline.remaining_seconds() - CALL_SECONDS, 0)
-        self._calls(place).take(deadline.rollout, calls, max_wait_seconds)
+    def call(self, operation: str, place: Place, what: str, deadline: Deadline, **arguments: Any) -> Any:
+        """Call an operation about `what` (in words), once the budget allows it.
 
-    def call(self, operation: str, place: Place, what: str, **arguments: Any) -> Any:
-        """Call an operation about `what` (in words), once it is admitted. Raises CannotTell naming the IAM action."""
+        Raises CannotTell: AwsBudget if the deadline comes first, and errors that name the IAM action.
+        """
+        self._calls(place).take(deadline.rollout, max(deadline.remaining_seconds() - CALL_SECONDS, 0))
         action = self.action(operation)
         with self._metrics.upstream(self._api.name, operation):
             try:
@@ -128,25 +127,20 @@ class Service:
             return answer
 
     def pages(
-        self, operation: str, place: Place, what: str, token: tuple[str, str], **arguments: Any
+        self, operation: str, place: Place, what: str, deadline: Deadline, token: tuple[str, str], **arguments: Any
     ) -> Iterator[dict[str, Any]]:
         """Yield every page of an operation; `token` names it in the answer and in the next request.
 
-        Raises CannotTell, also if there is no end: a reader must not go round for ever after its question.
+        Raises as `call`, also if there is no end: a reader must not go round for ever after its query.
         """
         answered, asked = token
         for _ in range(MAX_PAGES):
-            page = self.call(operation, place, what, **arguments)
+            page = self.call(operation, place, what, deadline, **arguments)
             yield page
             if not page.get(answered):
                 return
             arguments[asked] = page[answered]
-            self.charge(place)
         raise malformed(self.action(operation), what)
-
-    def charge(self, place: Place) -> None:
-        """Charge a call that was not admitted before: a further page, or a probe of the provider itself."""
-        self._calls(place).charge()
 
     def calls_per_second(self, place: Place) -> float:
         """Return the current rate at a place in calls per second: lower after AWS throttled."""
@@ -165,11 +159,11 @@ class Service:
         return f"{self._api.iam_prefix}:{operation}"
 
     def _calls(self, place: Place) -> CallBudget:
-        account = (place.account_id, place.region)
         with self._making_clients:
-            if account not in self._budgets:
-                self._budgets[account] = CallBudget(self._api.calls_per_second, self._api.burst, self._account.seconds)
-            return self._budgets[account]
+            if place.scope not in self._budgets:
+                budget = CallBudget(self._api.calls_per_second, self._api.burst, self._account.seconds)
+                self._budgets[place.scope] = budget
+            return self._budgets[place.scope]
 
     def _client(self, place: Place) -> Any:
         with self._making_clients:

@@ -6,11 +6,10 @@ role, or with one external id, is never told to a binding with another.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -18,15 +17,13 @@ from provider.model.records import Binding, HealthCheck, Kind, Place, TargetGrou
 from provider.sources.aws.aws_errors import malformed, well_formed
 from provider.sources.aws.service import Account, Service
 from provider.sources.deadline import Deadline
-from provider.sources.shared import Admit, Sharing, Wanted
+from provider.sources.shared import Request, Shared
 
 GroupKey = tuple[Place, str]
 """A place and the ARN of a target group there."""
 
-_NameKey = tuple[Place, str, str]
-"""A place, what is named (NAME or BALANCER), and its name."""
-
-NAME, BALANCER = "name", "load balancer"
+Groups = Mapping[str, TargetGroup | CannotTell]
+"""Target groups by ARN; a CannotTell for one that AWS does not know."""
 
 _ARN = re.compile(r"arn:aws[a-z-]*:elasticloadbalancing:(?P<region>[a-z0-9-]+):\d{12}:targetgroup/(?P<name>[^/]+)/\w+")
 
@@ -34,11 +31,11 @@ _ARN = re.compile(r"arn:aws[a-z-]*:elasticloadbalancing:(?P<region>[a-z0-9-]+):\
 class TargetGroups:
     """Reads DescribeTargetGroups."""
 
-    def __init__(self, account: Account, elbv2: Service, sharing: Sharing) -> None:
+    def __init__(self, account: Account, elbv2: Service, shared: Shared) -> None:
         """Read with the account's credentials, or as its roles; target groups without an ARN are in its home region."""
         self._account = account
         self._elbv2 = elbv2
-        self._sharing = sharing
+        self._shared = shared
 
     def find(self, bindings: tuple[Binding, ...], deadline: Deadline) -> list[GroupKey]:
         """Return each binding's target group, resolving names where there is no ARN.
@@ -56,39 +53,33 @@ class TargetGroups:
                 )
         return list(zip(places, arns, strict=True))
 
-    def described(self, keys: Iterable[GroupKey]) -> list[Wanted]:
+    def described(self, keys: Iterable[GroupKey], deadline: Deadline) -> dict[Place, Request[Groups]]:
         """Return what to read for target groups' settings: one DescribeTargetGroups per place."""
-        by_place: dict[Place, list[GroupKey]] = {}
-        for place, arn in dict.fromkeys(keys):
-            by_place.setdefault(place, []).append((place, arn))
-        return [
-            Wanted(
-                Kind.TARGET_GROUPS, "target groups", some, partial(self._describe, place), place, self._may_be_in_use
+        by_place: dict[Place, dict[str, None]] = {}
+        for place, arn in keys:
+            by_place.setdefault(place, {})[arn] = None
+        return {
+            place: Request(
+                Kind.TARGET_GROUPS,
+                (place, frozenset(arns)),
+                "target groups",
+                partial(self._describe, place, list(arns), deadline),
+                place.scope,
+                self._may_have_changed,
             )
-            for place, some in by_place.items()
-        ]
+            for place, arns in by_place.items()
+        }
 
     def attached(self, load_balancer_arn: str, place: Place, deadline: Deadline) -> frozenset[str]:
         """Return the ARNs of every target group that the load balancer forwards to. Raises CannotTell."""
         what = f"target groups of {load_balancer_arn.rpartition(':loadbalancer/')[2]}"
-        key: _NameKey = (place, BALANCER, load_balancer_arn)
 
-        def call(_: Sequence[_NameKey]) -> Mapping[_NameKey, frozenset[str]]:
-            groups = self._groups(place, what, LoadBalancerArn=load_balancer_arn)
-            return {key: frozenset(group.arn for group in groups)}
+        def call() -> frozenset[str]:
+            groups = self._groups(place, what, deadline, LoadBalancerArn=load_balancer_arn)
+            return frozenset(group.arn for group in groups)
 
-        wanted = Wanted(Kind.TOPOLOGY, what, (key,), call, place)
-        found = self._sharing.read(wanted, deadline=deadline, admit=self.admit(deadline))
-        return cast(frozenset[str], found[key].value)
-
-    def admit(self, deadline: Deadline) -> Admit:
-        """Return the admission that waits for this Rollout's turn."""
-
-        def admit(calls: Sequence[Wanted]) -> None:
-            for place, count in Counter(one.place for one in calls).items():
-                self._elbv2.admit(place, count, deadline)
-
-        return admit
+        request = Request(Kind.TOPOLOGY, (place, load_balancer_arn), what, call, place.scope)
+        return self._shared.read(request, deadline).value
 
     def _place(self, binding: Binding) -> Place:
         """Return where a binding's target group is: in the region of its ARN, else in the home region."""
@@ -102,58 +93,62 @@ class TargetGroups:
 
     def _arns(self, bindings: Sequence[tuple[Place, Binding]], deadline: Deadline) -> list[str]:
         """Return each binding's ARN; empty for a name that AWS does not know."""
-        by_place: dict[Place, dict[_NameKey, None]] = {}
-        for place, one in bindings:
-            if not one.arn and one.group_name:
-                by_place.setdefault(place, {})[place, NAME, one.group_name] = None
-        wanted = [
-            Wanted(
-                Kind.TOPOLOGY,
-                f"target groups {', '.join(name for _, _, name in keys)}",
-                tuple(keys),
-                partial(self._resolve, place),
-                place,
-            )
-            for place, keys in by_place.items()
-        ]
-        found = self._sharing.read(*wanted, deadline=deadline, admit=self.admit(deadline)) if wanted else {}
+        by_place: dict[Place, dict[str, None]] = {}
+        for place, binding in bindings:
+            if not binding.arn and binding.group_name:
+                by_place.setdefault(place, {})[binding.group_name] = None
+        started = {
+            place: self._shared.start(self._resolved(place, tuple(names), deadline), deadline)
+            for place, names in by_place.items()
+        }
+        resolved = {place: pending.result(deadline).value for place, pending in started.items()}
         return [
-            one.arn or (found[place, NAME, one.group_name].value if one.group_name else "") for place, one in bindings
+            binding.arn or (resolved[place].get(binding.group_name, "") if binding.group_name else "")
+            for place, binding in bindings
         ]
 
-    def _resolve(self, place: Place, keys: Sequence[_NameKey]) -> Mapping[_NameKey, str]:
-        names = [name for _, _, name in keys]
-        found = {group.name: group.arn for group in self._groups(place, ", ".join(names), Names=names)}
-        return {key: found.get(key[2], "") for key in keys}
+    def _resolved(self, place: Place, names: tuple[str, ...], deadline: Deadline) -> Request[Mapping[str, str]]:
+        """Return what to read for the ARNs of named target groups."""
+        what = f"target groups {', '.join(names)}"
 
-    def _describe(self, place: Place, keys: Sequence[GroupKey]) -> Mapping[GroupKey, TargetGroup | CannotTell]:
+        def call() -> Mapping[str, str]:
+            groups = self._groups(place, ", ".join(names), deadline, Names=list(names))
+            return {group.name: group.arn for group in groups}
+
+        return Request(Kind.TOPOLOGY, (place, "names", names), what, call, place.scope)
+
+    def _describe(self, place: Place, arns: Sequence[str], deadline: Deadline) -> Groups:
         """Describe target groups by ARN; if one is unknown AWS refuses all, so each is then described alone."""
-        arns = [arn for _, arn in keys]
         try:
-            groups = {(place, one.arn): one for one in self._groups(place, _names(arns), TargetGroupArns=arns)}
+            groups: Groups = {
+                group.arn: group for group in self._groups(place, _names(arns), deadline, TargetGroupArns=arns)
+            }
         except CannotTell as error:
             if error.reason is not Reason.TARGET_GROUP_NOT_FOUND:
                 raise
-            if len(keys) == 1:
-                return {keys[0]: error}
-            found: dict[GroupKey, TargetGroup | CannotTell] = {}
-            for key in keys:
-                self._elbv2.charge(place)
-                found |= self._describe(place, [key])
-            return found
-        absent = [arn for arn in arns if (place, arn) not in groups]
+            if len(arns) == 1:
+                return {arns[0]: error}
+            return {arn: group for one in arns for arn, group in self._describe(place, [one], deadline).items()}
+        absent = [arn for arn in arns if arn not in groups]
         if absent:  # AWS describes every one or refuses
             raise malformed("elasticloadbalancing:DescribeTargetGroups", _names(absent))
-        return {key: groups[key] for key in keys}
+        return groups
 
-    def _may_be_in_use(self, group: TargetGroup, age: timedelta) -> bool:
-        """Tell whether to describe a group again that was in no listener rule: one may have been added."""
-        return not group.in_use and age > timedelta(seconds=self._sharing.freshness.topology)
+    def _may_have_changed(self, groups: Groups, age: timedelta) -> bool:
+        """Tell whether to describe groups again soon: one was unknown, or in no listener rule, and may be now."""
+        freshness = self._shared.freshness
+        return any(
+            age > timedelta(seconds=freshness.failures if isinstance(group, CannotTell) else freshness.topology)
+            for group in groups.values()
+            if isinstance(group, CannotTell) or not group.in_use
+        )
 
-    def _groups(self, place: Place, what: str, **wanted: Any) -> list[TargetGroup]:
+    def _groups(self, place: Place, what: str, deadline: Deadline, **wanted: Any) -> list[TargetGroup]:
         """Describe target groups, page by page."""
         found: list[TargetGroup] = []
-        for page in self._elbv2.pages("DescribeTargetGroups", place, what, ("NextMarker", "Marker"), **wanted):
+        for page in self._elbv2.pages(
+            "DescribeTargetGroups", place, what, deadline, ("NextMarker", "Marker"), **wanted
+        ):
             with well_formed("elasticloadbalancing:DescribeTargetGroups", what):
                 found.extend(_group(one, place) for one in page["TargetGroups"])
         return found

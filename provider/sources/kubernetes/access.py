@@ -6,7 +6,8 @@ Source: Kubernetes, authorization.k8s.io/v1; granted to all authenticated client
 from collections.abc import Iterable
 from functools import partial
 
-from provider.sources.deadline import Deadline, Read
+from provider.sources.bulkheads import Read
+from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.api_server import (
     BINDING_APIS,
     NODES,
@@ -43,11 +44,12 @@ def rights_for(bindings_api: str, *, instance_targets: bool) -> tuple[Right, ...
 def denied(cluster: Cluster, namespace: str, rights: Iterable[Right], deadline: Deadline) -> list[str]:
     """Return a sentence for each right that the provider lacks. Raises CannotTell if the API server does not say."""
     wanted = tuple(rights)
-    answers = deadline.read(
+    answers = cluster.read(
+        deadline,
         *(
             Read(f"access to {api.rbac}", partial(cluster.server.may, namespace, verb, api, deadline))
             for verb, api in wanted
-        )
+        ),
     )
     return [
         f"The provider may not {verb} {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")

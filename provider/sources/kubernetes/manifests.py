@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from provider.model.errors import CannotTell, RolloutNotFound
-from provider.sources.deadline import Deadline, Read
+from provider.sources.bulkheads import Read
+from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.api_server import BINDING_APIS, ROLLOUTS, SERVICES, Api
 from provider.sources.kubernetes.reader import Cluster
 
@@ -54,7 +55,7 @@ def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> 
         return tuple({**each, "kind": kind} for each in found)
 
     wanted = [*KINDS.items(), *(("TargetGroupBinding", api) for api in BINDING_APIS)]
-    results = deadline.read(*(Read(api.rbac, partial(one, kind, api)) for kind, api in wanted))
+    results = cluster.read(deadline, *(Read(api.rbac, partial(one, kind, api)) for kind, api in wanted))
     objects: dict[str, tuple[Mapping[str, Any], ...]] = {}
     unread: dict[str, str] = {}
     for (kind, _), found in zip(wanted, results, strict=True):

@@ -26,7 +26,9 @@ from provider.model.records import (
     Topology,
     same_address,
 )
-from provider.sources.deadline import Deadline, Read
+from provider.sources.bulkheads import KUBERNETES, Read
+from provider.sources.cache import Reading
+from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.api_server import (
     ANALYSIS_RUNS,
@@ -42,7 +44,7 @@ from provider.sources.kubernetes.api_server import (
 )
 from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.known_pods import KnownPods, PodList, are_accounted_for, selecting_green
-from provider.sources.shared import Known, Sharing, Wanted
+from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics
 
 FEW = 8
@@ -55,18 +57,18 @@ class Cluster:
     def __init__(
         self,
         connect: Callable[[], Client],
-        sharing: Sharing,
+        shared: Shared,
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
         """Read through the client that `connect` makes, with these timeouts for each request."""
-        self._sharing = sharing
+        self._shared = shared
         self._known_pods = KnownPods()
         self.server = ApiServer(
             connect,
-            lambda: sharing.clock(),  # noqa: PLW0108 - the benchmark gives sharing another clock later
+            lambda: shared.clock(),  # noqa: PLW0108 - the benchmark gives it another clock later
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=read_timeout_seconds,
             metrics=metrics,
@@ -88,10 +90,11 @@ class Cluster:
         With `anew` nothing read before the query counts. Raises RolloutNotFound, and CannotTell if anything else could
         not be read.
         """
-        pods_hold_seconds = 0 if anew else self._sharing.freshness.pods
+        pods_hold_seconds = 0 if anew else self._shared.freshness.pods
         look = partial(self._topology, namespace, name, deadline, pods_hold_seconds)
         key, what = (namespace, name), f"Rollout {name}"
-        return cast(Topology, self._sharing.look(Kind.TOPOLOGY, key, what, look, deadline, anew=anew).value)
+        request: Request[Topology] = Request(Kind.TOPOLOGY, key, what, look, bypass_cache=anew)
+        return self._shared.compose(request, deadline).value
 
     def switch(self, rollout: Rollout, deadline: Deadline) -> Switch:
         """Read the Rollout and its production Service, not older than the question: one round trip, one or two reads.
@@ -100,50 +103,47 @@ class Cluster:
         """
         namespace, name = rollout.namespace, rollout.name
         service = rollout.strategy.production_service
-        wanted = [self._anew(ROLLOUTS, namespace, name, lambda: self._rollout(namespace, name, deadline.anew()))]
-        if service:
-            wanted.append(
-                self._anew(SERVICES, namespace, service, lambda: self._service(namespace, service, deadline.anew()))
-            )
-        found = self._sharing.read(*wanted, deadline=deadline)
-        return Switch(
-            rollout=found[ROLLOUTS.rbac, namespace, name].value,
-            service=found[SERVICES.rbac, namespace, service].value if service else None,
-        )
+        started = self._shared.start(self._newest_rollout(namespace, name, deadline), deadline)
+        production = self._newest_service(namespace, service, deadline) if service else None
+        pending = self._shared.start(production, deadline) if production else None
+        newest = started.result(deadline).value
+        return Switch(newest, pending.result(deadline).value if pending else None)
 
     def production(self, namespace: str, name: str, deadline: Deadline) -> Switch:
         """Read a Rollout and then its production Service: two small requests. Raises RolloutNotFound and CannotTell."""
-        found = self._sharing.read(
-            self._anew(ROLLOUTS, namespace, name, lambda: self._rollout(namespace, name, deadline.anew())),
-            deadline=deadline,
-        )
-        rollout = found[ROLLOUTS.rbac, namespace, name].value
+        rollout = self._shared.read(self._newest_rollout(namespace, name, deadline), deadline).value
         service = rollout.strategy.production_service
         return Switch(rollout, self._service(namespace, service, deadline) if service else None)
 
-    def _anew(self, api: Api, namespace: str, name: str, read: Callable[[], Any]) -> Wanted:
-        key = (api.rbac, namespace, name)
-        return Wanted(Kind.TOPOLOGY, f"{api.rbac} {name}", (key,), lambda _: {key: read()}, anew=True)
+    def _newest_rollout(self, namespace: str, name: str, deadline: Deadline) -> Request[Rollout]:
+        key, call = (ROLLOUTS.rbac, namespace, name), partial(self._rollout, namespace, name, deadline.renewed())
+        return Request(Kind.TOPOLOGY, key, f"{ROLLOUTS.rbac} {name}", call, bypass_cache=True)
+
+    def _newest_service(self, namespace: str, name: str, deadline: Deadline) -> Request[Service | None]:
+        key, call = (SERVICES.rbac, namespace, name), partial(self._service, namespace, name, deadline.renewed())
+        return Request(Kind.TOPOLOGY, key, f"{SERVICES.rbac} {name}", call, bypass_cache=True)
+
+    def read(self, deadline: Deadline, *reads: Read) -> list[Any]:
+        """Run reads at the same time and return their results in order. Raises the first error in order."""
+        return self._shared.threads.read(KUBERNETES, deadline, *reads)
 
     def _service(self, namespace: str, name: str, deadline: Deadline) -> Service | None:
         return cast(Service | None, self.server.read_one(SERVICES, namespace, name, shapes.Service, deadline))
 
-    def _topology(self, namespace: str, name: str, deadline: Deadline, pods_hold_seconds: float) -> Known[Topology]:
+    def _topology(self, namespace: str, name: str, deadline: Deadline, pods_hold_seconds: float) -> Reading[Topology]:
         """Read the Rollout beside the namespace's bindings, then together what the Rollout leads to."""
-        read_at = self._sharing.clock()
-        begun = self._sharing.begin(
-            *(self._bindings(api, namespace, deadline) for api in BINDING_APIS), deadline=deadline
-        )
-        (rollout,) = deadline.read(Read(f"Rollout {name}", lambda: self._rollout(namespace, name, deadline)))
-        listed = begun.result(deadline)
-        in_namespace = _served([listed[api.rbac, namespace].value for api in BINDING_APIS])
+        read_at = self._shared.clock()
+        started = [self._shared.start(self._bindings(api, namespace, deadline), deadline) for api in BINDING_APIS]
+        (rollout,) = self.read(deadline, Read(f"Rollout {name}", lambda: self._rollout(namespace, name, deadline)))
+        listed = [pending.result(deadline) for pending in started]
+        in_namespace = _served([bindings.value for bindings in listed])
         bindings = tuple(one for one in in_namespace if one.service in rollout.strategy.services)
         groups = {(one.arn, one.group_name) for one in bindings}
         known = self._known_pods.of(rollout, read_at, pods_hold_seconds)
         found = self._of_known(rollout, known, deadline) if known else None
         found = found or self._of_rollout(rollout, deadline)
-        read_at = min(read_at, *(one.read_at for one in listed.values()))
-        return Known(
+        read_at = min(read_at, *(bindings.read_at for bindings in listed))
+        return Reading(
             Topology(
                 rollout=rollout,
                 replica_sets=found.replica_sets,
@@ -164,8 +164,9 @@ class Cluster:
 
     def _of_rollout(self, rollout: Rollout, deadline: Deadline) -> "_OfRollout":
         """Read green's ReplicaSets and pods, and the strategy's Services with their EndpointSlices."""
-        names, read_at = rollout.strategy.services, self._sharing.clock()
-        replica_sets, slices, pods, *services = deadline.read(
+        names, read_at = rollout.strategy.services, self._shared.clock()
+        replica_sets, slices, pods, *services = self.read(
+            deadline,
             self._of_green(REPLICA_SETS, shapes.ReplicaSet, rollout, deadline),
             self._slices(rollout, names, deadline),
             self._of_green(PODS, shapes.PodMetadata, rollout, deadline),
@@ -180,7 +181,8 @@ class Cluster:
 
         If these do not account for every known pod, the pods are listed; None if other Services select green now.
         """
-        replica_sets, slices, *services = deadline.read(
+        replica_sets, slices, *services = self.read(
+            deadline,
             self._of_green(REPLICA_SETS, shapes.ReplicaSet, rollout, deadline),
             self._slices(rollout, known.services, deadline),
             *(self._read_service(rollout, name, deadline) for name in rollout.strategy.services),
@@ -190,8 +192,8 @@ class Cluster:
             return None
         if are_accounted_for(known, rollout, replica_sets, slices):
             return _OfRollout(tuple(replica_sets), known.pods, tuple(slices), by_name, known.read_at)
-        read_at = self._sharing.clock()
-        (pods,) = deadline.read(self._of_green(PODS, shapes.PodMetadata, rollout, deadline))
+        read_at = self._shared.clock()
+        (pods,) = self.read(deadline, self._of_green(PODS, shapes.PodMetadata, rollout, deadline))
         self._known_pods.note(rollout, tuple(pods), by_name, read_at)
         return _OfRollout(tuple(replica_sets), tuple(pods), tuple(slices), by_name, read_at)
 
@@ -200,15 +202,14 @@ class Cluster:
         rollout = topology.rollout
         key = (PODS.rbac, rollout.namespace, rollout.name, rollout.current_hash)
 
-        def call(_: object) -> Mapping[Any, tuple[Pod, ...]]:
-            read_at, of = self._sharing.clock(), deadline.anew()
+        def call() -> tuple[Pod, ...]:
+            read_at, of = self._shared.clock(), deadline.renewed()
             pods = tuple(self._of_green(PODS, shapes.PodMetadata, rollout, of).call())
             self._known_pods.note(rollout, pods, topology.services, read_at)
-            return {key: pods}
+            return pods
 
-        wanted = Wanted(Kind.PODS, PODS.rbac, (key,), call, anew=True)
-        found = self._sharing.read(wanted, deadline=deadline)[key]
-        return replace(topology, pods=found.value, pods_read_at=max(found.read_at, topology.read_at))
+        listed = self._shared.read(Request(Kind.PODS, key, PODS.rbac, call, bypass_cache=True), deadline)
+        return replace(topology, pods=listed.value, pods_read_at=max(listed.read_at, topology.read_at))
 
     def _of_green(self, api: Api, shape: type[Any], rollout: Rollout, deadline: Deadline) -> Read:
         """List what has green's hash; nothing, where the API would read an empty selector as "everything"."""
@@ -229,15 +230,14 @@ class Cluster:
     def _read_service(self, rollout: Rollout, name: str, deadline: Deadline) -> Read:
         return Read(f"Service {name}", lambda: self._service(rollout.namespace, name, deadline))
 
-    def _bindings(self, api: Api, namespace: str, deadline: Deadline) -> Wanted:
+    def _bindings(self, api: Api, namespace: str, deadline: Deadline) -> Request[tuple[Binding, ...] | None]:
         """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API."""
-        key = (api.rbac, namespace)
 
-        def call(_: object) -> Mapping[tuple[str, str], tuple[Binding, ...] | None]:
-            found = self.server.read_list_if_served(api, namespace, shapes.TargetGroupBinding, deadline.anew())
-            return {key: None if found is None else tuple(found)}
+        def call() -> tuple[Binding, ...] | None:
+            listed = self.server.read_list_if_served(api, namespace, shapes.TargetGroupBinding, deadline.renewed())
+            return None if listed is None else tuple(listed)
 
-        return Wanted(Kind.TOPOLOGY, api.rbac, (key,), call)
+        return Request(Kind.TOPOLOGY, (api.rbac, namespace), api.rbac, call)
 
     def containers_ready_since(
         self, namespace: str, pod_hash: str, names: Iterable[str], deadline: Deadline
@@ -249,26 +249,24 @@ class Cluster:
         wanted = tuple(names)
         read = partial(self._few, PODS, namespace, shapes.Pod, f"{HASH_LABEL}={pod_hash}", wanted, deadline)
         key = ("ready since", namespace, pod_hash, wanted)
-        pods = self._sharing.look(Kind.TOPOLOGY, key, PODS.rbac, read, deadline).value
+        pods = self._shared.compose(Request(Kind.TOPOLOGY, key, PODS.rbac, read), deadline).value
         return {uid: since for uid, since in pods if since is not None}
 
     def metric_results(self, namespace: str, name: str, deadline: Deadline) -> tuple[MetricResult, ...]:
         """Return the counters of an AnalysisRun; empty if there is none of this name. Raises CannotTell."""
 
         def read() -> tuple[MetricResult, ...]:
-            (found,) = deadline.read(
+            (found,) = self.read(
+                deadline,
                 Read(
                     f"AnalysisRun {name}",
                     lambda: self.server.read_one(ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline),
-                )
+                ),
             )
             return cast(tuple[MetricResult, ...], found or ())
 
         key = ("analysis run", namespace, name)
-        return cast(
-            tuple[MetricResult, ...],
-            self._sharing.look(Kind.TOPOLOGY, key, f"AnalysisRun {name}", read, deadline).value,
-        )
+        return self._shared.compose(Request(Kind.TOPOLOGY, key, f"AnalysisRun {name}", read), deadline).value
 
     def pod_states(
         self, namespace: str, names: Iterable[str], deadline: Deadline, selector: str = ""
@@ -276,20 +274,19 @@ class Cluster:
         """Read these pods whole, to explain why they are not ready; of many, everything that the selector finds."""
         wanted = tuple(names)
         read = partial(self._few, PODS, namespace, shapes.WholePod, selector, wanted, deadline)
-        return tuple(
-            self._sharing.look(Kind.TOPOLOGY, ("pod states", namespace, wanted), PODS.rbac, read, deadline).value
-        )
+        key = ("pod states", namespace, wanted)
+        return tuple(self._shared.compose(Request(Kind.TOPOLOGY, key, PODS.rbac, read), deadline).value)
 
     def behind(self, namespace: str, service: str, deadline: Deadline) -> tuple[Service | None, frozenset[str]]:
         """Return a Service as it is now, and every address behind it, whatever its state. Raises CannotTell."""
-        (found,) = deadline.read(Read(f"Service {service}", lambda: self._service(namespace, service, deadline)))
+        (found,) = self.read(deadline, Read(f"Service {service}", lambda: self._service(namespace, service, deadline)))
         return found, self.addresses(namespace, service, deadline)
 
     def addresses(self, namespace: str, service: str, deadline: Deadline) -> frozenset[str]:
         """Return every address in the EndpointSlices of a Service now, whatever its state. Raises CannotTell."""
         selector = f"kubernetes.io/service-name={service}"
         read = partial(self.server.read_list, SLICES, namespace, shapes.EndpointSlice, deadline, selector)
-        (slices,) = deadline.read(Read(f"{SLICES.rbac} of Service {service}", read))
+        (slices,) = self.read(deadline, Read(f"{SLICES.rbac} of Service {service}", read))
         return frozenset(same_address(address) for one in slices for address in one.addresses)
 
     def addresses_of_version(self, namespace: str, pod_hash: str, deadline: Deadline) -> frozenset[str]:
@@ -297,13 +294,14 @@ class Cluster:
         read = partial(
             self.server.read_list, PODS, namespace, shapes.AddressedPod, deadline, f"{HASH_LABEL}={pod_hash}"
         )
-        (pods,) = deadline.read(Read(PODS.rbac, read))
+        (pods,) = self.read(deadline, Read(PODS.rbac, read))
         return frozenset(same_address(address) for one in pods for address in one.addresses)
 
     def addresses_of_pods(self, rollout: Rollout, deadline: Deadline) -> tuple[PodAddress, ...]:
         """Return the pods of every version of a Rollout with their addresses; whole pods, so only where needed."""
         namespace, listed = rollout.namespace, partial(self.server.read_list, deadline=deadline, selector=HASH_LABEL)
-        pods, replica_sets = deadline.read(
+        pods, replica_sets = self.read(
+            deadline,
             Read(PODS.rbac, partial(listed, PODS, namespace, shapes.AddressedPod)),
             Read(REPLICA_SETS.rbac, partial(listed, REPLICA_SETS, namespace, shapes.ReplicaSet)),
         )
@@ -314,7 +312,8 @@ class Cluster:
         """Map node names to EC2 instance ids."""
         wanted = tuple(sorted(names))
         read = partial(self._few, NODES, "", shapes.Node, "", wanted, deadline)
-        return dict(self._sharing.look(Kind.TOPOLOGY, ("instance ids", wanted), NODES.rbac, read, deadline).value)
+        request = Request(Kind.TOPOLOGY, ("instance ids", wanted), NODES.rbac, read)
+        return dict(self._shared.compose(request, deadline).value)
 
     def _few(
         self, api: Api, namespace: str, shape: type[Any], selector: str, names: tuple[str, ...], deadline: Deadline
@@ -322,9 +321,9 @@ class Cluster:
         """Read named objects, one by one while they are few, else all that the selector finds."""
         if len(names) > FEW:
             listing = Read(api.rbac, partial(self.server.read_list, api, namespace, shape, deadline, selector))
-            return list(chain.from_iterable(deadline.read(listing)))
+            return list(chain.from_iterable(self.read(deadline, listing)))
         one = partial(self.server.read_one, api, namespace, shape=shape, deadline=deadline)
-        found = deadline.read(*(Read(f"{api.rbac} {name}", partial(one, name)) for name in names))
+        found = self.read(deadline, *(Read(f"{api.rbac} {name}", partial(one, name)) for name in names))
         return [record for record in found if record is not None]
 
     def _rollout(self, namespace: str, name: str, deadline: Deadline) -> Rollout:

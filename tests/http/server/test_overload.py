@@ -88,8 +88,8 @@ def test_a_place_is_given_back(sources, metrics):
     client = create_app(sources, metrics, admission=Admission(1)).test_client()
 
     statuses = [client.get("/v1/target-health", query_string=WEB | {"rollout": name}).status_code for name in "ab"]
-    sources.threads.shutdown()  # from now on every question is a defect
-    statuses += [client.get("/v1/target-health", query_string=WEB).status_code for _ in range(2)]
+    sources.gathering.shutdown()  # from now on every query of several checks is a defect
+    statuses += [client.get("/v1/gate", query_string=WEB).status_code for _ in range(2)]
 
     assert statuses == [404, 404, 500, 500]
 

@@ -37,9 +37,9 @@ def group(world):
 
 
 @pytest.fixture
-def deadline(sources):
+def deadline():
     """The time of one question."""
-    return Deadline(10, sources.threads, rollout="shop/web")
+    return Deadline(10, rollout="shop/web")
 
 
 def metric(group, name=REQUESTS, statistic="Sum"):

@@ -12,8 +12,8 @@ from tests.world.aws.api import REGION, forward
 
 
 @pytest.fixture
-def deadline(sources):
-    return Deadline(10, sources.threads)
+def deadline():
+    return Deadline(10)
 
 
 def described(sources, deadline, arn):

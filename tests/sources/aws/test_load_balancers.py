@@ -42,7 +42,7 @@ def health(sources: Sources, world: World) -> Health:
 
     def read(*bindings: Binding) -> tuple[GroupHealth, ...]:
         world.aws.faults.forget_calls()
-        return sources.load_balancers.health(bindings, Deadline(10, sources.threads))
+        return sources.load_balancers.health(bindings, Deadline(10))
 
     return read
 
@@ -273,9 +273,9 @@ def test_without_a_region_only_names_cannot_be_resolved(world, sources, environm
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.setenv("AWS_CONFIG_FILE", f"{environment['KUBECONFIG']}.none")
     account = Account(boto3.Session(), connect_timeout_seconds=1, read_timeout_seconds=1, pool_size=4)
-    reader = LoadBalancers(account, sources.sharing, metrics, calls_per_second=5)
+    reader = LoadBalancers(account, sources.shared, metrics, calls_per_second=5)
     arn = world.aws.target_group("web")
-    deadline = Deadline(10, sources.threads)
+    deadline = Deadline(10)
 
     (found,) = reader.health((bound(arn),), deadline)
     with pytest.raises(CannotTell, match="needed for web: set AWS_REGION") as refused:
@@ -288,7 +288,7 @@ def test_without_a_region_only_names_cannot_be_resolved(world, sources, environm
 def test_the_first_call_tells_that_aws_answers(world, sources):
     """One small call warms the connection at the start; a refusal reaches the caller by name and is an answer too."""
     world.aws.faults.aws_error("DescribeTargetGroups", "AccessDenied", "no", status=403, times=1)
-    deadline = Deadline(10, sources.threads)
+    deadline = Deadline(10)
     before = sources.load_balancers.answered
 
     with pytest.raises(CannotTell, match="elasticloadbalancing:DescribeTargetGroups"):

@@ -14,13 +14,13 @@ from tests import ROOT
 
 
 @pytest.fixture
-def registrations(account, metrics):
-    return Registrations(account, metrics)
+def registrations(account, sources, metrics):
+    return Registrations(account, sources.shared.threads, metrics)
 
 
 @pytest.fixture
-def deadline(sources):
-    return Deadline(10, sources.threads)
+def deadline():
+    return Deadline(10)
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_what_is_written_twice_is_written_once(world, registrations, group, dead
     assert sorted(states) == ["draining", "initial"]
 
 
-def test_writes_have_a_budget_of_their_own(registrations, group, sources):
+def test_writes_have_a_budget_of_their_own(registrations, group):
     """After its burst a write waits for its turn, and one that would wait beyond its deadline is AwsBudget."""
-    hasty = Deadline(2, sources.threads)
+    hasty = Deadline(2)
     registrations.register(group, addresses(TOGETHER * int(BURST)), "a test", hasty)
 
     with pytest.raises(CannotTell, match="call budget"):

@@ -300,11 +300,11 @@ def test_credentials_that_aws_rejects_are_given_up(abroad, other, client):
 def test_evidence_of_one_external_id_is_none_for_another(abroad, other, sources, account, metrics, wall_clock):
     """Who names another external id, or none, gets no credentials and no evidence that were given for the right one."""
     wall_clock.stop()
-    sharing = sources.sharing
+    sharing = sources.shared
     sharing.freshness = Freshness()
     reader = LoadBalancers(account, sharing, metrics, calls_per_second=1000)
     right = Binding("right", "web", 80, abroad.arn, "", "IPv4", ROLE, EXTERNAL_ID)
-    deadline = Deadline(10, sources.threads)
+    deadline = Deadline(10)
     assert len(reader.health((right, right), deadline)) == 2
     abroad.world.aws.faults.aws_error("AssumeRole", "AccessDenied", "no", 403)
 
@@ -318,7 +318,7 @@ def test_evidence_of_one_external_id_is_none_for_another(abroad, other, sources,
 
 def test_each_account_has_its_own_calls(world, other, sources, account, metrics):
     """While the home account's calls are used up, a Rollout of another account gets its answer, and the other way."""
-    few = LoadBalancers(account, sources.sharing, metrics, calls_per_second=0.5)
+    few = LoadBalancers(account, sources.shared, metrics, calls_per_second=0.5)
     client = create_app(replace(sources, load_balancers=few), metrics).test_client()
     for name in ("web", "late", "far"):
         scene = Scene(world, name=name).build()
@@ -404,9 +404,9 @@ def _is_text(schema):
 
 def test_a_name_that_is_a_load_balancers_arn_disturbs_nobody(world, sources, metrics, account):
     """A binding whose targetGroupName is a load balancer's ARN is no group, also when that ARN's groups are known."""
-    sharing = sources.sharing
+    sharing = sources.shared
     sharing.freshness = Freshness()
-    reader, deadline = LoadBalancers(account, sharing, metrics, calls_per_second=1000), Deadline(10, sources.threads)
+    reader, deadline = LoadBalancers(account, sharing, metrics, calls_per_second=1000), Deadline(10)
     group, balancer = world.aws.target_group("web"), world.aws.load_balancer()
     (known,) = reader.groups((Binding("web", "web", 80, group, "", "IPv4", ""),), deadline)
     assert reader.attached(balancer, known.value.place, deadline) == {group}
@@ -440,8 +440,8 @@ def test_an_sts_that_hangs_is_waited_for_once(abroad, other, sources):
     abroad.world.aws.faults.add("AssumeRole", delay_seconds=60)
 
     with pytest.raises(CannotTell) as refused:
-        sources.load_balancers.health(bindings, Deadline(10, sources.threads))
-    (found,) = sources.load_balancers.health((home,), Deadline(10, sources.threads))
+        sources.load_balancers.health(bindings, Deadline(10))
+    (found,) = sources.load_balancers.health((home,), Deadline(10))
     hung = [call.name for call in abroad.world.aws.calls].count("AssumeRole")
     abroad.world.aws.faults.clear()
 

@@ -54,7 +54,7 @@ def look(scene: Scene, sources: Sources) -> Look:
 
     def read(name: str = "web", reader: Cluster | None = None) -> Topology:
         scene.world.kubernetes_faults.forget_calls()
-        return (reader or sources.cluster).topology("shop", name, Deadline(10, sources.threads))
+        return (reader or sources.cluster).topology("shop", name, Deadline(10))
 
     return read
 
@@ -75,7 +75,7 @@ def reader_of(
             client = connect(pool_size=16)
             stack.callback(client.rest_client.pool_manager.clear)
             return Cluster(
-                lambda: client, sources.sharing, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics
+                lambda: client, sources.shared, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics
             )
 
         yield serve
@@ -178,10 +178,10 @@ def nothing_exists(_: dict[str, Any], start_response: Any) -> list[bytes]:
     return [b'{"kind": "Status", "reason": "NotFound"}']
 
 
-def test_names_are_quoted_in_urls(look, sources, reader_of):
+def test_names_are_quoted_in_urls(look, reader_of):
     """A name stays one segment of the path whatever it is, so it can never lead to another resource."""
     recorder = Recorder(nothing_exists)
-    reader, deadline = reader_of(recorder), Deadline(10, sources.threads)
+    reader, deadline = reader_of(recorder), Deadline(10)
 
     with pytest.raises(RolloutNotFound):
         look("../../kube-system/rollouts/web", reader=reader)
@@ -540,7 +540,7 @@ def test_full_pods_are_read_in_the_cheaper_way(world, sources, count, path):
         world.kubernetes.put(pod)
     world.kubernetes.delete("Pod", "shop", names[4])
 
-    found = sources.cluster.containers_ready_since("shop", GREEN, names, Deadline(10, sources.threads))
+    found = sources.cluster.containers_ready_since("shop", GREEN, names, Deadline(10))
 
     expected = [scene.pods[number]["metadata"]["uid"] for number in range(count) if number not in (1, 3, 4)]
     assert sorted(found) == sorted(expected)
@@ -559,7 +559,7 @@ def test_nodes_give_their_instance_ids(world, sources, count):
     del unnamed["spec"]["providerID"]
     world.kubernetes.put(unnamed)
 
-    found = sources.cluster.instance_ids([f"n{number}" for number in range(count)], Deadline(10, sources.threads))
+    found = sources.cluster.instance_ids([f"n{number}" for number in range(count)], Deadline(10))
 
     assert found == {"n0": ""} | {f"n{number}": f"i-{number:017x}" for number in range(1, count)}
     nodes = [f"/api/v1/nodes/n{number}" for number in range(count)]
@@ -597,7 +597,7 @@ def test_a_wrong_token_is_unauthorized(token, world, look):
 
 def test_the_first_call_tells_that_the_api_server_answers(world, sources):
     """Reading the version opens the connection at the start; a refusal counts as an answer, a timeout does not."""
-    deadline = Deadline(10, sources.threads)
+    deadline = Deadline(10)
     world.kubernetes_faults.add("/version", drop=True)
     with pytest.raises(CannotTell, match="get the server's version"):
         sources.cluster.ping(deadline)
