@@ -22,6 +22,7 @@ from tests.world.aws import moto_elbv2
 from tests.world.aws.cloudwatch import CloudWatch, Datum, Hosts
 from tests.world.aws.moto_cloudwatch import Times
 from tests.world.aws.network import LOAD_BALANCER, Network
+from tests.world.aws.session_policies import SessionPolicies
 from tests.world.server.faults import Call, Faults
 from tests.world.server.http_server import HttpServer
 
@@ -53,7 +54,7 @@ class AwsApi:
         now: Callable[[], datetime | None] = lambda: datetime.now(UTC),
     ) -> None:
         self.load_balancers = LoadBalancers(clock)
-        self.faults = Faults(_Dispatcher(create_backend_app))
+        self.faults = Faults(SessionPolicies(_Dispatcher(create_backend_app)))
         self._server = HttpServer(self.faults, port, now=now)
         self._undo: Callable[[], object] | None = None
         self._lock = threading.RLock()
