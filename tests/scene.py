@@ -98,6 +98,19 @@ class Scene:
         self.put(run)
         return name
 
+    def add_ended_pod(self, reason: str = "Evicted", phase: str = "Failed") -> dict[str, Any]:
+        """Put a green pod that has ended beside the others, as Kubernetes leaves it for days, and return it."""
+        since = datetime.now(UTC) - self.ready_for
+        pod = objects.pod(
+            self.replica_set,
+            f"{self.name}-{GREEN}-ended-{len(self.pods)}",
+            created_at=since,
+            containers_ready_since=since,
+        )
+        self.pods.append(objects.end(pod, reason=reason, phase=phase))
+        self.put()
+        return self.pods[-1]
+
     def not_ready(self, number: int, state: str, *, restarts: int, gate: str) -> None:
         """Let one pod's container wait in this state, and its readiness gate not be True."""
         pod = self.pods[number]

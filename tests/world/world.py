@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -30,12 +31,24 @@ class World:
         self._clock = clock
         self.kubernetes = KubernetesApi()
         self.kubernetes_faults = Faults(self.kubernetes)
-        self.kubernetes_server = HttpServer(self.kubernetes_faults)
-        self.aws = AwsApi(self.seconds)
+        self.kubernetes_server = HttpServer(self.kubernetes_faults, now=lambda: self._date(self.kubernetes_date_offset))
+        self.aws = AwsApi(self.seconds, now=lambda: self._date(self.aws_date_offset))
+        self._reset_dates()
 
     def seconds(self) -> float:
         """Return the time of this world: the clock's seconds times `speed`."""
         return self._clock() * self.speed
+
+    def _reset_dates(self) -> None:
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The wall clock behind the `Date` of every answer; a story or a test sets its own."""
+        self.kubernetes_date_offset: timedelta | None = timedelta(0)
+        """How far the API server's clock is ahead of `now`; with None its answers have no `Date`."""
+        self.aws_date_offset: timedelta | None = timedelta(0)
+        """The same for AWS. Neither changes the times in objects, which are what a test writes."""
+
+    def _date(self, offset: timedelta | None) -> datetime | None:
+        return None if offset is None else self.now() + offset
 
     def start(self) -> Self:
         """Start both stand-ins, empty."""
@@ -50,7 +63,8 @@ class World:
         self.aws.stop()
 
     def reset(self) -> None:
-        """Empty both stand-ins, clear the faults and forget the calls; addresses stay the same."""
+        """Empty both stand-ins, clear faults, forget calls and let the clocks agree; addresses stay the same."""
+        self._reset_dates()
         self.kubernetes_faults.clear()
         self.kubernetes_faults.forget_calls()
         self.kubernetes.reset()

@@ -33,9 +33,16 @@ SESSION_NAME = "alb-provider"
 READS = (
     "elasticloadbalancing:DescribeTargetGroups",
     "elasticloadbalancing:DescribeTargetHealth",
+    "elasticloadbalancing:DescribeTargetGroupAttributes",
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeLoadBalancers",
     "cloudwatch:GetMetricData",
 )
-"""The only actions a session may use: the role itself may also allow the controller to register targets."""
+"""The only actions a session may use: the role itself may also allow the controller to register targets.
+
+Only preflight and handover need attributes, listeners, rules and load balancers.
+"""
 
 WRITES = ("elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets")
 """Those of a session that hands over, and no others."""

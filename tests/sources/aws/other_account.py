@@ -9,7 +9,7 @@ from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.sts.models import sts_backends
 
-from tests.world.aws.api import REGION
+from tests.world.aws.api import REGION, forward
 from tests.world.aws.network import Network
 from tests.world.server.faults import Call
 from tests.world.world import World
@@ -48,8 +48,8 @@ class OtherAccount:
         for backends in (elbv2_backends, cloudwatch_backends, ec2_backends, sts_backends):
             backends[ACCOUNT_ID].clear()
 
-    def target_group(self, name: str) -> str:
-        """Create a target group behind the account's load balancer."""
+    def target_group(self, name: str, weight: int = 1) -> str:
+        """Create a target group behind the account's load balancer, in a rule that gives it this weight."""
         elbv2 = self.client()
         vpc, _ = self.network.vpc(REGION)
         created = elbv2.create_target_group(Name=name, Protocol="HTTP", Port=1, VpcId=vpc, TargetType="ip")
@@ -60,7 +60,7 @@ class OtherAccount:
             ListenerArn=listener,
             Priority=count,
             Conditions=[{"Field": "path-pattern", "Values": [f"/{name}/*"]}],
-            Actions=[{"Type": "forward", "TargetGroupArn": arn}],
+            Actions=[forward({arn: weight})],
         )
         return arn
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,17 +10,19 @@ from typing import Any
 import pytest
 
 from provider.checks import QUESTIONS
+from provider.handover import enable
 from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Binding, Freshness, Place
 from provider.rules.counts import REQUESTS, TARGET_5XX
 from provider.sources.aws.load_balancers import LoadBalancers
-from provider.sources.aws.roles import MAX_SESSIONS, READS, SESSION_NAME, Roles
+from provider.sources.aws.registrations import Registrations
+from provider.sources.aws.roles import MAX_SESSIONS, READS, SESSION_NAME, WRITES, Roles
 from provider.sources.aws.session import ATTEMPTS
 from provider.sources.deadline import Deadline
 from tests import ROOT
-from tests.scene import Scene
+from tests.scene import GREEN, Scene
 from tests.sources.aws.other_account import ACCOUNT_ID, ROLE, OtherAccount
 from tests.world.aws.api import REGION
 from tests.world.aws.cloudwatch import CloudWatch, Datum
@@ -89,14 +92,77 @@ def test_a_listed_role_is_assumed_once_and_signs_every_call(abroad, other, clien
 
 @pytest.mark.usefixtures("abroad")
 def test_a_session_may_only_read(other, client):
-    """Whatever the role may do, its session is limited to the actions of the provider's own policy."""
+    """Whatever the role may do, its session is limited to the reads of the provider's and of preflight's policy."""
     client.get(HEALTH)
-    policy = json.loads((ROOT / "deploy" / "iam-policy.json").read_text(encoding="utf-8"))
+    policies = [
+        json.loads((ROOT / "deploy" / f"{name}iam-policy.json").read_text("utf-8")) for name in ("", "preflight-")
+    ]
 
     (session,) = other.sessions
     (statement,) = json.loads(session.policy)["Statement"]
     assert statement["Action"] == list(READS)
-    assert sorted(READS) == sorted(action for one in policy["Statement"] for action in one["Action"])
+    assert sorted(READS) == sorted(
+        action for policy in policies for one in policy["Statement"] for action in one["Action"]
+    )
+
+
+@pytest.fixture
+def canary(scene, other):
+    """A plain canary at weight 0 whose two target groups are in the other account."""
+    steps = [{"setCanaryScale": {"weight": 100}}, {"setWeight": 0}]
+    canary = {"stableService": "web-active", "canaryService": scene.preview, "steps": steps}
+    scene.rollout["spec"]["strategy"] = {"canary": canary}
+    bind(scene, other.target_group("preview"))
+    more = {"iamRoleArnToAssume": ROLE, "assumeRoleExternalId": EXTERNAL_ID}
+    production = other.target_group("production", weight=0)
+    scene.put(objects.target_group_binding("active", service="web-active", arn=production, **more))
+    return scene
+
+
+def actions_by_policy(other, calls):
+    """The actions called with each session policy of the role, by the actions that the policy allows."""
+    iam_prefixes = {"GetMetricData": "cloudwatch"}
+    used: defaultdict[frozenset[str], set[str]] = defaultdict(set)
+    for session in other.sessions:
+        (statement,) = json.loads(session.policy)["Statement"]
+        names = {call.name for call in calls if session.access_key_id in (call.authorization or "")}
+        actions = {f"{iam_prefixes.get(name, 'elasticloadbalancing')}:{name}" for name in names}
+        used[frozenset(statement["Action"])] |= actions
+    return used
+
+
+@pytest.mark.parametrize("question", [*QUESTIONS, "preflight"])
+def test_every_question_works_as_a_role(canary, other, client, question):
+    """What AWS answers for groups of another account is never that the session policy lacks an action."""
+    body = {"namespace": "shop", "rollout": "web"}
+    found = client.get(f"/v1/{question}", query_string=body).get_json()
+
+    (used,) = actions_by_policy(other, canary.world.aws.calls).values() or [set()]
+    assert found.get("reason") != "AwsForbidden"
+    assert found.get("notChecked", []) == []
+    assert used <= set(READS)
+    assert (used == set(READS)) is (question == "preflight")
+
+
+def test_a_canary_in_another_account_is_handed_over_and_taken_back(
+    canary, other, sources, account, metrics, aws_models
+):
+    """Handover reads with one session of the role and writes with another; neither policy lacks an action."""
+    writing = replace(account, roles=Roles(frozenset({ROLE}), aws_models, WRITES))
+    handovers = enable(sources, Registrations(writing, metrics), metrics, most_idle_seconds=60)
+    client = create_app(sources, metrics, handovers=handovers).test_client()
+
+    body = {"namespace": "shop", "rollout": "web", "podTemplateHash": GREEN}
+    found = client.post("/v1/handover", json=body).get_json()
+    canary.rollout["status"] |= {"abort": True, "abortedAt": objects.timestamp(datetime.now(UTC))}
+    canary.put()
+    handovers.way_back.look()
+
+    used = actions_by_policy(other, canary.world.aws.calls)
+    assert found["reason"] == "HandoverWaiting"
+    assert used.pop(frozenset(WRITES)) == set(WRITES)
+    assert used.keys() == {frozenset(READS)}
+    assert {"elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"} <= used[frozenset(READS)]
 
 
 def test_metrics_are_read_where_the_group_is(abroad, other, client):

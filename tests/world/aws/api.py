@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -21,13 +22,14 @@ from tests.world.aws import moto_elbv2
 from tests.world.aws.cloudwatch import CloudWatch, Datum, Hosts
 from tests.world.aws.moto_cloudwatch import Times
 from tests.world.aws.network import LOAD_BALANCER, Network
+from tests.world.aws.session_policies import SessionPolicies
 from tests.world.server.faults import Call, Faults
 from tests.world.server.http_server import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
     from types import TracebackType
+    from wsgiref.types import StartResponse
 
 REGION = "eu-west-1"
 ACCESS_KEY_ID = "AKIADEMODEMODEMODEMO"
@@ -41,13 +43,19 @@ class AwsApi:
     """Elastic Load Balancing, CloudWatch and the few EC2 calls they need, over HTTP, in every region.
 
     moto keeps its state per process, so only one AwsApi may run at a time. Each starts empty.
-    `clock` returns seconds and drives target health; a faster clock shortens all its durations.
+    `clock` returns seconds and drives target health; a faster clock shortens all its durations. `now` is the `Date` of
+    its answers.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, port: int = 0) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        port: int = 0,
+        now: Callable[[], datetime | None] = lambda: datetime.now(UTC),
+    ) -> None:
         self.load_balancers = LoadBalancers(clock)
-        self.faults = Faults(_Dispatcher(create_backend_app))
-        self._server = HttpServer(self.faults, port)
+        self.faults = Faults(SessionPolicies(_Dispatcher(create_backend_app)))
+        self._server = HttpServer(self.faults, port, now=now)
         self._undo: Callable[[], object] | None = None
         self._lock = threading.RLock()
         self._clients: dict[tuple[str, str], Any] = {}
@@ -227,11 +235,23 @@ class AwsApi:
 
 
 class _Dispatcher(DomainDispatcherApplication):
-    """Caches which service answers for a host: moto searches its own folders at each call, under a lock."""
+    """Caches which service answers for a host: moto searches its own folders at each call, under a lock.
+
+    moto's own `Date` is left out: the server has a clock that a test can set.
+    """
 
     def __init__(self, create_app: Callable[[Any], Any]) -> None:
         super().__init__(create_app)
         self._backends: dict[str | None, Any] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            return start_response(status, [one for one in headers if one[0].lower() != "date"], *rest)
+
+        answer: Iterable[bytes] = super().__call__(environ, start)
+        return answer
 
     def get_backend_for_host(self, host: str | None) -> Any:
         """Return the name of the service that answers for a host."""

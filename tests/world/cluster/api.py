@@ -15,7 +15,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tests.world.cluster.selectors import Requirement, SelectorError, parse_field_selector, parse_label_selector
+from tests.world.cluster.fields import parse_field_selector
+from tests.world.cluster.refusals import Absence, NoSuchPath, Refusal
+from tests.world.cluster.selectors import Requirement, SelectorError, parse_label_selector
 from tests.world.cluster.store import RESOURCES, KubernetesStore, Resource, Stored
 
 if TYPE_CHECKING:
@@ -34,18 +36,6 @@ COMPRESSED_FROM = 128 * 1024
 """The real server compresses larger answers for a client that accepts it (k8s.io/apiserver, `responsewriters`)."""
 
 
-class _Refusal(Exception):
-    """An error response with a Status object."""
-
-    def __init__(self, status: HTTPStatus, reason: str, message: str, **details: str) -> None:
-        super().__init__(message)
-        self.status = status
-        answer: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        answer["message"] = message
-        answer |= {"reason": reason, "details": details, "code": status.value}
-        self.body = {name: part for name, part in answer.items() if name != "details" or details}
-
-
 MOST_EVENT_MESSAGE = 1024
 
 
@@ -55,10 +45,6 @@ class _Created(Exception):
     def __init__(self, body: bytes) -> None:
         super().__init__()
         self.body = body
-
-
-class _Unserved(Exception):
-    """A path that no API group serves: plain text, not a Status."""
 
 
 class KubernetesApi(KubernetesStore):
@@ -73,7 +59,7 @@ class KubernetesApi(KubernetesStore):
         super().__init__()
         self.bearer_token = bearer_token
         self._groups_lock = threading.Lock()
-        self._unserved = set(UNSERVED_AT_FIRST)
+        self._unserved = dict.fromkeys(UNSERVED_AT_FIRST, Absence.TEXT)
         self.largest_page: int | None = None
         """The most objects in one page, as a server decides that is short of memory; None for no limit."""
         self.denied: set[tuple[str, str]] = set()
@@ -82,12 +68,12 @@ class KubernetesApi(KubernetesStore):
     def serve(self, group: str) -> None:
         """Serve an API group, as after its CustomResourceDefinitions were installed."""
         with self._groups_lock:
-            self._unserved.discard(group)
+            self._unserved.pop(group, None)
 
-    def unserve(self, group: str) -> None:
-        """Answer `404 page not found` for an API group, as when its CustomResourceDefinitions are missing."""
+    def unserve(self, group: str, absence: Absence = Absence.TEXT) -> None:
+        """Serve an API group no longer, as while its CustomResourceDefinitions are missing; objects stay stored."""
         with self._groups_lock:
-            self._unserved.add(group)
+            self._unserved[group] = absence
 
     def reset(self) -> None:
         """Go back to an empty cluster that serves the default groups."""
@@ -95,24 +81,26 @@ class KubernetesApi(KubernetesStore):
         self.denied.clear()
         self.largest_page = None
         with self._groups_lock:
-            self._unserved = set(UNSERVED_AT_FIRST)
+            self._unserved = dict.fromkeys(UNSERVED_AT_FIRST, Absence.TEXT)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         status, content_type = HTTPStatus.OK, "application/json"
+        headers = [("Cache-Control", "no-cache, private")]
         try:
             body = self._answer(environ)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             status, body = refusal.status, json.dumps(refusal.body).encode() + b"\n"
+            headers += refusal.headers
         except _Created as created:
             status, body = HTTPStatus.CREATED, created.body
-        except _Unserved:
+        except NoSuchPath:
             status, body, content_type = (
                 HTTPStatus.NOT_FOUND,
                 b"404 page not found\n",
                 "text/plain; charset=utf-8",
             )
-        headers = [("Cache-Control", "no-cache, private"), ("Content-Type", content_type)]
+        headers.append(("Content-Type", content_type))
         if len(body) > COMPRESSED_FROM and "gzip" in environ.get("HTTP_ACCEPT_ENCODING", ""):
             body = gzip.compress(body, compresslevel=1, mtime=0)
             headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
@@ -121,7 +109,7 @@ class KubernetesApi(KubernetesStore):
 
     def _answer(self, environ: dict[str, Any]) -> bytes:
         if self.bearer_token is not None and environ.get("HTTP_AUTHORIZATION") != f"Bearer {self.bearer_token}":
-            raise _Refusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
         path = environ.get("PATH_INFO", "")
         if path == "/version":
             return json.dumps(VERSION).encode()
@@ -133,7 +121,7 @@ class KubernetesApi(KubernetesStore):
         query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
             message = "the server does not allow this method on the requested resource"
-            raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
         partial = _accepts_metadata_only(environ.get("HTTP_ACCEPT", ""), is_list=name is None)
         if name is None:
             return self._list(resource, namespace, query, partial=partial)
@@ -153,7 +141,7 @@ class KubernetesApi(KubernetesStore):
         """Store an Event under a generated name; like the real server refuse one about another namespace's object."""
         event = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
         if event["involvedObject"]["namespace"] != namespace or len(event["message"].encode()) > MOST_EVENT_MESSAGE:
-            raise _Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "Event is invalid")
+            raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid", "Event is invalid")
         number = len(list(self.select(resource, namespace)))
         event["metadata"]["name"] = f"{event['metadata'].pop('generateName')}{number:05}"
         self.put(event)
@@ -167,34 +155,33 @@ class KubernetesApi(KubernetesStore):
             case ["apis", group, version, *rest]:
                 api_version = f"{group}/{version}"
             case _:
-                raise _Unserved
+                raise NoSuchPath
         namespace = None
         if len(rest) > 2 and rest[0] == "namespaces":
             namespace, rest = rest[1], rest[2:]
         with self._groups_lock:
-            unserved = api_version.rpartition("/")[0] in self._unserved
+            absence = self._unserved.get(api_version.rpartition("/")[0])
+        if absence is not None:
+            raise absence.error()
         for resource in RESOURCES:
-            if not unserved and (resource.api_version, resource.plural) == (
-                api_version,
-                rest[0] if rest else "",
-            ):
+            if (resource.api_version, resource.plural) == (api_version, rest[0] if rest else ""):
                 named = len(rest) > 1
                 misplaced = (namespace is None and named) if resource.namespaced else namespace is not None
                 if misplaced or len(rest) > 2:
                     break
                 return resource, namespace, rest[1] if named else None
-        raise _Unserved
+        raise NoSuchPath
 
     def _get(self, resource: Resource, namespace: str | None, name: str, *, partial: bool) -> bytes:
         stored = self.find(resource, namespace, name)
         if stored is None:
             details = {"name": name} | ({"group": resource.group} if resource.group else {})
             message = f'{resource.qualified_name} "{name}" not found'
-            raise _Refusal(HTTPStatus.NOT_FOUND, "NotFound", message, **details, kind=resource.plural)
+            raise Refusal(HTTPStatus.NOT_FOUND, "NotFound", message, **details, kind=resource.plural)
         return (_partial_item(stored) if partial else stored.with_kind()) + b"\n"
 
     def _list(self, resource: Resource, namespace: str | None, query: dict[str, str], *, partial: bool) -> bytes:
-        labels, fields = _selectors(query)
+        labels, fields = _selectors(resource, query)
         version, start = _continue_token(query.get("continue", ""))
         version = version or str(self.resource_version)
         found = [
@@ -229,7 +216,7 @@ def _accepts_metadata_only(accept: str, *, is_list: bool) -> bool:
         if media_type in _JSON_TYPES and parameters == (_PARTIAL_LIST if is_list else _PARTIAL):
             return True
     message = "only the following media types are accepted: application/json"
-    raise _Refusal(HTTPStatus.NOT_ACCEPTABLE, "NotAcceptable", message)
+    raise Refusal(HTTPStatus.NOT_ACCEPTABLE, "NotAcceptable", message)
 
 
 def _partial_item(stored: Stored) -> bytes:
@@ -237,14 +224,14 @@ def _partial_item(stored: Stored) -> bytes:
     return head + stored.encoded_metadata + b"}"
 
 
-def _selectors(query: dict[str, str]) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
+def _selectors(resource: Resource, query: dict[str, str]) -> tuple[tuple[Requirement, ...], tuple[Requirement, ...]]:
     try:
         return (
             parse_label_selector(query.get("labelSelector", "")),
-            parse_field_selector(query.get("fieldSelector", "")),
+            parse_field_selector(resource.kind, query.get("fieldSelector", "")),
         )
     except SelectorError as error:
-        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", str(error)) from error
+        raise Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", str(error)) from error
 
 
 def _limit(query: dict[str, str]) -> int:
@@ -252,7 +239,7 @@ def _limit(query: dict[str, str]) -> int:
     text = query.get("limit", "0")
     if not text.isdigit():
         message = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message)
+        raise Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message)
     return int(text)
 
 
@@ -271,4 +258,4 @@ def _continue_token(text: str) -> tuple[str, tuple[str, str]]:
         return str(token["rv"]), (namespace, name)
     except (binascii.Error, ValueError, KeyError, TypeError) as error:
         message = f"continue key is not valid: {error}"
-        raise _Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message) from error
+        raise Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", message) from error

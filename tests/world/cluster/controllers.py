@@ -58,7 +58,7 @@ class _Binding:
 
 
 class LoadBalancerController:
-    """Registers endpoints in target groups for TargetGroupBindings of targetType ip.
+    """Registers endpoints in target groups for TargetGroupBindings of targetType ip, in either API.
 
     `seconds` is the clock for the reaction time. Like the AWS Load Balancer Controller, it first deregisters all
     former endpoints and only then registers new ones.
@@ -68,7 +68,7 @@ class LoadBalancerController:
         self._kubernetes = kubernetes
         self._aws = aws
         self._seconds = seconds
-        self._bindings: dict[tuple[str, str], _Binding] = {}
+        self._bindings: dict[tuple[str, str, str], _Binding] = {}
 
     def reconcile(self, *, at_once: bool = False) -> None:
         """Act on the bindings whose endpoints changed long enough ago, or `at_once`."""
@@ -76,7 +76,8 @@ class LoadBalancerController:
             spec = stored.shared["spec"]
             if spec.get("targetType") != "ip":
                 continue
-            binding = self._bindings.setdefault((stored.namespace, stored.name), _Binding())
+            key = (stored.resource.group, stored.namespace, stored.name)
+            binding = self._bindings.setdefault(key, _Binding())
             wanted = dict.fromkeys(self._targets(stored.namespace, spec))
             if wanted.keys() == binding.applied.keys():
                 binding.due_at = None

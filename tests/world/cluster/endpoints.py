@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 ENDPOINTS_PER_SLICE_COUNT = 100
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
+ENDED = ("Succeeded", "Failed")
+"""The phases of pods that never run again."""
+
 _Ports = tuple[tuple[str, int, str], ...]
 
 
@@ -20,9 +23,9 @@ def endpoint_slices(
 ) -> list[dict[str, Any]]:
     """Build the EndpointSlices of a Service for the pods its selector matches.
 
-    A pod without an address of the family is left out. Pods whose named targetPort means different numbers
-    go to different slices. Terminating pods stay, as not ready. A Service without endpoints has one slice
-    whose endpoints and ports are null.
+    A pod without an address of the family, or one that has ended, is left out. Pods whose named targetPort means
+    different numbers go to different slices. Terminating pods stay, as not ready. A Service without endpoints has one
+    slice whose endpoints and ports are null.
     """
     selector = service["spec"].get("selector") or {}
     by_ports: dict[_Ports, list[dict[str, Any]]] = {}
@@ -30,7 +33,7 @@ def endpoint_slices(
         if not selector or not selector.items() <= pod["metadata"].get("labels", {}).items():
             continue
         addresses = [address for address in _addresses(pod) if _family(address) == family]
-        if addresses and pod["status"].get("phase") not in ("Succeeded", "Failed"):
+        if addresses and pod["status"].get("phase") not in ENDED:
             endpoints = by_ports.setdefault(_resolve_ports(service, pod), [])
             endpoints.append(_endpoint(service, pod, addresses[0]))
     found = []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.world.cluster.endpoints import endpoint_slices
 from tests.world.cluster.naming import HASH_LABEL, condition, deterministic_uid, pod_template_hash, timestamp
-from tests.world.cluster.workloads import Manifest, analysis_run, pod, replica_set, rollout
+from tests.world.cluster.workloads import Manifest, analysis_run, end, is_active, pod, replica_set, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,9 @@ __all__ = [
     "Manifest",
     "analysis_run",
     "deterministic_uid",
+    "end",
     "endpoint_slices",
+    "is_active",
     "node",
     "pod",
     "pod_template_hash",

@@ -1,4 +1,4 @@
-"""Parses Kubernetes label and field selectors, and rejects what the API server rejects."""
+"""Parses Kubernetes label selectors, and rejects what the API server rejects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ _WORD = re.compile(r"\s*(==|!=|[=!,()<>]|[^\s=!,()<>]+)")
 _KEY = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _END = ""
-_FIELDS = ("metadata.name", "metadata.namespace")
 
 
 class SelectorError(ValueError):
@@ -57,22 +56,6 @@ def parse_label_selector(text: str) -> tuple[Requirement, ...]:
             if word == _END:
                 message = "unable to parse requirement: found '', expected: identifier after ','"
                 raise SelectorError(message)
-    return tuple(found)
-
-
-def parse_field_selector(text: str) -> tuple[Requirement, ...]:
-    """Parse `metadata.name=x,metadata.namespace=y`, the fields every resource has; raises SelectorError."""
-    found = []
-    for part in filter(None, text.split(",")):
-        match = re.fullmatch(r"([^=!]+)(==|!=|=)(.*)", part)
-        if match is None:
-            message = f"invalid selector: '{part}'; can't understand '{part}'"
-            raise SelectorError(message)
-        key, operator, value = match.groups()
-        if key not in _FIELDS:
-            message = f'"{key}" is not a known field selector: only "metadata.name", "metadata.namespace"'
-            raise SelectorError(message)
-        found.append(Requirement(key, "notin" if operator == "!=" else "in", frozenset({value})))
     return tuple(found)
 
 

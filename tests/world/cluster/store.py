@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tests.world.cluster.fields import fields_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -75,6 +77,8 @@ class Stored:
     name: str
     resource_version: int
     labels: Mapping[str, str]
+    fields: Mapping[str, str]
+    """What field selectors compare."""
     encoded: bytes
     """The object as JSON without kind and apiVersion."""
     encoded_metadata: bytes
@@ -82,8 +86,7 @@ class Stored:
 
     def matches(self, labels: tuple[Requirement, ...], fields: tuple[Requirement, ...] = ()) -> bool:
         """Tell whether both selectors select this object."""
-        names = {"metadata.name": self.name, "metadata.namespace": self.namespace}
-        return all(part.matches(self.labels) for part in labels) and all(part.matches(names) for part in fields)
+        return all(part.matches(self.labels) for part in labels) and all(part.matches(self.fields) for part in fields)
 
     def with_kind(self) -> bytes:
         """Return the whole object as JSON, with kind and apiVersion."""
@@ -115,7 +118,8 @@ class KubernetesStore:
         """Create or replace an object and return it as stored.
 
         Fills in uid, creationTimestamp and generation when absent, keeping those of the object it replaces,
-        and always sets a new resourceVersion. Raises LookupError for a kind the stand-in does not know.
+        and always sets a new resourceVersion. A pod without a phase is Pending, as the API server makes a new one.
+        Raises LookupError for a kind the stand-in does not know.
         """
         resource = self._resource(manifest["kind"], manifest["apiVersion"])
         metadata = dict(manifest["metadata"])
@@ -130,12 +134,17 @@ class KubernetesStore:
             self._resource_version += 1
             metadata["resourceVersion"] = str(self._resource_version)
             body = {name: part for name, part in manifest.items() if name not in ("kind", "apiVersion")}
+            body["metadata"] = metadata
+            if resource.kind == "Pod":
+                status = body.get("status") or {}
+                body["status"] = status | {"phase": status.get("phase") or "Pending"}
             self._objects[resource][key] = stored = Stored(
                 namespace=key[0],
                 name=key[1],
                 resource_version=self._resource_version,
                 labels=dict(metadata.get("labels") or {}),
-                encoded=_encode(body | {"metadata": metadata}),
+                fields=fields_of(resource.kind, body),
+                encoded=_encode(body),
                 encoded_metadata=_encode(metadata),
                 resource=resource,
             )
@@ -161,10 +170,12 @@ class KubernetesStore:
         return [json.loads(stored.with_kind()) for stored in found]
 
     def stored(self, kind: str, namespace: str | None = None, **labels: str) -> list[Stored]:
-        """Return the stored form of the objects with all these labels, without decoding; for controllers."""
+        """Return the stored form of the objects of a kind, in any group, with all these labels; for controllers."""
         return [
             stored
-            for stored in self.select(self._resource(kind, None), namespace)
+            for resource in RESOURCES
+            if resource.kind == kind
+            for stored in self.select(resource, namespace)
             if labels.items() <= stored.labels.items()
         ]
 

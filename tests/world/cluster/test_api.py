@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
 from tests.world.cluster import objects
+from tests.world.cluster.refusals import Absence
 
 if TYPE_CHECKING:
-    from tests.world.conftest import KubernetesClient
+    from tests.world.conftest import Answer, KubernetesClient
     from tests.world.world import World
 
 PODS = "/api/v1/namespaces/shop/pods"
+APIS_OF_BINDINGS = (("elbv2.k8s.aws", "v1beta1"), ("eks.amazonaws.com", "v1"))
 PARTIAL_LIST = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -67,6 +70,78 @@ def test_field_selector(kubernetes_client: KubernetesClient) -> None:
     answer = kubernetes_client.get("/api/v1/pods?fieldSelector=metadata.namespace%3Dother")
 
     assert [pod["metadata"]["name"] for pod in answer.body["items"]] == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ("status.phase=Running", "bc"),
+        ("status.phase==Pending", "ade"),
+        ("status.phase!=Failed", "abcde"),
+        ("status.phase!=Failed,status.phase!=Succeeded", "abcde"),
+        ("status.phase!=Running,metadata.name!=d", "ae"),
+        ("status.phase=", ""),
+        ("status.podIP=10.0.0.4,metadata.namespace=shop", "abcde"),
+        ("status.podIPs=", "abcde"),
+        ("status.podIPs=10.0.0.4", ""),
+        ("status.nominatedNodeName=", "abcde"),
+        ("spec.nodeName=node-b", "b"),
+        ("spec.host=node-b", "b"),
+        ("spec.restartPolicy=Always,spec.schedulerName=default-scheduler,spec.serviceAccountName=default", "abcde"),
+        (r"metadata.name!=a\,b,,", "abcde"),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", PARTIAL_LIST])
+def test_field_selectors_of_pods(
+    world: World, kubernetes_client: KubernetesClient, selector: str, names: str, accept: str
+) -> None:
+    """Pods are selected by the fields of the real API server, in lists of metadata too; pods that ended stay stored."""
+    for name in "bc":
+        pod = world.kubernetes.get("Pod", "shop", name)
+        pod["status"]["phase"], pod["spec"]["nodeName"] = "Running", f"node-{name}"
+        world.kubernetes.put(pod)
+
+    answer = kubernetes_client.get(f"{PODS}?fieldSelector={quote(selector)}", accept)
+
+    assert "".join(pod["metadata"]["name"] for pod in answer.body["items"]) == names
+
+
+@pytest.mark.parametrize(
+    ("plural", "selector", "message"),
+    [
+        ("pods", "status.phse=Running", "field label not supported: status.phse"),
+        ("pods", "status.phase!=Failed, metadata.name=a", "field label not supported:  metadata.name"),
+        ("pods", "status.phase", "invalid selector: 'status.phase'; can't understand 'status.phase'"),
+        ("pods", "status.phase===Failed", "invalid field selector"),
+        ("pods", r"metadata.name=a\b", "invalid field selector"),
+        ("services", "status.phase=Running", '"status.phase" is not a known field selector'),
+    ],
+)
+def test_bad_field_selector(kubernetes_client: KubernetesClient, plural: str, selector: str, message: str) -> None:
+    """A field that the resource does not have is a BadRequest, never a full list."""
+    answer = kubernetes_client.get(f"/api/v1/namespaces/shop/{plural}?fieldSelector={quote(selector)}")
+
+    assert (answer.status, answer.body["reason"], answer.body["code"]) == (400, "BadRequest", 400)
+    assert answer.body["message"].startswith(message)
+
+
+def test_pods_that_ended_are_selected_away_page_by_page(world: World, kubernetes_client: KubernetesClient) -> None:
+    """A field selector works together with a label selector and pages; a pod put without a phase is Pending."""
+    for name, phase in (("a", "Failed"), ("b", "Succeeded")):
+        world.kubernetes.put(objects.end(world.kubernetes.get("Pod", "shop", name), phase=phase))
+    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "f", "namespace": "shop", "labels": {"app": "web"}}}
+    world.kubernetes.put(bare)
+    selectors = "labelSelector=app&fieldSelector=status.phase!%3DFailed,status.phase!%3DSucceeded"
+
+    pages: list[str] = []
+    token = ""
+    while not pages or token:
+        page = kubernetes_client.get(f"{PODS}?{selectors}&limit=3&continue={token}", PARTIAL_LIST).body
+        pages.append("".join(pod["metadata"]["name"] for pod in page["items"]))
+        token = page["metadata"].get("continue", "")
+
+    assert pages == ["cde", "f"]
+    assert world.kubernetes.get("Pod", "shop", "f")["status"] == {"phase": "Pending"}
 
 
 def test_pages(kubernetes_client: KubernetesClient) -> None:
@@ -127,6 +202,37 @@ def test_unserved_group(world: World, kubernetes_client: KubernetesClient) -> No
     assert (before.status, before.content_type) == (404, "text/plain; charset=utf-8")
     assert before.text == "404 page not found\n"
     assert (after.status, after.body["items"]) == (200, [])
+
+
+@pytest.mark.parametrize(
+    ("absence", "status", "text"),
+    [
+        (Absence.TEXT, 404, "404 page not found\n"),
+        (Absence.STATUS, 404, "the server could not find the requested resource"),
+        (Absence.STARTING, 503, "the request has been made before all known HTTP paths have been installed"),
+    ],
+)
+def test_one_api_of_bindings_goes_and_comes_back(
+    world: World, kubernetes_client: KubernetesClient, absence: Absence, status: int, text: str
+) -> None:
+    """One of two APIs of bindings is lost for a while, as servers say it; the other and every object stay."""
+    world.kubernetes.serve("eks.amazonaws.com")
+    for group, version in APIS_OF_BINDINGS:
+        binding = objects.target_group_binding("web", service="web", arn="arn", group=group, version=version)
+        world.kubernetes.put(binding)
+
+    def answers() -> list[Answer]:
+        paths = (f"/apis/{'/'.join(api)}/namespaces/shop/targetgroupbindings" for api in APIS_OF_BINDINGS)
+        return [kubernetes_client.get(path) for path in paths]
+
+    before = answers()
+    world.kubernetes.unserve("elbv2.k8s.aws", absence)
+    lost, kept = answers()
+    world.kubernetes.serve("elbv2.k8s.aws")
+
+    assert [len(answer.body["items"]) for answer in (*before, kept, *answers())] == [1, 1, 1, 1, 1]
+    assert (lost.status, text in lost.text) == (status, True)
+    assert (lost.content_type == "application/json") is (absence is not Absence.TEXT)
 
 
 def test_bearer_token(world: World, kubernetes_client: KubernetesClient) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.world.cluster import objects
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -15,7 +17,7 @@ SERVICE = objects.service("web", selector={"app": "web", objects.HASH_LABEL: "gr
 
 def pod(name: str, **changes: Any) -> dict[str, Any]:
     """Build a ready pod of green, changed as given."""
-    given: dict[str, Any] = {"ip": "10.0.0.4", "containers_ready_since": NOW} | changes
+    given: dict[str, Any] = {"ip": "10.0.0.4", "created_at": NOW, "containers_ready_since": NOW} | changes
     return objects.pod(GREEN, name, **given)
 
 
@@ -59,3 +61,18 @@ def test_family_and_placeholder() -> None:
 
     assert [endpoint["addresses"] for endpoint in six["endpoints"]] == [["2001:db8::4"]]
     assert (none["endpoints"], none["ports"]) == (None, None)
+
+
+@pytest.mark.parametrize(("phase", "reason"), [("Failed", "Evicted"), ("Succeeded", "")])
+def test_ended_pods(phase: str, reason: str) -> None:
+    """A pod that has ended keeps its owner, has no address, is in no slice, and its ReplicaSet does not count it."""
+    ended = objects.end(pod("a"), phase=phase, reason=reason)
+    pods = [ended, pod("b"), pod("c", terminating=True)]
+    with_address = ended | {"status": ended["status"] | {"podIPs": [{"ip": "10.0.0.4"}]}}
+
+    [found] = objects.endpoint_slices(SERVICE, [*pods, with_address])
+
+    assert [each["targetRef"]["name"] for each in found["endpoints"]] == ["b", "c"]
+    assert [objects.is_active(each) for each in pods] == [False, True, False]
+    assert (ended["status"]["phase"], ended["status"].get("reason", "")) == (phase, reason)
+    assert (ended["metadata"], "podIP" in ended["status"]) == (pod("a")["metadata"], False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tests.world.cluster.endpoints import ENDED
 from tests.world.cluster.naming import HASH_LABEL, condition, deterministic_uid, timestamp
 
 if TYPE_CHECKING:
@@ -168,8 +169,30 @@ def pod(
     if ip is not None:
         host_ip = node_name.removeprefix("ip-").partition(".")[0].replace("-", ".")
         status |= {"hostIP": host_ip, "podIP": ip, "podIPs": [{"ip": each} for each in (ip, *other_ips)]}
-    spec = _template({}, ports)["spec"] | {"nodeName": node_name}
+    spec = _template({}, ports)["spec"] | {"nodeName": node_name, "schedulerName": "default-scheduler"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+
+def end(pod: Manifest, *, phase: str = "Failed", reason: str = "Evicted") -> Manifest:
+    """Return a pod as the kubelet leaves it when it has ended: it keeps its owner and has no address.
+
+    `Failed` has the reasons Evicted, OutOfcpu, NodeShutdown and UnexpectedAdmissionError; `Succeeded` has none ("").
+    """
+    gone = ("podIP", "podIPs")
+    status = {name: part for name, part in pod["status"].items() if name not in gone} | {"phase": phase}
+    if reason:
+        status |= {"reason": reason, "message": f"The pod was ended: {reason}."}
+    ready = ("Ready", "ContainersReady")
+    status["conditions"] = [
+        one | {"status": "False", "reason": f"Pod{phase}"} if one["type"] in ready else one
+        for one in status["conditions"]
+    ]
+    return pod | {"status": status}
+
+
+def is_active(pod: Manifest) -> bool:
+    """Tell whether a ReplicaSet counts a pod (k8s.io/kubernetes, `IsPodActive`)."""
+    return pod["status"].get("phase") not in ENDED and "deletionTimestamp" not in pod["metadata"]
 
 
 def _template(labels: Mapping[str, str], ports: Mapping[str, int]) -> Manifest:

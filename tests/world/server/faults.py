@@ -138,17 +138,11 @@ class Faults:
         headers: dict[str, str] | None = None,
     ) -> Fault:
         """Answer an AWS action with an error, as XML, or as JSON if the request has X-Amz-Target."""
-        kind = "Sender" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Receiver"
-        xml = (
-            '<ErrorResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/">\n  <Error>\n'
-            f"    <Type>{kind}</Type>\n    <Code>{escape(code)}</Code>\n"
-            f"    <Message>{escape(message)}</Message>\n  </Error>\n"
-            "  <RequestId>00000000-0000-4000-8000-000000000000</RequestId>\n</ErrorResponse>\n"
-        )
+        xml, as_json = aws_error_bodies(code, message, status)
         fault = self.add(
             action, about=about, status=status, body=xml, content_type="text/xml", headers=headers, times=times
         )
-        fault.json_body = json.dumps({"__type": code, "message": message}).encode()
+        fault.json_body = as_json
         return fault
 
     def kubernetes_error(self, match: str, reason: str, message: str, status: int, times: int | None = None) -> Fault:
@@ -189,7 +183,7 @@ class Faults:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         about = _about(environ)
-        action = _action_of(environ, about)
+        action = action_of(environ, about)
         call = _call_of(environ, action)
         fault = self._next_fault(call, about, is_action=action is not None)
         if fault is None:
@@ -215,6 +209,18 @@ class Faults:
         return f"{code.value} {code.phrase}", headers, fault.body or b""
 
 
+def aws_error_bodies(code: str, message: str, status: int) -> tuple[bytes, bytes]:
+    """Return an error of AWS in the query protocol's XML and in JSON."""
+    kind = "Sender" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Receiver"
+    xml = (
+        '<ErrorResponse xmlns="http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/">\n  <Error>\n'
+        f"    <Type>{kind}</Type>\n    <Code>{escape(code)}</Code>\n"
+        f"    <Message>{escape(message)}</Message>\n  </Error>\n"
+        "  <RequestId>00000000-0000-4000-8000-000000000000</RequestId>\n</ErrorResponse>\n"
+    )
+    return xml.encode(), json.dumps({"__type": code, "message": message}).encode()
+
+
 def _about(environ: dict[str, Any]) -> str:
     """Return what a fault can be `about`; the body can still be read afterwards. Only AWS's calls have one."""
     if environ["REQUEST_METHOD"] == "GET":
@@ -225,7 +231,8 @@ def _about(environ: dict[str, Any]) -> str:
     return unquote_plus(content.decode("utf-8", "replace"))
 
 
-def _action_of(environ: dict[str, Any], body: str) -> str | None:
+def action_of(environ: dict[str, Any], body: str) -> str | None:
+    """Return the AWS action of a request, or None if it has none."""
     target: str | None = environ.get("HTTP_X_AMZ_TARGET")
     if target is not None:
         return target.rpartition(".")[2]

@@ -7,6 +7,8 @@ import io
 import socket
 import threading
 import traceback
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -15,6 +17,7 @@ from tests.world.server.deliveries import DELIVERY, Delivery, reset
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
     from types import TracebackType
     from wsgiref.types import WSGIApplication
 
@@ -58,7 +61,10 @@ class _KeepAliveHandler(WSGIRequestHandler):
             self._hang_up(resets=delivery.resets)
 
     def _head(self, status: str, headers: list[tuple[str, str]], length: int) -> bytes:
-        lines = [f"HTTP/1.1 {status}", f"Server: {self.version_string()}", f"Date: {self.date_time_string()}"]
+        lines = [f"HTTP/1.1 {status}", f"Server: {self.version_string()}"]
+        now: datetime | None = self.server.__dict__["now"]()
+        if now is not None and not any(name.lower() == "date" for name, _ in headers):
+            lines.append(f"Date: {format_datetime(now.astimezone(UTC), usegmt=True)}")
         lines += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
         return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode("latin-1")
 
@@ -106,11 +112,18 @@ class HttpServer:
 
     `port=0` takes a free port. `stop()` and `start()` keep the port, so that a test can make the same address
     unreachable and reachable again. `stop()` also closes the connections that clients keep open. With `tls` it
-    speaks HTTPS.
+    speaks HTTPS. Every answer has the `Date` of `now`, unless that is None or the application gives its own.
     """
 
-    def __init__(self, app: WSGIApplication, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        now: Callable[[], datetime | None] = lambda: datetime.now(UTC),
+    ) -> None:
         self._app = app
+        self._now = now
         self._port = port
         self._tls = tls
         self._server: BaseWSGIServer | None = None
@@ -137,6 +150,7 @@ class HttpServer:
                 request_handler=_KeepAliveHandler,
                 ssl_context=self._tls,
             )
+            server.__dict__["now"] = self._now
             self._server, self._port = server, server.port
             self._thread = threading.Thread(
                 target=server.serve_forever, args=(0.05,), name=f"http-{server.port}", daemon=True

@@ -66,7 +66,7 @@ class _Pod:
     created: datetime
     gone_at: float | None = None
     stage: str = "planned"
-    """`planned`, `pending`, `addressed`, `ready` or `terminating`."""
+    """`planned`, `pending`, `addressed`, `ready`, `terminating` or `ended`."""
     ready_since: datetime | None = None
 
 
@@ -89,7 +89,7 @@ class Revision:
 
     @property
     def pods_count(self) -> int:
-        """How many pods exist, terminating ones not counted."""
+        """How many pods exist, without those that are terminating or have ended."""
         return sum(pod.stage in ("pending", "addressed", "ready") for pod in self._pods)
 
     @property
@@ -128,19 +128,31 @@ class Revision:
 
     def make_first_pod_sick(self) -> None:
         """Make the oldest pod answer its health checks with 500 for ever."""
-        self._cluster.sick_addresses.add(self._pods[0].address)
+        self._cluster.sick_addresses.add(self._oldest.address)
 
     def replace_first_pod(self, now: float) -> None:
-        """Delete the oldest pod and create another one in its place, as after an eviction."""
-        old = self._pods[0]
+        """Delete the oldest pod and create another one in its place, as when its node is drained."""
+        old = self._oldest
         old.gone_at = now + TERMINATION_SECONDS
         self._put(old, "terminating")
+        self._replace(now)
+
+    def end_first_pod(self, now: float) -> None:
+        """Let a node evict the oldest pod, which stays as Failed, and create another one in its place."""
+        self._put(self._oldest, "ended")
+        self._replace(now)
+
+    @property
+    def _oldest(self) -> _Pod:
+        return next(pod for pod in self._pods if pod.stage != "ended")
+
+    def _replace(self, now: float) -> None:
         self._replaced += 1
         self._pods.append(self._planned(self._replicas + self._replaced, now))
 
     def addresses(self) -> set[str]:
         """Return the addresses of all pods, terminating ones too."""
-        return {pod.address for pod in self._pods if pod.stage not in ("planned", "pending")}
+        return {pod.address for pod in self._pods if pod.stage not in ("planned", "pending", "ended")}
 
     def make_sick(self) -> None:
         """Make every pod answer the load balancer's health checks with 500 for ever."""
@@ -151,15 +163,19 @@ class Revision:
         self._is_held = True
 
     def scale_down(self, *, now: float) -> None:
-        """Delete all pods; they are gone TERMINATION_SECONDS later."""
+        """Delete all pods but those that have ended; they are gone TERMINATION_SECONDS later."""
         self._replicas = 0
         self._pods = [pod for pod in self._pods if pod.stage != "planned"]
         for pod in self._pods:
+            if pod.stage == "ended":
+                continue
             pod.gone_at = now + TERMINATION_SECONDS
             self._put(pod, "terminating")
 
     def delete(self) -> None:
-        """Remove the ReplicaSet, which must have no pods left."""
+        """Remove the ReplicaSet, which must have no pods left but those that have ended."""
+        for pod in [pod for pod in self._pods if pod.stage == "ended"]:
+            self._remove(pod)
         namespace = self._rollout["metadata"]["namespace"]
         self._cluster.kubernetes.delete("ReplicaSet", namespace, self._replica_set()["metadata"]["name"])
 
@@ -209,7 +225,7 @@ class Revision:
             terminating=stage == "terminating",
             node_name=node_name(zone),
         )
-        self._cluster.kubernetes.put(manifest)
+        self._cluster.kubernetes.put(objects.end(manifest) if stage == "ended" else manifest)
 
     def _remove(self, pod: _Pod) -> None:
         self._pods.remove(pod)

@@ -56,8 +56,8 @@ class Story:
     """Rollouts in the situations that the provider must tell apart, and the users of their load balancers.
 
     As a context manager it runs in a thread, at the world's speed. A test with its own clock calls `set_up` once and
-    then `tick`. The metrics follow the wall clock `now` whatever the
-    speed, and come `publish_delay_seconds` after the end of their minute.
+    then `tick`. The metrics, and the `Date` of every answer, follow the wall clock `now` whatever the
+    speed; metrics come `publish_delay_seconds` after the end of their minute.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Story:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         cast: Cast | None = None,
     ) -> None:
-        self._world = world
+        self._world, self._now = world, now
         self.traffic = Traffic(world.aws, now, publish_delay_seconds)
         self._cluster = Cluster(world.kubernetes, now)
         self._slices = EndpointSliceController(world.kubernetes)
@@ -90,6 +90,7 @@ class Story:
 
         Ten minutes of metrics are published already.
         """
+        self._world.now = self._now
         self._world.aws.load_balancers.passes = lambda id_, _: id_ not in self._cluster.sick_addresses
         self._cluster.put_namespace_and_nodes(NAMESPACE)
         for rollout in self.rollouts:
