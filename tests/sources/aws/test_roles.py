@@ -149,7 +149,7 @@ def test_a_canary_in_another_account_is_handed_over_and_taken_back(
 ):
     """Handover reads with one session of the role and writes with another; neither policy lacks an action."""
     writing = replace(account, roles=Roles(frozenset({ROLE}), aws_models, WRITES))
-    handovers = enable(sources, Registrations(writing, metrics), metrics, most_idle_seconds=60)
+    handovers = enable(sources, Registrations(writing, sources.shared.threads, metrics), metrics, most_idle_seconds=60)
     client = create_app(sources, metrics, handovers=handovers).test_client()
 
     body = {"namespace": "shop", "rollout": "web", "podTemplateHash": GREEN}
