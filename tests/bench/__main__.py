@@ -1,4 +1,4 @@
-"""The command: `python -m tests.bench`; prints tables, and leaves them with the raw figures and a plot in a folder."""
+"""The command: `python -m tests.bench`; prints tables, and leaves them with the raw figures in a folder."""
 
 import json
 import os
@@ -12,15 +12,11 @@ from typing import Any
 import click
 
 from tests import ROOT
-from tests.bench import again, cold, fleet, hot, hundred, ours, plot, soak, startup, tables
+from tests.bench import again, hundred, tables
 from tests.bench.world import Latencies
 
-PARTS = ("cold", "again", "hot", "fleet", "hundred", "startup", "soak")
-COLD_PODS = (10, 100, 250, 500, 1000)
-AGAIN_PODS = (10, 250, 1000)
-HOT_PODS = (10, 250)
-FLEET_SECONDS = {1: 60.0, 10: 60.0, 100: 60.0, 500: 150.0}
-"""A minute each; 500 need 100 s to see each of their target groups once within 5 calls a second."""
+PARTS = ("again", "hundred")
+PODS = (10, 250, 1000)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -28,13 +24,10 @@ FLEET_SECONDS = {1: 60.0, 10: 60.0, 100: 60.0, 500: 150.0}
 @click.option("--quick", is_flag=True, help="Small sizes and short rounds: that it runs, not what it costs.")
 @click.option("--aws-latency", default=40.0, type=click.FloatRange(min=0), help="Milliseconds before AWS answers.")
 @click.option("--kubernetes-latency", default=10.0, type=click.FloatRange(min=0), help="The same of Kubernetes.")
-@click.option("--rounds", default=15, type=click.IntRange(min=2), help="Cold questions of each way at each size.")
-@click.option(
-    "--question", default=ours.QUESTION, help="What the fleet and the soak ask: target-health, errors or gate."
-)
+@click.option("--rounds", default=15, type=click.IntRange(min=2), help="Queries of each way at each size.")
 @click.option("--results", default=ROOT / "bench-results", type=click.Path(path_type=Path), help="Folder to write to.")
 def main(results: Path, only: str, aws_latency: float, kubernetes_latency: float, **options: Any) -> None:
-    """Measure what questions cost."""
+    """Measure what queries cost."""
     parts = only.split(",")
     if unknown := set(parts) - set(PARTS):
         raise click.BadParameter(f"{', '.join(sorted(unknown))}: the parts are {', '.join(PARTS)}", param_hint="--only")
@@ -49,34 +42,17 @@ def main(results: Path, only: str, aws_latency: float, kubernetes_latency: float
     _write(found, results)
 
 
-def _measured(  # noqa: C901 - a table of parts
-    part: str, latencies: Latencies, *, quick: bool, rounds: int, question: str, **_: Any
-) -> Any:
+def _measured(part: str, latencies: Latencies, *, quick: bool, rounds: int) -> Any:
     """Run one part, quickly or in full."""
     match part:
-        case "cold" if quick:
-            return cold.measure((10,), 2, latencies, pause_seconds=0.1)
-        case "cold":
-            return cold.measure(COLD_PODS, rounds, latencies)
         case "again" if quick:
             return again.measure((10,), 2, latencies)
         case "again":
-            return again.measure(AGAIN_PODS, rounds, latencies, with_real_server=True)
-        case "hot" if quick:
-            return hot.measure((10,), latencies, seconds=0.5, rounds=1, callers=(2,))
-        case "hot":
-            return hot.measure(HOT_PODS, latencies, seconds=4, rounds=3)
-        case "fleet":
-            seconds = {3: 4.0} if quick else FLEET_SECONDS
-            return fleet.measure(fleet.Plan(seconds, 1 if quick else 20, question), latencies)
-        case "hundred" if quick:
+            return again.measure(PODS, rounds, latencies, with_real_server=True)
+        case _ if quick:
             return hundred.measure(2, 10, 2.0, 1, latencies)
-        case "hundred":
-            return hundred.measure(100, 250, 60.0, 2, latencies)
-        case "startup":
-            return startup.measure(latencies, 1 if quick else 5)
         case _:
-            return soak.measure(10 if quick else soak.HOUR_OF_ASKS, question)
+            return hundred.measure(100, 250, 60.0, 2, latencies)
 
 
 def _about(latencies: Latencies, *, quick: bool) -> dict[str, Any]:
@@ -93,8 +69,7 @@ def _write(found: dict[str, Any], results: Path) -> None:
     results.mkdir(exist_ok=True)
     (results / "bench.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (results / "bench.md").write_text("\n".join(tables.everything(found)) + "\n", encoding="utf-8")
-    drawn = plot.draw(found, results / "bench.png")
-    click.echo(f"Written: {', '.join(str(path) for path in (results / 'bench.md', results / 'bench.json', *drawn))}")
+    click.echo(f"Written: {results / 'bench.md'}, {results / 'bench.json'}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,6 @@
-"""Part (f): the next look, ten seconds after the last, at a green that waits; four ways, three of them in turns.
+"""A look at a Rollout: the first one, and the next one ten seconds after the last; three ways that take turns.
 
-The first row of each size is a first look, for which nothing is known: a cold one.
-
-`before` is the build before looks were spared, taken from the repository's history, with the same harness. `watch` is a
-lower bound and no evidence: it knows the cluster without reading it, as an informer does whose events cost nothing, and
-asks AWS alone. No verdict may rest on that: nothing says when it was last true.
+`before` is the build before, taken from the repository's history, with the same harness.
 """
 
 import subprocess
@@ -19,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from tests import ROOT
-from tests.bench.cold import Child
+from tests.bench.child import Child
 from tests.bench.real_server import RealApiServer, is_built
 from tests.bench.spread import Spread
 from tests.bench.stand_in import Call
@@ -64,7 +60,7 @@ def measure(
     with BenchWorld(subjects, latencies) as world, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         environment = world.environment | {"PROVIDER_ELBV2_CALLS_PER_SECOND": "1000"}
         before = build_before(Path(folder))
-        folders = {"ours": ROOT, "straightforward": ROOT, "watch": ROOT} | ({"before": before} if before else {})
+        folders = {"ours": ROOT, "straightforward": ROOT} | ({"before": before} if before else {})
         named = {
             name: stack.enter_context(Child(_AGAIN.get(name, name), environment, folder=where))
             for name, where in folders.items()
@@ -83,7 +79,7 @@ def measure(
         ]
 
 
-_AGAIN = {"ours": "ours-again", "before": "ours-again", "watch": "watch-again"}
+_AGAIN = {"ours": "ours-again", "before": "ours-again"}
 
 
 def _take_turns(
@@ -111,8 +107,6 @@ def _take_turns(
             world.forget()
             answer = child.ask(now)
             calls = {"kubernetes": world.kubernetes.calls(), "aws": world.aws.calls()}
-            if name == "watch":
-                calls["kubernetes"] = []  # what it learned before it was measured
             asked[name] = calls["kubernetes"]
             answer["requests"] = sum(map(len, calls.values()))
             answer["kib"] = {side: sum(one.size for one in some) / 1024 for side, some in calls.items()}

@@ -1,8 +1,8 @@
-"""A fleet of Rollouts that ask: `tests.bench.askers <port> <question> <seconds> <pods> <rollouts> [<every> <apart>]`.
+"""Rollouts that ask: `tests.bench.askers <port> <seconds> <pods> <rollouts> <every> <apart>`.
 
-As Argo does: each asks every five seconds, or so many, by a new connection (Go keeps two idle ones to a host), and
-never again before it has its answer or has given up after ten. They start spread over the first of these times. Their
-subjects' numbers are `apart`. Prints one JSON line per answer.
+As Argo does: each asks every so many seconds, by a new connection (Go keeps two idle ones to a host), and never again
+before it has its answer or has given up after ten. They start spread over the first of these times. Their subjects'
+numbers are `apart`. Prints one JSON line per answer.
 """
 
 import asyncio
@@ -11,19 +11,18 @@ import sys
 import time
 from typing import Any
 
-from tests.bench.ours import path_of, target_health_age
+from tests.bench.ours import path_of
 from tests.bench.subjects import Subject
 
-EVERY_SECONDS = 5.0
 PATIENCE_SECONDS = 10.0
 
 
 class Asker:
     """One Rollout's measurements."""
 
-    def __init__(self, port: int, question: str, subject: Subject, every: float) -> None:
+    def __init__(self, port: int, subject: Subject, every: float) -> None:
         self._port, self._number, self._every = port, subject.number, every
-        path = path_of(subject, question)
+        path = path_of(subject)
         self._request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -56,8 +55,7 @@ class Asker:
         if status != 200:
             return {"status": status, "reason": f"HTTP {status}"}
         answer = json.loads(body)
-        age = target_health_age(answer["observed"])
-        return {"status": status, "phase": answer["phase"], "reason": answer["reason"], "age": age}
+        return {"status": status, "phase": answer["phase"], "reason": answer["reason"]}
 
     def _hang_up(self) -> None:
         if self._streams is not None:
@@ -65,14 +63,13 @@ class Asker:
             self._streams = None
 
 
-async def _all(port: int, question: str, seconds: float, pods: int, rollouts: int, every: float, apart: int) -> None:
+async def _all(port: int, seconds: float, pods: int, rollouts: int, every: float, apart: int) -> None:
     start = time.monotonic() + 0.2
-    askers = [Asker(port, question, Subject(number=apart * place, pods=pods), every) for place in range(rollouts)]
+    askers = [Asker(port, Subject(number=apart * place, pods=pods), every) for place in range(rollouts)]
     spread = (start + every * place / rollouts for place in range(rollouts))
     await asyncio.gather(*(asker.run(one, start + seconds) for asker, one in zip(askers, spread, strict=True)))
 
 
 if __name__ == "__main__":
-    port_, question_, seconds_, pods_, rollouts_, *more = sys.argv[1:]
-    every_, apart_ = more or (EVERY_SECONDS, 1)
-    asyncio.run(_all(int(port_), question_, float(seconds_), int(pods_), int(rollouts_), float(every_), int(apart_)))
+    port_, seconds_, pods_, rollouts_, every_, apart_ = sys.argv[1:]
+    asyncio.run(_all(int(port_), float(seconds_), int(pods_), int(rollouts_), float(every_), int(apart_)))

@@ -1,20 +1,13 @@
-"""The bytes of AWS: ELBv2's Describe calls in its XML, CloudWatch's GetMetricData in JSON, and ELBv2's token bucket.
-
-Source of the bucket: Elastic Load Balancing user guide, API throttling: non-mutating calls have 40 tokens per account
-and region, 10 a second come back.
-"""
+"""The bytes of AWS: ELBv2's Describe calls in its XML, CloudWatch's GetMetricData in JSON."""
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
 from tests.bench.subjects import PORT, ZONES, Subject
 from tests.bench.wire import Answer, Request, ok
 
-BUCKET_TOKENS = 40
-REFILL_PER_SECOND = 10
 REQUESTS_PER_MINUTE = 600
 _NAMESPACE = "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/"
 _REQUEST_ID = (
@@ -22,33 +15,10 @@ _REQUEST_ID = (
 )
 
 
-class TokenBucket:
-    """AWS's own limiter: it never waits, it refuses."""
-
-    def __init__(self, tokens: float, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._per_second, self._clock = tokens, per_second, clock
-        self.fill()
-
-    def fill(self) -> None:
-        """Start full."""
-        self._tokens, self._at = self._most, self._clock()
-
-    def take(self) -> bool:
-        """Take a token if there is one."""
-        now = self._clock()
-        self._tokens = min(self._most, self._tokens + (now - self._at) * self._per_second)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
 class AwsAnswers:
-    """Answers POSTs of both services. With `throttles`, ELBv2's bucket is in force."""
+    """Answers POSTs of both services."""
 
-    def __init__(self, subjects: Iterable[Subject], *, throttles: bool) -> None:
-        self._bucket = TokenBucket(BUCKET_TOKENS, REFILL_PER_SECOND) if throttles else None
+    def __init__(self, subjects: Iterable[Subject]) -> None:
         self._groups = {subject.arn: _group(subject) for subject in subjects}
         self._by_name = {subject.group_name: subject.arn for subject in subjects}
         self._by_load_balancer: dict[str, list[str]] = {}
@@ -64,19 +34,12 @@ class AwsAnswers:
         self._targets[subject.arn] = members
         self._health[subject.arn] = _health("".join(members.values()))
 
-    def reset(self) -> None:
-        """Fill the bucket."""
-        if self._bucket is not None:
-            self._bucket.fill()
-
     def __call__(self, request: Request) -> Answer:
         """Return the answer to a request."""
         if "x-amz-target" in request.headers:
             return Answer(200, ok(_metrics(request.body), "application/x-amz-json-1.0"), "GetMetricData")
         form = dict(parse_qsl(request.body))
         action, about = form["Action"], form.get("TargetGroupArn", "")
-        if self._bucket is not None and not self._bucket.take():
-            return Answer(400, _error(400, "Throttling", "Rate exceeded"), action, about)
         if action == "DescribeTargetGroups":
             return Answer(200, self._target_groups(form), action)
         if action == "DescribeTargetHealth" and about in self._health:

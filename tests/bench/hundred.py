@@ -1,4 +1,4 @@
-"""Part (g): a hundred Rollouts with 250 pods under analysis, each asked every ten seconds, beside the build before.
+"""A hundred Rollouts with 250 pods under analysis, each asked every ten seconds, beside the build before.
 
 Every green waits for one target, as during most of an analysis; AWS's budget is no limit here, so that every query
 looks. The two builds take turns, each as a server of its own.
@@ -14,8 +14,7 @@ from typing import Any
 
 from tests import ROOT
 from tests.bench.again import build_before
-from tests.bench.ours import QUESTION
-from tests.bench.serving import SERVE, Serving
+from tests.bench.serving import Serving
 from tests.bench.subjects import Subject
 from tests.bench.world import REST_CORE, BenchWorld, Latencies, pinned
 
@@ -39,7 +38,7 @@ def measure(rollouts: int, pods: int, seconds: float, turns: int, latencies: Lat
 def _row(world: BenchWorld, name: str, build: Path, size: tuple[int, int, float]) -> dict[str, Any]:
     rollouts, pods, seconds = size
     more = {"PROVIDER_ELBV2_CALLS_PER_SECOND": "1000", "PROVIDER_SWITCH_WATCH_SECONDS": "0"}
-    with Serving(SERVE, world.environment, world.directory / "server.log", folder=build, more=more) as server:
+    with Serving(world.environment, world.directory / "server.log", folder=build, more=more) as server:
         _ask(server.port, (rollouts, pods, EVERY_SECONDS))  # the first look at each is a cold one
         world.forget()
         cpu = server.cpu_seconds()
@@ -59,7 +58,7 @@ def _row(world: BenchWorld, name: str, build: Path, size: tuple[int, int, float]
 
 def _ask(port: int, size: tuple[int, int, float]) -> list[dict[str, Any]]:
     rollouts, pods, seconds = size
-    arguments = [str(port), QUESTION, str(seconds), str(pods), str(rollouts), str(EVERY_SECONDS), str(APART)]
+    arguments = [str(port), str(seconds), str(pods), str(rollouts), str(EVERY_SECONDS), str(APART)]
     command = [*pinned(REST_CORE), sys.executable, "-m", "tests.bench.askers", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -1,9 +1,9 @@
-"""A server as a process on a core of its own: `alb-provider serve`, or the bare route it is held against."""
+"""`alb-provider serve` as a process on a core of its own."""
 
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
@@ -14,24 +14,15 @@ from tests.bench.world import SERVER_CORE, pinned
 from tests.server import free_port
 
 SERVE = (sys.executable, "-m", "provider.cli.main", "serve")
-BARE = (
-    sys.executable,
-    "-m",
-    "gunicorn",
-    "--config",
-    "python:provider.http.server.gunicorn_conf",
-    "tests.bench.bare:app()",
-)
 STARTS_WITHIN_SECONDS = 30
 LOOK_EVERY_SECONDS = 0.01
 
 
 class Serving:
-    """Started by entering, once it is ready; `cpu_to_ready` and `wall_to_ready` say in seconds what that took."""
+    """Started by entering, once it is ready."""
 
     def __init__(
         self,
-        command: Sequence[str],
         environment: Mapping[str, str],
         log: Path,
         *,
@@ -39,7 +30,7 @@ class Serving:
         more: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
-        self._command = [*pinned(SERVER_CORE), *command]
+        self._command = [*pinned(SERVER_CORE), *SERVE]
         self._environment = {
             **environment,
             "PROVIDER_HOST": "127.0.0.1",
@@ -47,7 +38,6 @@ class Serving:
             **(more or {}),
         }
         self._log, self._folder = log, folder
-        self.cpu_to_ready = self.wall_to_ready = 0.0
 
     def __enter__(self) -> Self:
         began = time.perf_counter()
@@ -60,8 +50,6 @@ class Serving:
                 self._process.kill()
                 raise RuntimeError(f"The server did not start: {self._log.read_text()[-2000:]}")
             time.sleep(LOOK_EVERY_SECONDS)
-        self.wall_to_ready = time.perf_counter() - began
-        self.cpu_to_ready = processes.cpu_seconds(self._process.pid)
         return self
 
     def __exit__(self, *_: object) -> None:

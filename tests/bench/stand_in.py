@@ -48,13 +48,11 @@ class StandIn:
         self.calls: list[Call] = []
 
     def control(self, command: str) -> bytes:
-        """`calls` tells the calls so far, `forget` drops them and fills the buckets, `change=<subject>` changes it."""
+        """`calls` tells the calls so far, `forget` drops them, `change=<subject>` changes a Rollout."""
         if command.startswith(CHANGE):
             self.answers.change(Subject(**json.loads(unquote(command.removeprefix(CHANGE)))))
         if command == "forget":
             self.calls.clear()
-            if isinstance(self.answers, AwsAnswers):
-                self.answers.reset()
         return ok(json.dumps([asdict(one) for one in self.calls]).encode(), "application/json")
 
 
@@ -126,10 +124,7 @@ def main(kind: str, settings: str) -> None:
     chosen = json.loads(settings)
     subjects = [Subject(**one) for one in chosen["subjects"]]
     answers: AwsAnswers | KubernetesAnswers
-    if kind == "kubernetes":
-        answers = KubernetesAnswers(subjects, chosen["created_at"])
-    else:
-        answers = AwsAnswers(subjects, throttles=chosen["throttles"])
+    answers = KubernetesAnswers(subjects, chosen["created_at"]) if kind == "kubernetes" else AwsAnswers(subjects)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(serve(StandIn(answers, chosen["latency_seconds"])))
 

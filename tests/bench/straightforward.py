@@ -9,8 +9,7 @@ from typing import Any
 import boto3
 from kubernetes import client, config
 
-from tests.bench.subjects import Subject
-from tests.bench.way import Opinion
+from tests.bench.subjects import Opinion, Subject
 
 
 class Straightforward:

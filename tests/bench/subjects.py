@@ -23,6 +23,15 @@ _LARGEST = 1024
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """A verdict in three words: Argo's phase, how many of green's targets are healthy, and how many it wants."""
+
+    phase: str
+    healthy_count: int
+    wanted_count: int
+
+
+@dataclass(frozen=True)
 class Subject:
     """One Rollout. `initial` of its green targets are not healthy yet; `replaced` is how often its last pod was."""
 

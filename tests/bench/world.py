@@ -62,7 +62,7 @@ class StandInProcess:
         self._session.get(f"{self.url}/bench/change={told}", timeout=60).raise_for_status()
 
     def forget(self) -> None:
-        """Drop the calls, fill the token bucket."""
+        """Drop the calls."""
         self._session.get(f"{self.url}/bench/forget", timeout=60).raise_for_status()
 
     def close(self) -> None:
@@ -80,14 +80,13 @@ class Latencies:
 
 
 class BenchWorld:
-    """A cluster and an account with these Rollouts, as a context manager. With `throttles`, AWS has its bucket."""
+    """A cluster and an account with these Rollouts, as a context manager."""
 
-    def __init__(self, subjects: Iterable[Subject], latencies: Latencies, *, throttles: bool = False) -> None:
+    def __init__(self, subjects: Iterable[Subject], latencies: Latencies) -> None:
         created_at = (datetime.now(UTC) - GREEN_IS_OLD).replace(microsecond=0)
         common = {"subjects": [asdict(one) for one in subjects], "created_at": created_at.isoformat()}
-        self._latencies = latencies
         self.kubernetes = StandInProcess("kubernetes", common | {"latency_seconds": latencies.kubernetes})
-        self.aws = StandInProcess("aws", common | {"latency_seconds": latencies.aws, "throttles": throttles})
+        self.aws = StandInProcess("aws", common | {"latency_seconds": latencies.aws})
         self._directory = tempfile.TemporaryDirectory(prefix="alb-provider-bench-")
 
     @property
@@ -110,11 +109,6 @@ class BenchWorld:
     def directory(self) -> Path:
         """A folder for files that belong to this world; gone with it."""
         return Path(self._directory.name)
-
-    @property
-    def unavoidable_seconds(self) -> float:
-        """What a cold question waits for at least: the Rollout, what hangs on it, then AWS."""
-        return 2 * self._latencies.kubernetes + self._latencies.aws
 
     def change(self, subject: Subject) -> None:
         """Let a Rollout be another one, in the cluster and in the account."""
