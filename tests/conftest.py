@@ -118,8 +118,12 @@ def metrics() -> Metrics:
     return Metrics()
 
 
-TIMEOUTS = {"connect_timeout_seconds": 2.0, "read_timeout_seconds": 2.0}
-"""Shorter than the defaults, so that a test of a silent server takes less time, and long enough for a busy machine."""
+TIMEOUTS = {"connect_timeout_seconds": 10.0, "read_timeout_seconds": 10.0}
+"""Longer than any pause of a busy machine: a test of a silent server sets its own."""
+
+
+BUDGET_SECONDS = 20
+"""For a query; the same holds."""
 
 
 @pytest.fixture(scope="session")
@@ -190,14 +194,14 @@ def sources(
     """Readers that talk to the world with the real client libraries."""
     with closing(Bulkheads(16)) as threads, ThreadPoolExecutor(16) as gathering:
         client = connect(pool_size=16)
-        shared = Shared(threads, freshness, metrics, flight_seconds=2, clock=wall_clock)
+        shared = Shared(threads, freshness, metrics, flight_seconds=BUDGET_SECONDS, clock=wall_clock)
         yield Sources(
             cluster=Cluster(lambda: client, shared, **timeouts, metrics=metrics),
             load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=1000),
             cloudwatch=CloudWatch(account, shared, metrics),
             shared=shared,
             gathering=gathering,
-            budget_seconds=2,
+            budget_seconds=BUDGET_SECONDS,
         )
         client.rest_client.pool_manager.clear()
 

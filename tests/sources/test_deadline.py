@@ -99,7 +99,7 @@ def test_the_end_of_the_budget_names_the_read_under_way(threads, released):
 
     assert str(ended.value) == "Reading Service web-preview did not finish within the query's time limit of 0.05 s"
     assert ended.value.reason is Reason.DEADLINE_EXCEEDED
-    assert monotonic() - started < 1
+    assert monotonic() - started < LONG
 
 
 def test_one_budget_is_shared_by_all_rounds_of_a_question(threads, released):
@@ -112,7 +112,7 @@ def test_one_budget_is_shared_by_all_rounds_of_a_question(threads, released):
     with pytest.raises(DeadlineExceeded, match="second round"):
         threads.read("here", deadline, Read("second round", lambda: released.wait(LONG)))
 
-    assert monotonic() - started < 0.35
+    assert monotonic() - started < LONG
     assert deadline.remaining_seconds() == 0.001, "a timeout of 0 would mean 'for ever' to some clients"
 
 
