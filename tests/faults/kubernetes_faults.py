@@ -88,8 +88,6 @@ EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
     # A cluster needs one of the two binding APIs, and Auto Mode's holds none of ours.
     ("list Auto Mode's TargetGroupBindings", "404 page not found"): As.WITHOUT,
     ("list TargetGroupBindings", "404 page not found"): Reason.NO_BINDING,
-    # Metadata looks the same whatever it is of: these are pods of nobody.
-    ("list pods' metadata", "a list of another kind"): Reason.TARGETS_MISSING,
 }
 
 

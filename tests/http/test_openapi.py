@@ -58,6 +58,7 @@ def test_every_answer_is_as_described(app, question, method, tried):
         answers[response.status_code] += 1
 
     # Which examples are drawn changes with any constant in our code, so what must be among them is asked by name.
+    # tests/upstream/hypothesis-derandomize-other-modules.sh
     for parameters in (SHOP_WEB, {**SHOP_WEB, "nonsense": "1"}):
         try_one(operation.Case(query=parameters) if method == "GET" else operation.Case(body=parameters))
     assert answers.keys() == {200, 400}

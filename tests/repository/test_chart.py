@@ -27,7 +27,7 @@ EVERYTHING = {
     "handover.enabled": True,
 }
 
-KUBERNETES = "1.34.0"
+KUBERNETES = "1.34.0"  # tests/upstream/helm-go-install-kube-version.sh
 """Without it a helm of `go install` takes every cluster for 1.20."""
 
 Objects = dict[tuple[str, str], dict[str, Any]]

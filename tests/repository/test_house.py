@@ -59,6 +59,15 @@ def test_every_reason_is_given_somewhere(reason):
     assert any(re.search(rf"\bReason\.{reason.name}\b", text) for text in texts.values())
 
 
+def test_every_workaround_cites_its_script():
+    """Each script of tests/upstream is cited by the code that works around what it shows, and each citation has one."""
+    texts = [*sources_in(PROVIDER, but=()).values(), *sources_in(TESTS, but=()).values()]
+    texts.append((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    cited = {name for text in texts for name in re.findall(r"# .*tests/upstream/([a-z0-9-]+\.sh)", text)}
+
+    assert cited == {path.name for path in (TESTS / "upstream").iterdir()}
+
+
 def test_only_settings_reads_its_variables():
     """PROVIDER_ variables are read in settings.py and nowhere else."""
     texts = sources_in(PROVIDER, but={"settings.py"})
