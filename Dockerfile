@@ -10,7 +10,7 @@ ARG BASE=python:3.13.11-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements.lock ./
-# Dependencies first: this layer is built again only when the lock file changes. The lock has no extras (demo, dev).
+# Dependencies first: this layer is built again only when the lock file changes. The lock has no extras (world, dev).
 # Wheels only, so that nothing is compiled and no package runs code of its own while it is installed. --without-pip
 # keeps the installer out of what is copied below.
 RUN python -m venv --without-pip /opt/venv

@@ -1,4 +1,4 @@
-# Needs Python 3.11+ and make; everything else is installed into .venv, from the lock file.
+# Needs Python 3.11+ and make; everything else is installed into .venv, from the lock files.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ PORT ?= 8080
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-9s %s\n", $$1, $$2}'
 
-run: $(VENV)/installed ## serve the provider against an embedded cluster and AWS (PORT=8080)
+run: $(VENV)/installed-run ## serve the provider against an embedded cluster and AWS (PORT=8080)
 	@$(BIN)/python -m tests.world --port $(PORT)
 
 # Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
@@ -53,19 +53,28 @@ docs: $(VENV)/installed ## write the generated parts of docs/ from the code
 
 # `uv` resolves for every supported Python and platform at once; addresses of registries stay out of the files.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-header pyproject.toml
+	--no-emit-index-url --no-emit-find-links --no-header --upgrade pyproject.toml
 lock: $(VENV)/installed ## renew the lock files from pyproject.toml
-	$(LOCK) --upgrade --output-file requirements.lock
-	$(LOCK) --upgrade --extra dev --output-file requirements-dev.lock
-	$(LOCK) --upgrade --extra browser --constraint requirements.lock --output-file requirements-browser.lock
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-$(VENV)/installed: pyproject.toml requirements-dev.lock
+# The lock files name every package, so pip need not resolve; Python compiles what it imports.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile
+
+# What `make run` needs. The other targets install the rest into the same environment.
+$(VENV)/installed-run: pyproject.toml requirements.lock requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "Installing into $(VENV) (a minute or two, once) ..."
+	@echo "Installing into $(VENV) (once) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PYTHON) -m tests.world.locked > $(VENV)/world.lock
+	@$(INSTALL) --require-hashes --requirement requirements.lock --requirement $(VENV)/world.lock
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/installed: $(VENV)/installed-run
+	@echo "Installing the development tools into $(VENV) (once) ..."
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
 	@touch $@
 
 clean: ## remove what was installed and cached

@@ -34,6 +34,13 @@ WITHIN = {
 }
 NOTHING = {"empty": "", "only blanks": " \n"}
 FORMS = AROUND | WITHIN | NOTHING
+OF_EACH_KIND = ("newline", "newline inside", "not ASCII", "empty")
+
+
+def planted(places, in_every_form):
+    """Each place with a secret of each kind, and one place with every form: what is done about them is done once."""
+    return [(place, form) for place in places for form in (FORMS if place == in_every_form else OF_EACH_KIND)]
+
 
 OK = "ok"
 UNAUTHORIZED, CREDENTIALS = Reason.KUBERNETES_UNAUTHORIZED.value, Reason.AWS_CREDENTIALS.value
@@ -155,8 +162,7 @@ def kubernetes(sources, metrics):
     return kubernetes
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("place", USERS)
+@pytest.mark.parametrize(("place", "form"), planted(USERS, "token"))
 def test_a_secret_of_a_kubeconfig(kubernetes, environment, kubeconfig, tmp_path, shown, tried, place, form):
     """A kubeconfig's secret is sent without blanks around it; one that fits no header is KubernetesUnauthorized."""
     user, around, within, nothing = USERS[place]
@@ -183,7 +189,7 @@ MISPLACED = {
 }
 
 
-@pytest.mark.parametrize("secret", [SECRET, *WITHIN.values()], ids=["plain", *WITHIN])
+@pytest.mark.parametrize("secret", [SECRET, WITHIN["newline inside"], WITHIN["not ASCII"]], ids=["plain", "line", "é"])
 @pytest.mark.parametrize(("users", "server"), MISPLACED.values(), ids=MISPLACED)
 def test_a_secret_in_a_kubeconfigs_wrong_place(
     kubernetes, environment, kubeconfig, shown, tried, users, server, secret
@@ -208,7 +214,7 @@ clusters:
     assert leaked(sentence, shown()) == []
 
 
-@pytest.mark.parametrize("form", ["plain", *FORMS])
+@pytest.mark.parametrize("form", ["plain", *OF_EACH_KIND])
 def test_a_secret_in_the_variable_kubeconfig(kubernetes, monkeypatch, shown, tried, form):
     """Where KUBECONFIG holds a kubeconfig instead of its path, the sentence does not quote it."""
     monkeypatch.setenv("KUBECONFIG", f"users: [{{user: {{token: {FORMS.get(form, SECRET)}}}}}]")
@@ -315,8 +321,7 @@ def aws(sources, metrics, aws_models, environment):
     return aws
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("place", AWS)
+@pytest.mark.parametrize(("place", "form"), planted(AWS, "AWS_SESSION_TOKEN"))
 def test_a_secret_of_aws(aws, monkeypatch, tmp_path, shown, tried, place, form):
     """AWS's secret is used without what stands around it; one that fits no header is AwsCredentials."""
     variables, around, within, nothing = AWS[place]

@@ -26,10 +26,8 @@ def chromium() -> Any:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("There is no Chromium on PATH, so no page can be looked at.")
-    try:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - installed by .ci/run only
-    except ImportError:
-        pytest.skip("Playwright is not installed (requirements-browser.lock), so no page can be looked at.")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - takes a second, and is for long tests only
+
     return sync_playwright, program
 
 

@@ -13,6 +13,8 @@ from tests.browser.conftest import SCREENSHOTS
 from tests.scene import GREEN, Scene
 from tests.world.server.http_server import HttpServer
 
+pytestmark = pytest.mark.long
+
 DESKTOP_LIGHT: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 PHONE_DARK: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"}
 WINDOWS = {"desktop-light": DESKTOP_LIGHT, "phone-dark": PHONE_DARK}
@@ -57,7 +59,7 @@ def shown_on(page):
 
 def look_closely(page, name):
     """Check what every page must be: fit for the window, and without an accessibility violation; keep a picture."""
-    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - installed with Playwright
+    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415 - brings Playwright along
 
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)

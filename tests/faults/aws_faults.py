@@ -112,8 +112,8 @@ def _result(**changes: object) -> dict[str, object]:
     return {"Id": "m0", "Label": "m0", "StatusCode": "Complete", "Timestamps": [1.8e9], "Values": [1.0]} | changes
 
 
-OF_ACTION: dict[str, tuple[Fault, ...]] = {
-    "DescribeTargetGroups": _xml("DescribeTargetGroups"),
+OF_CALL: dict[str, tuple[Fault, ...]] = {
+    "DescribeTargetGroups": _xml("DescribeTargetGroups"),  # read by botocore, target health by a reader of our own
     "DescribeTargetHealth": (
         *_xml("DescribeTargetHealth"),
         *(
@@ -134,11 +134,15 @@ OF_ACTION: dict[str, tuple[Fault, ...]] = {
 
 
 def combinations() -> list[Combination]:
-    """Every call with every fault that it can have."""
-    return [
+    """Every call with the faults that are tried, and those of its own form."""
+    general = [
         Combination(call, fault, fault.leads_to, cache)
         for cache in CACHES
         for call in AWS_CALLS
-        for fault in (*OF_ANY_CALL, *OF_ACTION[call.match])
+        for fault in OF_ANY_CALL
         if call.can_have(fault.name, cache)
     ]
+    own = [
+        Combination(call, fault, fault.leads_to, "cold") for call in AWS_CALLS for fault in OF_CALL.get(call.name, ())
+    ]
+    return general + own

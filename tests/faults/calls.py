@@ -29,13 +29,17 @@ class Call:
     about: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     lists: bool = False
+    thorough: bool = False
+    """Whether every fault is tried, and some of them with shared evidence: all calls go through the same functions."""
 
     def __str__(self) -> str:
         return self.name
 
     def can_have(self, fault: str, cache: str) -> bool:
         """Whether the matrix tries this fault with this call, in this state of the shared evidence."""
-        return (self.question != "gate" and cache == "cold") or fault in ONE_OF_EACH_KIND
+        if cache == "cold" and self.thorough:
+            return True
+        return fault in ONE_OF_EACH_KIND and (cache == "cold" or self.thorough)
 
 
 def healthy(world: World, lane: str) -> Scene:
@@ -136,15 +140,17 @@ ONE_OF_EACH_KIND = {"hangs up", "hangs", "trickles", "truncated", "nothing", "HT
     *("401", "403", "404 NotFound", "429", "500"),
     *("AccessDenied", "ExpiredToken", "Throttling", "InternalFailure"),
 }
-"""What a gate makes of its checks' faults, and what shared evidence makes of any, shows in one fault of each kind."""
+"""What a call that is not thorough, a gate or shared evidence makes of any fault shows in one of each kind."""
 
 _GROUPS = "elasticloadbalancing:DescribeTargetGroups"
 _HEALTH = "elasticloadbalancing:DescribeTargetHealth"
 _METRICS = "cloudwatch:GetMetricData"
 
 KUBERNETES_CALLS = (
-    Call("get Rollout", "/rollouts/{lane}", f"get rollouts.argoproj.io {{lane}} {_IN}", healthy),
-    Call("list ReplicaSets", "/{lane}/replicasets?", f"list replicasets.apps {_IN}", healthy, lists=True),
+    Call("get Rollout", "/rollouts/{lane}", f"get rollouts.argoproj.io {{lane}} {_IN}", healthy, thorough=True),
+    Call(
+        "list ReplicaSets", "/{lane}/replicasets?", f"list replicasets.apps {_IN}", healthy, lists=True, thorough=True
+    ),
     Call("list pods' metadata", "/{lane}/pods?", f"list pods {_IN}", healthy, lists=True),
     Call(
         "list EndpointSlices",
@@ -201,8 +207,24 @@ AWS_CALLS = (
         question="errors",
         about="/app/{lane}/",
     ),
-    Call("DescribeTargetHealth", "DescribeTargetHealth", _HEALTH, healthy, about="/k8s-shop-{lane}-preview/"),
-    Call("GetMetricData", "GetMetricData", _METRICS, with_traffic, _CLEAN, question="errors", about="app/{lane}/"),
+    Call(
+        "DescribeTargetHealth",
+        "DescribeTargetHealth",
+        _HEALTH,
+        healthy,
+        about="/k8s-shop-{lane}-preview/",
+        thorough=True,
+    ),
+    Call(
+        "GetMetricData",
+        "GetMetricData",
+        _METRICS,
+        with_traffic,
+        _CLEAN,
+        question="errors",
+        about="app/{lane}/",
+        thorough=True,
+    ),
     Call(
         "gate: DescribeTargetHealth",
         "DescribeTargetHealth",

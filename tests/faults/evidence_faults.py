@@ -125,8 +125,6 @@ OF_KUBERNETES: dict[str, tuple[Fault, ...]] = {
     ),
     "errors: list ReplicaSets": (
         changed("created in the future", put("metadata", "creationTimestamp", value=_FUTURE), Reason.WINDOW_NOT_OPEN),
-        changed("created on the last day", put("metadata", "creationTimestamp", value=_LAST_DAY), _K8S),
-        changed("created on the first day", put("metadata", "creationTimestamp", value=_FIRST_DAY), _K8S),
     ),
     "list pods' metadata": (
         changed("twice", twice, As.WITHOUT),
@@ -295,9 +293,11 @@ OF_AWS: dict[str, tuple[Fault, ...]] = {
         in_text("a load balancer of no name", "<LoadBalancerArns>", "<LoadBalancerArns><x>", _AWS),
     ),
     "GetMetricData": (
-        *(series(f"5xx: {name}", 0, _AWS, Values=value) for name, value in _STRANGE.items()),
         *(series(f"requests: {name}", 1, _AWS, Values=value) for name, value in _STRANGE.items()),
-        *(series(f"load balancer's requests: {name}", 4, _AWS, Values=value) for name, value in _STRANGE.items()),
+        series("5xx: NaN", 0, _AWS, Values=float("nan")),
+        series("5xx: negative", 0, _AWS, Values=-5.0),
+        series("load balancer's requests: NaN", 4, _AWS, Values=float("nan")),
+        series("load balancer's requests: half a request", 4, _AWS, Values=0.5),
         series("requests in a text", 1, _AWS, Values="many"),
         series("requests null", 1, _AWS, Values=None),
         series("times NaN", 1, _AWS, Timestamps=float("nan")),

@@ -77,7 +77,8 @@ _NONE_THERE = {
 """What it means when a list is truly empty. Auto Mode's has none of our bindings, so nothing is missing there."""
 
 EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
-    **{(call, fault): reason for call, reason in _NONE_THERE.items() for fault in ("empty list", "null list")},
+    **{(call, "empty list"): reason for call, reason in _NONE_THERE.items()},
+    ("list ReplicaSets", "null list"): _NONE_THERE["list ReplicaSets"],
     # The API server's own word for "there is none": the object is absent, which is an answer.
     ("get Rollout", "404 NotFound"): As.NOT_FOUND,
     ("gate: get Rollout", "404 NotFound"): As.NOT_FOUND,
@@ -88,17 +89,15 @@ EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
     # A cluster needs one of the two binding APIs, and Auto Mode's holds none of ours.
     ("list Auto Mode's TargetGroupBindings", "404 page not found"): As.WITHOUT,
     ("list TargetGroupBindings", "404 page not found"): Reason.NO_BINDING,
-    # Metadata looks the same whatever it is of: these are pods of nobody.
-    ("list pods' metadata", "a list of another kind"): Reason.TARGETS_MISSING,
 }
 
 
 def combinations() -> list[Combination]:
-    """Every read with every fault that it can have."""
+    """Every read with the faults that are tried, and those that mean something else to it."""
     return [
         Combination(call, fault, EXCEPTIONS.get((call.name, fault.name), fault.leads_to), cache)
         for cache in CACHES
         for call in KUBERNETES_CALLS
         for fault in (*OF_ANY_READ, *(OF_LISTS if call.lists else ()))
-        if call.can_have(fault.name, cache)
+        if call.can_have(fault.name, cache) or (cache == "cold" and (call.name, fault.name) in EXCEPTIONS)
     ]

@@ -23,6 +23,7 @@ from provider.model.reasons import Reason
 from provider.model.records import Kind, Phase, Verdict
 from provider.sources.deadline import Deadline
 from provider.telemetry import logging_config
+from tests.each import each
 from tests.records import NOW, evidence, group, pod, target
 from tests.scene import Scene
 
@@ -264,7 +265,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize(("question", "fields", "faults"), MALFORMED)
+@each("question, fields, faults", {str(row.id): row.values for row in MALFORMED})
 def test_a_malformed_question_names_every_parameter_at_fault(client, method, question, fields, faults):
     """A malformed query is a 400 that names every parameter at fault with its fault, and no other parameter."""
     response = ask(client, method, question, fields)
@@ -297,8 +298,8 @@ def test_numbers_and_lists_as_tools_write_them(name, written, means):
     assert query.model_dump(by_alias=True)[name] == means
 
 
-@pytest.mark.parametrize("value", [True, False, None, [], ["web"], {}, {"name": "web"}], ids=json.dumps)
 @pytest.mark.parametrize("name", ["rollout", "minHealthyPercent", "unhealthyGraceSeconds", "checks"])
+@each("value", {json.dumps(value): value for value in (True, False, None, [], ["web"], {}, {"name": "web"})})
 def test_a_value_of_another_json_type_is_refused(client, name, value):
     """A parameter is a string or a number; a boolean, list, object or null is refused by name."""
     fields = dict(SHOP_WEB) | {name: value}
@@ -384,7 +385,7 @@ def test_an_unknown_route_is_never_a_redirect(client, path):
     assert "Location" not in response.headers
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@each("method", {method: method for method in ("PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")})
 @pytest.mark.parametrize(
     ("path", "allowed"), [("/v1/gate", {"GET", "HEAD", "POST"}), ("/livez", {"GET", "HEAD"}), ("/", {"GET", "HEAD"})]
 )

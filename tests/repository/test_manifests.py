@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests import ROOT
+from tests.each import each
 
 EXAMPLES = sorted((ROOT / "rollout-examples").rglob("*.yaml"))
 OVERLAYS = sorted(path.parent for path in (ROOT / "deploy" / "overlays").glob("*/kustomization.yaml"))
@@ -27,7 +28,7 @@ def refused(text):
     return found
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+@each("path", {str(path.relative_to(ROOT)): path for path in EXAMPLES})
 def test_every_example_is_valid(path):
     """No example has a field that Kubernetes does not know, or lacks one that it needs."""
     assert refused(path.read_text(encoding="utf-8")) == {}

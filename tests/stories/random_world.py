@@ -78,6 +78,7 @@ class Writer:
         backend = elbv2_backends[DEFAULT_ACCOUNT_ID][REGION]
         for group in rollout.groups:
             # Through the API moto would leave the load balancer on a group whose last rule is deleted.
+            # tests/upstream/moto-elbv2-rule-load-balancers.sh
             known: Any = backend.target_groups[group.arn]
             known.load_balancer_arns = [rollout.balancer] if group.in_use else []
             known.health_check_interval_seconds = group.interval_seconds

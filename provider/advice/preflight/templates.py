@@ -107,6 +107,7 @@ def limits(setup: Setup) -> Iterator[Finding]:
     for analysis, template, metric, says in _named(setup):
         for field in LIMITS:
             value = metric.get(field)
+            # tests/upstream/argo-count-as-text.sh
             if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) and not ARGUMENT.search(value):
                 means = "endless" if field == "count" else "0"
                 yield finding(Code.LIMIT_IS_NO_NUMBER, _of(template), f"{says}: {field} {value!r} means {means}")

@@ -56,7 +56,7 @@ _SERVER_ERROR = 500
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
-_NOT_UNDERSTOOD = (
+_NOT_UNDERSTOOD = (  # tests/upstream/botocore-parser-errors.sh
     ResponseParserError,
     ValueError,
     TypeError,

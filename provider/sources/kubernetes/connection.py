@@ -35,6 +35,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 HOME_KUBECONFIG = "~/.kube/config"
 
 _TOKEN = "BearerToken"  # noqa: S105 - the client library's name for the header, not a token
+# tests/upstream/urllib3-no-status-retries.sh
 _TRIED_TWICE = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0, raise_on_status=False)
 _FITS_A_HEADER = re.compile(r"[!-~]+")
 _EXTRA_KEY_SAFE = "!#$&'*+-.^_`|~"
@@ -52,7 +53,7 @@ class Client(ApiClient):
         """Send as the configuration says."""
         super().__init__(configuration)
         self.user_agent = f"alb-provider/{__version__}"  # the audit log shows it
-        self._impersonated = impersonated
+        self._impersonated = impersonated  # tests/upstream/kubernetes-impersonation-ignored.sh
         manager, host = self.rest_client.pool_manager, configuration.host
         self._open: Callable[..., Any] = manager.urlopen
         self._root = host
@@ -139,6 +140,7 @@ def context_namespace(service_account: Path = SERVICE_ACCOUNT) -> str:
 def _load_kubeconfig(path: str, configuration: Configuration) -> Headers:
     """Read a kubeconfig into the configuration; return the headers of the user that it impersonates."""
     # The path is handed over: the library would use the KUBECONFIG of the moment when it was imported.
+    # tests/upstream/kubernetes-kubeconfig-at-import.sh
     merged = KubeConfigMerger(path).config
     if merged is None:
         raise NotConfigured(

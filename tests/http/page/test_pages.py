@@ -209,10 +209,11 @@ def test_the_form_leads_to_the_rollout(client):
     assert (response.status_code, response.headers["Location"]) == (303, WEB)
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_every_reason_has_an_anchor(client, reason):
+def test_every_reason_has_an_anchor(client):
     """The reasons' page has each reason, where the links of the other pages lead."""
-    assert f'<div id="{reason.value.lower()}"><dt>{reason.value} ' in client.get("/reasons", headers=BROWSER).text
+    page = client.get("/reasons", headers=BROWSER).text
+
+    assert [one for one in Reason if f'<div id="{one.value.lower()}"><dt>{one.value} ' not in page] == []
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from provider.sources.aws.roles import MAX_SESSIONS, READS, SESSION_NAME, WRITES
 from provider.sources.aws.session import ATTEMPTS
 from provider.sources.deadline import Deadline
 from tests import ROOT
+from tests.each import each
 from tests.scene import GREEN, Scene
 from tests.sources.aws.other_account import ACCOUNT_ID, ROLE, OtherAccount
 from tests.world.aws.api import REGION
@@ -425,11 +426,10 @@ def test_a_question_reaches_its_own_namespaces_groups_only(world, other, client,
     assert all(f'"{mine.arn}"' in one for one in asked)
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-@pytest.mark.parametrize(
-    "name",
-    ["targetGroupArn", "targetGroupARN", "roleArn", "iamRoleArnToAssume", "externalId", "endpointUrl", "url", "region"],
-)
+FOREIGN = ("targetGroupArn", "roleArn", "iamRoleArnToAssume", "externalId", "endpointUrl", "url", "region")
+
+
+@each("question, name", {f"{question} {name}": (question, name) for question in QUESTIONS for name in FOREIGN})
 @pytest.mark.usefixtures("scene")
 def test_no_parameter_carries_an_arn_a_role_or_a_url(world, client, question, name):
     """A query that names a target group, a role, an endpoint or a region is refused without any upstream call."""
@@ -446,8 +446,8 @@ def test_no_parameter_carries_an_arn_a_role_or_a_url(world, client, question, na
     assert world.aws.calls == world.kubernetes_faults.calls == []
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("value", [ROLE, "https://example.com", "http:example"])
+@each("question", {question: question for question in QUESTIONS})
 def test_no_name_can_be_an_arn_or_a_url(client, question, value):
     """The parameters that are names take neither a colon nor a slash, so no ARN, role or URL fits into one."""
     taken = QUESTIONS[question].query.model_json_schema(by_alias=True)["properties"]

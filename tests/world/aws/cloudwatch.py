@@ -75,6 +75,7 @@ class CloudWatch:
     def _as_sent(self, datum: Datum) -> dict[str, Any]:
         # moto's order of dimensions is no order (it compares values with names), so that only a query in the order
         # of publication finds them; LoadBalancer first is how AWS's own table and the console write them.
+        # tests/upstream/moto-cloudwatch-dimension-order.sh
         dimensions = [{"Name": "LoadBalancer", "Value": datum.load_balancer.partition(":loadbalancer/")[2]}]
         if datum.target_group is not None:
             dimensions.append({"Name": "TargetGroup", "Value": datum.target_group.rpartition(":")[2]})

@@ -37,9 +37,11 @@ def install(load_balancers: LoadBalancers) -> Callable[[], None]:
     """
     replaced = _Replaced(load_balancers)
     methods: list[tuple[Any, str, Any]] = [
+        # tests/upstream/moto-elbv2-one-address-two-ports.sh
         (ELBv2Backend, "register_targets", replaced.register_targets),
         (ELBv2Backend, "deregister_targets", replaced.deregister_targets),
         (ELBV2Response, "describe_target_health", replaced.describe_target_health),
+        # tests/upstream/moto-elbv2-rule-load-balancers.sh
         (ELBV2Response, "describe_target_groups", describe_target_groups),
     ]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in methods]

@@ -31,7 +31,7 @@ class _KeepAliveHandler(WSGIRequestHandler):
     client would never reuse a connection in a test.
     """
 
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"  # tests/upstream/werkzeug-connection-close.sh
     # Pieces of a slow answer are separate writes; Nagle's algorithm would hold the next back for 40 ms.
     disable_nagle_algorithm = True
 

@@ -58,14 +58,14 @@ GO
 # Argo's go.mod pins its Kubernetes modules with replacements, which count only in the main module: take them over.
 (
   cd "$work"
-  go mod init finding
+  go mod init upstream
   go mod edit -require=github.com/argoproj/argo-rollouts@v1.10.1
   go mod download github.com/argoproj/argo-rollouts
   sed -n '/^replace (/,/^)/p' "$(go list -m -f '{{.Dir}}' github.com/argoproj/argo-rollouts)/go.mod" >>go.mod
-  go build -mod=mod -o finding .
+  go build -mod=mod -o upstream .
 ) >"$work/build" 2>&1 || { cat "$work/build" >&2; exit 1; }
 
-seen=$("$work/finding")
+seen=$("$work/upstream")
 echo "$seen"
 expected='count "5": valid, ends after 5
 count "5.0": valid, no end
