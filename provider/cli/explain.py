@@ -13,6 +13,7 @@ from provider.cli.check import EXIT_CODES_HELP, exit_code
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.http.page.headline import ACTIONS, ago
 from provider.http.page.rollout import CHECKS
+from provider.model.printable import printable
 from provider.model.reasons import MEANINGS, Reason
 
 MOST_CHANGES = 5
@@ -88,7 +89,7 @@ def screen(found: dict[str, Any], name: str, source: Asks) -> str:
     if changes:
         lines += ["", "LAST CHANGES (UTC)"]
         lines += [f"{one['at'][11:19]}  {one['endpoint']}: {one['phase']} ({one['reason']})" for one in changes]
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _facts(facts: dict[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from provider import __version__
+from provider.model.printable import printable
 
 COULD_NOT_ASK = 3
 
@@ -85,6 +86,7 @@ def main(name: str = "alb-provider") -> NoReturn:
         click.echo(error.format_message())
         sys.exit(COULD_NOT_ASK)
     except click.ClickException as error:
+        error.message = printable(error.message)  # it may quote a manifest or a server
         error.show()
         sys.exit(COULD_NOT_ASK)
     except click.Abort:

@@ -25,6 +25,7 @@ from provider.checks import target_health, warm
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, Asks, Fields, asks, http_address
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
 from provider.cli.watching import wait_for
+from provider.model.printable import printable
 
 WARM, FAILED, COLD = 0, 1, 2
 
@@ -192,7 +193,7 @@ class _Warming:
                 due = second + self._limits.interval
                 decided = self._measured() if self._blue else self._asked()
                 now = f"{datetime.now(UTC):%H:%M:%S} UTC  {green.count} requests, {self._sender.rate:.1f}/s"
-                click.echo(f"{now}, {len(green.failed)} failed; {self._last}", err=True)
+                click.echo(f"{now}, {len(green.failed)} failed; {printable(self._last)}", err=True)
                 if decided is not None:
                     return decided, self._last
             if second >= self._limits.max_seconds:
@@ -248,7 +249,7 @@ def _end(code: int, found: dict[str, Any], says: str, *, as_json: bool) -> NoRet
     if as_json:
         click.echo(json.dumps({"outcome": words[code], "message": says, **found}, indent=1))
     else:
-        click.echo(f"{words[code]}: {says}")
+        click.echo(f"{words[code]}: {printable(says)}")
         if "green" in found:
             sent = found["green"]
             p95 = f", 95th percentile {sent['p95Seconds']:.3g} s" if sent["p95Seconds"] is not None else ""

@@ -6,8 +6,8 @@ One token per line, optionally followed by the namespaces it may query, separate
     Zp7LdN2sHf4QjUe9  shop,shop-test    # one team's
 
 The file is read from disk again when it changes (a mounted Secret does so within about a minute). To rotate a token,
-add the new one before you remove the old one. A line with a fault is left out and logged; a file that is gone lets nobody
-in. Without PROVIDER_TOKENS_FILE anyone may query.
+add the new one before you remove the old one. A line with a fault is left out and logged; a file that is gone lets
+nobody in. Without PROVIDER_TOKENS_FILE anyone may query.
 """
 
 import hmac

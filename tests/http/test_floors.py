@@ -133,7 +133,7 @@ def test_the_file_is_read_again(limited, file):
 )
 @pytest.mark.usefixtures("scene")
 def test_no_floor_vanishes_by_a_fault(limited, file, caplog, fault):
-    """While the file has a fault, its good lines hold, and so do all floors read before, whatever the good lines say."""
+    """While the file has a fault, its good lines hold, and so do all floors that were read before."""
     url = "/v1/target-health?rollout=web&namespace="
     file.write_text(f"third minHealthyPercent=95\n* minHealthyPercent=1\n{fault}\n") if fault else file.unlink()
 
@@ -165,7 +165,7 @@ def test_no_floor_vanishes_by_a_fault(limited, file, caplog, fault):
 
 @pytest.mark.usefixtures("scene")
 def test_a_stricter_floor_counts_beside_a_fault(limited, file):
-    """A floor in a good line counts although another line has a fault, and its own sentence is the one that is given."""
+    """A floor in a good line counts although another line has a fault, and the answer names it."""
     file.write_text("shop minHealthyPercent=97\nother nonsense\n")
 
     answer = limited.get("/v1/target-health?namespace=shop&rollout=web&minHealthyPercent=89")
