@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from provider import DOCUMENTATION
 from provider.checks import PARTS, QUESTIONS
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, Asks, There, asks
@@ -73,10 +74,11 @@ def screen(found: dict[str, Any], name: str, source: Asks) -> str:
     """Return everything that is printed."""
     seen, reason = found["observed"], Reason(found["reason"])
     meaning = MEANINGS[reason]
+    reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reasons.md"
     facts = {
         "What to do": ". ".join(part for part in (ACTIONS[meaning.action], meaning.todo) if part),
         "Meaning": meaning.meaning,
-        "Read more": f"docs/reasons.md#{reason.value.lower()}",
+        "Read more": f"{reasons}#{reason.value.lower()}",
         "Argo": _argo(seen.get("rollout", {})),
         "Green": readable.subject(found, "").removeprefix("green "),
         "Page": f"{source.base}/rollouts/{name}" if isinstance(source, There) else "",

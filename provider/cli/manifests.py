@@ -69,7 +69,9 @@ def _live(namespace: str, rollout: str) -> Manifests:
         sources = sources_of(settings.load(), Metrics())
         deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
         return reading.manifests_of(sources, namespace, rollout, deadline)
-    except (RolloutNotFound, CannotTell, settings.BadSettings, NotConfigured) as error:
+    except NotConfigured as error:
+        raise click.ClickException(f"{error}. To read manifests instead, use --file") from error
+    except (RolloutNotFound, CannotTell, settings.BadSettings) as error:
         raise click.ClickException(str(error)) from error
 
 

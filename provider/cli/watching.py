@@ -22,7 +22,7 @@ INTERVAL = click.Option(
 WAIT = click.Option(
     ["--wait"],
     is_flag=True,
-    help="Ask until so many consecutive answers are Successful, or one is Failed or needs a person.",
+    help="Ask until --passes consecutive answers are Successful, or one is Failed or needs a person.",
 )
 TIMEOUT = click.Option(
     ["--timeout"],
