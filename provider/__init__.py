@@ -5,3 +5,6 @@ an AnalysisTemplate's `web` provider asks before and after a blue-green switch o
 """
 
 __version__ = "0.2.0"
+
+DOCUMENTATION = "https://github.com/example/alb-provider/blob/main/docs"
+"""Where a user reads docs/; a release has the address of its own repository (.github/workflows/release.yaml)."""

@@ -17,6 +17,7 @@ from requests.auth import AuthBase
 
 from provider import settings
 from provider.advice.preflight import live
+from provider.advice.warm_up.sending import is_unknown_host
 from provider.checks import body
 from provider.checks.question import Check, Query, Sources, answer, parse
 from provider.history import recall
@@ -40,14 +41,23 @@ NAMESPACE = click.Option(
     show_default="that of your kubeconfig's context",
     help="Namespace of the Rollout.",
 )
-URL = click.Option(
-    ["--url"],
-    envvar="ALB_PROVIDER_URL",
-    show_envvar=True,
-    help="Ask the provider at this address, such as http://localhost:8080. Default: read Kubernetes and AWS with "
-    "your own credentials.",
-)
-TOKEN_FILE = click.Option(["--token-file"], help="With --url: file that holds the bearer token to send.")
+
+
+def _address_of_a_provider(flag: str) -> click.Option:
+    return click.Option(
+        [flag],
+        envvar="ALB_PROVIDER_URL",
+        show_envvar=True,
+        help="Ask the provider at this address, such as http://localhost:8080. Default: read Kubernetes and AWS with "
+        "your own credentials.",
+    )
+
+
+URL = _address_of_a_provider("--url")
+PROVIDER = _address_of_a_provider("--provider")
+"""The same for a command whose --url is another address."""
+
+TOKEN_FILE = click.Option(["--token-file"], help="File that holds the bearer token to send to that provider.")
 
 
 class Asks(Protocol):
@@ -66,8 +76,9 @@ class Asks(Protocol):
 class Here:
     """Answers from Kubernetes and AWS, read with the caller's own credentials."""
 
-    def __init__(self) -> None:
-        """Connect with the first query."""
+    def __init__(self, flag: str) -> None:
+        """Connect with the first query; `flag` is the one that would give a provider's address."""
+        self._flag = flag
         self._sources: Sources | None = None
 
     def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
@@ -97,7 +108,9 @@ class Here:
             if self._sources is None:
                 logging.config.dictConfig(logging_config("ERROR"))
                 self._sources = sources_of(settings.load(), Metrics())
-        except (settings.BadSettings, NotConfigured) as error:
+        except NotConfigured as error:
+            raise click.ClickException(f"{error}. To ask a running provider instead, use {self._flag}") from error
+        except settings.BadSettings as error:
             raise click.ClickException(str(error)) from error
         return self._sources
 
@@ -107,7 +120,10 @@ class There:
 
     def __init__(self, url: str, token_file: str | None, flag: str) -> None:
         """Ask at the address that this flag gives. Raises ClickException if it is none."""
-        self.base = http_address(url, flag)
+        address = http_address(url, flag)
+        if set("?#") & set(address):
+            raise click.ClickException(f"{flag} must end before ? or #: give an address such as http://localhost:8080")
+        self.base = re.sub(r"/v1(/[a-z-]*)?$", "", address)  # that of an endpoint leads to its provider
         self._has_token = token_file is not None
         self._auth = _Bearer(_token(token_file) if token_file is not None else None)
 
@@ -146,7 +162,7 @@ class There:
                 f"{where} answered {response.status_code} without JSON: is it a provider?"
             ) from error
         except (requests.RequestException, ValueError) as error:  # its text may quote a proxy's password
-            raise click.ClickException(f"Cannot reach {self.base}: {_why(error)}") from error
+            raise click.ClickException(f"Cannot reach {self.base}: {_why_not_reached(error, self.base)}") from error
         if response.status_code == requests.codes.ok:
             return found
         if response.status_code == requests.codes.unauthorized and not self._has_token:
@@ -157,7 +173,11 @@ class There:
 
 def asks(url: str | None, token_file: str | None, flag: str = "--url") -> Asks:
     """Return who answers: the provider at the address that a flag gives, or this process. Raises ClickException."""
-    return Here() if url is None else There(url, token_file, flag)
+    if url is not None:
+        return There(url, token_file, flag)
+    if token_file is not None:
+        raise click.UsageError(f"--token-file is for a provider: give its address with {flag}")
+    return Here(flag)
 
 
 def _hosts(preflight: dict[str, Any]) -> dict[str, list[str]]:
@@ -210,27 +230,30 @@ def _token(token_file: str) -> str:
     try:
         token = Path(token_file).read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        raise click.ClickException(f"Cannot read the file of --token-file: {_why(error)}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
+        raise click.ClickException(f"Cannot read the file of --token-file: {why}") from error
     if not _A_TOKEN.fullmatch(token):
         what = "is not one word of printable ASCII characters" if token else "is empty"
         raise click.ClickException(f"The content of the file of --token-file {what}")
     return token
 
 
-def _why(error: Exception) -> str:
-    """Say what failed without the text of the error, which may quote an address or a credential."""
+def _why_not_reached(error: Exception, address: str) -> str:
+    """Say what failed without the text of the error, which may quote a proxy's address or a credential."""
     match error:
-        case requests.exceptions.SSLError():
+        case requests.exceptions.SSLError() if "CERTIFICATE_VERIFY_FAILED" in str(error):
             return "its TLS certificate is not trusted (REQUESTS_CA_BUNDLE names the authorities that are)"
+        case requests.exceptions.SSLError():
+            return "the TLS handshake failed; does it listen for http:// instead?"
         case requests.exceptions.ProxyError():
             return "the proxy of the environment does not answer (NO_PROXY leaves it out)"
         case requests.Timeout():
             return f"no answer within {HTTP_TIMEOUT_SECONDS} s"
+        case requests.ConnectionError() if is_unknown_host(error):
+            return f"cannot resolve {urlsplit(address).hostname}"
         case requests.ConnectionError():
             return "the connection failed; is it running there?"
-        case UnicodeError():
-            return "it is not ASCII text"
-        case OSError() if error.strerror:
-            return error.strerror
+        case ValueError():
+            return "this address, or that of the environment's proxy, is not valid"
         case _:
             return type(error).__name__

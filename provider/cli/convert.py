@@ -6,6 +6,7 @@ from provider.advice.conversion.documents import NotYaml, dump, load
 from provider.advice.conversion.live import text_of
 from provider.advice.conversion.ping_pong import CannotConvert, convert
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of, texts_of
+from provider.model.printable import printable
 
 
 @click.command("convert", params=[FILES, LIVE, ROLLOUT, NAMESPACE])
@@ -31,7 +32,7 @@ def convert_(
     except (NotYaml, CannotConvert) as error:
         raise click.ClickException(f"Cannot convert the manifests: {error}") from error
     for note in found.notes:
-        click.echo(f"Note: {note}.", err=True)
-    steps = "\n".join(f"#  {number}. {step}" for number, step in enumerate(found.order, 1))
+        click.echo(f"Note: {printable(note)}.", err=True)
+    steps = "\n".join(f"#  {number}. {printable(step)}" for number, step in enumerate(found.order, 1))
     click.echo(f"# Converted to a ping-pong canary used like blue-green. Apply it in this order:\n{steps}\n---")
     click.echo(dump(found.documents), nl=False)

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from provider import DOCUMENTATION
 from provider.checks import PARTS, QUESTIONS
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, Asks, There, asks
@@ -13,6 +14,7 @@ from provider.cli.check import EXIT_CODES_HELP, exit_code
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.http.page.headline import ACTIONS, ago
 from provider.http.page.rollout import CHECKS
+from provider.model.printable import printable
 from provider.model.reasons import MEANINGS, Reason
 
 MOST_CHANGES = 5
@@ -72,10 +74,11 @@ def screen(found: dict[str, Any], name: str, source: Asks) -> str:
     """Return everything that is printed."""
     seen, reason = found["observed"], Reason(found["reason"])
     meaning = MEANINGS[reason]
+    reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reasons.md"
     facts = {
         "What to do": ". ".join(part for part in (ACTIONS[meaning.action], meaning.todo) if part),
         "Meaning": meaning.meaning,
-        "Read more": f"docs/reasons.md#{reason.value.lower()}",
+        "Read more": f"{reasons}#{reason.value.lower()}",
         "Argo": _argo(seen.get("rollout", {})),
         "Green": readable.subject(found, "").removeprefix("green "),
         "Page": f"{source.base}/rollouts/{name}" if isinstance(source, There) else "",
@@ -88,7 +91,7 @@ def screen(found: dict[str, Any], name: str, source: Asks) -> str:
     if changes:
         lines += ["", "LAST CHANGES (UTC)"]
         lines += [f"{one['at'][11:19]}  {one['endpoint']}: {one['phase']} ({one['reason']})" for one in changes]
-    return "\n".join(lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _facts(facts: dict[str, str]) -> list[str]:

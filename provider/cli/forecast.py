@@ -5,6 +5,7 @@ import click
 from provider.advice.preflight.forecast import Forecast, Switch, forecast, remedies
 from provider.advice.preflight.switching import Assumed, switch_of
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of
+from provider.model.printable import printable
 
 MOST_LINES = 12
 """Lines of the ramp."""
@@ -48,7 +49,8 @@ def forecast_(
     assumed = Assumed(requests_per_second, requests_per_target_per_second, registration_seconds)
     for setup in setups_of(files, namespace, rollout, live=live):
         switch = switch_of(setup, assumed)
-        blocks.append("\n".join(_lines(f"{setup.namespace}/{setup.name}", switch, forecast(switch))))
+        lines = _lines(f"{setup.namespace}/{setup.name}", switch, forecast(switch))
+        blocks.append("\n".join(printable(line) for line in lines))
     click.echo("\n\n".join(blocks))
 
 

@@ -8,6 +8,7 @@ import click
 from provider import settings
 from provider.handover.undo import Undo
 from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
+from provider.model.printable import printable
 from provider.settings import BadSettings
 from provider.sources.aws.registrations import Registrations
 from provider.sources.aws.roles import WRITES
@@ -37,7 +38,7 @@ def handover(undo: bool, namespace: str, rollout: str) -> None:  # noqa: ARG001,
         deadline = Deadline(chosen.budget_seconds, began_at=sources.clock())
         count = undoing.left_behind(namespace, rollout, sources, deadline)
     except (BadSettings, NotConfigured, RolloutNotFound, CannotTell) as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {printable(str(error))}", err=True)
         sys.exit(COULD_NOT)
     found = f"{count} targets were taken out of production" if count else "Nothing was left behind"
     click.echo(f"{found} (Rollout {rollout} in namespace {namespace})")

@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import click
 
-from provider import __version__
+from provider import DOCUMENTATION, __version__
+from provider.model.printable import printable
 
 COULD_NOT_ASK = 3
 
@@ -62,7 +63,11 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\nDocumentation (docs/): {DOCUMENTATION}",
+)
 @click.version_option(__version__, prog_name="alb-provider")
 def cli() -> None:
     """Tell whether the AWS load balancer considers the new version of a Rollout healthy."""
@@ -85,6 +90,7 @@ def main(name: str = "alb-provider") -> NoReturn:
         click.echo(error.format_message())
         sys.exit(COULD_NOT_ASK)
     except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc] # it may quote a manifest or a server
         error.show()
         sys.exit(COULD_NOT_ASK)
     except click.Abort:

@@ -10,6 +10,7 @@ from provider import settings
 from provider.advice.preflight import reading
 from provider.advice.preflight.manifests import Manifests, NotManifests, Setup, parse, setups
 from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
+from provider.model.printable import printable
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
@@ -32,21 +33,23 @@ NAMESPACE = click.Option(
 
 
 def manifests_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, live: bool) -> Manifests:
-    """Return the manifests, with at least one Rollout; say on standard error what could not be read.
-
-    Raises ClickException.
-    """
+    """Return the manifests, with at least one Rollout. Raises ClickException."""
     if bool(files) == live or live != bool(rollout):
         raise click.UsageError("Give either --file, or --live and --rollout")
-    found = _live(namespace, str(rollout)) if live else of_files(files, namespace)
-    for kind, why in found.unread.items():
-        click.echo(f"Not checked: {kind}. {why}", err=True)
-    return found
+    return _live(namespace, str(rollout)) if live else of_files(files, namespace)
 
 
 def setups_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, live: bool) -> list[Setup]:
-    """Return each Rollout with what it leads to. Raises ClickException."""
-    return setups(manifests_of(files, namespace, rollout, live=live))
+    """Return each Rollout with what it leads to; say what could not be read. Raises ClickException."""
+    manifests = manifests_of(files, namespace, rollout, live=live)
+    for sentence in not_checked(manifests):
+        click.echo(printable(sentence), err=True)
+    return setups(manifests)
+
+
+def not_checked(manifests: Manifests) -> list[str]:
+    """Return a sentence for each kind that could not be read."""
+    return [f"Not checked: {kind}. {why}" for kind, why in manifests.unread.items()]
 
 
 def of_files(files: tuple[str, ...], namespace: str) -> Manifests:
@@ -66,7 +69,9 @@ def _live(namespace: str, rollout: str) -> Manifests:
         sources = sources_of(settings.load(), Metrics())
         deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
         return reading.manifests_of(sources, namespace, rollout, deadline)
-    except (RolloutNotFound, CannotTell, settings.BadSettings, NotConfigured) as error:
+    except NotConfigured as error:
+        raise click.ClickException(f"{error}. To read manifests instead, use --file") from error
+    except (RolloutNotFound, CannotTell, settings.BadSettings) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 import click
 import yaml
@@ -15,14 +16,22 @@ from provider.advice.preflight.findings import ROWS, Code, Finding, Severity
 from provider.advice.preflight.inspection import Report, inspect
 from provider.advice.preflight.live import ANCHOR, observed
 from provider.advice.preflight.manifests import Analysis, Setup, at, name_of
-from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, of_files
+from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, not_checked, of_files
+from provider.model.printable import printable
 from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
 
 SYMBOLS = {Severity.BLOCKS: "✗", Severity.RISK: "!", Severity.ADVICE: "·"}
-COLOURS = {Severity.BLOCKS: "red", Severity.RISK: "yellow", Severity.ADVICE: "cyan"}
+COLOURS = {"✗": "red", "!": "yellow", "·": "cyan", "?": "yellow", "✓": "green"}
+"""By the sign that begins a line of the tree."""
+
 LEVELS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "note"}
-"""SARIF's words; GitHub's annotations have `notice` for the last."""
+"""SARIF's words."""
+
+ANNOTATIONS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "notice"}
+"""GitHub's."""
+
+TITLE = "alb-provider preflight"
 
 BLOCKED = 1
 """The exit code if something cannot work."""
@@ -42,7 +51,7 @@ BLOCKED = 1
     multiple=True,
     help="Files or folders as before an edit: tells which Services would get a new target group. May be repeated.",
 )
-@click.option("--github", is_flag=True, help="Print the findings as annotations of a GitHub workflow instead.")
+@click.option("--github", is_flag=True, help="Print everything as annotations of a GitHub workflow instead.")
 def preflight(
     files: tuple[str, ...],
     live: bool,  # noqa: FBT001 - click passes names
@@ -58,15 +67,28 @@ def preflight(
     rollouts lint` accepts is checked too: templates, arguments, conditions, paths and limits that cannot work, and
     Services that do not exist. Exits with 1 if something blocks, with 3 if the manifests cannot be read.
     """
-    manifests = manifests_of(files, namespace, rollout, live=live)
-    reports = inspect(replace(manifests, before=of_files(before, namespace)) if before else manifests)
+    try:
+        manifests = manifests_of(files, namespace, rollout, live=live)
+        if before:
+            manifests = replace(manifests, before=of_files(before, namespace))
+    except click.ClickException as error:
+        raise _Annotation(error.format_message()) if github else error from error
+    for sentence in not_checked(manifests):
+        click.echo(_annotation("warning", TITLE, sentence) if github else printable(sentence), err=True)
+    reports = inspect(manifests)
     show: Callable[[list[Report]], str] = _github if github else _FORMATS[output]
     click.echo(show(reports), color=None if sys.stdout.isatty() and "NO_COLOR" not in os.environ else False)
     sys.exit(BLOCKED if any(one.blocks for one in reports) else 0)
 
 
 def _tree(reports: list[Report]) -> str:
-    return "\n\n".join("\n".join(_lines(one)) for one in reports)
+    return "\n\n".join("\n".join(_coloured(printable(line)) for line in _lines(one)) for one in reports)
+
+
+def _coloured(line: str) -> str:
+    """Colour the sign that begins a line. Only now, since a control sequence that stands in a name is no colour."""
+    sign = re.match(f" *([{''.join(COLOURS)}]) ", line)
+    return line if sign is None else line.replace(sign[1], click.style(sign[1], fg=COLOURS[sign[1]], bold=True), 1)
 
 
 def _lines(report: Report) -> list[str]:
@@ -93,8 +115,7 @@ def _lines(report: Report) -> list[str]:
     if not report.findings:
         return [*lines, "", "Nothing was found."]
     for found in report.findings:
-        mark = click.style(SYMBOLS[found.severity], fg=COLOURS[found.severity], bold=True)
-        lines += ["", f"{mark} {found.severity.value} {click.style(found.code.value, bold=True)}: {found.says}"]
+        lines += ["", f"{SYMBOLS[found.severity]} {found.severity.value} {found.code.value}: {found.says}"]
         lines.append(f"  {found.todo} ({ANCHOR.format(code=found.code.value.lower())})")
     return lines
 
@@ -112,25 +133,21 @@ def _group(health: GroupHealth) -> list[str]:
 
 
 def _passed(is_fine: bool) -> str:  # noqa: FBT001 - the only argument
-    return click.style("✓", fg="green") if is_fine else click.style("!", fg="yellow")
+    return "✓" if is_fine else "!"
 
 
 def _analysis(analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:
-    lines = [f"  {click.style('✓', fg='green')} {analysis.use}"]
+    lines = [f"  ✓ {analysis.use}"]
     for one in analysis.templates:
         label = f"{one['kind']}/{name_of(one)}"
         metrics = ", ".join(str(metric.get("name")) for metric in at(one, "spec.metrics", []))
         lines.append(f"    {_mark(by_object, label)} {one['kind']} {name_of(one)}: {metrics}")
-    lines += [f"    {click.style('?', fg='yellow')} {kind} {name}: not there" for kind, name in analysis.missing]
-    return lines
+    return lines + [f"    ? {kind} {name}: not there" for kind, name in analysis.missing]
 
 
 def _mark(by_object: dict[str, list[Finding]], label: str) -> str:
     worst = min((list(Severity).index(one.severity) for one in by_object.get(label, ())), default=None)
-    if worst is None:
-        return click.style("✓", fg="green")
-    severity = list(Severity)[worst]
-    return click.style(SYMBOLS[severity], fg=COLOURS[severity], bold=True)
+    return "✓" if worst is None else SYMBOLS[list(Severity)[worst]]
 
 
 def _strategy(setup: Setup) -> str:
@@ -184,21 +201,38 @@ def _sarif(reports: list[Report]) -> str:
         for one in reports
         for found in one.findings
     ]
-    driver = {"name": "alb-provider preflight", "rules": rules}
+    driver = {"name": TITLE, "rules": rules}
     return json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=1)
 
 
 def _github(reports: list[Report]) -> str:
-    """Return workflow commands of GitHub Actions, which become annotations."""
-    words = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "notice"}
+    """Return an annotation for each finding."""
     lines = [
-        f"::{words[found.severity]} title={found.code.value}::{found.objects[0]}: {found.says}. {found.todo}".replace(
-            "%", "%25"
-        )
+        _annotation(ANNOTATIONS[found.severity], found.code.value, f"{found.objects[0]}: {found.says}. {found.todo}")
         for one in reports
         for found in one.findings
     ]
-    return "\n".join(lines) or "::notice title=alb-provider preflight::Nothing was found"
+    return "\n".join(lines) or _annotation("notice", TITLE, "Nothing was found")
+
+
+def _annotation(level: str, title: str, text: str) -> str:
+    """Return a workflow command of GitHub, which is one line whatever is in its parts."""
+    return printable(f"::{level} title={_escaped(title, ':,')}::{_escaped(text)}")
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Write characters as GitHub's own toolkit does (packages/core/src/command.ts); a property has some more."""
+    for char in f"%\r\n{more}":  # the percent sign first
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
+
+
+class _Annotation(click.ClickException):
+    """What prevents a preflight, as an annotation."""
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002 - click's
+        """Print it."""
+        click.echo(_annotation("error", TITLE, self.message), err=True)
 
 
 _FORMATS: dict[str, Callable[[list[Report]], str]] = {

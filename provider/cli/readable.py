@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from provider.model.printable import printable
 from provider.model.records import Kind
 
 STAGES = {"BeforeSwitch": "before the switch", "AfterSwitch": "after the switch"}
@@ -10,7 +11,8 @@ STAGES = {"BeforeSwitch": "before the switch", "AfterSwitch": "after the switch"
 
 def answer(found: dict[str, Any], name: str) -> str:
     """Return what it is about, phase and reason, the sentence, then tables of targets, requests and checks."""
-    lines = [subject(found, name), f"{found['phase']} ({found['reason']})", found["message"]]
+    about = [subject(found, name), f"{found['phase']} ({found['reason']})", found["message"]]
+    lines = [printable(line) for line in about]
     for rows in tables(found["observed"]):
         lines += ["", *rows]
     return "\n".join(lines)
@@ -18,22 +20,28 @@ def answer(found: dict[str, Any], name: str) -> str:
 
 def subject(found: dict[str, Any], name: str) -> str:
     """Return one line with the Rollout, green's hash, stage, Service, desired pods and the age of the evidence."""
-    seen = found["observed"]
-    # The settings of target groups are cached for minutes; they are not what an answer waits for.
-    ages = {kind: age for kind, age in seen.get("evidenceAgeSeconds", {}).items() if kind != Kind.TARGET_GROUPS}
+    seen, age = found["observed"], _age(found["observed"].get("evidenceAgeSeconds", {}))
     parts = [
         name,
         f"green {seen['podTemplateHash']}" if "podTemplateHash" in seen else "",
         STAGES.get(seen.get("stage", ""), ""),
         f"Service {seen['service']}" if "service" in seen else "",
         f"{seen['desiredCount']} pods wanted" if "desiredCount" in seen else "",
-        f"evidence {max(ages.values()):g} s old" if ages else "",
+        f"evidence {age:g} s old" if age is not None else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
+def _age(ages: dict[str, float]) -> float | None:
+    """Return the age of target health; for a check without it the oldest of what decided."""
+    if Kind.TARGET_HEALTH in ages:
+        return ages[Kind.TARGET_HEALTH]
+    # Both are cached for minutes, and no answer waits for them.
+    return max((age for kind, age in ages.items() if kind not in {Kind.TARGET_GROUPS, Kind.PODS}), default=None)
+
+
 def tables(observed: dict[str, Any]) -> list[list[str]]:
-    """Return the lines of each table that has rows."""
+    """Return the lines of each table that has rows; each line is printable."""
     groups = observed.get("targetGroups", [])
     states = sorted({key for group in groups for key in group if key.endswith("Count")})
     found = [
@@ -58,12 +66,12 @@ def tables(observed: dict[str, Any]) -> list[list[str]]:
             [[one["check"], one["phase"], one["reason"]] for one in observed.get("checks", [])],
         ),
     ]
-    return [_table([head, *([str(cell) for cell in row] for row in rows)]) for head, rows in found if rows]
+    return [_table([head, *([printable(str(cell)) for cell in row] for row in rows)]) for head, rows in found if rows]
 
 
 def change(found: dict[str, Any]) -> str:
     """Return one line of an answer that changed, with the time."""
-    return f"{datetime.now(UTC):%H:%M:%S} UTC  {found['phase']} ({found['reason']}): {found['message']}"
+    return printable(f"{datetime.now(UTC):%H:%M:%S} UTC  {found['phase']} ({found['reason']}): {found['message']}")
 
 
 _COUNTS = ("name", "requestCount", "target5xxCount", "connectionErrorCount", "errorPercent")

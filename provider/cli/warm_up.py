@@ -22,9 +22,10 @@ from provider.advice.warm_up.hosts import is_among
 from provider.advice.warm_up.plan import BadPlan, Pace, Request, in_turn, requests_of
 from provider.advice.warm_up.sending import Answers, Sender
 from provider.checks import target_health, warm
-from provider.cli.asking import NAMESPACE, TOKEN_FILE, Asks, Fields, asks, http_address
+from provider.cli.asking import NAMESPACE, PROVIDER, TOKEN_FILE, Asks, Fields, asks, http_address
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
 from provider.cli.watching import wait_for
+from provider.model.printable import printable
 
 WARM, FAILED, COLD = 0, 1, 2
 
@@ -47,7 +48,7 @@ class _Limits:
 
 @click.command(
     "warm-up",
-    params=[NAMESPACE],
+    params=[NAMESPACE, PROVIDER, TOKEN_FILE],
     help="Send green real requests through the load balancer's preview rule until it is as fast as blue.\n\n"
     "It waits until green's targets are healthy, then sends requests at a rate that grows, and asks `warm` about "
     "CloudWatch's response times, which takes a few minutes. With --blue-url it sends the same requests to blue and "
@@ -107,13 +108,6 @@ class _Limits:
     show_default=True,
     help="Seconds between two looks at the response times.",
 )
-@click.option(
-    "--provider",
-    envvar="ALB_PROVIDER_URL",
-    show_envvar=True,
-    help="Ask the provider at this address. Default: read Kubernetes and AWS with your own credentials.",
-)
-@click.option("--token-file", help=TOKEN_FILE.help)
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def warm_up(
     namespace: str,
@@ -192,7 +186,7 @@ class _Warming:
                 due = second + self._limits.interval
                 decided = self._measured() if self._blue else self._asked()
                 now = f"{datetime.now(UTC):%H:%M:%S} UTC  {green.count} requests, {self._sender.rate:.1f}/s"
-                click.echo(f"{now}, {len(green.failed)} failed; {self._last}", err=True)
+                click.echo(f"{now}, {len(green.failed)} failed; {printable(self._last)}", err=True)
                 if decided is not None:
                     return decided, self._last
             if second >= self._limits.max_seconds:
@@ -248,7 +242,7 @@ def _end(code: int, found: dict[str, Any], says: str, *, as_json: bool) -> NoRet
     if as_json:
         click.echo(json.dumps({"outcome": words[code], "message": says, **found}, indent=1))
     else:
-        click.echo(f"{words[code]}: {says}")
+        click.echo(f"{words[code]}: {printable(says)}")
         if "green" in found:
             sent = found["green"]
             p95 = f", 95th percentile {sent['p95Seconds']:.3g} s" if sent["p95Seconds"] is not None else ""
@@ -274,7 +268,7 @@ def _require_own(address: str, source: Asks, rollout: tuple[str, str], service: 
 
 def _origin(url: str, flag: str) -> str:
     address = http_address(url, flag)
-    if urlsplit(address).path or urlsplit(address).query:
+    if urlsplit(address).path or set("?#") & set(address):
         raise click.ClickException(f"{url} has a path: give it with --path")
     return address
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from provider.cli import readable
+from provider.model.printable import printable
 
 WATCH = click.Option(["--watch"], is_flag=True, help="Go on asking, and print what changes, until Ctrl-C.")
 INTERVAL = click.Option(
@@ -21,7 +22,7 @@ INTERVAL = click.Option(
 WAIT = click.Option(
     ["--wait"],
     is_flag=True,
-    help="Ask until so many consecutive answers are Successful, or one is Failed or needs a person.",
+    help="Ask until --passes consecutive answers are Successful, or one is Failed or needs a person.",
 )
 TIMEOUT = click.Option(
     ["--timeout"],
@@ -53,7 +54,7 @@ def follow(
             try:
                 now = ask()
             except click.ClickException as error:
-                click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {error.format_message()}", err=True)
+                _tell_no_answer(error)
                 continue
             before, found = found, now
             if any(before[key] != now[key] for key in ("phase", "reason", "message")):
@@ -94,8 +95,12 @@ def wait_for(
                 break
             except click.ClickException as error:
                 in_a_row = 0
-                click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {error.format_message()}", err=True)
+                _tell_no_answer(error)
         more = more or _pins(found)
+
+
+def _tell_no_answer(error: click.ClickException) -> None:
+    click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {printable(error.format_message())}", err=True)
 
 
 def _pins(found: dict[str, Any]) -> dict[str, str]:

@@ -6,7 +6,8 @@ One token per line, optionally followed by the namespaces it may query, separate
     Zp7LdN2sHf4QjUe9  shop,shop-test    # one team's
 
 The file is read from disk again when it changes (a mounted Secret does so within about a minute). To rotate a token,
-add the new one before you remove the old one. Without a file anyone may query.
+add the new one before you remove the old one. A line with a fault is left out and logged; a file that is gone lets
+nobody in. Without PROVIDER_TOKENS_FILE anyone may query.
 """
 
 import hmac
@@ -19,7 +20,9 @@ from provider.http.reread import Reread, words_of
 MIN_LENGTH = 16
 """Minimum number of characters of a token: a shorter one could be guessed."""
 
-SCHEME = "Bearer "
+SCHEME = "Bearer"
+
+SETTING = "PROVIDER_TOKENS_FILE"
 
 
 class Unauthorized(Exception):
@@ -58,23 +61,28 @@ class OpenAccess:
 
     def describe(self) -> str:
         """Say that no token is required."""
-        return "No token is required: anyone who reaches the port may query (PROVIDER_TOKENS_FILE is not set)"
+        return f"No token is required: anyone who reaches the port may query ({SETTING} is not set)"
 
 
 class TokenAccess:
     """Only clients with a token of the file may query."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file now. Raises NotConfigured if it cannot be read or is malformed."""
-        self._file = Reread("PROVIDER_TOKENS_FILE", path, _parse)
+        """Read the file now. Raises NotConfigured if it cannot be read or has a fault."""
+        self._file = Reread(SETTING, path, _parse, "Only the tokens in its other lines are valid.")
 
     def grant(self, authorization: str | None) -> Grant:
         """Return what the token of an Authorization header allows. Raises Unauthorized."""
-        if authorization is None or not authorization.startswith(SCHEME):
+        tokens = self._file.content()
+        if not tokens:
+            why = self._file.wrong or "it is empty"
+            raise Unauthorized(f"The file of {SETTING} has no valid token ({why}): restore it, with one token per line")
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != SCHEME.lower():  # in any case of letters (RFC 9110, 11.1)
             raise Unauthorized("This provider requires a bearer token in the Authorization header")
-        asked = _digest(authorization.removeprefix(SCHEME).strip())
+        asked = _digest(token.strip())
         found = None
-        for known, grant in self._file.content():  # compare with all, so that the time reveals nothing
+        for known, grant in tokens:  # compare with all, so that the time reveals nothing
             if hmac.compare_digest(known, asked):
                 found = grant
         if found is None:
@@ -86,21 +94,20 @@ class TokenAccess:
         return f"A bearer token is required: {len(self._file.content())} are valid"
 
 
-def _parse(text: str) -> list[tuple[bytes, Grant]]:
+def _parse(text: str, faults: list[str]) -> list[tuple[bytes, Grant]]:
     grants: list[tuple[bytes, Grant]] = []
     lines: dict[bytes, int] = {}
-    for number, words in words_of(text):
-        if len(words[0]) < MIN_LENGTH or not words[0].isascii():
-            raise ValueError(f"the token in line {number} must have at least {MIN_LENGTH} characters, ASCII only")
+    for number, words in words_of(text, faults):
         names = frozenset(name for word in words[1:] for name in word.split(",") if name)
-        if len(words) > 1 and not names:
-            raise ValueError(f"line {number} names no namespace after its token")
         digest = _digest(words[0])
-        if lines.setdefault(digest, number) != number:  # it is unclear which line counts
-            raise ValueError(
-                f"line {number} repeats the token of line {lines[digest]}: join their namespaces in one line"
-            )
-        grants.append((digest, Grant(names or None)))
+        if len(words[0]) < MIN_LENGTH or not words[0].isascii():
+            faults.append(f"the token in line {number} must have at least {MIN_LENGTH} characters, ASCII only")
+        elif len(words) > 1 and not names:
+            faults.append(f"line {number} names no namespace after its token")
+        elif lines.setdefault(digest, number) != number:
+            faults.append(f"line {number} repeats the token of line {lines[digest]}: join their namespaces in one line")
+        else:
+            grants.append((digest, Grant(names or None)))
     return grants
 
 

@@ -12,7 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
-from provider import __version__
+from provider import DOCUMENTATION, __version__
 from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS, body
 from provider.checks.question import Check, Query, Sources, Subject, answer, parse, parse_as
@@ -269,7 +269,8 @@ def _subject(model: type[_Subject], endpoint: str, access: OpenAccess | TokenAcc
 
 def _no_handover() -> Response:
     raise Forbidden(
-        "This provider only reads. Send the query to the one that has PROVIDER_HANDOVER=enabled (docs/handover.md)"
+        "This provider only reads. Send the query to the one that has PROVIDER_HANDOVER=enabled "
+        f"({DOCUMENTATION}/handover.md)"
     )
 
 

@@ -6,7 +6,8 @@ One line per namespace, `*` for all others; `#` begins a comment:
     batch   minHealthyPercent=80                                   # the other floors of * still hold here
 
 A query below a floor is refused with 400, also if it leaves the parameter out and its default is below. The file is
-read from disk again when it changes. Floors are about parameters: a caller can still query one check alone.
+read from disk again when it changes; while it has a fault, the floors of its last version without one hold in addition
+to those in its good lines. Floors are about parameters: a caller can still query one check alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -98,21 +99,20 @@ class Floors:
     """The floors of a file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file now. Raises NotConfigured if it cannot be read or is malformed."""
-        self._file = Reread("PROVIDER_FLOORS_FILE", path, _parse)
+        """Read the file now. Raises NotConfigured if it cannot be read or has a fault."""
+        self._file = Reread("PROVIDER_FLOORS_FILE", path, _parse, "The floors read before this fault hold as well.")
 
     def require(self, query: Query) -> None:
         """Raise BadQuery naming every parameter that is below its floor."""
-        by_namespace = self._file.content()
-        floors = {**by_namespace.get(EVERYWHERE, {}), **by_namespace.get(query.namespace, {})}
         given = {str(field.alias): getattr(query, name) for name, field in type(query).model_fields.items()}
-        problems = [
-            Problem(name, _sentence(name, given[name], floor, query.namespace))
-            for name, floor in floors.items()
-            if name in given and not RULES[name].holds(given[name], floor)
-        ]
+        problems: dict[str, Problem] = {}
+        for by_namespace in (self._file.content(), self._file.faultless):
+            floors = {**by_namespace.get(EVERYWHERE, {}), **by_namespace.get(query.namespace, {})}
+            for name, floor in floors.items():
+                if name in given and name not in problems and not RULES[name].holds(given[name], floor):
+                    problems[name] = Problem(name, _sentence(name, given[name], floor, query.namespace))
         if problems:
-            raise BadQuery(tuple(problems))
+            raise BadQuery(tuple(problems.values()))
 
 
 def _sentence(name: str, given: object, floor: object, namespace: str) -> str:
@@ -121,20 +121,23 @@ def _sentence(name: str, given: object, floor: object, namespace: str) -> str:
     return f"{RULES[name].words} {limit} in namespace {namespace} (got {got}): this provider's floor"
 
 
-def _parse(text: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for number, (namespace, *settings) in words_of(text):
-        if namespace in found:
-            raise ValueError(f"line {number} repeats {namespace}: join its floors in one line")
+def _parse(text: str, faults: list[str]) -> dict[str, dict[str, Any]]:
+    floors: dict[str, dict[str, Any]] = {}
+    for number, (namespace, *settings) in words_of(text, faults):
         if not settings or "=" in namespace:
-            raise ValueError(f"line {number} must be a namespace, or {EVERYWHERE}, followed by name=value")
-        found[namespace] = {}
+            faults.append(f"line {number} must be a namespace, or {EVERYWHERE}, followed by name=value")
+            continue
+        if namespace in floors:
+            faults.append(f"line {number} repeats {namespace}: join its floors in one line")
+            continue
+        floors[namespace] = {}
         for setting in settings:
             name, equals, value = setting.partition("=")
             if not equals or name not in RULES:
-                raise ValueError(f"line {number}: {name} has no floor. These have one: {', '.join(RULES)}")
+                faults.append(f"line {number}: {name} has no floor. These have one: {', '.join(RULES)}")
+                continue
             try:
-                found[namespace][name] = RULES[name].parse(value)
+                floors[namespace][name] = RULES[name].parse(value)
             except ValueError as error:
-                raise ValueError(f"line {number}: the floor of {name} {error}") from error
-    return found
+                faults.append(f"line {number}: the floor of {name} {error}")
+    return floors

@@ -31,7 +31,7 @@ while :; do
   answer=$(ask) || answer=
   code=$(printf '%s\n' "$answer" | tail -n 1)
   answer=$(printf '%s\n' "$answer" | sed '$d')
-  echo "$answer"
+  printf '%s\n' "$answer"  # echo would interpret backslashes
   case $code in
     400 | 401 | 403 | 404) exit 4 ;;  # a problem document says what is wrong
   esac

@@ -7,9 +7,14 @@ import subprocess
 import sys
 
 import pytest
+from click import Context
 
 from provider import __version__
 from provider.checks import QUESTIONS
+from provider.cli import main as cli
+from provider.cli import readable
+from provider.cli.asking import TOKEN_FILE
+from provider.cli.check import check
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
 from tests.world.server.http_server import HttpServer
@@ -127,6 +132,42 @@ def test_an_answer_for_people(run, mixed, provider):
         ["CHECK", "PHASE", "REASON"],
         ["target-health", "Failed", "TargetsUnhealthy"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("ages", "shown"),
+    [
+        ({"pods": 161, "targetGroups": 250, "targetHealth": 0.4, "topology": 3}, "evidence 0.4 s old"),
+        ({"metrics": 42, "targetHealth": 2, "topology": 3}, "evidence 2 s old"),
+        ({"metrics": 42, "targetGroups": 250, "topology": 3}, "evidence 42 s old"),
+        ({"pods": 161, "topology": 3}, "evidence 3 s old"),
+        ({"targetGroups": 250}, ""),
+    ],
+    ids=["known pods", "a gate with errors", "errors", "replicas", "nothing that decides"],
+)
+def test_the_age_is_that_of_target_health(ages, shown):
+    """The first line has the age of target health; without it, that of the oldest evidence that is read anew."""
+    assert readable.subject(ANSWER | {"observed": {"evidenceAgeSeconds": ages}}, "") == shown
+
+
+HOSTILE = "web\n::error::forged\r\x1b[2J\x9b2J\u202e\u2028\x85"
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_answer_forges_no_line(run):
+    """Whatever a server answers, each text is in one line, without control characters, and columns stay aligned."""
+    example = {"name": HOSTILE, "address": "10.0.0.1", "port": 80, "state": "unhealthy", "description": HOSTILE}
+    observed = {"service": HOSTILE, "examples": [example, example | {"name": "short"}]}
+    with serving("200 OK", ANSWER | {"message": HOSTILE, "observed": observed}) as server:
+        _, out, _ = run(*CHECK_WEB, "--url", server.url)
+    with serving("404 Not Found", {"detail": HOSTILE}) as server:
+        _, _, err = run(*CHECK_WEB, "--url", server.url)
+
+    lines = (out + err).split("\n")
+    assert len(lines) == 9
+    assert all(line.isprintable() for line in lines)
+    assert lines[2] == r"web\n::error::forged\r\x1b[2J\x9b2J\u202e\u2028\x85"
+    assert lines[4].index("ADDRESS") == lines[5].index("10.0.0.1") == lines[6].index("10.0.0.1")
 
 
 @pytest.mark.usefixtures("mixed")
@@ -257,6 +298,51 @@ def test_an_environment_that_leads_nowhere(shell, tmp_path, variable, value, con
     assert one_sentence(done.stderr)
 
 
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("KUBECONFIG", "The Kubernetes API cannot be reached (cannot resolve nohost.invalid): "),
+        ("AWS_ENDPOINT_URL", "AWS cannot be reached (cannot resolve nohost.invalid) for "),
+    ],
+)
+@pytest.mark.usefixtures("scene")
+def test_an_unknown_host_of_kubernetes_and_aws(shell, tmp_path, world, variable, says):
+    """The name that cannot be resolved is in the sentence of the answer."""
+    value = "http://nohost.invalid"
+    if variable == "KUBECONFIG":
+        text = (tmp_path / "kubeconfig.yaml").read_text().replace(world.kubernetes_server.url, value)
+        value = str(tmp_path / "elsewhere.yaml")
+        (tmp_path / "elsewhere.yaml").write_text(text)
+
+    done = shell(*CHECK_WEB, **{variable: value})
+
+    assert says in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        (("check", "gate"), "To ask a running provider instead, use --url"),
+        (("explain",), "To ask a running provider instead, use --url"),
+        (("warm-up", "--url", "http://127.0.0.1:9"), "To ask a running provider instead, use --provider"),
+        (("preflight", "--live"), "To read manifests instead, use --file"),
+        (("forecast", "--live"), "To read manifests instead, use --file"),
+        (("convert", "--live"), "To read manifests instead, use --file"),
+    ],
+    ids=["check", "explain", "warm-up", "preflight", "forecast", "convert"],
+)
+@pytest.mark.parametrize("variable", ["KUBECONFIG", "HOME"])
+def test_without_a_kubeconfig(run, environment, tmp_path, monkeypatch, command, instead, variable):
+    """Without a kubeconfig each command names its own flag that does without one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent") if variable in environment else "")
+
+    code, out, err = run(*command, *ABOUT_WEB)
+
+    assert (code, out) == (3, "")
+    assert one_sentence(err).endswith(f". {instead}")
+
+
 def test_a_provider_that_is_down(run, provider):
     """If the provider does not listen, the command exits with 3 and a sentence with its address."""
     provider.stop()
@@ -265,6 +351,39 @@ def test_a_provider_that_is_down(run, provider):
 
     assert (code, out) == (3, "")
     assert one_sentence(err) == f"Cannot reach {provider.url}: the connection failed; is it running there?"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://nohost.invalid:8080/", "cannot resolve nohost.invalid"),
+        ("https://nohost.invalid", "cannot resolve nohost.invalid"),
+        ("http://bücher.invalid", "cannot resolve bücher.invalid"),
+        ("http://256.0.0.1", "cannot resolve 256.0.0.1"),
+        ("http://a..b", "this address, or that of the environment's proxy, is not valid"),
+        (f"http://{'a' * 64}.b", "this address, or that of the environment's proxy, is not valid"),
+        ("http://a b", "this address, or that of the environment's proxy, is not valid"),
+        ("https://{plain}", "the TLS handshake failed; does it listen for http:// instead?"),
+    ],
+)
+def test_an_address_that_leads_nowhere(run, monkeypatch, provider, url, why):
+    """Why a provider cannot be reached is a sentence of its own for each cause."""
+    monkeypatch.setenv("no_proxy", "*")
+    url = url.format(plain=provider.url.removeprefix("http://"))
+
+    code, _, err = run(*CHECK_WEB, "--url", url)
+
+    assert code == 3
+    assert one_sentence(err) == f"Cannot reach {url.rstrip('/')}: {why}"
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/gate", "/v1/target-health/"])
+@pytest.mark.usefixtures("scene")
+def test_the_address_of_an_endpoint_is_understood(run, provider, path):
+    """An address that ends in /v1 or in an endpoint is that of its provider."""
+    code, out, _ = run(*CHECK_WEB, "--url", provider.url + path)
+
+    assert (code, out.splitlines()[1]) == (0, "Successful (TargetsHealthy)")
 
 
 @pytest.mark.usefixtures("scene")
@@ -284,6 +403,9 @@ def test_an_empty_address(shell):
         ("http://[::1", "--url is not a valid address"),
         ("http://127.0.0.1:99999", "--url is not a valid address"),
         ("ftp://a/", "Cannot reach ftp://a/: the address needs http:// or https:// in front"),
+        ("http://a/v1/gate?x=1", "--url must end before ? or #: give an address such as http://localhost:8080"),
+        ("http://a/#x", "--url must end before ? or #: give an address such as http://localhost:8080"),
+        ("http://a/?", "--url must end before ? or #: give an address such as http://localhost:8080"),
         ("http://me:PlantedPassword@127.0.0.1", "--url must not contain a user name or password; use --token-file"),
     ],
 )
@@ -367,6 +489,32 @@ def test_a_token_from_a_file_is_sent(run, sources, metrics, scene, tmp_path):  #
 
 
 TOKEN = "kWq3vX0m5TzR8bYc"
+
+
+def test_the_token_file_is_one_option():
+    """--token-file is the same option in each command that has an option for a provider's address, and in no other."""
+    names = ("preflight", "forecast", "convert", "explain", "warm-up", "handover", "simulate", "serve")
+    commands = [cli.cli.get_command(Context(cli.cli), name) for name in names]
+
+    for command in [*commands, *check.commands.values()]:
+        assert command is not None
+        asks_a_provider = any(one.envvar == "ALB_PROVIDER_URL" for one in command.params)
+        tokens = [one for one in command.params if "--token-file" in one.opts]
+        assert tokens == ([TOKEN_FILE] if asks_a_provider else []), command.name
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [(("check", "gate"), "--url"), (("explain",), "--url"), (("warm-up", "--url", "http://127.0.0.1:9"), "--provider")],
+    ids=["check", "explain", "warm-up"],
+)
+@pytest.mark.usefixtures("environment")
+def test_a_token_without_a_provider(run, command, flag):
+    """A --token-file that nothing would be sent to is misuse, and the sentence names the missing flag."""
+    code, _, err = run(*command, *ABOUT_WEB, "--token-file", "token")
+
+    assert code == 3
+    assert one_sentence(err) == f"--token-file is for a provider: give its address with {flag}"
 
 
 @pytest.mark.parametrize("login", ["machine 127.0.0.1", "default"])

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from provider import DOCUMENTATION
 from tests.world.server.http_server import HttpServer
 
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
@@ -71,7 +72,8 @@ def test_one_screen(run, scene, provider, client):
     assert lines[0].startswith("shop/web: Inconclusive (RolloutAborted) since ")
     assert lines[1].startswith("Argo aborted Rollout web (too many failures).")
     assert "What to do  Fix: a person must act. " in done.stdout
-    assert "Read more   docs/reasons.md#rolloutaborted" in lines
+    assert f"Read more   {provider.url}/reasons#rolloutaborted" in lines
+    assert 'id="rolloutaborted"' in client.get("/reasons").text
     assert "Argo        Degraded; too many failures; aborted" in lines
     assert "Green       6d9f7c, before the switch, Service web-preview, 3 pods wanted" in done.stdout
     assert f"Page        {provider.url}/rollouts/shop/web" in lines
@@ -86,6 +88,8 @@ def test_with_own_credentials(run):
 
     assert done.returncode == 0
     assert done.stdout.startswith("shop/web: Successful (AllChecksPassed) since ")
+    assert f"Read more   {DOCUMENTATION}/reasons.md#allcheckspassed" in done.stdout.splitlines()
+    assert DOCUMENTATION.startswith("https://")
     assert "Page" not in done.stdout
 
 

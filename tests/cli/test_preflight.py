@@ -1,11 +1,14 @@
 """The command `preflight`: its formats and exit codes."""
 
 import json
+import re
 
 import pytest
 import yaml
 
+from provider import DOCUMENTATION
 from provider.cli import main as cli
+from provider.cli.preflight import _annotation
 from tests import ROOT
 
 COMMAND = ("preflight",)
@@ -35,7 +38,7 @@ def test_a_tree_per_rollout(run):
         "  ✓ Ingress web",
     ]
     assert "! risk SwitchHasGap: The switch moves the selector of Service web-active" in out
-    assert "(docs/preflight.md#switchhasgap)" in out
+    assert f"({DOCUMENTATION}/preflight.md#switchhasgap)" in out
     assert "\x1b" not in out
 
 
@@ -116,6 +119,88 @@ def test_github(run, broken):
         "::error title=NoPreviewService::Rollout/web: The strategy has no previewService."
     )
     assert all(line.startswith("::") for line in out.splitlines())
+
+
+FORGED = r"\n::error title=forged::x\r\e[2J\u202e\u2028\x85\uD800%0A"
+
+
+@pytest.fixture
+def hostile():
+    """The example `blue-green` whose names and namespace have line breaks, control sequences and half a character."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "rollout-examples/blue-green").glob("*.yaml"))]
+    names = r"(?<=: )(web|web-active|web-preview|shop|alb-gate|preview\.shop\.example\.com)(?= )"
+    return re.sub(names, lambda name: f'"{name[0]}{FORGED}"', "\n---\n".join(texts))
+
+
+@pytest.mark.parametrize("command", ["preflight", "forecast"])
+def test_a_name_forges_no_line(command_line, hostile, command):
+    """Each name is in one line of what is printed, without control characters."""
+    _, out, err = command_line(command, "-f", "-", given=hostile)
+
+    assert r"web\n::error title=forged::x\r\x1b[2J\u202e\u2028\x85\ud800%0A" in out
+    assert err == ""
+    assert all(line.isprintable() for line in out.split("\n"))
+
+
+def test_a_name_forges_no_manifest(command_line, hostile):
+    """What `convert` says in comments and notes stays there, whatever the names are."""
+    hostile = hostile.replace(r"\uD800", "").replace(
+        r"\u202e", ""
+    )  # YAML has the first as an error, the second as it is
+    code, out, err = command_line("convert", "-f", "-", given=hostile)
+
+    assert code == 0
+    assert [line for line in err.split("\n") if line and not line.startswith("Note: ")] == []
+    assert "forged" in err
+    assert [line for line in out.split("\n") if not line.isprintable() or line.lstrip().startswith("::")] == []
+    assert {one["kind"] for one in yaml.safe_load_all(out) if one} >= {"Rollout", "Service", "Ingress"}
+
+
+def test_everything_for_github_is_one_command_a_line(run, hostile):
+    """With --github each line is a workflow command, and GitHub reads from it the text that was meant."""
+    code, out, err = run("-f", "-", "--github", given=hostile)
+
+    texts = re.findall(r"^::(?:error|warning|notice) title=\w+::(.*)$", out, re.MULTILINE)
+    assert (code, err) == (1, "")
+    assert len(texts) == len(out.splitlines())
+    assert any("web-active%0A::error title=forged::x%0D\\x1b[2J" in text for text in texts)
+    assert all("%250A" in text for text in texts if "forged" in text)
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "command"),
+    [
+        ("Code", "5 % of 10:20, done", "::error title=Code::5 %25 of 10:20, done"),
+        ("a:b,c%d\r\n", "a\r\nb\n", "::error title=a%3Ab%2Cc%25d%0D%0A::a%0D%0Ab%0A"),
+        ("%0A", "%0A\x1b[31m\x0b\ud800", "::error title=%250A::%250A\\x1b[31m\\x0b\\ud800"),
+    ],
+)
+def test_workflow_commands_are_escaped_as_github_documents(title, text, command):
+    """Data escapes %, CR and LF; a property escapes colon and comma too; what else is invisible is shown."""
+    assert _annotation("error", title, text) == command
+
+
+@pytest.mark.parametrize("flag", ["-f", "--before"])
+def test_what_cannot_be_read_is_a_command_for_github(run, tmp_path, flag):
+    """With --github also an error is a workflow command, whatever the file is called."""
+    name = str(tmp_path / "a\n::error::forged.yaml")
+
+    code, out, err = run("-f", BLUE_GREEN, flag, name, "--github")
+
+    assert (code, out) == (3, "")
+    assert err.startswith("::error title=alb-provider preflight::Cannot read ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("scene", "environment")
+def test_what_was_not_checked_is_a_command_for_github(run, world):
+    """With --live --github each kind that could not be read is a warning."""
+    world.kubernetes_faults.kubernetes_error("/ingresses", "Forbidden", "no", 403)
+
+    _, _, err = run("--live", "-n", "shop", "--rollout", "web", "--github")
+
+    assert err
+    assert all(line.startswith("::warning title=alb-provider preflight::Not checked: ") for line in err.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from provider.http.app import create_app
 from provider.model.errors import NotConfigured
 
 ANY, TEAM, OTHER = "kWq3vX0m5TzR8bYc", "Zp7LdN2sHf4QjUe9", "Fh5TyV9cGb1WkRo3"
+NEW, SHORT = "Mx8CnE6aJd2YrSi0", "PlantedShort"
 QUESTION = "/v1/target-health?namespace=shop&rollout=web"
 
 
@@ -46,10 +47,18 @@ def test_a_question_needs_a_token_for_its_namespace(guarded, token, status):
     assert ("WWW-Authenticate" in response.headers) == (status == 401)
 
 
-@pytest.mark.parametrize("header", ["Basic " + ANY, ANY, "bearer", f"Bearer {ANY} {ANY}"])
+@pytest.mark.parametrize("header", ["Basic " + ANY, ANY, "bearer", f"Bearer{ANY}", f"Bearer {ANY} {ANY}"])
 def test_only_a_bearer_token_counts(guarded, header):
     """Only the form `Bearer TOKEN` of the Authorization header is accepted."""
     assert guarded.get(QUESTION, headers={"Authorization": header}).status_code == 401
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR", "Bearer  "])
+@pytest.mark.usefixtures("scene")
+def test_the_case_of_the_scheme_does_not_matter(guarded, scheme):
+    """`Bearer` may have any case of letters and more than one blank after it, but the token's case matters."""
+    assert guarded.get(QUESTION, headers={"Authorization": f"{scheme} {ANY}"}).status_code == 200
+    assert guarded.get(QUESTION, headers={"Authorization": f"{scheme} {ANY.lower()}"}).status_code == 401
 
 
 def test_another_teams_token_cannot_tell_what_exists(guarded):
@@ -74,49 +83,91 @@ def test_probes_and_metrics_need_no_token(guarded):
 @pytest.mark.usefixtures("scene")
 def test_the_file_is_read_again_when_it_changes(guarded, file):
     """From the next query on a new token is valid and a removed one is not, without a restart."""
-    new = "Mx8CnE6aJd2YrSi0"
-    before = ask(guarded, new).status_code
+    before = ask(guarded, NEW).status_code
 
-    file.write_text(f"{new}\n")
+    file.write_text(f"{NEW}\n")
 
     assert before == 401
-    assert ask(guarded, new).status_code == 200
+    assert ask(guarded, NEW).status_code == 200
     assert ask(guarded, ANY).status_code == 401
 
 
-@pytest.mark.parametrize("broken", ["short\n", None, b"\xff" * 20], ids=["malformed", "gone", "not text"])
+@pytest.mark.parametrize(
+    ("bad", "line", "says"),
+    [
+        (SHORT.encode(), 2, "the token in line 2 must have at least 16 characters, ASCII only"),
+        (b"Pl\xe4ntedButNotAscii", 2, "line 2 is not UTF-8 text"),
+        ("PläntedButNotAscii".encode(), 2, "the token in line 2 must have at least 16 characters, ASCII only"),
+        (f"{OTHER} ,".encode(), 2, "line 2 names no namespace after its token"),
+        (f"{NEW} billing".encode(), 3, "line 3 repeats the token of line 2: join their namespaces in one line"),
+    ],
+    ids=["short", "another encoding", "not ASCII", "no namespace", "repeated"],
+)
 @pytest.mark.usefixtures("scene")
-def test_a_file_that_breaks_later_changes_nothing(guarded, file, broken, caplog):
-    """While the file is malformed or missing, the tokens read before stay valid, and the log says why."""
-    if broken is None:
-        file.unlink()
-    else:
-        file.write_bytes(broken if isinstance(broken, bytes) else broken.encode())
+def test_a_bad_line_revokes_nobody_but_itself(guarded, file, caplog, bad, line, says):
+    """With a bad line the good ones count, a token that was removed does not, and the log has the bad one's number."""
+    lines = [f"{TEAM} shop".encode(), f"{NEW} shop".encode()]
+    lines.insert(line - 1, bad)
+    file.write_bytes(b"\n".join(lines))
 
+    statuses = [ask(guarded, token).status_code for token in (TEAM, NEW, ANY, OTHER, SHORT)]
+
+    assert statuses == [200, 200, 401, 401, 401]
+    [logged] = [one.getMessage() for one in caplog.records if one.name == "provider.http.reread"]
+    assert logged.startswith(f"The file of PROVIDER_TOKENS_FILE cannot be read in full: {says}. ")
+    assert not any(secret in caplog.text for secret in ("Planted", "ButNotAscii", TEAM, NEW, ANY, OTHER))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "why"),
+    [
+        (lambda file: file.unlink(), "No such file or directory"),
+        (lambda file: (file.unlink(), file.mkdir()), "Is a directory"),
+        (lambda file: file.write_text(""), "it is empty"),
+        (lambda file: file.write_text(f"# {ANY}\n"), "it is empty"),
+        (lambda file: file.write_text(f"{SHORT}\n"), "the token in line 1 must have at least 16 characters"),
+        (lambda file: file.write_bytes(ANY.encode("utf-16")), "line 1 is not UTF-8 text"),
+    ],
+    ids=["gone", "a folder", "empty", "comments", "bad lines", "UTF-16"],
+)
+@pytest.mark.usefixtures("scene")
+def test_a_file_without_a_valid_token_lets_nobody_in(guarded, file, break_it, why, caplog):
+    """Nobody is let in, the problem and the log say what to fix, and once it is mended the token is valid again."""
+    content = file.read_text()
+    break_it(file)
+
+    refused = [ask(guarded, token) for token in (ANY, TEAM, None)]
+
+    assert [one.status_code for one in refused] == [401] * 3
+    assert refused[0].json["detail"].startswith(f"The file of PROVIDER_TOKENS_FILE has no valid token ({why}")
+    assert why in caplog.text
+    if file.is_dir():
+        file.rmdir()
+    file.write_text(content)
     assert ask(guarded, ANY).status_code == 200
-    assert "The file of PROVIDER_TOKENS_FILE cannot be read again" in caplog.text
+
+
+@pytest.mark.parametrize("separator", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\r"])
+@pytest.mark.usefixtures("scene")
+def test_a_comment_ends_with_its_line(guarded, file, separator):
+    """A token in a comment is not valid, whatever stands before it in that line; a byte order mark does no harm."""
+    file.write_text(f"\ufeff{NEW}\n# removed:{separator}{ANY}\n", newline="")
+
+    assert [ask(guarded, token).status_code for token in (NEW, ANY)] == [200, 401]
 
 
 @pytest.mark.usefixtures("scene")
 def test_a_failed_read_is_tried_again(guarded, file):
     """A file that could not be read is read again at the next query, even if its size and time are unchanged."""
-    new = "Mx8CnE6aJd2YrSi0"
-    file.write_text("ä" + "a" * (len(new) - 2))
+    file.write_text("ä" + "a" * (len(NEW) - 2))
     before = file.stat()
-    assert ask(guarded, new).status_code == 401
+    assert ask(guarded, NEW).status_code == 401
 
-    file.write_text(new)
+    file.write_text(NEW)
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert file.stat().st_size == before.st_size
-    assert ask(guarded, new).status_code == 200
-    assert ask(guarded, ANY).status_code == 401
-
-
-def test_an_emptied_file_lets_nobody_in(guarded, file):
-    """Removing every token from the file revokes all of them."""
-    file.write_text("# nobody\n")
-
+    assert ask(guarded, NEW).status_code == 200
     assert ask(guarded, ANY).status_code == 401
 
 

@@ -107,17 +107,71 @@ def test_a_body_is_held_to_the_floors(limited):
     assert limited.post("/v1/target-health", json=asked).status_code == 400
 
 
-def test_the_file_is_read_again_and_a_broken_one_changes_nothing(limited, file, caplog):
-    """New floors count at once; a file that cannot be parsed leaves the old ones valid and is logged."""
+def test_the_file_is_read_again(limited, file):
+    """New floors count at once, also looser ones, and without a line there is none."""
     url = "/v1/target-health?namespace=third&rollout=x&minHealthyPercent=70"
 
+    assert limited.get(url).status_code == 400
     file.write_text("* minHealthyPercent=70\n")
     assert limited.get(url).status_code == 404
-    file.write_text("* minHealthyPercent=most of them\n")
-
-    assert limited.get(url).status_code == 404
     assert limited.get(url.replace("70", "69")).status_code == 400
-    assert "PROVIDER_FLOORS_FILE cannot be read again: line 1" in caplog.text
+    file.write_text("# no floors\n")
+    assert limited.get(url.replace("70", "1")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "shop minHealthyPercent=most",
+        "shop minHealthyPercnet=90",
+        "shop",
+        "shop minHealthyPercent",
+        "other minRequests=5\nother minRequests=6",
+        None,
+    ],
+    ids=["no number", "no such floor", "no floor", "no value", "repeated", "gone"],
+)
+@pytest.mark.usefixtures("scene")
+def test_no_floor_vanishes_by_a_fault(limited, file, caplog, fault):
+    """While the file has a fault, its good lines hold, and so do all floors that were read before."""
+    url = "/v1/target-health?rollout=web&namespace="
+    file.write_text(f"third minHealthyPercent=95\n* minHealthyPercent=1\n{fault}\n") if fault else file.unlink()
+
+    statuses = {
+        (namespace, percent): limited.get(f"{url}{namespace}&minHealthyPercent={percent}").status_code
+        for namespace, percent in (
+            ("shop", 89),
+            ("shop", 90),
+            ("other", 79),
+            ("other", 80),
+            ("third", 99),
+            ("third", 94),
+        )
+    }
+
+    assert statuses == {
+        ("shop", 89): 400,
+        ("shop", 90): 200,
+        ("other", 79): 400,
+        ("other", 80): 404,
+        ("third", 99): 400,  # 100 was the floor of `*`
+        ("third", 94): 400,
+    }
+    [logged] = [one.getMessage() for one in caplog.records if one.name == "provider.http.reread"]
+    assert logged.startswith("The file of PROVIDER_FLOORS_FILE cannot be read in full: ")
+    file.write_text("* minHealthyPercent=1\n")
+    assert limited.get(f"{url}shop&minHealthyPercent=1").status_code == 200
+
+
+@pytest.mark.usefixtures("scene")
+def test_a_stricter_floor_counts_beside_a_fault(limited, file):
+    """A floor in a good line counts although another line has a fault, and the answer names it."""
+    file.write_text("shop minHealthyPercent=97\nother nonsense\n")
+
+    answer = limited.get("/v1/target-health?namespace=shop&rollout=web&minHealthyPercent=89")
+
+    assert limited.get("/v1/target-health?namespace=shop&rollout=web&minHealthyPercent=96").status_code == 400
+    assert "must be at least 97 in namespace shop" in answer.json["detail"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from provider.advice.conversion.ping_pong import convert
 from provider.advice.preflight import known_fields
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
+from provider.cli.check import NEEDS_A_PERSON
 from provider.cli.check import check as command_line
 from provider.cli.warm_up import warm_up
 from provider.handover import enable
@@ -522,7 +523,7 @@ def test_every_template_reads_what_an_answer_has(folder, client):
 
 @each_folder
 def test_every_job_asks_by_a_real_command(folder):
-    """A Job's command has real flags and parameters, and its exit code for Failed is the one that ends it at once."""
+    """A Job's command has real flags and parameters, and ends at once when green is bad or a person must act."""
     for _, use, template in used(folder):
         for metric in template["spec"]["metrics"]:
             if "job" not in metric["provider"] or is_warm_up(metric):
@@ -540,7 +541,7 @@ def test_every_job_asks_by_a_real_command(folder):
             assert parse(QUESTIONS[question], wire).pod_template_hash == "66f7dd47f5"
             assert rule == {
                 "action": "FailJob",
-                "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [1]},
+                "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [1, NEEDS_A_PERSON]},
             }
             assert job["template"]["spec"]["restartPolicy"] == "Never"
 

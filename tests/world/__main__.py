@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from errno import EADDRINUSE
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than life (1)")
     options = parser.parse_args(arguments)
     if not 0 < options.port < 65536:
-        parser.error("--port must be between 1 and 65535")
+        parser.error("--port (PORT= of make run) must be between 1 and 65535")
     if options.speed <= 0:
         parser.error("--speed must be more than 0")
-    if _is_taken(options.port):
-        return _complain(f"Port {options.port} is taken: stop what listens there, or choose another with --port.")
+    if why := _not_free(options.port):
+        another = _free(options.port + 1)
+        return _complain(
+            f"Port {options.port} cannot be used ({why}). Choose another one: make run PORT={another} "
+            f"(python -m tests.world --port {another})."
+        )
     fronts = _free(options.port + 1), _free(options.port + 2)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,19 +123,20 @@ def _environment(world: dict[str, str], port: int) -> dict[str, str]:
     return quiet | kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
 
 
-def _is_taken(port: int) -> bool:
+def _not_free(port: int) -> str:
+    """Say why a server could not listen on a port; empty if it could."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
-        except OSError:
-            return True
-    return False
+        except OSError as error:
+            return "something listens there" if error.errno == EADDRINUSE else str(error.strerror)
+    return ""
 
 
 def _free(port: int) -> int:
     """Return this port, or one that is free."""
-    if port < 65536 and not _is_taken(port):
+    if port < 65536 and not _not_free(port):
         return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

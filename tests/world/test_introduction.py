@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from tests.world.__main__ import INTRODUCTION
+import socket
+from typing import TYPE_CHECKING
+
+from tests.world.__main__ import INTRODUCTION, main
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is taken is named, with another one that is free, for make and for Python."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code = main(["--port", str(port)])
+
+    says = capsys.readouterr().err
+    assert code == 1
+    assert says.startswith(f"Port {port} cannot be used (something listens there). Choose another one: make run PORT=")
+    assert f"PORT={port} " not in says
 
 
 def test_three_questions_to_copy() -> None:

@@ -8,6 +8,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from provider.model.printable import printable
+
 WIDTH = 4096
 """No line is ever folded: a folded URL would not be the one that was written."""
 
@@ -56,6 +58,7 @@ def mapping(fields: Mapping[str, Any], **comments: str) -> CommentedMap:
 
 def commented(one: CommentedMap, key: str, comment: str) -> None:
     """Put a comment at the end of a line, in place of none; a comment that was there stays in front of it."""
+    comment = printable(comment)
     before = one.ca.items.get(key)
     said = before[2].value.strip().lstrip("# ") if before and before[2] is not None else ""
     if before:

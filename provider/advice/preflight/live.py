@@ -18,6 +18,7 @@ from typing import Any
 
 from pydantic import Field
 
+from provider import DOCUMENTATION
 from provider.advice.preflight.findings import Finding
 from provider.advice.preflight.forecast import Forecast, Range, forecast, remedies
 from provider.advice.preflight.inspection import inspect
@@ -31,7 +32,7 @@ from provider.sources.deadline import Deadline
 
 NAME = "preflight"
 
-ANCHOR = "docs/preflight.md#{code}"
+ANCHOR = f"{DOCUMENTATION}/preflight.md#{{code}}"
 
 
 class Query(Subject):

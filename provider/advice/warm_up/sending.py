@@ -14,6 +14,7 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import NameResolutionError
 
 from provider.advice.warm_up.plan import Pace, Request
 
@@ -103,8 +104,8 @@ class Sender:
                 answers.seconds.append(seconds)
         except requests.Timeout:
             answers.failed.append(f"no answer within {TIMEOUT_SECONDS:g} s")
-        except (requests.RequestException, OSError, ValueError):  # the text may quote the address
-            answers.failed.append("the connection failed")
+        except (requests.RequestException, OSError, ValueError) as error:  # the text may quote the address
+            answers.failed.append("the connection failed" if not is_unknown_host(error) else "cannot resolve its host")
         finally:
             self._room.release()
 
@@ -115,3 +116,8 @@ class Sender:
             session = self._local.session = requests.Session()
             session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
+
+
+def is_unknown_host(error: Exception) -> bool:
+    """Tell whether a request failed because no DNS server knows its host."""
+    return bool(error.args) and isinstance(getattr(error.args[0], "reason", None), NameResolutionError)

@@ -110,7 +110,7 @@ def _session(access: OpenAccess | TokenAccess) -> Response:
     back, token = _local(request.form.get("back", "/")), request.form.get("token", "").strip()
     if token:
         try:
-            access.grant(SCHEME + token)
+            access.grant(f"{SCHEME} {token}")
         except Unauthorized as error:
             return _page("session.html", 401, why=str(error), back=back)
     response = Response("", 303, {"Location": back})
@@ -132,7 +132,7 @@ def _local(path: str) -> str:
 def _grant(access: OpenAccess | TokenAccess) -> Grant:
     """Return what the token of the header or of the cookie allows. Raises Unauthorized."""
     cookie = request.cookies.get(COOKIE)
-    return access.grant(request.environ.get("HTTP_AUTHORIZATION") or (SCHEME + cookie if cookie else None))
+    return access.grant(request.environ.get("HTTP_AUTHORIZATION") or (f"{SCHEME} {cookie}" if cookie else None))
 
 
 def _needs_token(access: OpenAccess | TokenAccess) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import NameResolutionError
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -113,6 +114,9 @@ def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str, 
             )
         case boto.HTTPClientError() if type(error.kwargs.get("error")) in {ValueError, UnicodeEncodeError}:
             return no_credentials(action)  # http.client refused a header, and only credentials come from outside
+        case boto.EndpointConnectionError(kwargs={"error": NameResolutionError() as cause}):
+            why = f"cannot resolve {cause.conn.host}"
+            return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS cannot be reached ({why}) for {action} of {what}")
         case boto.HTTPClientError() | boto.ConnectionError():
             return CannotTell(
                 Reason.AWS_UNAVAILABLE, f"AWS cannot be reached ({type(error).__name__}) for {action} of {what}"

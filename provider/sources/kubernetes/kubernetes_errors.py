@@ -45,9 +45,8 @@ def unreachable(what: str, error: Exception) -> CannotTell:
     # urllib3 derives a refused connection from its ConnectTimeoutError; that is no time-out.
     if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):
         return CannotTell(Reason.KUBERNETES_TIMEOUT, f"The Kubernetes API did not answer in time: {what}")
-    return CannotTell(
-        Reason.KUBERNETES_UNAVAILABLE, f"The Kubernetes API cannot be reached ({type(cause).__name__}): {what}"
-    )
+    why = f"cannot resolve {cause.conn.host}" if isinstance(cause, http.NameResolutionError) else type(cause).__name__
+    return CannotTell(Reason.KUBERNETES_UNAVAILABLE, f"The Kubernetes API cannot be reached ({why}): {what}")
 
 
 def refused(what: str, status: int, body: bytes) -> Exception:
