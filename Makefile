@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all real check lint simulate audit bench load docs lock clean
+.PHONY: help run test test-all real check lint simulate audit bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -42,11 +42,8 @@ simulate: $(VENV)/installed ## simulate a switch of 250 pods at 10,000 requests/
 audit: $(VENV)/installed ## look the locked dependencies up among known vulnerabilities
 	$(BIN)/python -m tests.repository.audit
 
-bench: $(VENV)/installed ## measure what queries cost, into bench-results/; e.g. BENCH="--only cold,hot" or --quick
+bench: $(VENV)/installed ## measure what queries cost, into bench-results/; e.g. BENCH="--only again" or --quick
 	$(BIN)/python -m tests.bench $(BENCH)
-
-load: $(VENV)/installed ## hold 64 callers for a minute beside a slow AWS, and print figures
-	$(BIN)/python -m tests.load
 
 docs: $(VENV)/installed ## write the generated parts of docs/ from the code
 	$(BIN)/python -m tests.repository.documentation
