@@ -1,7 +1,8 @@
-"""Is green ready in every respect: fully available, a healthy target everywhere, and answering without 5xx?
+"""Is green ready in every respect: available, a healthy target everywhere, and answering without 5xx?
 
 The worst phase of its checks decides: Failed, then Inconclusive, then Successful. `observed.checks` has one line per
-check. The gate takes the parameters of all of them, and `checks` to select some.
+check. The gate takes the parameters of all of them (`minHealthyPercent` is of its replicas and of its targets), and
+`checks` to select some.
 """
 
 from collections.abc import Mapping, Sequence

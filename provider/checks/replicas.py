@@ -1,18 +1,19 @@
-"""Is the green ReplicaSet fully available?
+"""Are enough replicas of the green ReplicaSet available?
 
-Successful once it has as many available replicas as desired, and at least one is desired. Inconclusive otherwise: pods
-that are not available yet do not prove that green is bad.
+Successful once `minHealthyPercent` of its desired replicas are available (default: all of them), and at least one is
+desired. Inconclusive otherwise: pods that are not available yet do not prove that green is bad.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from provider.checks.explain import read_states
-from provider.checks.question import Check, Query, Sources
+from provider.checks.green_pods import Query, read_states
+from provider.checks.question import Check, Sources
 from provider.model.reasons import Reason
 from provider.model.records import Green, Kind, Phase, PodState, Topology, Verdict
 from provider.rules import pods
+from provider.rules.expected_targets import percent
 from provider.sources.deadline import Deadline
 
 
@@ -38,15 +39,22 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
     """Compare the available replicas with the desired ones."""
-    green = evidence.green
-    available, desired = green.replica_set.available, green.desired
-    why = pods.explanation(evidence.states)
-    says = f"{min(available, desired)} of {desired} replicas of {green.replica_set.name} available{why}{green.coverage}"
-    number = min(100.0, (available * 1000 // desired) / 10) if desired else 0.0
-    observed = {**green.observed(), "availableCount": available, **pods.observed(evidence.states)}
-    if 0 < desired <= available:
-        return Verdict(Phase.SUCCESSFUL, Reason.REPLICAS_AVAILABLE, says, number, observed)
-    return Verdict(Phase.INCONCLUSIVE, Reason.REPLICAS_UNAVAILABLE, says, number, observed)
+    green, desired = evidence.green, evidence.green.desired
+    available = min(green.replica_set.available, desired)
+    sentence = (
+        f"{available} of {desired} replicas of {green.replica_set.name} available{pods.explanation(evidence.states)}"
+    )
+    observed = {
+        **green.observed(),
+        "availableCount": green.replica_set.available,
+        **pods.observed(evidence.states),
+    }
+    if desired and query.is_met(available, desired):
+        phase, reason = Phase.SUCCESSFUL, Reason.REPLICAS_AVAILABLE
+        sentence += query.met if available < desired else ""
+    else:
+        phase, reason = Phase.INCONCLUSIVE, Reason.REPLICAS_UNAVAILABLE
+    return Verdict(phase, reason, f"{sentence}{green.coverage}", percent(available, desired), observed)
 
 
 CHECK = Check(

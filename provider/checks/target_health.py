@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from provider.checks import question
-from provider.checks.explain import read_states
+from provider.checks import green_pods
+from provider.checks.green_pods import read_states
 from provider.checks.question import Check, Sources
 from provider.model.reasons import MEANINGS, Action, Reason
 from provider.model.records import (
@@ -54,15 +54,9 @@ MOST_GRACE_SECONDS = 3600
 """Maximum grace period; AWS's own limits (300 s x 10) stay below it."""
 
 
-class Query(question.Query):
+class Query(green_pods.Query):
     """The parameters of `target-health`."""
 
-    min_healthy_percent: float = Field(
-        default=100,
-        ge=1,
-        le=100,
-        description="Minimum percentage of green's desired replicas that are healthy targets, in each target group.",
-    )
     unhealthy_grace_seconds: int | None = Field(
         default=None,
         ge=0,
@@ -230,7 +224,7 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
     elif _within_reach(query, expected, without=wanted - healthy):
         phase, reason = Phase.SUCCESSFUL, Reason.TARGETS_HEALTHY
         if unwell:
-            says += f"{target_sentences.rest(unwell)}; minHealthyPercent={query.min_healthy_percent:g} is met"
+            says += f"{target_sentences.rest(unwell)}{query.met}"
     else:
         phase = Phase.INCONCLUSIVE
         fault = next((one.fault for one in unwell if one.fault), None)
@@ -268,7 +262,7 @@ _WAITING = {
 def _within_reach(query: Query, expected: Expected, *, without: int) -> bool:
     """Tell whether enough targets would be healthy if all but `without` were."""
     wanted = len(expected.targets)
-    return (wanted - without) * 100 >= (100 if expected.every else query.min_healthy_percent) * wanted
+    return not without if expected.every else query.is_met(wanted - without, wanted)
 
 
 def _grace(query: Query, health: GroupHealth) -> timedelta:
@@ -292,7 +286,7 @@ def _too_few_ready(query: Query, evidence: Evidence, health: GroupHealth) -> str
         return ""
     ready = sum(len(some) for some in ready_pods_by_node(evidence.green, evidence.service).values())
     desired = max(evidence.green.desired, len(evidence.green.pods))
-    if ready * 100 >= query.min_healthy_percent * desired:
+    if query.is_met(ready, desired):
         return ""
     return f"Only {ready} of {desired} green pods are ready behind Service {evidence.service.service.name}"
 

@@ -201,7 +201,7 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
         return evidence.gate
     progress = [rules.progress(evidence.green, production.service, one) for one in production.groups]
     least = min(progress, key=lambda one: one.percent)
-    is_ready = all(one.healthy * 100 >= query.min_healthy_percent * one.wanted > 0 for one in progress)
+    is_ready = all(one.wanted and query.is_met(one.healthy, one.wanted) for one in progress)
     seconds = (now - production.begun_at).total_seconds() if production.begun_at else 0.0
     batch, says = production.first_batch, "{}"
     if production.timed_out or seconds > query.max_handover_seconds:

@@ -144,7 +144,9 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.TARGETS_HEALTHY: _pass(
         "Enough of green's pods are healthy targets in every target group of the green Service."
     ),
-    Reason.REPLICAS_AVAILABLE: _pass("All desired replicas of the green ReplicaSet are available."),
+    Reason.REPLICAS_AVAILABLE: _pass(
+        "Enough of green's desired replicas are available (`minHealthyPercent`; default: all of them)."
+    ),
     Reason.ERRORS_WITHIN_LIMIT: _pass("Green's share of 5xx is within the limits."),
     Reason.NO_REQUESTS: _pass(
         "No request reached green in the window, so none failed.",
@@ -200,7 +202,8 @@ MEANINGS: dict[Reason, Meaning] = {
         "Instance targets: too few green pods are ready behind the nodes.", "If it lasts: read the pods' events."
     ),
     Reason.REPLICAS_UNAVAILABLE: _wait(
-        "Fewer replicas of the green ReplicaSet are available than desired.", "If it lasts: read the pods' events."
+        "Fewer of green's desired replicas are available than `minHealthyPercent` asks for (default: all of them).",
+        "If it lasts: read the pods' events.",
     ),
     Reason.NO_PODS: _wait(
         "The green ReplicaSet is scaled to 0: it was aborted, or is not scaled up yet.",

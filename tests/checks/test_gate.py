@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.checks import PARTS, QUESTIONS, gate, replicas
+from provider.checks import PARTS, QUESTIONS, gate, green_pods, replicas
 from provider.checks.question import parse
 from provider.model.errors import BadQuery, CannotTell
 from provider.model.reasons import Reason
@@ -34,22 +34,33 @@ def asked(*parts, **parameters):
 
 
 @pytest.mark.parametrize(
-    ("available", "desired", "phase", "number"),
+    ("available", "desired", "least", "phase", "number"),
     [
-        (3, 3, Phase.SUCCESSFUL, 100.0),
-        (4, 3, Phase.SUCCESSFUL, 100.0),
-        (2, 3, Phase.INCONCLUSIVE, 66.6),
-        (0, 3, Phase.INCONCLUSIVE, 0.0),
-        (0, 0, Phase.INCONCLUSIVE, 0.0),
+        (3, 3, None, Phase.SUCCESSFUL, 100.0),
+        (4, 3, None, Phase.SUCCESSFUL, 100.0),
+        (2, 3, None, Phase.INCONCLUSIVE, 66.6),
+        (0, 3, None, Phase.INCONCLUSIVE, 0.0),
+        (0, 0, None, Phase.INCONCLUSIVE, 0.0),
+        (9, 10, None, Phase.INCONCLUSIVE, 90.0),
+        (9, 10, 90, Phase.SUCCESSFUL, 90.0),
+        (9, 10, 90.1, Phase.INCONCLUSIVE, 90.0),
+        (2, 3, 66.6, Phase.SUCCESSFUL, 66.6),
+        (1, 100, 1, Phase.SUCCESSFUL, 1.0),
+        (0, 100, 1, Phase.INCONCLUSIVE, 0.0),
+        (0, 0, 1, Phase.INCONCLUSIVE, 0.0),
     ],
 )
-def test_replicas_compares_available_with_desired(available, desired, phase, number):
-    """Green is available once all desired replicas are; 0 desired is no pass, missing ones are no failure."""
+def test_replicas_compares_available_with_desired(available, desired, least, phase, number):
+    """Green passes once minHealthyPercent of its desired replicas are available; missing ones are never a failure."""
     found = replicas.Evidence(green(replica_set(replicas=desired, available=available)))
+    fields = {"namespace": "shop", "rollout": "web"} | ({"minHealthyPercent": least} if least else {})
 
-    verdict = replicas.judge(parse(REPLICAS, [("namespace", "shop"), ("rollout", "web")]), found, NOW)
+    verdict = replicas.judge(green_pods.Query.model_validate(fields), found, NOW)
 
     assert (verdict.phase, verdict.number) == (phase, number)
+    passed_with_fewer = phase is Phase.SUCCESSFUL and available < desired
+    assert (f"; minHealthyPercent={least} is met" in verdict.message) == passed_with_fewer
+    assert verdict.message.startswith(f"{min(available, desired)} of {desired} replicas of web-6d9f7c available")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""What the checks of green's pods share: how many of them are enough, and why some are not ready."""
+
+from collections.abc import Iterable
+
+from pydantic import Field
+
+from provider.checks import question
+from provider.checks.question import Sources
+from provider.model.errors import CannotTell
+from provider.model.records import Endpoint, Green, PodState
+from provider.rules import pods
+from provider.sources.deadline import Deadline
+
+
+class Query(question.Query):
+    """The parameters of everything that judges green's pods."""
+
+    min_healthy_percent: float = Field(
+        default=100,
+        ge=1,
+        le=100,
+        description="Minimum percentage of green's desired replicas that are available (`replicas`), and that are "
+        "healthy targets in each target group.",
+    )
+
+    def is_met(self, healthy: int, desired: int) -> bool:
+        """Tell whether enough of the desired ones are healthy, or available."""
+        return healthy * 100 >= self.min_healthy_percent * desired
+
+    @property
+    def met(self) -> str:
+        """A clause for the sentence of a pass that lacks some of them."""
+        return f"; minHealthyPercent={self.min_healthy_percent:g} is met"
+
+
+def read_states(
+    green: Green, endpoints: Iterable[Endpoint], sources: Sources, deadline: Deadline
+) -> tuple[PodState, ...]:
+    """Return the states of a few pods that should be ready by now and are not.
+
+    Empty if there are none, and if they cannot be read: they only explain an answer, which must not wait for them.
+    """
+    names = pods.to_explain(green, endpoints, sources.clock())
+    if not names:
+        return ()
+    try:
+        return sources.cluster.pod_states(green.rollout.namespace, names, deadline)
+    except CannotTell:
+        return ()
