@@ -49,6 +49,7 @@ class Reason(StrEnum):
     LOAD_BALANCER_SHARED = "LoadBalancerShared"
     SELECTOR_AGE_UNKNOWN = "SelectorAgeUnknown"
     SUPERSEDED = "Superseded"
+    NO_PODS_DESIRED = "NoPodsDesired"
     NO_PREVIEW_SERVICE = "NoPreviewService"
     NO_STRATEGY_SERVICE = "NoStrategyService"
     SERVICE_NOT_IN_STRATEGY = "ServiceNotInStrategy"
@@ -253,6 +254,12 @@ MEANINGS: dict[Reason, Meaning] = {
     Reason.SUPERSEDED: _fix(
         "`podTemplateHash` is no longer the current green, so it can never pass.",
         "Nothing under Argo, which ends this analysis itself. Otherwise ask about the current hash.",
+    ),
+    Reason.NO_PODS_DESIRED: _fix(
+        "Argo gives green no pods, and waiting does not change that: a canary at weight 0 without `setCanaryScale`, "
+        "`previewReplicaCount: 0`, or a Rollout that is itself scaled to 0. The sentence says which.",
+        "In a canary put `setCanaryScale` (`weight: 100`) before the step that asks. Otherwise raise "
+        "`previewReplicaCount`, or scale the Rollout up.",
     ),
     Reason.NO_PREVIEW_SERVICE: _fix(
         "A blue-green Rollout without `previewService`: before the switch green is in no target group.",

@@ -84,10 +84,11 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BlueGreen:
-    """`spec.strategy.blueGreen`: the names of its Services."""
+    """`spec.strategy.blueGreen`: the names of its Services, and green's pods before the switch if these are not all."""
 
     active_service: str
     preview_service: str | None
+    preview_replica_count: int | None = None
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -101,13 +102,40 @@ class BlueGreen:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryScale:
+    """A `setCanaryScale`: a number of pods, or a percentage of them; `matches_weight` lets the weight decide again."""
+
+    replicas: int | None = None
+    weight: int | None = None
+    matches_weight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryStep:
+    """One of `spec.strategy.canary.steps`: `weight` is of a `setWeight`, `scale` of a `setCanaryScale`.
+
+    `waits`: it ends only with an analysis or by a person (a pause without a duration).
+    """
+
+    weight: int | None = None
+    scale: CanaryScale | None = None
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Canary:
-    """`spec.strategy.canary`: the names of its Services, each optional."""
+    """`spec.strategy.canary`: the names of its Services, each optional, and what decides how many pods green gets.
+
+    `is_routed`: it has `trafficRouting`. `surges`: `maxSurge` allows at least one pod more than `spec.replicas`.
+    """
 
     canary_service: str | None = None
     stable_service: str | None = None
     ping_service: str | None = None
     pong_service: str | None = None
+    steps: tuple[CanaryStep, ...] = ()
+    is_routed: bool = False
+    surges: bool = True
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -155,6 +183,7 @@ class Activity:
     """What Argo says it is doing with a Rollout: `status.phase`, `.message`, `.abort`, `.pauseConditions` and the like.
 
     `step` counts from 0 and is None outside of a canary; `invalid_spec` is Argo's message, empty for a valid spec.
+    `is_preview_over`: Argo gives green all replicas, no longer `previewReplicaCount` (`scaleUpPreviewCheckPoint`).
     """
 
     phase: str = ""
@@ -163,8 +192,8 @@ class Activity:
     aborted_at: datetime | None = None
     pauses: tuple[str, ...] = ()
     is_promoted_full: bool = False
+    is_preview_over: bool = False
     step: int | None = None
-    step_count: int = 0
     invalid_spec: str = ""
     runs: tuple[RunStatus, ...] = ()
 

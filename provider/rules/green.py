@@ -20,13 +20,15 @@ from provider.model.records import (
     Stage,
     Topology,
 )
+from provider.rules.green_size import why_no_pods
 
 
 def find_green(topology: Topology, asked_hash: str | None) -> Green:
     """Return the Rollout's newest ReplicaSet, if Argo and Kubernetes have acted on the newest specs.
 
     `asked_hash` is the hash that the caller means by green; None means whichever is green now.
-    Raises CannotTell: RolloutNotObserved, Superseded, ReplicaSetNotFound, ReplicaSetNotObserved, NoPods.
+    Raises CannotTell: RolloutNotObserved, Superseded, ReplicaSetNotFound, ReplicaSetNotObserved, NoPods,
+    NoPodsDesired.
     """
     rollout = topology.rollout
     _require_observed(rollout)
@@ -49,9 +51,10 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
             f"Kubernetes has not processed the latest change of ReplicaSet {replica_set.name} yet",
         )
     if replica_set.replicas < 1:
-        raise CannotTell(
-            Reason.NO_PODS, f"Green ReplicaSet {replica_set.name} is scaled to 0 (aborted, or not scaled up yet)"
-        )
+        scaled, why = f"Green ReplicaSet {replica_set.name} is scaled to 0", why_no_pods(rollout, stage_of(topology))
+        if why:
+            raise CannotTell(Reason.NO_PODS_DESIRED, f"{scaled}: {why}")
+        raise CannotTell(Reason.NO_PODS, f"{scaled} (aborted, or not scaled up yet)")
     # Keyed by uid, so that a pod listed twice cannot stand in for a missing one.
     own = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
     return Green(rollout, replica_set, tuple(own.values()), topology.read_at, topology.pods_read_at)

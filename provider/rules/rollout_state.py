@@ -15,7 +15,7 @@ from typing import Any
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.model.records import HASH_LABEL, BlueGreen, Phase, ReplicaSet, Rollout, Topology, Verdict
+from provider.model.records import HASH_LABEL, BlueGreen, Canary, Phase, ReplicaSet, Rollout, Topology, Verdict
 
 INCONCLUSIVE_PAUSES = ("InconclusiveAnalysisRun", "InconclusiveExperiment")
 """Pauses that only a person ends; during the others (a step, before promotion) Argo keeps measuring."""
@@ -57,11 +57,15 @@ def observed(topology: Topology, now: datetime) -> dict[str, Any]:
         "pauses": list(activity.pauses),
         "fullPromotion": activity.is_promoted_full,
         "fastRollback": _scale_down_at(topology, now) is not None,
-        "step": f"{activity.step} of {activity.step_count}"
-        if activity.step is not None and activity.step_count
-        else "",
+        "step": step_of(topology.rollout),
     }
     return {key: value for key, value in shown.items() if value}
+
+
+def step_of(rollout: Rollout) -> str:
+    """Return a canary's step as Argo counts it, from 0; empty where there is none."""
+    steps = rollout.strategy.steps if isinstance(rollout.strategy, Canary) else ()
+    return f"{rollout.activity.step} of {len(steps)}" if rollout.activity.step is not None and steps else ""
 
 
 def _with(verdict: Verdict, reason: Reason, sentence: str) -> Verdict:

@@ -21,6 +21,7 @@ from provider.http.page.headline import SYMBOLS, Headline, ago, headline
 from provider.model.errors import CannotTell
 from provider.model.records import HASH_LABEL, MetricResult, PodState, RunStatus
 from provider.redaction import redacted
+from provider.rules.rollout_state import step_of
 from provider.sources.deadline import Deadline
 
 LOOK_AFTER = timedelta(seconds=15)
@@ -75,10 +76,10 @@ def context(known: Remembered, sources: Sources, shown: Callable[[Any], Any], ad
         "address": address,
     }
     if known.look is not None:
-        activity = known.look.topology.rollout.activity
-        found["activity"] = activity
-        found["runs"] = [_run(known.key[0], one, sources) for one in activity.runs]
-        found["stable"] = not known.look.topology.rollout.is_rolling
+        rollout = known.look.topology.rollout
+        found["activity"], found["step"] = rollout.activity, step_of(rollout)
+        found["runs"] = [_run(known.key[0], one, sources) for one in rollout.activity.runs]
+        found["stable"] = not rollout.is_rolling
     if _is_of_this_version(known):
         found |= _targets(known, sources, shown)
     if known.traffic is not None:

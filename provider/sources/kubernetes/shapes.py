@@ -86,13 +86,49 @@ class _PingPong(_Shape):
 class _BlueGreen(_Shape):
     active_service: str = ""
     preview_service: str = ""
+    preview_replica_count: int | None = None
+
+
+class _Present(_Shape):
+    """An object that is set, whatever is in it."""
+
+
+class _Pause(_Shape):
+    duration: int | str | None = None
+
+
+class _SetCanaryScale(_Shape):
+    replicas: int | None = None
+    weight: int | None = None
+    match_traffic_weight: bool = False
+
+    def record(self) -> records.CanaryScale:
+        """Return how it sizes green."""
+        return records.CanaryScale(self.replicas, self.weight, self.match_traffic_weight)
+
+
+class _CanaryStep(_Shape):
+    set_weight: int | None = None
+    set_canary_scale: _SetCanaryScale | None = None
+    pause: _Pause | None = None
+    analysis: _Present | None = None
+
+    def record(self) -> records.CanaryStep:
+        """Return what decides green's size, and whether the step ends by itself."""
+        return records.CanaryStep(
+            weight=self.set_weight,
+            scale=self.set_canary_scale.record() if self.set_canary_scale else None,
+            waits=self.analysis is not None or (self.pause is not None and self.pause.duration is None),
+        )
 
 
 class _Canary(_Shape):
     canary_service: str = ""
     stable_service: str = ""
     ping_pong: _PingPong | None = None
-    steps: list[msgspec.Raw] | None = None
+    steps: list[_CanaryStep] | None = None
+    traffic_routing: _Present | None = None
+    max_surge: int | str | None = None
 
 
 class _Strategy(_Shape):
@@ -113,6 +149,7 @@ class _RunStatus(_Shape):
 
 
 class _BlueGreenStatus(_Shape):
+    scale_up_preview_check_point: bool = False
     pre_promotion_analysis_run_status: _RunStatus | None = None
     post_promotion_analysis_run_status: _RunStatus | None = None
 
@@ -180,7 +217,6 @@ class Rollout(_Shape):
 
 def _activity(status: _RolloutStatus, spec: _RolloutSpec) -> records.Activity:
     invalid = [one.message for one in status.conditions or () if (one.type, one.status) == ("InvalidSpec", "True")]
-    steps = spec.strategy.canary.steps if spec.strategy and spec.strategy.canary else None
     return records.Activity(
         phase=status.phase,
         message=status.message,
@@ -188,8 +224,8 @@ def _activity(status: _RolloutStatus, spec: _RolloutSpec) -> records.Activity:
         aborted_at=status.aborted_at,
         pauses=tuple(one.reason for one in status.pause_conditions or ()) + (("Paused",) if spec.paused else ()),
         is_promoted_full=status.promote_full,
+        is_preview_over=status.blue_green is not None and status.blue_green.scale_up_preview_check_point,
         step=status.current_step_index,
-        step_count=len(steps or ()),
         invalid_spec=(invalid[0] or status.message or "no message") if invalid else "",
         runs=_runs(status),
     )
@@ -210,7 +246,10 @@ def _runs(status: _RolloutStatus) -> tuple[records.RunStatus, ...]:
 
 def _strategy(strategy: _Strategy) -> records.BlueGreen | records.Canary:
     if strategy.blue_green:
-        return records.BlueGreen(strategy.blue_green.active_service, strategy.blue_green.preview_service or None)
+        blue_green = strategy.blue_green
+        return records.BlueGreen(
+            blue_green.active_service, blue_green.preview_service or None, blue_green.preview_replica_count
+        )
     canary = strategy.canary or _Canary()
     pair = canary.ping_pong or _PingPong()
     return records.Canary(
@@ -218,6 +257,9 @@ def _strategy(strategy: _Strategy) -> records.BlueGreen | records.Canary:
         stable_service=canary.stable_service or None,
         ping_service=pair.ping_service or None,
         pong_service=pair.pong_service or None,
+        steps=tuple(step.record() for step in canary.steps or ()),
+        is_routed=canary.traffic_routing is not None,
+        surges=canary.max_surge not in {0, "0", "0%"},
     )
 
 

@@ -70,6 +70,17 @@ def test_what_argo_does_is_shown(client, scene):
         assert part in text
 
 
+def test_the_step_of_a_canary_is_shown(client, scene):
+    """The page has a canary's step as Argo counts it."""
+    steps = [{"setCanaryScale": {"weight": 100}}, {"pause": {}}, {"setWeight": 100}]
+    canary = {"canaryService": "web-preview", "stableService": "web-active", "steps": steps}
+    scene.rollout["spec"]["strategy"] = {"canary": canary}
+    scene.rollout["status"] |= {"currentStepIndex": 1}
+    scene.put()
+
+    assert "Step 1 of 3" in page(client)
+
+
 def test_analysis_runs_that_may_not_be_read_are_no_failure(client, scene):
     """Without the permission the page says so, and shows everything else."""
     run = scene.analysis_run(successful=1)
@@ -93,6 +104,18 @@ def test_pods_that_are_not_ready_say_why(client, scene):
 
     assert "CrashLoopBackOff (app, 4 restarts); waits for gate target-health.elbv2.k8s.aws/k8s-shop-web" in text
     assert "target-health.elbv2.k8s.aws/k8s-shop-web is True on 0 of 1 pods read" in text
+
+
+def test_a_pod_that_has_ended_is_on_no_page(client, scene):
+    """The page counts and lists green's pods only, and reads no evicted one to explain why it is not ready."""
+    scene.add_ended_pod()
+    scene.pin(scene.addresses[0], "initial", "Elb.InitialHealthChecking")
+
+    text = page(client)
+
+    assert "2 of 3 green targets healthy" in text
+    assert "2 of 3 ip" in text
+    assert "-ended-" not in text
 
 
 def test_refreshing_calls_nobody(client, world, scene, wall_clock):
