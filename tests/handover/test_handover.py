@@ -45,6 +45,17 @@ def test_a_switch_without_a_gap(stage, replica, play):
     assert written(replica.metrics, "DeregisterTargets") == 0
 
 
+def test_a_green_pod_that_ends_is_replaced_and_handed_over(stage, replica, play):
+    """An evicted pod of green that lies beside its replacement holds up no handover, and is never registered."""
+    stage.play(12)
+    stage.web.green.end_first_pod(stage.clock.seconds)
+    play(40)
+
+    assert stage.web.switched_at is not None
+    assert min(count for _, count in stage.healthy) >= 4
+    assert written(replica.metrics, "RegisterTargets") == 4
+
+
 def test_a_switch_without_handover_has_a_gap(stage):
     """The model that shows no gap with a handover shows one without."""
     stage.web._ask = lambda _name, _hash: "Successful"

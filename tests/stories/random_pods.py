@@ -39,9 +39,13 @@ from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
 from tests.world.cluster import objects
+from tests.world.cluster.endpoints import ENDED
 from tests.world.world import World
 
 STEPS = 60
+MOST_ENDED = 3
+"""Pods that have ended and are still there."""
+
 MOST_SECONDS = 20
 """Between two looks."""
 
@@ -123,6 +127,17 @@ class Story:
         if self._random.random() < 0.5:
             self._add()
 
+    def end_for_good(self) -> None:
+        """A pod is evicted, shut down with its node, or completes: it stays; another one comes at once, or later."""
+        if self._green:
+            pod = self._random.choice(self._green)
+            phase, reason = self._random.choice((("Failed", "Evicted"), ("Failed", "NodeShutdown"), ("Succeeded", "")))
+            had = {name: part for name, part in pod["status"].items() if name in ("podIP", "podIPs", "conditions")}
+            pod["status"] = objects.end(pod, phase=phase, reason=reason)["status"]
+            pod["status"] |= self._random.choice(({}, had))
+        if self._random.random() < 0.5:
+            self._add()
+
     def end(self) -> None:
         """Every pod that is ending is gone."""
         self._pods = [pod for pod in self._pods if "deletionTimestamp" not in pod["metadata"]]
@@ -175,13 +190,12 @@ class Story:
             self._pin(self._random.choice(self._green), state)
 
     def heal(self) -> None:
-        """Everything is as it should be."""
+        """Everything is as it should be, also if pods that have ended lie about."""
         self.end()
         self._slices_lag = self._status_lags = self._foreign_slice = self._page = False
-        self._pods = [pod for pod in self._pods if _is_own(pod, self.scene.replica_set)]
-        while len(self._pods) > self.scene.replicas:
-            self._pods.pop()
-        while len(self._pods) < self.scene.replicas:
+        ended = [pod for pod in self._pods if pod["status"]["phase"] in ENDED][-MOST_ENDED:]
+        self._pods = [*self._green[: self.scene.replicas], *ended]
+        while len(self._green) < self.scene.replicas:
             self._add(ready=True)
         for pod in self._pods:
             self._pin(pod, "healthy")
@@ -267,6 +281,7 @@ class Story:
                 ("target-health", {"unhealthyGraceSeconds": "0"}),
                 ("target-health", {"minHealthyPercent": "50", "unhealthyGraceSeconds": "0"}),
                 ("gate", {"checks": "replicas,target-health", "unhealthyGraceSeconds": "0"}),
+                ("gate", {"checks": "replicas,target-health", "minHealthyPercent": "50"}),
             )
         )
         fields = {"namespace": "shop", "rollout": "web"} | parameters
@@ -305,7 +320,7 @@ def _is_own(pod: Manifest, replica_set: Manifest) -> bool:
     owners = [one["uid"] for one in metadata["ownerReferences"]]
     return (
         owners == [replica_set["metadata"]["uid"]]
-        and "deletionTimestamp" not in metadata
+        and objects.is_active(pod)
         and metadata["labels"].get(objects.HASH_LABEL) == GREEN
     )
 
@@ -318,7 +333,7 @@ def _decides_alone(lazy: Verdict, strict: Verdict, *, is_switched: bool) -> bool
 
 
 TO_PODS: tuple[Callable[[Story], None], ...] = (
-    *(Story.replace, Story.terminate, Story.relabel, Story.orphan, Story.recreate, Story.intrude),
+    *(Story.replace, Story.terminate, Story.end_for_good, Story.relabel, Story.orphan, Story.recreate, Story.intrude),
     *(Story.readdress, Story.scale, Story.sicken),
 )
 REST = (Story.end, Story.lag, Story.catch_up, Story.forge_slice, Story.switch, Story.switch, Story.paginate)

@@ -68,6 +68,13 @@ class Pod:
     ip: str = ""
     ready_since: datetime | None = None
     terminating: bool = False
+    ended: str = ""
+    """The phase in which it never runs again."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether its ReplicaSet counts it."""
+        return not self.terminating and not self.ended
 
     @cached_property
     def uid(self) -> str:
@@ -76,7 +83,7 @@ class Pod:
     @property
     def key(self) -> tuple[str, int] | None:
         """What the load balancer controller would register of it."""
-        ready = self.ip and self.ready_since and not self.terminating and self.port is not None
+        ready = self.ip and self.ready_since and self.is_active and self.port is not None
         return (self.ip, self.port or 0) if ready else None
 
 
@@ -97,10 +104,14 @@ class Revision:
         return objects.deterministic_uid("ReplicaSet", NAMESPACE, f"{self.rollout}-{self.pod_hash}")
 
     @property
+    def own(self) -> list[Pod]:
+        """Its pods, as the ReplicaSet's status counts them."""
+        return [pod for pod in self.pods if not pod.foreign_owner and pod.is_active]
+
+    @property
     def available(self) -> int:
-        """Its ready pods, as the ReplicaSet's status counts them."""
-        own = [pod for pod in self.pods if not pod.foreign_owner and not pod.terminating]
-        return sum(pod.ready_since is not None for pod in own)
+        """Those that are ready."""
+        return sum(pod.ready_since is not None for pod in self.own)
 
 
 @dataclass(eq=False)
@@ -308,7 +319,7 @@ class RandomRollout:
 
     def _keep(self, revision: Revision) -> None:
         """Create or end pods until there are as many as wanted."""
-        own = [pod for pod in revision.pods if not pod.foreign_owner and not pod.terminating]
+        own = revision.own
         for _ in range(revision.replicas - len(own)):
             self._create(revision)
         for pod in own[revision.replicas :] if revision.replicas < len(own) else ():
@@ -344,7 +355,7 @@ class RandomRollout:
         self.after(self.random.choice((5, 60)), vanish)
 
     def _any_pod(self) -> Pod | None:
-        pods = [pod for pod in self.green.pods if pod.ip and not pod.terminating]
+        pods = [pod for pod in self.green.pods if pod.ip and pod.is_active]
         return self.random.choice(pods) if pods else None
 
     def crash(self) -> None:
@@ -355,7 +366,17 @@ class RandomRollout:
             self.after(self.random.choice((5, 60)), lambda: self._get_ready(pod))
             self.after(90, lambda: self._check(pod))
 
-    def evict(self) -> None:
+    def end_pod(self) -> None:
+        """A pod is evicted, or it completes: it stays as it is, and another one comes, at once or a while later."""
+        if pod := self._any_pod():
+            green, pod.ended = self.green, self.random.choice(("Failed", "Failed", "Succeeded"))
+            if self.random.random() < 0.5:
+                pod.ip = ""
+            self.after(4, self.register)
+            self.after(self.random.choice((1, 1, 60)), lambda: self._keep(green))
+            self.after(self.random.choice((60, 600)), lambda: green.pods.remove(pod))
+
+    def drain(self) -> None:
         """A pod is moved elsewhere: one ends, another begins."""
         if pod := self._any_pod():
             self._end(self.green, pod)
@@ -417,7 +438,7 @@ class RandomRollout:
         self._keep(green)
         for pod in green.pods:
             pod.port = green.port
-            if not pod.terminating and pod.ready_since is None:
+            if pod.is_active and pod.ready_since is None:
                 self._get_ready(pod)
         self.register()
         self.heal()

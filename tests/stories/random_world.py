@@ -139,7 +139,7 @@ def facts_of(rollout: RandomRollout) -> dict[str, Any]:
             for name, one in rollout.services.items()
             if one.exists
         },
-        "pods": tuple(truth.Pod(pod.uid, _owner_uid(one, pod), pod.terminating) for one, pod in pods),
+        "pods": tuple(truth.Pod(pod.uid, _owner_uid(one, pod), pod.terminating, bool(pod.ended)) for one, pod in pods),
         "endpoints": {
             pod.uid: truth.Endpoint(
                 pod.ip, {"admin": ADMIN_PORT} | ({"http": pod.port} if pod.port is not None else {})
@@ -199,6 +199,7 @@ def _manifests(rollout: RandomRollout) -> list[dict[str, Any]]:
         owner["metadata"]["generation"] = revision.generation
         owner["metadata"]["ownerReferences"][0]["uid"] = revision.owner_uid
         owner["status"] |= {
+            "replicas": len(revision.own),
             "availableReplicas": revision.available,
             "observedGeneration": revision.observed_generation,
         }
@@ -259,6 +260,10 @@ def _pod_manifest(owner: dict[str, Any], pod: Pod) -> dict[str, Any]:
         made["metadata"]["deletionTimestamp"] = objects.timestamp(pod.created_at)
     if pod.foreign_owner:
         made["metadata"]["ownerReferences"][0]["uid"] = FOREIGN_OWNER
+    if pod.ended:
+        address = {name: made["status"][name] for name in ("podIP", "podIPs") if pod.ip}
+        made = objects.end(made, phase=pod.ended, reason="Evicted" if pod.ended == "Failed" else "")
+        made["status"] |= address
     return made
 
 

@@ -86,6 +86,7 @@ class Pod:
     uid: str
     owner_uid: str
     terminating: bool
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,8 @@ def phase_of(asked: Asked, look: Look, opened: datetime, now: datetime) -> str:
     for check in asked.checks:
         match check:
             case "replicas":
-                phases.add(SUCCESSFUL if green.available >= green.replicas else INCONCLUSIVE)
+                enough = green.available * 100 >= asked.min_healthy_percent * green.replicas
+                phases.add(SUCCESSFUL if enough else INCONCLUSIVE)
             case "target-health":
                 phases.add(_target_health(asked, look, look.rollout, green, now))
             case "errors":
@@ -293,7 +295,7 @@ def _target_health(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet
     bound = _bindings(look, chosen[0]) if chosen else None
     if chosen is None or bound is None:
         return INCONCLUSIVE
-    pods = [pod for pod in look.pods if pod.owner_uid == green.uid and not pod.terminating]
+    pods = [pod for pod in look.pods if pod.owner_uid == green.uid and not pod.terminating and not pod.ended]
     return _worst({_group_health(asked, look, chosen[0], one, group, pods, green, now) for one, group in bound})
 
 

@@ -48,12 +48,13 @@ _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """One resource of the API: where it is, and what RBAC calls it."""
+    """One resource of the API: where it is, what RBAC calls it, and the field selector of every list of it."""
 
     prefix: str
     plural: str
     rbac: str
     namespaced: bool = True
+    field_selector: str = ""
 
     @property
     def group(self) -> str:
@@ -65,12 +66,17 @@ class Api:
         where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
         return f"{self.prefix}{where}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
+    def list_query(self, label_selector: str = "") -> dict[str, str]:
+        """Return the query of the first page of a list."""
+        query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": self.field_selector}
+        return {name: value for name, value in query.items() if value}
+
 
 ROLLOUTS = Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
 ANALYSIS_RUNS = Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
 REPLICA_SETS = Api("/apis/apps/v1", "replicasets", "replicasets.apps")
 SERVICES = Api("/api/v1", "services", "services")
-PODS = Api("/api/v1", "pods", "pods")
+PODS = Api("/api/v1", "pods", "pods", field_selector=",".join(f"status.phase!={phase}" for phase in shapes.ENDED))
 NODES = Api("/api/v1", "nodes", "nodes", namespaced=False)
 SLICES = Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
 BINDING_APIS = (
@@ -115,7 +121,7 @@ class ApiServer:
             self._get("/version", {}, "get the server's version", deadline)
 
     def read_one(self, api: Api, namespace: str, name: str, shape: type[Any], deadline: Deadline) -> Any:
-        """Get one object's record, or None if it does not exist."""
+        """Get one object's record, or None if it does not exist, or is a pod that has ended."""
         what = f"get {api.rbac} {name}" + (f" in namespace {namespace}" if api.namespaced else "")
         with self._metrics.upstream("kubernetes", f"get {api.plural}"):
             try:
@@ -162,7 +168,7 @@ class ApiServer:
         what = verb + (f" in namespace {namespace}" if api.namespaced else "")
         with self._metrics.upstream("kubernetes", f"{'get' if name else 'list'} {api.plural}"):
             found: list[dict[str, Any]] = []
-            query = {} if name else {"limit": str(PAGE_SIZE)}
+            query = {} if name else api.list_query()
             for _ in range(MAX_PAGES):
                 try:
                     body = self._get(api.path(namespace, name), query, what, deadline)
@@ -192,7 +198,7 @@ class ApiServer:
         """Yield the records of a list, page by page."""
         what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
         accept = METADATA_ONLY if shape is shapes.PodMetadata else JSON
-        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
+        query = api.list_query(selector)
         for _ in range(MAX_PAGES):
             try:
                 body = self._get(api.path(namespace), query, what, deadline, accept)
@@ -273,10 +279,10 @@ class ApiServer:
 
 
 def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any]:
-    """Return the records of decoded objects. Raises CannotTell, and what making records raises."""
+    """Return the records of decoded objects but pods that have ended. Raises CannotTell, and what records raise."""
     if any(item.metadata.namespace != namespace for item in items or ()):
         raise malformed(what)  # somebody else's evidence
-    return [item.record() for item in items or ()]
+    return [record for item in items or () if (record := item.record()) is not None]
 
 
 def _decoder_of_pages(shape: Any) -> msgspec.json.Decoder[Any]:

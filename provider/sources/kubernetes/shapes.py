@@ -366,6 +366,14 @@ class Service(_Shape):
         )
 
 
+ENDED = ("Failed", "Succeeded")
+"""The phases of a pod that has ended: it never runs again, but Kubernetes keeps the object for days.
+
+Its ReplicaSet does not count it and no EndpointSlice has it. So every list leaves it out (`PODS.field_selector`), and a
+shape that has the phase makes no record of it.
+"""
+
+
 class PodMetadata(_Shape):
     """A pod as PartialObjectMetadata: everything but its spec and status."""
 
@@ -385,7 +393,15 @@ class _Condition(_Shape):
     last_transition_time: Moment | None = None
 
 
-class _PodStatus(_Shape):
+class _PodPhase(_Shape):
+    phase: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.phase in ENDED
+
+
+class _PodStatus(_PodPhase):
     conditions: list[_Condition] | None = None
 
 
@@ -395,8 +411,10 @@ class Pod(_Shape):
     metadata: Metadata
     status: _PodStatus
 
-    def record(self) -> tuple[str, datetime | None]:
-        """Return its uid and since when all its containers are ready; None while they are not."""
+    def record(self) -> tuple[str, datetime | None] | None:
+        """Return its uid and since when all its containers are ready (None while they are not)."""
+        if self.status.has_ended:
+            return None
         for condition in self.status.conditions or ():
             if condition.type == "ContainersReady" and condition.status == "True":
                 return self.metadata.required_uid, condition.last_transition_time
@@ -445,8 +463,7 @@ class _WholePodSpec(_Shape):
     readiness_gates: list[_ReadinessGate] | None = None
 
 
-class _WholePodStatus(_Shape):
-    phase: str = ""
+class _WholePodStatus(_PodPhase):
     conditions: list[_PodPhaseCondition] | None = None
     init_container_statuses: list[_ContainerStatus] | None = None
     container_statuses: list[_ContainerStatus] | None = None
@@ -459,9 +476,11 @@ class WholePod(_Shape):
     status: _WholePodStatus
     spec: _WholePodSpec = field(default_factory=_WholePodSpec)
 
-    def record(self) -> records.PodState:
+    def record(self) -> records.PodState | None:
         """Return its state: that of a container that is not ready, else why it has none yet."""
         status = self.status
+        if status.has_ended:
+            return None
         containers = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
         not_ready = sorted((one for one in containers if not one.ready), key=lambda one: not one.is_waiting)
         state, container, restarts = "", "", 0
@@ -492,25 +511,25 @@ class _PodAddress(_Shape):
     ip: str = ""
 
 
-class _AddressedPodStatus(_Shape):
-    phase: str = ""
+class _AddressedPodStatus(_PodPhase):
     pod_ips: list[_PodAddress] | None = field(default=None, name="podIPs")
 
 
 class AddressedPod(_Shape):
-    """v1 Pod, for its addresses; one that has ended keeps them in its status, while others may have them by now."""
+    """v1 Pod, for its addresses."""
 
     metadata: Metadata
     status: _AddressedPodStatus
 
-    def record(self) -> records.PodAddress:
-        """Return its addresses, none if it has ended."""
-        has_ended = self.status.phase in {"Succeeded", "Failed"}
+    def record(self) -> records.PodAddress | None:
+        """Return its addresses."""
+        if self.status.has_ended:
+            return None
         return records.PodAddress(
             name=self.metadata.name,
             owner_uid=self.metadata.owner_uid,
             pod_hash=(self.metadata.labels or {}).get(records.HASH_LABEL, ""),
-            addresses=() if has_ended else tuple(one.ip for one in self.status.pod_ips or () if one.ip),
+            addresses=tuple(one.ip for one in self.status.pod_ips or () if one.ip),
         )
 
 

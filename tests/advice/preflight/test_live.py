@@ -227,7 +227,8 @@ def test_from_the_command_line(environment):  # noqa: ARG001 - it leads the comm
 
 
 def test_the_tree_shows_target_groups_and_pods(environment, scene):  # noqa: ARG001 - it leads the command into the world
-    """Below each Service are its bindings, its target groups with their targets, and the load balancer; then pods."""
+    """Below each Service are its bindings, its target groups and the load balancer; then pods, but no ended one."""
+    scene.add_ended_pod()
     scene.pin(scene.addresses[0], "initial", "Elb.InitialHealthChecking")
     command = [sys.executable, "-m", "provider.cli.main", "preflight", "--live", "-n", "shop", "--rollout", "web"]
     lines = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.splitlines()

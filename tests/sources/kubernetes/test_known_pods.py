@@ -209,6 +209,30 @@ def test_a_replaced_pod_is_listed(ask, waiting):
     assert (lists(replaced), lists(after)) == (1, 0)
 
 
+@pytest.mark.parametrize(("phase", "reason"), [("Failed", "Evicted"), ("Succeeded", "")])
+def test_a_pod_that_has_ended_is_not_remembered(ask, waiting, phase, reason):
+    """It neither makes every look list the pods, nor does it count for a replica that is missing."""
+    waiting.add_ended_pod(reason, phase)
+    looks = [ask(), ask()]
+
+    assert [lists(calls) for _, calls in looks] == [1, 0]
+    assert {found["measurement"][2] for found, _ in looks} == {
+        "2 of 3 green targets healthy in k8s-shop-web-preview; 1 initial (Elb.InitialHealthChecking)"
+    }
+
+
+def test_a_known_pod_that_ends_is_listed_no_more(ask, waiting):
+    """The ReplicaSet and the slices drop it, so the pods are listed again, and one is missing."""
+    ask()
+    waiting.pods[1] = objects.end(waiting.pods[1])
+    waiting.replica_set["status"] |= {"replicas": 2, "availableReplicas": 2}
+    waiting.put()
+    found, calls = ask()
+
+    assert (lists(calls), found["reason"]) == (1, "TargetsMissing")
+    assert "1 missing (pod not created yet)" in found["message"]
+
+
 def test_a_list_is_made_again_after_five_minutes(ask, wall_clock, waiting):  # noqa: ARG001 - it makes the wait
     """However well everything accounts for them, the pods are listed again after PROVIDER_PODS_FRESH_SECONDS."""
     ask()

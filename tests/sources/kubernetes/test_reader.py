@@ -18,6 +18,8 @@ from provider.model.records import (
     Binding,
     BlueGreen,
     Canary,
+    CanaryScale,
+    CanaryStep,
     Endpoint,
     Pod,
     ReplicaSet,
@@ -44,6 +46,7 @@ BINDINGS = "/apis/elbv2.k8s.aws/v1beta1/namespaces/shop/targetgroupbindings"
 AUTO_MODE_BINDINGS = "/apis/eks.amazonaws.com/v1/namespaces/shop/targetgroupbindings"
 SERVICES = "/api/v1/namespaces/shop/services"
 OF_GREEN = f"labelSelector=rollouts-pod-template-hash={GREEN}"
+NOT_ENDED = "fieldSelector=status.phase!=Failed,status.phase!=Succeeded"
 
 Look = Callable[..., Topology]
 
@@ -132,7 +135,7 @@ def test_a_topology_is_two_rounds_of_exactly_these_calls(world, look):
     assert sorted(calls(world)[3:]) == sorted(
         [
             f"{REPLICA_SETS}?limit={PAGE_SIZE}&{OF_GREEN}",
-            f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}",
+            f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}&{NOT_ENDED}",
             f"{SLICES}?limit={PAGE_SIZE}&labelSelector=kubernetes.io/service-name in (web-active,web-preview)",
             f"{SERVICES}/web-active",
             f"{SERVICES}/web-preview",
@@ -267,10 +270,41 @@ def test_every_object_becomes_the_record_that_is_judged(scene, world, look):
     assert asked_at <= found.read_at <= datetime.now(UTC)
 
 
+STEPS = [
+    {"setWeight": 0},
+    {"setCanaryScale": {"replicas": 2}},
+    {"setCanaryScale": {"weight": 5}},
+    {"setCanaryScale": {"matchTrafficWeight": True}},
+    {"analysis": {"templates": [{"templateName": "gate"}]}},
+    {"pause": {}},
+    {"pause": {"duration": "10m"}},
+    {"pause": {"duration": 60}},
+    {"setHeaderRoute": {"name": "h"}},
+]
+AS_READ = (
+    CanaryStep(weight=0),
+    CanaryStep(scale=CanaryScale(replicas=2)),
+    CanaryStep(scale=CanaryScale(weight=5)),
+    CanaryStep(scale=CanaryScale(matches_weight=True)),
+    CanaryStep(waits=True),
+    CanaryStep(waits=True),
+    CanaryStep(),
+    CanaryStep(),
+    CanaryStep(),
+)
+
+
 @pytest.mark.parametrize(
     ("strategy", "status", "expected", "stable_ping_pong"),
     [
         pytest.param({"blueGreen": {"activeService": "a"}}, {}, BlueGreen("a", None), "", id="no preview Service"),
+        pytest.param(
+            {"blueGreen": {"activeService": "a", "previewService": "p", "previewReplicaCount": 0}},
+            {},
+            BlueGreen("a", "p", 0),
+            "",
+            id="previewReplicaCount",
+        ),
         pytest.param(
             {"canary": {"canaryService": "c", "stableService": "s"}},
             {"canary": {"weights": {"canary": {}}}},
@@ -281,15 +315,22 @@ def test_every_object_becomes_the_record_that_is_judged(scene, world, look):
         pytest.param(
             {"canary": {"pingPong": {"pingService": "i", "pongService": "o"}, "trafficRouting": {"alb": {}}}},
             {"canary": {"stablePingPong": "ping"}},
-            Canary(ping_service="i", pong_service="o"),
+            Canary(ping_service="i", pong_service="o", is_routed=True),
             "ping",
             id="ping-pong",
+        ),
+        pytest.param(
+            {"canary": {"canaryService": "c", "stableService": "s", "maxSurge": 0, "steps": STEPS}},
+            {"currentStepIndex": 1},
+            Canary("c", "s", steps=AS_READ, surges=False),
+            "",
+            id="steps",
         ),
         pytest.param({"canary": {"canaryService": ""}}, {"canary": None}, Canary(), "", id="empty is unset"),
     ],
 )
 def test_every_strategy_comes_through(scene, world, look, strategy, status, expected, stable_ping_pong):
-    """The Services that each kind of strategy names are read, and which of ping and pong is stable."""
+    """The Services and steps that each kind of strategy names are read, and which of ping and pong is stable."""
     scene.rollout["spec"]["strategy"] = strategy
     scene.rollout["status"] |= status
     scene.put()
@@ -527,27 +568,41 @@ def unready(pod: dict[str, Any]) -> None:
     ("count", "path"),
     [
         pytest.param(FEW, f"{PODS}/web-{GREEN}-", id="few one by one"),
-        pytest.param(FEW + 1, f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}", id="many as one list"),
+        pytest.param(FEW + 1, f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}&{NOT_ENDED}", id="many as one list"),
     ],
 )
 def test_full_pods_are_read_in_the_cheaper_way(world, sources, count, path):
-    """Since when containers are ready is read pod by pod up to FEW and as one list beyond, with the same result."""
+    """Since when containers are ready is read pod by pod up to FEW and as one list beyond; an ended pod is absent."""
     scene, names = Scene(world, replicas=count).build(), [f"web-{GREEN}-{number:04}" for number in range(count)]
     unready(scene.pods[1])
     scene.pods[2]["status"]["conditions"][-1]["lastTransitionTime"] = "2026-11-01T13:00:00Z"  # Ready: not asked about
     scene.pods[3]["status"]["conditions"] = None
+    scene.pods[5]["status"]["phase"] = "Succeeded"
     for pod in scene.pods:
         world.kubernetes.put(pod)
     world.kubernetes.delete("Pod", "shop", names[4])
 
     found = sources.cluster.containers_ready_since("shop", GREEN, names, Deadline(10))
 
-    expected = [scene.pods[number]["metadata"]["uid"] for number in range(count) if number not in (1, 3, 4)]
+    expected = [scene.pods[number]["metadata"]["uid"] for number in range(count) if number not in (1, 3, 4, 5)]
     assert sorted(found) == sorted(expected)
     since = scene.pods[0]["status"]["conditions"][2]
     assert set(found.values()) == {datetime.fromisoformat(since["lastTransitionTime"])}
     assert since["type"] == "ContainersReady"
     assert [call.startswith(path) for call in calls(world)] == [True] * (count if count <= FEW else 1)
+
+
+def test_the_address_of_a_pod_that_has_ended_is_nobodys(scene, world, sources, look):
+    """A pod that has ended keeps an address that others may have by now, so no version and no Rollout has it."""
+    scene.pods[0]["status"]["phase"] = "Failed"
+    scene.put()
+    rollout, deadline = look().rollout, Deadline(10)
+
+    assert sources.cluster.addresses_of_version("shop", GREEN, deadline) == frozenset(scene.addresses[1:])
+    assert [one.name for one in sources.cluster.addresses_of_pods(rollout, deadline)] == [
+        pod["metadata"]["name"] for pod in scene.pods[1:]
+    ]
+    assert all(NOT_ENDED in call for call in calls(world) if call.startswith(f"{PODS}?"))
 
 
 @pytest.mark.parametrize("count", [pytest.param(2, id="few"), pytest.param(FEW + 1, id="many")])
