@@ -11,9 +11,8 @@ from datetime import datetime
 from math import ceil
 from typing import Any, Literal
 
-from pydantic import Field
-
 from provider.checks import traffic
+from provider.checks.parameters import DECIDES, HIGHER, LOWER, Ordered, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
 from provider.model.reasons import Reason
@@ -36,28 +35,34 @@ NAMED_MINUTES = 3
 class Query(traffic.Query):
     """The parameters of `errors`."""
 
-    max_error_percent: float = Field(
+    max_error_percent: float = Parameter(
         default=1,
+        stricter=LOWER,
         ge=0,
         le=100,
         description="Maximum percentage of green's requests that may fail, in each target group.",
     )
-    max_errors: int | None = Field(
+    max_errors: int | None = Parameter(
         default=None,
+        stricter=LOWER,
         ge=0,
         le=1_000_000_000,
         description="Maximum number of failed requests, in addition to maxErrorPercent. Default: no limit.",
     )
-    on_no_data: Literal["inconclusive", "pass", "fail"] = Field(
-        default="inconclusive", description="How to treat minutes without CloudWatch data: inconclusive, pass or fail."
+    on_no_data: Literal["inconclusive", "pass", "fail"] = Parameter(
+        default="inconclusive",
+        stricter=Ordered(("pass", "inconclusive", "fail")),
+        description="How to treat minutes without CloudWatch data: inconclusive, pass or fail.",
     )
-    compare: Literal["blue"] | None = Field(
+    compare: Literal["blue"] | None = Parameter(
         default=None,
+        stricter=DECIDES,
         description="`blue`: green fails only if its share of 5xx is worse than blue's over the same minutes, beyond "
         "chance (Fisher's exact test, one-sided). Default: blue is reported only.",
     )
-    significance: float = Field(
+    significance: float = Parameter(
         default=0.01,
+        stricter=HIGHER,
         gt=0,
         le=0.5,
         description="With `compare`: probability of calling an equally good green worse than blue.",

@@ -5,32 +5,52 @@ check. The gate takes the parameters of all of them (`minHealthyPercent` is of i
 `checks` to select some.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from pydantic import Field, create_model, field_validator
+from pydantic import field_validator
 
-from provider.checks import question
-from provider.checks.question import Check, Sources, cannot_tell
+from provider.checks import errors, question, replicas, target_health, warm
+from provider.checks.parameters import Including, Parameter
+from provider.checks.question import AnyCheck, Check, Sources, cannot_tell
 from provider.model.errors import CannotTell
 from provider.model.reasons import MEANINGS, Action, Reason
 from provider.model.records import Green, Kind, Phase, Topology, Verdict
 from provider.sources.deadline import Deadline
 
+PARTS: tuple[AnyCheck, ...] = (replicas.CHECK, target_health.CHECK, errors.CHECK, warm.CHECK)
+"""The checks of the gate, in the order of its sentence."""
 
-class Query(question.Query):
-    """The parameters of `gate`, in addition to those of its checks."""
+NAMES = tuple(part.name for part in PARTS)
+DEFAULT = tuple(part.name for part in PARTS if part.by_default)
 
-    checks: str | None = Field(
-        default=None, description="The checks to make, separated by commas. Default: all of them but `warm`."
+
+class Query(target_health.Query, errors.Query, warm.Query):
+    """The parameters of every check of the gate, and which of them to make."""
+
+    checks: str | None = Parameter(
+        default=None,
+        stricter=Including(NAMES, DEFAULT),
+        examples=[NAMES[0]],
+        description="The checks to make, separated by commas. Default: all of them but `warm`.",
     )
 
-    def wants(self, part: Check) -> bool:
-        """Tell whether the query includes this check."""
-        return part.by_default if self.checks is None else part.name in self.checks.split(",")
+    @field_validator("checks")
+    @classmethod
+    def _are_checks(cls, value: str | None) -> str | None:
+        """Refuse what names no check, or one twice."""
+        names = (value or "").split(",")
+        if value is not None and (len(set(names)) < len(names) or not set(names) <= set(NAMES)):
+            raise ValueError(f"must name some of {', '.join(NAMES)}, each once, separated by commas")
+        return value
+
+    @property
+    def parts(self) -> tuple[AnyCheck, ...]:
+        """The checks that the query includes."""
+        names = DEFAULT if self.checks is None else self.checks.split(",")
+        return tuple(part for part in PARTS if part.name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +58,7 @@ class Evidence:
     """What each check gathered, or why it could not."""
 
     green: Green
-    parts: tuple[tuple[Check, question.Evidence | CannotTell], ...]
+    parts: tuple[tuple[AnyCheck, question.Evidence | CannotTell], ...]
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -55,59 +75,25 @@ class Evidence:
         return {check.name: part for check, part in self.parts if not isinstance(part, CannotTell)}
 
 
-def gate_of(parts: Sequence[Check]) -> Check:
-    """Return the gate over these checks."""
-    return Check(
-        name="gate",
-        about=str(__doc__),
-        charts="healthyPercent",
-        asks_aws=lambda query: any(part.asks_aws(query) for part in parts if query.wants(part)),
-        query=_query(parts),
-        gather=partial(_gather, parts),
-        judge=judge,
-    )
-
-
-def _query(parts: Sequence[Check]) -> type[question.Query]:
-    """Join the parameters of all checks."""
-    names = [part.name for part in parts]
-
-    def known(value: str | None) -> str | None:
-        asked = (value or "").split(",")
-        if value is not None and (len(set(asked)) < len(asked) or not set(asked) <= set(names)):
-            raise ValueError(f"must name some of {', '.join(names)}, each once, separated by commas")
-        return value
-
-    models: list[type[question.Query]] = [Query, *(part.query for part in parts)]
-    # A model that another one already extends adds nothing, and Python cannot order the two as bases.
-    leaves = [one for one in models if not any(one is not other and issubclass(other, one) for other in models)]
-    return create_model(
-        "GateQuery",
-        __base__=tuple(dict.fromkeys(leaves)),
-        __validators__={"known_checks": field_validator("checks")(known)},
-    )
-
-
-def _gather(
-    parts: Sequence[Check], query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline
-) -> Evidence:
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
     """Let the checks gather at the same time. Missing evidence makes one check Inconclusive; the others still count."""
 
-    def gather(part: Check) -> question.Evidence | CannotTell:
+    def gather_part(part: AnyCheck) -> question.Evidence | CannotTell:
         try:
-            return part.gather(query, topology, green, sources, deadline)
+            evidence: question.Evidence = part.gather(query, topology, green, sources, deadline)
         except CannotTell as error:
             return error
+        return evidence
 
-    wanted = [part for part in parts if query.wants(part)]
+    *others, last = query.parts
     # Gathering waits for reads, so it must not occupy the threads that reads run on.
-    begun = [sources.gathering.submit(gather, part) for part in wanted[:-1]]
-    last = gather(wanted[-1])
-    gathered = [*(future.result() for future in begun), last]  # each keeps the deadline by itself
-    return Evidence(green, tuple(zip(wanted, gathered, strict=True)))
+    started = [sources.gathering.submit(gather_part, part) for part in others]
+    of_last = gather_part(last)
+    gathered = [*(future.result() for future in started), of_last]  # each keeps the deadline by itself
+    return Evidence(green, tuple(zip(query.parts, gathered, strict=True)))
 
 
-def _verdict(part: Check, query: Query, found: question.Evidence | CannotTell, now: datetime) -> Verdict:
+def _verdict(part: AnyCheck, query: Query, found: question.Evidence | CannotTell, now: datetime) -> Verdict:
     """Judge one check. Missing evidence makes this check Inconclusive; the others still count."""
     if isinstance(found, CannotTell):
         return cannot_tell(found, {})
@@ -142,3 +128,14 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
         number=(charted or [verdict.number for _, verdict in verdicts])[0],
         observed=observed,
     )
+
+
+CHECK = Check(
+    name="gate",
+    about=str(__doc__),
+    charts="healthyPercent",
+    asks_aws=lambda query: any(part.asks_aws(query) for part in query.parts),
+    query=Query,
+    gather=gather,
+    judge=judge,
+)

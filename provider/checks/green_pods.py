@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from pydantic import Field
-
-from provider.checks import question
+from provider.checks import parameters
+from provider.checks.parameters import HIGHER, Parameter
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
 from provider.model.records import Endpoint, Green, PodState
@@ -12,11 +11,12 @@ from provider.rules import pods
 from provider.sources.deadline import Deadline
 
 
-class Query(question.Query):
+class Query(parameters.Query):
     """The parameters of everything that judges green's pods."""
 
-    min_healthy_percent: float = Field(
+    min_healthy_percent: float = Parameter(
         default=100,
+        stricter=HIGHER,
         ge=1,
         le=100,
         description="Minimum percentage of green's desired replicas that are available (`replicas`), and that are "

@@ -5,20 +5,16 @@ query, the evidence and the time. This module does the rest once for all of them
 turn "could not look" into a verdict, and refuse stale evidence.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
-from typing import Any, Literal, Protocol, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
-from pydantic.alias_generators import to_camel
+from typing import Any, Generic, Protocol, TypeVar
 
 from provider.checks import body
-from provider.model.errors import BadQuery, CannotTell, Problem
+from provider.checks.parameters import Query, parse_as
+from provider.model.errors import CannotTell
 from provider.model.reasons import MEANINGS, Reason
 from provider.model.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
 from provider.rules import rollout_state
@@ -28,72 +24,6 @@ from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
-
-_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-_DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_TOKENS_HAVE = 16
-"""Shorter texts are no bearer token, so a sentence may quote them."""
-
-_SCIENTIFIC = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?[eE]\+?[0-9]{1,2}")
-_LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
-
-
-class Subject(BaseModel):
-    """Which Rollout a request is about; camelCase on the wire. Unknown, malformed and empty parameters are refused."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
-    )
-
-    namespace: str = Field(pattern=_DNS_LABEL, max_length=63, description="Namespace of the Rollout.")
-    rollout: str = Field(pattern=_DNS_SUBDOMAIN, max_length=253, description="Name of the Rollout.")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_tools_write_it(cls, value: object, field: ValidationInfo) -> object:
-        """Drop blanks around a value and its list items, and read 1e+06 as a whole number, as Helm and Argo write it.
-
-        An empty value is refused: Argo sends it for an argument that it could not resolve.
-        """
-        if isinstance(value, str):
-            value = ",".join(item.strip() for item in value.split(","))
-        if value is None or value == "":
-            raise ValueError("must not be empty")
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            raise ValueError("must be a text or a number")  # noqa: TRY004 - pydantic collects only ValueError
-        is_whole = cls.model_fields[str(field.field_name)].annotation in {int, int | None}
-        if is_whole and isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
-            number = Decimal(value)
-            return int(number) if number == number.to_integral_value() else value
-        return value
-
-
-class Query(Subject):
-    """The parameters of every question."""
-
-    pod_template_hash: str | None = Field(
-        default=None,
-        pattern=_LABEL_VALUE,
-        max_length=63,
-        description="The hash the caller means by green (podTemplateHashValue: Latest). "
-        "If it is not the current green, the answer is Inconclusive/Superseded. Left out: whichever is green now.",
-    )
-    service: str | None = Field(
-        default=None,
-        pattern=_DNS_LABEL,
-        max_length=63,
-        description="One of the Rollout's own strategy Services, instead of the one chosen by strategy and stage.",
-    )
-    stage: Literal["beforeSwitch", "afterSwitch"] | None = Field(
-        default=None,
-        description="Answer only about this stage: about the other one the answer is Inconclusive (NotSwitched, "
-        "AlreadySwitched). Default: whichever stage it is.",
-    )
-
-    @property
-    def asked_stage(self) -> Stage | None:
-        """The stage that was asked for."""
-        return Stage(self.stage[:1].upper() + self.stage[1:]) if self.stage else None
 
 
 class Evidence(Protocol):
@@ -124,9 +54,13 @@ class Sources:
         return self.shared.clock
 
 
+Q = TypeVar("Q", bound=Query)
+E = TypeVar("E", bound=Evidence)
+
+
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One question.
+class Check(Generic[Q, E]):
+    """One check: its query Q, and the evidence E that it gathers and judges.
 
     `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether its answer
     needs AWS, whose calls are counted. `act` does what the verdict asks for and returns the answer: a question that
@@ -136,79 +70,21 @@ class Check:
     name: str
     about: str
     charts: str
-    asks_aws: Callable[[Any], bool]
-    query: type[Query]
-    gather: Callable[[Any, Topology, Green, Sources, Deadline], Evidence]
-    judge: Callable[[Any, Any, datetime], Verdict]
-    act: Callable[[Any, Any, Verdict, Deadline], Verdict] | None = None
+    asks_aws: Callable[[Q], bool]
+    query: type[Q]
+    gather: Callable[[Q, Topology, Green, Sources, Deadline], E]
+    judge: Callable[[Q, E, datetime], Verdict]
+    act: Callable[[Q, E, Verdict, Deadline], Verdict] | None = None
     by_default: bool = True
 
 
-def parse(check: Check, fields: Iterable[tuple[str, object]]) -> Query:
+AnyCheck = Check[Any, Any]
+"""A check in a list, whatever its query and evidence are."""
+
+
+def parse(check: Check[Q, E], fields: Iterable[tuple[str, object]]) -> Q:
     """Make a check's query of wire names and values. Raises BadQuery naming every parameter at fault."""
     return parse_as(check.query, check.name, fields)
-
-
-_Parsed = TypeVar("_Parsed", bound=Subject)
-
-
-def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, object]]) -> _Parsed:
-    """Make the parameters of an endpoint of wire names and values. Raises BadQuery naming every one at fault."""
-    pairs = list(fields)
-    names = [name for name, _ in pairs]
-    problems = [
-        Problem(name[:100], "is given more than once") for name in dict.fromkeys(names) if names.count(name) > 1
-    ]
-    try:
-        query = model.model_validate(dict(pairs))
-    except ValidationError as error:
-        raise BadQuery((*problems, *(_problem(model, endpoint, one) for one in error.errors()))) from error
-    if problems:
-        raise BadQuery(tuple(problems))
-    return query
-
-
-def _problem(model: type[Subject], endpoint: str, error: Any) -> Problem:
-    """Put pydantic's error into a sentence that begins with the parameter's name."""
-    # An error without a place is about the names themselves: one of them is not valid Unicode.
-    name = str((*error["loc"], "body")[0])[:100]
-    limits, given = error.get("ctx", {}), str(error["input"])
-    got = f" (got {given})" if len(given) < _TOKENS_HAVE else ""
-    match error["type"]:
-        case "extra_forbidden":
-            known = ", ".join(sorted(str(field.alias) for field in model.model_fields.values()))
-            return Problem(name, f"is not a parameter of {endpoint}. Its parameters: {known}")
-        case "missing":
-            return Problem(name, "is required")
-        case "value_error":
-            return Problem(name, str(limits["error"]))
-        case "string_pattern_mismatch":
-            return Problem(name, f"must be {_FORMS[limits['pattern']]}{got}")
-        case kind if kind in _SENTENCES:
-            return Problem(name, _SENTENCES[kind].format(**limits).replace("'", "") + got)
-        case _:
-            return Problem(name, f"is malformed: {error['msg']}")
-
-
-_SENTENCES = {
-    "greater_than_equal": "must be at least {ge:.12g}",
-    "less_than_equal": "must be at most {le:.12g}",
-    "greater_than": "must be more than {gt:.12g}",
-    "multiple_of": "must be a multiple of {multiple_of:.12g}",
-    "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a number",
-    "literal_error": "must be {expected}",
-    "string_type": "must be a text",
-    "string_too_long": "must have at most {max_length} characters",
-}
-_FORMS = {
-    _DNS_LABEL: "a name of lower-case letters, digits and '-', with a letter or digit at both ends",
-    _DNS_SUBDOMAIN: "a name of lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
-    _LABEL_VALUE: "of letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +115,7 @@ def nobody(_: Look) -> None:
     """Remember nothing."""
 
 
-def answer(check: Check, query: Query, sources: Sources, saw: Saw = nobody) -> Verdict:
+def answer(check: Check[Q, E], query: Q, sources: Sources, saw: Saw = nobody) -> Verdict:
     """Answer a query before its deadline, from shared evidence where that is fresh.
 
     Raises RolloutNotFound; everything else that prevents a read is an Inconclusive verdict.
@@ -257,7 +133,7 @@ def with_action(verdict: Verdict) -> Verdict:
 
 
 def _look_and_judge(
-    check: Check, query: Query, sources: Sources, deadline: Deadline, saw: Saw
+    check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline, saw: Saw
 ) -> tuple[Verdict, Mapping[Kind, datetime]]:
     """Return the verdict, and when the oldest part of each kind of its evidence was read."""
     known: dict[str, Any] = {}
@@ -289,8 +165,8 @@ def _look_and_judge(
 
 
 def _gather_and_judge(
-    check: Check, query: Query, topology: Topology, sources: Sources, deadline: Deadline
-) -> tuple[Evidence, Verdict]:
+    check: Check[Q, E], query: Q, topology: Topology, sources: Sources, deadline: Deadline
+) -> tuple[E, Verdict]:
     green = find_green(topology, query.pod_template_hash)
     evidence = check.gather(query, topology, green, sources, deadline)
     return evidence, rollout_state.in_context(check.judge(query, evidence, sources.clock()), topology, sources.clock())
@@ -307,7 +183,7 @@ def _needs_pods_listed(verdict: Verdict, topology: Topology) -> bool:
     return verdict.phase is Phase.FAILED or stage_of(topology) is Stage.BEFORE_SWITCH
 
 
-def _topology(check: Check, query: Query, sources: Sources, deadline: Deadline) -> Topology:
+def _topology(check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline) -> Topology:
     """Read the cluster; a query that needs AWS first checks its position in the queue."""
     if check.asks_aws(query):
         sources.load_balancers.require_turn(deadline)

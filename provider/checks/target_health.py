@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from pydantic import Field
-
 from provider.checks import green_pods
 from provider.checks.green_pods import read_states
+from provider.checks.parameters import DECIDES, Ordered, Parameter
 from provider.checks.question import Check, Sources
 from provider.model.reasons import MEANINGS, Action, Reason
 from provider.model.records import (
@@ -57,15 +56,17 @@ MOST_GRACE_SECONDS = 3600
 class Query(green_pods.Query):
     """The parameters of `target-health`."""
 
-    unhealthy_grace_seconds: int | None = Field(
+    unhealthy_grace_seconds: int | None = Parameter(
         default=None,
+        stricter=DECIDES,
         ge=0,
         le=MOST_GRACE_SECONDS,
         description="Seconds for which a pod's containers must have been ready before its `unhealthy` target counts as "
         "failed. Default: the target group's unhealthy threshold x interval + 30.",
     )
-    anomalies: Literal["report", "fail"] = Field(
+    anomalies: Literal["report", "fail"] = Parameter(
         default="report",
+        stricter=Ordered(("report", "fail")),
         description="`fail`: green fails if the load balancer finds one of its pods anomalous, failing more often than "
         "its peers (HTTP and HTTPS target groups with at least three healthy targets). `report`: the answer names it.",
     )

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pydantic import Field
-
-from provider.checks import question
+from provider.checks import parameters
+from provider.checks.parameters import HIGHER, Parameter
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -43,24 +42,27 @@ from provider.rules.window import open_window
 from provider.sources.deadline import Deadline
 
 
-class Query(question.Query):
+class Query(parameters.Query):
     """The parameters of everything that judges metrics."""
 
-    window_seconds: int = Field(
+    window_seconds: int = Parameter(
         default=180,
+        stricter=HIGHER,
         ge=60,
         le=3600,
         multiple_of=60,
         description="Length of the judged window in seconds, whole minutes.",
     )
-    lag_seconds: int = Field(
+    lag_seconds: int = Parameter(
         default=120,
+        stricter=HIGHER,
         ge=0,
         le=900,
         description="Seconds before now at which the window ends, because CloudWatch publishes late.",
     )
-    min_requests: int = Field(
+    min_requests: int = Parameter(
         default=0,
+        stricter=HIGHER,
         ge=0,
         le=1_000_000_000,
         description="Minimum number of requests to green; with fewer the answer is Inconclusive.",

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import Field
-
 from provider.checks import traffic
+from provider.checks.parameters import LOWER, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Subjects, read_subjects, read_wanted
 from provider.model.errors import CannotTell
@@ -28,8 +27,9 @@ from provider.sources.deadline import Deadline
 class Query(traffic.Query):
     """The parameters of `warm`."""
 
-    max_latency_factor: float = Field(
+    max_latency_factor: float = Parameter(
         default=1.5,
+        stricter=LOWER,
         ge=1,
         le=100,
         description="`warm`: how many times as long as blue's 95th percentile green's may be.",

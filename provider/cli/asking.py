@@ -19,7 +19,8 @@ from provider import settings
 from provider.advice.preflight import live
 from provider.advice.warm_up.sending import is_unknown_host
 from provider.checks import body
-from provider.checks.question import Check, Query, Sources, answer, parse
+from provider.checks.parameters import Query
+from provider.checks.question import AnyCheck, Sources, answer, parse
 from provider.history import recall
 from provider.http.openapi import Answer, History
 from provider.model.errors import BadQuery, NotConfigured, RolloutNotFound
@@ -63,7 +64,7 @@ TOKEN_FILE = click.Option(["--token-file"], help="File that holds the bearer tok
 class Asks(Protocol):
     """Answers queries."""
 
-    def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
+    def ask(self, question: AnyCheck, fields: Fields) -> dict[str, Any]:
         """Return the answer as JSON. Raises ClickException."""
 
     def history(self, namespace: str, rollout: str) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class Here:
         self._flag = flag
         self._sources: Sources | None = None
 
-    def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
+    def ask(self, question: AnyCheck, fields: Fields) -> dict[str, Any]:
         """Return the answer as JSON. Raises ClickException."""
         try:
             query: Query = parse(question, fields)
@@ -127,7 +128,7 @@ class There:
         self._has_token = token_file is not None
         self._auth = _Bearer(_token(token_file) if token_file is not None else None)
 
-    def ask(self, question: Check, fields: Fields) -> dict[str, Any]:
+    def ask(self, question: AnyCheck, fields: Fields) -> dict[str, Any]:
         """Return the answer as JSON. Raises ClickException."""
         found = self._get(question.name, fields)
         try:

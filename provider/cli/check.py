@@ -14,7 +14,7 @@ import click
 import yaml
 
 from provider.checks import QUESTIONS
-from provider.checks.question import Check
+from provider.checks.question import AnyCheck
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, asks
 from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
@@ -35,10 +35,20 @@ EXIT_CODES_HELP = (
 )
 
 
-check = click.Group("check", help=f"Ask the load balancer and print the answer.\n\n{EXIT_CODES_HELP}")
+class _Checks(click.Group):
+    """A command for each check that there is."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(QUESTIONS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        return _command(QUESTIONS[cmd_name]) if cmd_name in QUESTIONS else None
 
 
-def _command(question: Check) -> click.Command:
+check = _Checks("check", help=f"Ask the load balancer and print the answer.\n\n{EXIT_CODES_HELP}")
+
+
+def _command(question: AnyCheck) -> click.Command:
     """Return the command of one check; its flags are the parameters in kebab-case."""
     about, _, more = question.about.strip().partition("\n\n")
 
@@ -87,7 +97,7 @@ def _echo_change(show: Callable[[dict[str, Any], str], str], name: str, now: dic
     click.echo(readable.change(now) if show is readable.answer else show(now, name))
 
 
-def _flags(question: Check) -> list[click.Parameter]:
+def _flags(question: AnyCheck) -> list[click.Parameter]:
     """Return an option for each parameter of a check, with its range, its choices and its default."""
     schema = question.query.model_json_schema(by_alias=True)
     return [
@@ -146,7 +156,3 @@ def exit_code(found: dict[str, Any]) -> int:
     phase = Phase(found["phase"])
     needs_a_person = phase is Phase.INCONCLUSIVE and found["observed"].get("action") == "fix"
     return NEEDS_A_PERSON if needs_a_person else EXIT_CODES[phase]
-
-
-for _question in QUESTIONS.values():
-    check.add_command(_command(_question))

@@ -7,7 +7,8 @@ from typing import Any, NoReturn
 import click
 
 from provider import DOCUMENTATION
-from provider.checks import PARTS, QUESTIONS
+from provider.checks import QUESTIONS
+from provider.checks.gate import PARTS
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, Asks, There, asks
 from provider.cli.check import EXIT_CODES_HELP, exit_code

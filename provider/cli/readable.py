@@ -76,7 +76,7 @@ def change(found: dict[str, Any]) -> str:
 
 _COUNTS = ("name", "requestCount", "target5xxCount", "connectionErrorCount", "errorPercent")
 _EXAMPLE = ("name", "address", "port", "state", "awsReason", "description")
-_NOT_READY = ("name", "state", "container", "restarts")
+_NOT_READY = ("name", "state", "container", "restartCount")
 
 
 def _table(rows: list[list[str]]) -> list[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from provider.checks.question import Check, Sources
+from provider.checks.question import AnyCheck, Check, Sources
 from provider.handover import question
 from provider.handover.act import act
 from provider.handover.ledger import Ledger
@@ -17,7 +17,7 @@ from provider.telemetry import Metrics
 class Handovers:
     """The question, and what looks after its consequences."""
 
-    check: Check
+    check: AnyCheck
     way_back: WayBack
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
-
 from provider.checks import replicas, target_health
+from provider.checks.parameters import DECIDES, LOWER, Parameter
 from provider.checks.question import Sources
 from provider.handover.first_batch import FirstBatch, read_first_batch
 from provider.handover.ledger import Address, Handover, Ledger
@@ -44,31 +43,35 @@ EVERYTHING = 100
 class Query(target_health.Query):
     """The parameters of `handover`."""
 
-    pod_template_hash: str = Field(
+    pod_template_hash: str = Parameter(
         pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
         max_length=63,
+        examples=["6d9f7c5b8"],
         description="The hash of the version to hand over (podTemplateHashValue: Latest). "
         "If it is not the current green, the answer is Inconclusive/Superseded.",
     )
-    stage: Literal["beforeSwitch"] = Field(
+    stage: Literal["beforeSwitch"] = Parameter(
         default="beforeSwitch", description="A handover is always about the time before the switch."
     )
-    max_handover_seconds: int = Field(
+    max_handover_seconds: int = Parameter(
         default=60,
+        stricter=DECIDES,
         ge=SHORTEST_SECONDS,
         le=LONGEST_SECONDS,
         description="Maximum seconds for which both versions are in production; beyond that the handover is undone.",
     )
-    batch_percent: float = Field(
+    batch_percent: float = Parameter(
         default=100,
+        stricter=DECIDES,
         ge=1,
         le=100,
         description="Percentage of green's pods to register first. The rest follows once these are healthy, and a full "
         "minute of metrics of the production groups, in which both versions serve, is within maxErrorPercent: raise "
         "maxHandoverSeconds to at least 300.",
     )
-    max_error_percent: float = Field(
+    max_error_percent: float = Parameter(
         default=1,
+        stricter=LOWER,
         ge=0,
         le=100,
         description="Maximum percentage of requests that may fail in a production group while only the first batch of "

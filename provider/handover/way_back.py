@@ -10,7 +10,8 @@ from datetime import datetime
 from functools import partial
 from threading import Event, Lock
 
-from provider.checks.question import Query, Sources
+from provider.checks.parameters import Query
+from provider.checks.question import Sources
 from provider.handover.ledger import Handover, Key, Ledger
 from provider.handover.undo import Undo
 from provider.model.errors import CannotTell, RolloutNotFound

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 
 from provider.checks import target_health
-from provider.checks.question import Look, Query, Sources
+from provider.checks.parameters import Query
+from provider.checks.question import Look, Sources
 from provider.checks.traffic import Traffic
 from provider.history.remembered import MOST_QUERIES, MOST_SWITCHES, Change, Key, LastAnswer, Remembered, Sample
 from provider.history.switch_errors import errors_of, is_complete

@@ -7,7 +7,8 @@ from math import ceil
 from typing import Any
 
 from provider.checks import target_health
-from provider.checks.question import Look, Query
+from provider.checks.parameters import Query
+from provider.checks.question import Look
 from provider.checks.traffic import Traffic
 from provider.model.records import TargetGroup, Verdict
 from provider.rules.switch_seen import SwitchSeen

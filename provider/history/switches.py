@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event, Lock
 
-from provider.checks.question import Query, Sources
+from provider.checks.parameters import Query
+from provider.checks.question import Sources
 from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Stage, Verdict

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Request, Response, current_app, request
@@ -15,7 +14,9 @@ from werkzeug.exceptions import HTTPException
 from provider import DOCUMENTATION, __version__
 from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS, body
-from provider.checks.question import Check, Query, Sources, Subject, answer, parse, parse_as
+from provider.checks.parameters import Query, Subject, parse_as
+from provider.checks.question import AnyCheck, Check, E, Q, Sources, answer, parse
+from provider.endpoints import endpoints
 from provider.handover import Handovers
 from provider.handover import question as handover
 from provider.history import recall
@@ -41,9 +42,6 @@ MAX_REQUEST_BYTES = 16 * 1024
 """A query has a handful of short parameters."""
 
 RETRY_AFTER_SECONDS = 5
-
-REMEMBERED_QUERIES = 2000
-"""Query strings whose parsed form is cached: as many as Rollouts are asked about at a time."""
 
 QUESTIONS_AT_ONCE = 64
 """Default for tests; the server passes PROVIDER_THREADS."""
@@ -71,7 +69,7 @@ def create_app(
     access, floors = access or OpenAccess(), floors or NoFloors()
     admission, switches = admission or Admission(QUESTIONS_AT_ONCE), switches or Switches(metrics, sources.clock)
 
-    def route(check: Check, methods: Sequence[str]) -> None:
+    def route(check: AnyCheck, methods: Sequence[str]) -> None:
         """`remember` adds to an answer what this replica has seen of the Rollout."""
         remember = [switches.answered, *([handovers.way_back.answered] if handovers else [])]
         view = _question(check, sources, metrics, access, floors, admission, switches.journal, remember)
@@ -91,8 +89,7 @@ def create_app(
     app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(metrics))
 
-    asked: list[type[Query]] = [*(check.query for check in QUESTIONS.values()), handover.Query]
-    parameters = {str(field.alias) for query in asked for field in query.model_fields.values()}
+    parameters = {str(field.alias) for one in endpoints().values() for field in one.query.model_fields.values()}
     app.extensions[REFUSALS] = Refusals(metrics, parameters)  # the server uses it for what never reaches a view
     _refuse_by_problems(app)
 
@@ -166,7 +163,7 @@ def _problem(
 
 
 def _question(
-    check: Check,
+    check: AnyCheck,
     sources: Sources,
     metrics: Metrics,
     access: OpenAccess | TokenAccess,
@@ -184,7 +181,7 @@ def _question(
         if asked["REQUEST_METHOD"] == "POST":
             query = _asked_by_body(check)
         else:
-            query = _asked_by_url(check.name, asked.get("QUERY_STRING", ""))
+            query = _asked_by_url(check, asked.get("QUERY_STRING", ""))
         grant.require(query.namespace)
         floors.require(query)
         with admission:  # only now: neither an unauthorized nor a slow client takes a place
@@ -200,11 +197,10 @@ def _question(
     return view
 
 
-@lru_cache(REMEMBERED_QUERIES)
-def _asked_by_url(question: str, query_string: str) -> Query:
-    """Return the query of a GET. Argo repeats the same one, so it is cached; a refused one is not."""
+def _asked_by_url(check: Check[Q, E], query_string: str) -> Q:
+    """Return the query of a GET."""
     lists = _parameters(query_string).lists()
-    return parse(QUESTIONS[question], [(name, value) for name, values in lists for value in values])
+    return parse(check, [(name, value) for name, values in lists for value in values])
 
 
 def _parameters(query_string: str) -> MultiDict[str, str]:
@@ -215,7 +211,7 @@ def _parameters(query_string: str) -> MultiDict[str, str]:
         raise BadQuery((Problem("query string", "is not ASCII: percent-encode it as UTF-8"),)) from error
 
 
-def _asked_by_body(check: Check) -> Query:
+def _asked_by_body(check: Check[Q, E]) -> Q:
     """Return the query of a POST: the parameters in its JSON object."""
     for name in _parameters(request.environ.get("QUERY_STRING", "")):
         raise BadQuery((Problem(name[:100], "must be in the JSON body of a POST, not in its URL"),))

@@ -10,9 +10,8 @@ from pydantic.json_schema import models_json_schema
 
 from provider import __version__
 from provider.advice.preflight import live as preflight
-from provider.checks import QUESTIONS
-from provider.checks.question import Subject
-from provider.handover import question as handover
+from provider.checks.parameters import Subject
+from provider.endpoints import Endpoint, endpoints
 from provider.history import recall
 from provider.http.problems import MEDIA_TYPE
 from provider.model.reasons import MEANINGS, Reason
@@ -107,8 +106,7 @@ def describe() -> dict[str, Any]:
             "description": "Tells Argo Rollouts whether the AWS load balancer considers the new version healthy.\n\n"
             + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
         },
-        "paths": {f"/v1/{check.name}": _path(check.name, check.about, check.query) for check in QUESTIONS.values()}
-        | {f"/v1/{handover.NAME}": _handover()}
+        "paths": {f"/v1/{name}": _endpoint(name, endpoint) for name, endpoint in endpoints().items()}
         | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History", Subject)}
         | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight", preflight.Query)},
         "components": {
@@ -129,9 +127,9 @@ def _path(name: str, about: str, query: type[Subject]) -> dict[str, Any]:
     }
 
 
-def _handover() -> dict[str, Any]:
-    """Return the one path that changes something, and so has no GET."""
-    return {"post": _path(handover.NAME, str(handover.__doc__), handover.Query)["post"]}
+def _endpoint(name: str, endpoint: Endpoint) -> dict[str, Any]:
+    path = _path(name, endpoint.about, endpoint.query)
+    return {method.lower(): path[method.lower()] for method in endpoint.methods}
 
 
 def _read(name: str, about: str, schema: str, query: type[Subject]) -> dict[str, Any]:

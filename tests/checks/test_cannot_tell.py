@@ -13,9 +13,8 @@ import pytest
 import yaml
 from flask.testing import FlaskClient
 
-from provider.checks import replicas
-from provider.checks.gate import gate_of
-from provider.checks.question import Sources, answer, parse
+from provider.checks import gate, replicas
+from provider.checks.question import AnyCheck, Sources, answer
 from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -227,6 +226,17 @@ def test_a_gate_needs_only_what_it_is_asked_for(world, client):
     assert calls == []
 
 
+def query_of(chosen: tuple[AnyCheck, ...]) -> gate.Query:
+    """A query of the gate for these checks."""
+
+    class Chosen(gate.Query):
+        @property
+        def parts(self) -> tuple[AnyCheck, ...]:
+            return chosen
+
+    return Chosen(**QUESTION)
+
+
 @pytest.mark.parametrize("step", ["gather", "judge"])
 def test_in_a_gate_what_cannot_be_seen_does_not_hide_a_failure(sources, step):
     """A check without usable evidence leaves the others' verdicts alone: a Failed among them decides, in any order."""
@@ -240,9 +250,7 @@ def test_in_a_gate_what_cannot_be_seen_does_not_hide_a_failure(sources, step):
         replicas.CHECK, name="bad", judge=lambda *_: Verdict(Phase.FAILED, Reason.TARGETS_UNHEALTHY, "green is bad")
     )
     for parts in ((unseen, bad), (bad, unseen)):
-        check = gate_of(parts)
-
-        found = answer(check, parse(check, QUESTION.items()), sources)
+        found = answer(gate.CHECK, query_of(parts), sources)
 
         assert (found.phase, found.reason, found.message) == (
             Phase.FAILED,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.checks import PARTS, QUESTIONS, gate, green_pods, replicas
+from provider.checks import QUESTIONS, gate, green_pods, replicas
+from provider.checks.gate import PARTS
 from provider.checks.question import parse
 from provider.model.errors import BadQuery, CannotTell
 from provider.model.reasons import Reason

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from prometheus_client import generate_latest
 
-from provider.checks.question import Query, cannot_tell
+from provider.checks.parameters import Query
+from provider.checks.question import cannot_tell
 from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
 from provider.history.remembered import MOST_CHANGES, MOST_SAMPLES, Sample
 from provider.history.switches import Switches

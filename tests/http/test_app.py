@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from provider import __version__
-from provider.checks import PARTS, QUESTIONS, body, target_health
+from provider.checks import QUESTIONS, body, target_health
+from provider.checks.gate import PARTS
 from provider.checks.question import parse, refuse_stale
 from provider.http.app import RETRY_AFTER_SECONDS, create_app
 from provider.http.openapi import describe

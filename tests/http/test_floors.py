@@ -3,7 +3,7 @@
 import pytest
 
 from provider.http.app import create_app
-from provider.http.floors import RULES, Floors
+from provider.http.floors import Floors, rules
 from provider.model.errors import NotConfigured
 
 FLOORS = """
@@ -179,12 +179,12 @@ def test_a_stricter_floor_counts_beside_a_fault(limited, file):
     [
         ("shop", "line 1 must be a namespace, or *, followed by name=value"),
         ("minHealthyPercent=90", "line 1 must be a namespace, or *, followed by name=value"),
-        ("\n* timeout=3", f"line 2: timeout has no floor. These have one: {', '.join(RULES)}"),
-        ("* minHealthyPercent", f"line 1: minHealthyPercent has no floor. These have one: {', '.join(RULES)}"),
+        ("\n* timeout=3", f"line 2: timeout has no floor. These have one: {', '.join(rules())}"),
+        ("* minHealthyPercent", f"line 1: minHealthyPercent has no floor. These have one: {', '.join(rules())}"),
         ("* minHealthyPercent=all", "line 1: the floor of minHealthyPercent is not a number"),
         ("* minHealthyPercent=nan", "line 1: the floor of minHealthyPercent is not a number"),
-        ("* onNoData=maybe", "line 1: the floor of onNoData is none of pass, inconclusive, fail"),
-        ("* checks=replicas,health", "line 1: the floor of checks names health, which is no check"),
+        ("* onNoData=maybe", "line 1: the floor of onNoData is not one of pass, inconclusive, fail"),
+        ("* checks=replicas,health", "line 1: the floor of checks names health, which is not a check"),
         ("a minRequests=1\na minRequests=2", "line 2 repeats a: join its floors in one line"),
     ],
 )

@@ -10,9 +10,7 @@ from typing import Any
 import yaml
 
 from provider.advice.preflight.findings import ROWS, Code, Severity
-from provider.checks import QUESTIONS
-from provider.checks.question import Query
-from provider.handover import question as handover
+from provider.endpoints import endpoints
 from provider.model.reasons import MEANINGS, Reason
 from provider.settings import Settings
 from tests import ROOT
@@ -23,16 +21,15 @@ DOCS = ROOT / "docs"
 def parameters() -> list[str]:
     """One row per parameter, with the endpoints that take it."""
     taken: dict[str, tuple[list[str], dict[str, Any], bool]] = {}
-    queries: dict[str, type[Query]] = {name: check.query for name, check in QUESTIONS.items()}
-    queries[handover.NAME] = handover.Query
+    queries = {name: endpoint.query for name, endpoint in endpoints().items()}
     for endpoint, query in queries.items():
         schema = query.model_json_schema(by_alias=True)
         for name, field in schema["properties"].items():
             taken.setdefault(name, ([], field, name in schema["required"]))[0].append(endpoint)
     rows = ["| parameter | endpoints | default | meaning |", "|---|---|---|---|"]
-    for name, (endpoints, field, required) in taken.items():
+    for name, (names, field, required) in taken.items():
         default = "required" if required else "" if field.get("default") is None else f"`{field['default']}`"
-        of = "all" if len(endpoints) == len(queries) else ", ".join(endpoints)
+        of = "all" if len(names) == len(queries) else ", ".join(names)
         rows.append(f"| `{name}` | {of} | {default} | {field['description']}{_bounds(field)} |")
     return rows
 

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from pydantic import Field
-
 from provider import DOCUMENTATION
 from provider.advice.preflight.findings import Finding
 from provider.advice.preflight.forecast import Forecast, Range, forecast, remedies
@@ -25,7 +23,8 @@ from provider.advice.preflight.inspection import inspect
 from provider.advice.preflight.manifests import Manifests, Setup, setups
 from provider.advice.preflight.reading import manifests_of
 from provider.advice.preflight.switching import Assumed, switch_of
-from provider.checks.question import Sources, Subject
+from provider.checks.parameters import Parameter, Subject
+from provider.checks.question import Sources
 from provider.model.errors import CannotTell
 from provider.rules.switch_seen import SwitchSeen
 from provider.sources.deadline import Deadline
@@ -38,20 +37,20 @@ ANCHOR = f"{DOCUMENTATION}/preflight.md#{{code}}"
 class Query(Subject):
     """The parameters of a preflight: the Rollout, and what its forecast assumes."""
 
-    requests_per_second: float | None = Field(
+    requests_per_second: float | None = Parameter(
         default=None,
         ge=0,
         le=10_000_000,
         description="Requests of all users per second. Default: what production got in the last 15 minutes.",
     )
-    requests_per_target_per_second: float | None = Field(
+    requests_per_target_per_second: float | None = Parameter(
         default=None,
         ge=0,
         le=1_000_000,
         description="Requests per second that one target can carry. Default: what it got in production's busiest "
         "minute of the last 15.",
     )
-    registration_seconds: float | None = Field(
+    registration_seconds: float | None = Parameter(
         default=None,
         ge=0,
         le=60,

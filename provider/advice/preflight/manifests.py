@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from provider.advice.preflight.seen import Seen
+from provider.endpoints import endpoints
 
 Object = Mapping[str, Any]
 
@@ -227,15 +228,12 @@ class Setup:
 def is_ours(metric: Object) -> bool:
     """Tell whether a metric asks an endpoint of this provider."""
     path = str(at(metric, "provider.web.url", "")).split("?")[0]
-    return PROVIDER_PATH in path and path.rpartition("/")[2] in _ENDPOINTS
+    return PROVIDER_PATH in path and path.rpartition("/")[2] in endpoints()
 
 
 def _is_our_job(metric: Object) -> bool:
     """Tell whether a metric is a Job that runs our command."""
     return "alb-provider" in json.dumps(at(metric, "provider.job", {}), default=str)
-
-
-_ENDPOINTS = {"target-health", "errors", "gate", "handover"}
 
 
 def setups(manifests: Manifests) -> list[Setup]:

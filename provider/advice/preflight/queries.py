@@ -7,31 +7,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from provider.advice.preflight.findings import Code, Finding, finding
 from provider.advice.preflight.manifests import ARGUMENT, Analysis, Object, Setup, at, is_ours, name_of
-from provider.checks import QUESTIONS
-from provider.checks.question import Query, parse_as
+from provider.checks.parameters import accepted_text, parse_as, strictness_of
+from provider.endpoints import endpoints
 from provider.handover import question as handover
 from provider.model.errors import BadQuery
 
-LIMITS = {
-    "minHealthyPercent", "unhealthyGraceSeconds", "maxErrorPercent", "maxErrors", "minRequests", "onNoData", "checks",
-    "windowSeconds", "lagSeconds", "compare", "significance", "batchPercent", "maxHandoverSeconds",
-}  # fmt: skip
-"""Parameters by which a query is stricter or looser."""
-
 _BREAKS = re.compile(r"[\s&#+%]")
-
-STAND_INS = {
-    "namespace": "default",
-    "rollout": "web",
-    "podTemplateHash": "6d9f7c5b8",
-    "service": "web",
-    "stage": "beforeSwitch",
-    "checks": "replicas",
-    "onNoData": "inconclusive",
-    "compare": "blue",
-    "windowSeconds": "60",
-}
-"""What an argument without a value is taken for: something that its parameter accepts, or 1."""
 
 
 def _ours(setup: Setup) -> Iterator[tuple[Analysis, Object, Object]]:
@@ -71,19 +52,22 @@ def accepted(setup: Setup) -> Iterator[Finding]:
         endpoint, parameters = _asked(metric)
         values = _values(setup, analysis, template)
 
-        def filled(name: str, written: str, values: Mapping[str, str] = values) -> str:
-            return ARGUMENT.sub(lambda found: values.get(found[1], STAND_INS.get(name, "1")), written)
+        model, methods = endpoints()[endpoint].query, endpoints()[endpoint].methods
+        accepted = {str(field.alias): accepted_text(field) for field in model.model_fields.values()}
 
-        model: type[Query] = handover.Query if endpoint == handover.NAME else QUESTIONS[endpoint].query
+        def filled(
+            name: str, written: str, values: Mapping[str, str] = values, accepted: Mapping[str, str] = accepted
+        ) -> str:
+            return ARGUMENT.sub(lambda found: values.get(found[1], accepted.get(name, "1")), written)
+
         try:
             parse_as(model, endpoint, [(name, filled(name, written)) for name, written in parameters.items()])
         except BadQuery as error:
             for problem in error.problems:
                 says = f"Metric {metric.get('name')} asks {endpoint}: {problem.parameter} {problem.detail}"
                 yield finding(Code.QUERY_REFUSED, (f"{template['kind']}/{name_of(template)}",), says)
-        is_post = str(at(metric, "provider.web.method", "GET")).upper() == "POST"
-        if endpoint == handover.NAME and not is_post:
-            says = f"Metric {metric.get('name')} asks handover with GET; it is a POST with a jsonBody"
+        if str(at(metric, "provider.web.method", "GET")).upper() not in methods:
+            says = f"Metric {metric.get('name')} asks {endpoint} with GET; it is a {methods[0]} with a jsonBody"
             yield finding(Code.QUERY_REFUSED, (f"{template['kind']}/{name_of(template)}",), says)
 
 
@@ -102,7 +86,12 @@ def about_green(setup: Setup) -> Iterator[Finding]:
 def arguments(setup: Setup) -> Iterator[Finding]:
     """No argument breaks the URL, loosens the gate, or turns into an exponent."""
     for analysis, template, metric in _ours(setup):
-        _, parameters = _asked(metric)
+        endpoint, parameters = _asked(metric)
+        decisive = {
+            str(field.alias)
+            for field in endpoints()[endpoint].query.model_fields.values()
+            if strictness_of(field) is not None
+        }
         objects, says = (f"{template['kind']}/{name_of(template)}",), f"Metric {metric.get('name')} in {analysis.use}"
         by_argument = {found: name for name, written in parameters.items() for found in ARGUMENT.findall(written)}
         in_url = set(ARGUMENT.findall(str(at(metric, "provider.web.url", ""))))
@@ -111,7 +100,7 @@ def arguments(setup: Setup) -> Iterator[Finding]:
                 yield finding(Code.ARGUMENT_BREAKS_URL, objects, f"{says} has {value!r} (argument {name}) in its URL")
         for argument, parameter in by_argument.items():
             # Whoever writes a Rollout writes its namespace's own templates too.
-            if parameter in LIMITS and template["kind"] == "ClusterAnalysisTemplate":
+            if parameter in decisive and template["kind"] == "ClusterAnalysisTemplate":
                 yield finding(
                     Code.ARGUMENT_LOOSENS_GATE, objects, f"{says} takes {parameter} from the argument {argument}"
                 )

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from provider.checks import PARTS, QUESTIONS
+from provider.checks import QUESTIONS
+from provider.checks.gate import PARTS
 from provider.checks.question import Sources, answer, parse
 from provider.history.journal import Journal
 from provider.history.remembered import Key, Remembered

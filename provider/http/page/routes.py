@@ -7,7 +7,8 @@ from urllib.parse import quote, urlsplit
 from flask import Blueprint, Response, render_template, request
 
 from provider import __version__
-from provider.checks.question import Sources, Subject, parse_as
+from provider.checks.parameters import Subject, parse_as
+from provider.checks.question import Sources
 from provider.history.journal import Journal
 from provider.http.access import SCHEME, Forbidden, Grant, OpenAccess, TokenAccess, Unauthorized
 from provider.http.admission import Admission, Overloaded

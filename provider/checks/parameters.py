@@ -1,0 +1,270 @@
+"""The parameters of a query: how one is declared, which every endpoint has, and how a request becomes a query.
+
+What is known of a parameter stands where it is declared. Floors, preflight, the command line, OpenAPI and the
+documentation read it there.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite, nan
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from provider.model.errors import BadQuery, Problem
+from provider.model.records import Stage
+
+
+@runtime_checkable
+class Strictness(Protocol):
+    """In which direction a parameter makes a pass harder, so that it can have a floor."""
+
+    @property
+    def words(self) -> str:
+        """What stands between the parameter and its floor in a sentence."""
+
+    def parse(self, text: str) -> Any:
+        """Return a floor. Raises ValueError with a sentence that goes on after the parameter's name."""
+
+    def holds(self, given: Any, floor: Any) -> bool:
+        """Tell whether a parameter is at least as strict as its floor."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    is_more_strict: bool
+
+    @property
+    def words(self) -> str:
+        return "must be at least" if self.is_more_strict else "must be at most"
+
+    def parse(self, text: str) -> float:
+        number = float(text) if text[:1].isdigit() else nan
+        if not isfinite(number):
+            raise ValueError("is not a number")
+        return number
+
+    def holds(self, given: float | None, floor: float) -> bool:
+        if given is None:  # no limit at all
+            return False
+        return given >= floor if self.is_more_strict else given <= floor
+
+
+HIGHER, LOWER = _Number(is_more_strict=True), _Number(is_more_strict=False)
+"""The higher, or the lower, the stricter; None is no limit at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The parameter's values from loose to strict."""
+
+    choices: tuple[str, ...]
+    words: str = "must be no looser than"
+
+    def parse(self, text: str) -> str:
+        """Return the floor. Raises ValueError."""
+        if text not in self.choices:
+            raise ValueError(f"is not one of {', '.join(self.choices)}")
+        return text
+
+    def holds(self, given: str, floor: str) -> bool:
+        """Compare places in the order."""
+        return self.choices.index(given) >= self.choices.index(floor)
+
+
+@dataclass(frozen=True, slots=True)
+class Including:
+    """A list of names, of which more are stricter; `default` is what None stands for."""
+
+    names: tuple[str, ...]
+    default: tuple[str, ...]
+    words: str = "must include"
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """Return the floor. Raises ValueError."""
+        floor = tuple(text.split(","))
+        unknown = [name for name in floor if name not in self.names]
+        if unknown:
+            raise ValueError(f"names {unknown[0]}, which is not a check")
+        return floor
+
+    def holds(self, given: str | None, floor: tuple[str, ...]) -> bool:
+        """Tell whether every name of the floor is given."""
+        return set(floor) <= set(self.default if given is None else given.split(","))
+
+
+@dataclass(frozen=True, slots=True)
+class _Decides:
+    """It decides about a pass, but its values have no order, so it cannot have a floor."""
+
+
+DECIDES = _Decides()
+
+
+def Parameter(  # noqa: N802 - declares as pydantic's Field does
+    default: Any = ..., *, description: str, stricter: Strictness | _Decides | None = None, **rest: Any
+) -> Any:
+    """Declare a parameter: pydantic's Field, and what makes it `stricter`; None if it cannot loosen a pass.
+
+    `examples` has a value that it accepts, for one without default and choices.
+    """
+    field = Field(default, description=description, **rest)
+    if stricter is not None:
+        field.metadata.append(stricter)
+    return field
+
+
+def strictness_of(field: FieldInfo) -> Strictness | _Decides | None:
+    """Return what makes a parameter stricter."""
+    kinds = (_Number, Ordered, Including, _Decides)
+    return next((data for data in field.metadata if isinstance(data, kinds)), None)
+
+
+def accepted_text(field: FieldInfo) -> str:
+    """Return a text that the parameter accepts: its example, its first choice, its default, or its minimum."""
+    if field.examples:
+        return str(field.examples[0])
+    choices = re.findall(r"Literal\[(.*)\]", str(field.annotation))
+    if choices:
+        return str(choices[0]).split(",")[0].strip("'")
+    minimum = next((data.ge for data in field.metadata if hasattr(data, "ge")), 1)
+    return str(minimum if field.default is None else field.default)
+
+
+_DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_TOKENS_HAVE = 16
+"""Shorter texts are no bearer token, so a sentence may quote them."""
+
+_SCIENTIFIC = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?[eE]\+?[0-9]{1,2}")
+_LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+
+
+class Subject(BaseModel):
+    """Which Rollout a request is about; camelCase on the wire. Unknown, malformed and empty parameters are refused."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
+    )
+
+    namespace: str = Parameter(
+        pattern=_DNS_LABEL, max_length=63, examples=["shop"], description="Namespace of the Rollout."
+    )
+    rollout: str = Parameter(
+        pattern=_DNS_SUBDOMAIN, max_length=253, examples=["web"], description="Name of the Rollout."
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_tools_write_it(cls, value: object, field: ValidationInfo) -> object:
+        """Drop blanks around a value and its list items, and read 1e+06 as a whole number, as Helm and Argo write it.
+
+        An empty value is refused: Argo sends it for an argument that it could not resolve.
+        """
+        if isinstance(value, str):
+            value = ",".join(item.strip() for item in value.split(","))
+        if value is None or value == "":
+            raise ValueError("must not be empty")
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise ValueError("must be a text or a number")  # noqa: TRY004 - pydantic collects only ValueError
+        is_whole = cls.model_fields[str(field.field_name)].annotation in {int, int | None}
+        if is_whole and isinstance(value, str) and _SCIENTIFIC.fullmatch(value):
+            number = Decimal(value)
+            return int(number) if number == number.to_integral_value() else value
+        return value
+
+
+class Query(Subject):
+    """The parameters of every query."""
+
+    pod_template_hash: str | None = Parameter(
+        default=None,
+        pattern=_LABEL_VALUE,
+        max_length=63,
+        examples=["6d9f7c5b8"],
+        description="The hash the caller means by green (podTemplateHashValue: Latest). "
+        "If it is not the current green, the answer is Inconclusive/Superseded. Left out: whichever is green now.",
+    )
+    service: str | None = Parameter(
+        default=None,
+        pattern=_DNS_LABEL,
+        max_length=63,
+        examples=["web-preview"],
+        description="One of the Rollout's own strategy Services, instead of the one chosen by strategy and stage.",
+    )
+    stage: Literal["beforeSwitch", "afterSwitch"] | None = Parameter(
+        default=None,
+        description="Answer only about this stage: about the other one the answer is Inconclusive (NotSwitched, "
+        "AlreadySwitched). Default: whichever stage it is.",
+    )
+
+    @property
+    def asked_stage(self) -> Stage | None:
+        """The stage that was asked for."""
+        return Stage(self.stage[:1].upper() + self.stage[1:]) if self.stage else None
+
+
+_Parsed = TypeVar("_Parsed", bound=Subject)
+
+
+def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, object]]) -> _Parsed:
+    """Make the parameters of an endpoint of wire names and values. Raises BadQuery naming every one at fault."""
+    pairs = list(fields)
+    names = [name for name, _ in pairs]
+    problems = [
+        Problem(name[:100], "is given more than once") for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
+    try:
+        query = model.model_validate(dict(pairs))
+    except ValidationError as error:
+        raise BadQuery((*problems, *(_problem(model, endpoint, one) for one in error.errors()))) from error
+    if problems:
+        raise BadQuery(tuple(problems))
+    return query
+
+
+def _problem(model: type[Subject], endpoint: str, error: Any) -> Problem:
+    """Put pydantic's error into a sentence that begins with the parameter's name."""
+    # An error without a place is about the names themselves: one of them is not valid Unicode.
+    name = str((*error["loc"], "body")[0])[:100]
+    limits, given = error.get("ctx", {}), str(error["input"])
+    got = f" (got {given})" if len(given) < _TOKENS_HAVE else ""
+    match error["type"]:
+        case "extra_forbidden":
+            known = ", ".join(sorted(str(field.alias) for field in model.model_fields.values()))
+            return Problem(name, f"is not a parameter of {endpoint}. Its parameters: {known}")
+        case "missing":
+            return Problem(name, "is required")
+        case "value_error":
+            return Problem(name, str(limits["error"]))
+        case "string_pattern_mismatch":
+            return Problem(name, f"must be {_FORMS.get(limits['pattern'], 'like ' + limits['pattern'])}{got}")
+        case kind if kind in _SENTENCES:
+            return Problem(name, _SENTENCES[kind].format(**limits).replace("'", "") + got)
+        case _:
+            return Problem(name, f"is malformed: {error['msg']}")
+
+
+_SENTENCES = {
+    "greater_than_equal": "must be at least {ge:.12g}",
+    "less_than_equal": "must be at most {le:.12g}",
+    "greater_than": "must be more than {gt:.12g}",
+    "multiple_of": "must be a multiple of {multiple_of:.12g}",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "literal_error": "must be {expected}",
+    "string_type": "must be a text",
+    "string_too_long": "must have at most {max_length} characters",
+}
+_FORMS = {
+    _DNS_LABEL: "a name of lower-case letters, digits and '-', with a letter or digit at both ends",
+    _DNS_SUBDOMAIN: "a name of lower-case letters, digits, '-' and '.', with a letter or digit at both ends",
+    _LABEL_VALUE: "of letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+}
