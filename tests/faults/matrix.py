@@ -240,22 +240,21 @@ class Run:
 def lane_per_call(
     world: World, start: Callable[[str], Apps], combinations: Iterable[Combination]
 ) -> list[tuple[Lane, list[Combination]]]:
-    """Give every call a lane of each cache.
+    """Give every call a lane of each cache, and one more where AWS throttles it.
 
-    Those of Kubernetes share a provider, each of AWS has its own, and one more for where AWS throttles it: calls about
-    several Rollouts are one call (GetMetricData), and throttling makes calls rare for a minute, whoever asks.
+    The lanes of a cache share a provider, but those that AWS throttles: calls are then rare for a minute, whoever asks.
     """
     by_lane: dict[tuple[str, str, bool], list[Combination]] = {}
     for one in combinations:
         by_lane.setdefault((one.call.name, one.cache, one.leads_to is Reason.AWS_THROTTLED), []).append(one)
     shared: dict[str, Apps] = {}
     lanes = []
-    for number, ((_, cache, _), some) in enumerate(by_lane.items()):
+    for number, ((_, cache, throttled), some) in enumerate(by_lane.items()):
         call = some[0].call
-        if call.match.startswith("/"):
-            faults = world.kubernetes_faults
-            apps = shared[cache] = shared.get(cache) or start(cache)
+        faults = world.kubernetes_faults if call.match.startswith("/") else world.aws.faults
+        if throttled:
+            apps = start(cache)
         else:
-            faults, apps = world.aws.faults, start(cache)
+            apps = shared[cache] = shared.get(cache) or start(cache)
         lanes.append((Lane(f"lane{number:02}", call, faults, apps), some))
     return lanes

@@ -23,7 +23,7 @@ from tests import LONG
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SETTINGS = settings(
-    max_examples=60 if LONG else 20,
+    max_examples=60 if LONG else 12,
     derandomize=True,
     database=None,
     deadline=None,

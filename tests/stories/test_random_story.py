@@ -13,7 +13,7 @@ from tests import LONG, ROOT
 from tests.stories import truth
 from tests.stories.random_story import Complaint, read
 
-SEEDS = 4 if LONG else 2
+SEEDS = 4 if LONG else 1
 STEPS = 40
 PATIENCE_SECONDS = 400
 

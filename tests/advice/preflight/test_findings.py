@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import yaml
@@ -17,11 +18,16 @@ EXAMPLES = ROOT / "rollout-examples"
 ARN = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/web/0123456789abcdef"
 
 
-def objects_of(example):
-    """The objects of an example folder, by kind and name."""
+@cache
+def documents_of(example):
+    """The documents of an example folder: parsing them takes longer than most tests."""
     texts = [path.read_text(encoding="utf-8") for path in sorted((EXAMPLES / example).glob("*.yaml"))]
-    found = [one for text in texts for one in yaml.safe_load_all(text) if one]
-    return {(one["kind"], one["metadata"]["name"]): one for one in found}
+    return [one for text in texts for one in yaml.safe_load_all(text) if one]
+
+
+def objects_of(example):
+    """The objects of an example folder, by kind and name, for a test to change."""
+    return {(one["kind"], one["metadata"]["name"]): one for one in copy.deepcopy(documents_of(example))}
 
 
 def found_in(objects):

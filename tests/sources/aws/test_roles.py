@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -274,6 +275,7 @@ def test_a_role_that_cannot_be_assumed_is_named(abroad, client, wall_clock, code
     wall_clock.advance(1.1)
     while (found := client.get(HEALTH).json)["phase"] == "Inconclusive":  # a refusal stands for a second
         assert found["reason"] == reason
+        time.sleep(0.05)
 
     assert (blocked["phase"], blocked["reason"]) == ("Inconclusive", reason)
     assert says in blocked["message"]
