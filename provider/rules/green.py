@@ -51,7 +51,8 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
             f"Kubernetes has not processed the latest change of ReplicaSet {replica_set.name} yet",
         )
     if replica_set.replicas < 1:
-        scaled, why = f"Green ReplicaSet {replica_set.name} is scaled to 0", why_no_pods(rollout, stage_of(topology))
+        scaled = f"Green ReplicaSet {replica_set.name} is scaled to 0"
+        why = why_no_pods(rollout, _apparent_stage(topology))
         if why:
             raise CannotTell(Reason.NO_PODS_DESIRED, f"{scaled}: {why}")
         raise CannotTell(Reason.NO_PODS, f"{scaled} (aborted, or not scaled up yet)")
@@ -93,10 +94,15 @@ def stage_of(topology: Topology) -> Stage:
     Ping-pong: once promoted, since promotion only swaps the names; otherwise by the selector of the production Service.
     Raises CannotTell (ServiceNotFound): of a production Service that does not exist nobody knows what it selected.
     """
-    rollout = topology.rollout
-    production = production_of(rollout)
+    production = production_of(topology.rollout)
     if production:
         require_service(topology, production)
+    return _apparent_stage(topology)
+
+
+def _apparent_stage(topology: Topology) -> Stage:
+    """Tell the stage; before the switch if the production Service does not exist."""
+    rollout, production = topology.rollout, production_of(topology.rollout)
     if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
         return Stage.BEFORE_SWITCH if rollout.stable_hash and rollout.is_rolling else Stage.AFTER_SWITCH
     switched = bool(production) and selects(topology.services.get(production or ""), rollout.current_hash)

@@ -159,16 +159,6 @@ def test_without_its_production_service_nothing_passes(of_strategy: Scene, ask: 
     assert (answer["observed"]["action"], answer["observed"]["podTemplateHash"]) == ("fix", GREEN)
 
 
-def test_shared_evidence_does_not_hide_a_deleted_service(client: Any, sources: Any, scene: Scene) -> None:
-    """A query that is answered from what another one read a second ago still sees that production's Service is gone."""
-    sources.sharing.freshness = Freshness()
-    before = client.get(HEALTH).json
-    scene.world.kubernetes.delete("Service", "shop", "web-active")
-    after = client.get(f"{HEALTH}&stage=beforeSwitch").json
-
-    assert (before["phase"], after["reason"]) == ("Successful", "ServiceNotFound")
-
-
 @pytest.mark.parametrize("url", [HEALTH, GATE, f"{REPLICAS}&stage=beforeSwitch"])
 def test_a_production_service_without_hash_never_passes(of_strategy: Scene, ask: Ask, url: str) -> None:
     """Whatever the strategy, a selector without hash sends users to green before any gate: said, with blue's hash."""

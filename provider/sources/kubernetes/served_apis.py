@@ -50,7 +50,7 @@ class ServedApis:
         if records is None and decides_since is not None and self._server.is_discovered(api, deadline):
             raise _missing(
                 f"The cluster has {api.group}/{api.version} and answers 404 ({listing(api, namespace)})",
-                "Wait until the CRD is established; if it was removed on purpose, remove the group's other CRDs too",
+                "Wait until the CRD is established; if it is gone for good, remove the group's other CRDs too",
             )
         return records
 
@@ -74,7 +74,7 @@ class ServedApis:
             else:
                 raise _missing(
                     f"The cluster served this API before and answers 404 now ({listing(api, namespace)})",
-                    "Wait for the API server or install the CRD again; if it was removed on purpose, restart the provider",
+                    "Wait for the API server, or install the CRD again; if it is gone for good, restart the provider",
                 )
 
 
