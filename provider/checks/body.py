@@ -68,9 +68,11 @@ _SMALLER = (
     _drop_last("podsNotReady", 1),
     _drop_last("examples", 1),
     _drop_last("targetGroups", 1),
+    _drop_last("uncheckedTargetGroups", 1),
     _drop_rollout,
     _drop_last("examples", 0),
     _drop_last("podsNotReady", 0),
+    _drop_last("uncheckedTargetGroups", 0),
 )
 
 

@@ -19,6 +19,7 @@ from provider.model.reasons import MEANINGS, Reason
 from provider.model.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
 from provider.rules import rollout_state
 from provider.rules.green import find_green, require_stage, stage_of
+from provider.rules.unchecked import with_unchecked
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.deadline import Deadline
@@ -144,11 +145,11 @@ def _look_and_judge(
         read_at = {Kind.TOPOLOGY: topology.read_at}
         rollout_state.require_valid(topology.rollout)
         known = find_green(topology, query.pod_template_hash).observed()
-        require_stage(topology, query.asked_stage)
         evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
-        if _needs_pods_listed(verdict, topology):
-            topology = sources.cluster.listed_again(topology, deadline)
-            evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
+        if _decides(verdict, topology):
+            look, topology = topology, sources.cluster.confirmed(topology, deadline)
+            if topology is not look:
+                evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
         if check.act:
             verdict = check.act(query, evidence, verdict, deadline)
     except CannotTell as error:
@@ -168,19 +169,21 @@ def _gather_and_judge(
     check: Check[Q, E], query: Q, topology: Topology, sources: Sources, deadline: Deadline
 ) -> tuple[E, Verdict]:
     green = find_green(topology, query.pod_template_hash)
+    require_stage(topology, query.asked_stage)
     evidence = check.gather(query, topology, green, sources, deadline)
-    return evidence, rollout_state.in_context(check.judge(query, evidence, sources.clock()), topology, sources.clock())
+    verdict = with_unchecked(check.judge(query, evidence, sources.clock()), topology)
+    return evidence, rollout_state.in_context(verdict, topology, sources.clock())
 
 
-def _needs_pods_listed(verdict: Verdict, topology: Topology) -> bool:
-    """Tell whether a verdict decides, by pods that were listed before the rest was read (`cluster/known_pods.py`).
+def _decides(verdict: Verdict, topology: Topology) -> bool:
+    """Tell whether Argo acts on a verdict, so that what it rests on must be confirmed first (`Cluster.confirmed`).
 
     Before the switch a pass lets Argo switch, and a failure aborts at any time. Waiting, and a pass after the switch,
     change nothing that a look a moment later would not see.
     """
-    if topology.pods_read_at >= topology.read_at or verdict.phase is Phase.INCONCLUSIVE:
-        return False
-    return verdict.phase is Phase.FAILED or stage_of(topology) is Stage.BEFORE_SWITCH
+    if verdict.phase is Phase.SUCCESSFUL:
+        return stage_of(topology) is Stage.BEFORE_SWITCH
+    return verdict.phase is Phase.FAILED
 
 
 def _topology(check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline) -> Topology:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from provider.checks.question import Sources
 from provider.handover.ledger import Address, Handover
 from provider.model.records import TargetGroup
-from provider.rules.green import bindings_of
+from provider.rules.green import bindings_of, require_service
 from provider.rules.handover import left_behind, removable, strangers
 from provider.sources.aws.registrations import Registrations
 from provider.sources.deadline import Deadline
@@ -36,10 +36,11 @@ class Undo:
 
         For an operator, who knows that no handover is under way. Raises RolloutNotFound and CannotTell.
         """
-        topology = sources.cluster.topology(namespace, name, deadline)
-        production = topology.services.get(topology.rollout.strategy.production_service or "")
-        if production is None:
+        topology = sources.cluster.topology(namespace, name, deadline, anew=True)
+        service = topology.rollout.strategy.production_service
+        if not service:
             return 0
+        production = require_service(topology, service)
         groups = sources.load_balancers.health(bindings_of(topology, production), deadline)
         addresses = self._cluster.addresses(namespace, production.name, deadline)
         pods = self._cluster.addresses_of_pods(topology.rollout, deadline)

@@ -17,7 +17,7 @@ from provider.handover.undo import Undo
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Switch, Verdict
 from provider.rules import handover as rules
-from provider.rules.green import selects
+from provider.rules.green import selects, service_not_found
 from provider.rules.last_switch import LastSwitch, after_look
 from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
@@ -88,6 +88,8 @@ class WayBack:
         except RolloutNotFound:
             self._end(key, handover, "the Rollout was deleted", deadline)
             return
+        if switch.service_name and switch.service is None:
+            raise service_not_found(switch.rollout, switch.service_name)  # it may have switched before
         if selects(switch.service, handover.pod_hash):
             self._switched(key, handover, switch, deadline)
             return

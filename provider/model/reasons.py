@@ -273,15 +273,17 @@ MEANINGS: dict[Reason, Meaning] = {
         "`service` is not one of the Rollout's strategy Services.", "Use one of those in the sentence."
     ),
     Reason.SERVICE_NOT_FOUND: _fix(
-        "The green Service does not exist.", "Create it, or correct the name in the strategy."
+        "The green Service or the production Service does not exist, so it is unknown which version users reach.",
+        "Create it, or correct the name in the strategy.",
     ),
     Reason.SERVICE_PORT_NOT_FOUND: _fix(
         "A TargetGroupBinding names a port that its Service does not have, so the controller empties the target group.",
         "Correct `serviceRef.port` or the Service's ports.",
     ),
     Reason.NO_BINDING: _fix(
-        "No TargetGroupBinding names the green Service, so no load balancer checks green.",
-        "Route to that Service with an Ingress, a Gateway or a TargetGroupBinding.",
+        "No TargetGroupBinding names the green Service, so no load balancer checks green: no rule or route names that "
+        "Service, or in a canary one does with weight 0, for which the load balancer controller may make no binding.",
+        "Route to that Service with an Ingress, a Gateway or a TargetGroupBinding; in a canary with a weight above 0.",
     ),
     Reason.BINDING_NEEDS_ROLE: _fix(
         "A TargetGroupBinding names a role (`iamRoleArnToAssume`) that the provider may not assume.",
@@ -343,8 +345,9 @@ MEANINGS: dict[Reason, Meaning] = {
         "Argo rejects the Rollout's spec and does not act on it.", "Correct what Argo's message in the sentence names."
     ),
     Reason.ACTIVE_SERVICE_WITHOUT_HASH: _fix(
-        "The selector of the active Service has lost its pod template hash: users may reach green already, and Argo "
-        "switches to green without asking.",
+        "The selector of the production Service (`activeService`, `stableService`, or the stable one of a ping-pong "
+        "pair) has lost its pod template hash: users may reach green already, and in blue-green Argo switches to it "
+        "without asking.",
         "Put blue's hash back into the selector, and stop what overwrites it (often a GitOps tool).",
     ),
     Reason.HANDOVER_READY: _pass(

@@ -367,7 +367,9 @@ class Place:
 class Binding:
     """A TargetGroupBinding: which target group holds a Service's endpoints. One of `arn` and `group_name` is set.
 
-    `role_arn` is the role to assume if the target group is in another account.
+    `role_arn` is the role to assume if the target group is in another account. `stack` is what the load balancer
+    controller made it for (an Ingress or a group of them, a Gateway, a Service), each with a load balancer of its own;
+    empty if somebody else made it. It only tells load balancers apart, so it is no part of the binding's identity.
     """
 
     name: str
@@ -378,6 +380,13 @@ class Binding:
     family: str
     role_arn: str
     external_id: str = ""
+    stack: str = field(default="", compare=False)
+
+    @property
+    def target_group(self) -> str:
+        """The name of the target group; the binding's own if its ARN has none."""
+        _, _, name = self.arn.partition(":targetgroup/")
+        return self.group_name or name.partition("/")[0] or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +404,8 @@ class Topology:
     """When the pods were listed: earlier than the rest, while that accounts for every one of them."""
     foreign_bindings: tuple[Binding, ...] = ()
     """Bindings of other Services in the namespace to the same target groups."""
+    unserved_apis: tuple[str, ...] = ()
+    """Binding APIs that the cluster seemed not to serve; before a verdict decides, they are asked again."""
 
     def __len__(self) -> int:
         """Return the number of its records."""

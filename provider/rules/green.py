@@ -51,7 +51,8 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
             f"Kubernetes has not processed the latest change of ReplicaSet {replica_set.name} yet",
         )
     if replica_set.replicas < 1:
-        scaled, why = f"Green ReplicaSet {replica_set.name} is scaled to 0", why_no_pods(rollout, stage_of(topology))
+        scaled = f"Green ReplicaSet {replica_set.name} is scaled to 0"
+        why = why_no_pods(rollout, _apparent_stage(topology))
         if why:
             raise CannotTell(Reason.NO_PODS_DESIRED, f"{scaled}: {why}")
         raise CannotTell(Reason.NO_PODS, f"{scaled} (aborted, or not scaled up yet)")
@@ -74,22 +75,63 @@ def _require_observed(rollout: Rollout) -> None:
         )
 
 
+def production_of(rollout: Rollout) -> str | None:
+    """Return the Service by which users reach the stable version; None for a canary that names none.
+
+    Of a ping-pong pair it is the stable one; an empty `stablePingPong` means that pong is
+    (rollout/trafficrouting/service_helper.go).
+    """
+    match rollout.strategy:
+        case Canary(ping_service=str(ping), pong_service=str(pong)):
+            return ping if rollout.stable_ping_pong == "ping" else pong
+        case strategy:
+            return strategy.production_service
+
+
 def stage_of(topology: Topology) -> Stage:
     """Tell whether green takes production traffic by its own Service yet.
 
     Ping-pong: once promoted, since promotion only swaps the names; otherwise by the selector of the production Service.
+    Raises CannotTell (ServiceNotFound): of a production Service that does not exist nobody knows what it selected.
     """
-    rollout = topology.rollout
-    production = rollout.strategy.production_service
+    production = production_of(topology.rollout)
+    if production:
+        require_service(topology, production)
+    return _apparent_stage(topology)
+
+
+def _apparent_stage(topology: Topology) -> Stage:
+    """Tell the stage; before the switch if the production Service does not exist."""
+    rollout, production = topology.rollout, production_of(topology.rollout)
     if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
         return Stage.BEFORE_SWITCH if rollout.stable_hash and rollout.is_rolling else Stage.AFTER_SWITCH
     switched = bool(production) and selects(topology.services.get(production or ""), rollout.current_hash)
     return Stage.AFTER_SWITCH if switched else Stage.BEFORE_SWITCH
 
 
+def require_service(topology: Topology, name: str) -> Service:
+    """Return a Service of the strategy. Raises CannotTell: ServiceNotFound."""
+    service = topology.services.get(name)
+    if service is None:
+        raise service_not_found(topology.rollout, name)
+    return service
+
+
+def service_not_found(rollout: Rollout, name: str) -> CannotTell:
+    """Return the CannotTell for a Service of the strategy that does not exist."""
+    return CannotTell(
+        Reason.SERVICE_NOT_FOUND,
+        f"Service {name} of Rollout {rollout.name} does not exist in namespace {rollout.namespace}",
+    )
+
+
 def require_stage(topology: Topology, asked: Stage | None) -> None:
-    """Refuse to answer about another stage than the one asked for. Raises CannotTell: NotSwitched, AlreadySwitched."""
-    if asked is None or (now := stage_of(topology)) is asked:
+    """Refuse to answer about another stage than the one asked for, or about an unknown one.
+
+    Raises CannotTell: ServiceNotFound, NotSwitched, AlreadySwitched.
+    """
+    now = stage_of(topology)
+    if asked is None or now is asked:
         return
     rollout = topology.rollout
     green = f"green ({rollout.current_hash or 'no hash yet'})"
@@ -124,12 +166,7 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
     name, stage = _choose(topology, rollout)
     if asked_service and asked_service != name:
         name, stage = asked_service, _stage_of(topology, rollout, asked_service)
-    service = topology.services.get(name)
-    if service is None:
-        raise CannotTell(
-            Reason.SERVICE_NOT_FOUND,
-            f"Service {name} of Rollout {rollout.name} does not exist in namespace {rollout.namespace}",
-        )
+    service = require_service(topology, name)
     if not selects(service, rollout.current_hash):
         selected = service.selector.get(HASH_LABEL)
         now = f"pod template hash {selected}" if selected else "no pod template hash"
@@ -152,13 +189,7 @@ def find_blue_bindings(topology: Topology, green: Green) -> tuple[Binding, ...]:
     Empty where there is none that selects blue: on a first deploy, and after the switch.
     """
     rollout = green.rollout
-    match rollout.strategy:
-        case BlueGreen(active_service=name):
-            pass
-        case Canary(ping_service=str(ping), pong_service=str(pong)):
-            name = ping if rollout.stable_ping_pong == "ping" else pong
-        case Canary(stable_service=name):
-            pass
+    name = production_of(rollout)
     if not name or not selects(topology.services.get(name), rollout.stable_hash):
         return ()
     if rollout.stable_hash == rollout.current_hash:
@@ -177,7 +208,9 @@ def _choose(topology: Topology, rollout: Rollout) -> tuple[str, Stage]:
         case BlueGreen() as strategy:
             return _choose_blue_green(rollout, strategy, stage), stage
         case Canary(ping_service=str(ping), pong_service=str(pong)):
-            return _choose_ping_pong(rollout, ping, pong, stage), stage
+            # While rolling green is behind the Service that is not stable; promotion only swaps the names.
+            is_ping = (production_of(rollout) == ping) is (stage is Stage.AFTER_SWITCH)
+            return (ping if is_ping else pong), stage
         case Canary() as strategy:
             return _choose_canary(rollout, strategy, stage), stage
 
@@ -195,15 +228,6 @@ def _choose_blue_green(rollout: Rollout, strategy: BlueGreen, stage: Stage) -> s
     return strategy.preview_service
 
 
-def _choose_ping_pong(rollout: Rollout, ping: str, pong: str, stage: Stage) -> str:
-    """While rolling green is behind the Service that is not stable; promotion only swaps the names.
-
-    An empty `stablePingPong` means that pong is stable (rollout/trafficrouting/service_helper.go).
-    """
-    stable, other = (ping, pong) if rollout.stable_ping_pong == "ping" else (pong, ping)
-    return other if stage is Stage.BEFORE_SWITCH else stable
-
-
 def _choose_canary(rollout: Rollout, strategy: Canary, stage: Stage) -> str:
     """Take the stable Service once it selects green, before that the canary Service."""
     if stage is Stage.AFTER_SWITCH and strategy.stable_service:
@@ -219,12 +243,7 @@ def _choose_canary(rollout: Rollout, strategy: Canary, stage: Stage) -> str:
 
 def _stage_of(topology: Topology, rollout: Rollout, service: str) -> Stage:
     """Give the stage of a Service that the caller chose: after the switch only for one that carries production."""
-    match rollout.strategy:
-        case Canary(ping_service=str(ping), pong_service=str(pong)):
-            production: str | None = _choose_ping_pong(rollout, ping, pong, Stage.AFTER_SWITCH)
-        case strategy:
-            production = strategy.production_service
-    after = service == production and stage_of(topology) is Stage.AFTER_SWITCH
+    after = service == production_of(rollout) and stage_of(topology) is Stage.AFTER_SWITCH
     return Stage.AFTER_SWITCH if after else Stage.BEFORE_SWITCH
 
 
@@ -232,10 +251,14 @@ def bindings_of(topology: Topology, service: Service) -> tuple[Binding, ...]:
     """Return the bindings of a Service. Raises CannotTell: NoBinding, ServicePortNotFound."""
     bindings = tuple(one for one in topology.bindings if one.service == service.name)
     if not bindings:
+        weight = (
+            ". If a rule or route does, but with weight 0, the load balancer controller may make no binding: give it "
+            "weight 1, or upgrade the controller."
+        )
         raise CannotTell(
             Reason.NO_BINDING,
             f"No TargetGroupBinding names Service {service.name}, so no load balancer checks it: let an Ingress, "
-            "Gateway or TargetGroupBinding use it",
+            f"Gateway or TargetGroupBinding use it{weight if isinstance(topology.rollout.strategy, Canary) else ''}",
         )
     for binding in bindings:
         if service_port(service, binding) is None:

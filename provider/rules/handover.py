@@ -28,7 +28,7 @@ from provider.model.records import (
     same_address,
 )
 from provider.rules.expected_targets import State, addresses_of, expected_targets, percent
-from provider.rules.green import bindings_of, service_port
+from provider.rules.green import bindings_of, require_service, service_port
 from provider.rules.rollout_state import INCONCLUSIVE_PAUSES
 
 PAUSED_BY_A_PERSON = "Paused"
@@ -57,12 +57,7 @@ def find_production(topology: Topology, green: Green, service: GreenService) -> 
             f"The canary strategy of Rollout {rollout.name} names no stableService, so there is no production target "
             "group to hand over to: set stableService",
         )
-    production = topology.services.get(name)
-    if production is None:
-        raise CannotTell(
-            Reason.SERVICE_NOT_FOUND,
-            f"Service {name} of Rollout {rollout.name} does not exist in namespace {rollout.namespace}",
-        )
+    production = require_service(topology, name)
     bindings = bindings_of(topology, production)
     _require_own_groups(topology, bindings)
     endpoints = tuple(_moved(green, service, production, bindings))

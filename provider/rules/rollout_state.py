@@ -1,7 +1,7 @@
 """What Argo is doing with the Rollout, as a part of the answer.
 
 After an abort, or a pause for an inconclusive analysis, Argo does nothing until a person acts. So a pass becomes
-Inconclusive with that reason; a failure stays a failure. The same holds where Argo is going to switch without asking.
+Inconclusive with that reason; a failure stays a failure. The same holds where production's Service selects green too.
 Once green is stable an abort means nothing any more: Argo before 1.10 leaves `status.abort` true after a retry that it
 took for a rollback.
 Sources: argoproj/argo-rollouts utils/conditions/conditions.go, rollout/pause.go, rollout/bluegreen.go, and runs of the
@@ -16,6 +16,7 @@ from typing import Any
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import HASH_LABEL, BlueGreen, Canary, Phase, ReplicaSet, Rollout, Topology, Verdict
+from provider.rules.green import production_of
 
 INCONCLUSIVE_PAUSES = ("InconclusiveAnalysisRun", "InconclusiveExperiment")
 """Pauses that only a person ends; during the others (a step, before promotion) Argo keeps measuring."""
@@ -37,8 +38,8 @@ def in_context(verdict: Verdict, topology: Topology, now: datetime) -> Verdict:
         return verdict
     if rollout.activity.is_aborted and rollout.is_rolling:
         return _with(verdict, Reason.ROLLOUT_ABORTED, _aborted(topology, now))
-    if _has_lost_its_hash(topology):
-        return _with(verdict, Reason.ACTIVE_SERVICE_WITHOUT_HASH, _ungated(topology))
+    if name := _without_hash(topology):
+        return _with(verdict, Reason.ACTIVE_SERVICE_WITHOUT_HASH, _ungated(rollout, name))
     if any(one in INCONCLUSIVE_PAUSES for one in rollout.activity.pauses):
         return _with(verdict, Reason.ROLLOUT_PAUSED, _paused(rollout))
     return verdict
@@ -92,22 +93,25 @@ def _aborted(topology: Topology, now: datetime) -> str:
     )
 
 
-def _has_lost_its_hash(topology: Topology) -> bool:
-    """Tell whether Argo will switch without analysis: a blue-green active Service without hash beside a stable version.
+def _without_hash(topology: Topology) -> str | None:
+    """Return the production Service if its selector has no hash beside a stable version, so that users reach green.
 
-    On a first deploy there is no stable version, and Argo has not written the hash yet.
+    On a first deploy there is no stable version, and Argo has not written the hash yet. Argo writes it when it
+    reconciles the Rollout, so something else removes it, or Argo does not run.
     """
     rollout = topology.rollout
-    if not isinstance(rollout.strategy, BlueGreen) or not rollout.stable_hash or not rollout.is_rolling:
-        return False
-    active = topology.services.get(rollout.strategy.active_service)
-    return active is not None and not active.selector.get(HASH_LABEL)
+    production = topology.services.get(production_of(rollout) or "")
+    if not rollout.stable_hash or not rollout.is_rolling or production is None or production.selector.get(HASH_LABEL):
+        return None
+    return production.name
 
 
-def _ungated(topology: Topology) -> str:
-    rollout, active = topology.rollout, topology.rollout.strategy.production_service
+def _ungated(rollout: Rollout, name: str) -> str:
+    which, so = "Service", "users reach green before any gate"
+    if isinstance(rollout.strategy, BlueGreen):
+        which, so = "active Service", "Argo will switch to green without asking"
     return (
-        f"The selector of active Service {active} has no {HASH_LABEL}, so Argo will switch to green without asking. "
+        f"The selector of {which} {name} has no {HASH_LABEL}, so {so}. "
         f"Set it to {rollout.stable_hash} (blue), and stop what overwrites the selector."
     )
 

@@ -107,6 +107,15 @@ def test_an_unknown_stage_is_refused(client):
     assert "beforeSwitch" in response.json["detail"]
 
 
+def test_shared_evidence_does_not_hide_a_deleted_service(scene, client):
+    """A query that is answered from what another one read a moment ago sees that production's Service is gone."""
+    before = client.get(HEALTH).json
+    scene.world.kubernetes.delete("Service", "shop", "web-active")
+    after = client.get(f"{HEALTH}&stage=beforeSwitch").json
+
+    assert (before["phase"], after["reason"]) == ("Successful", "ServiceNotFound")
+
+
 def test_an_aborted_rollout_never_passes(scene, client):
     """Healthy targets of a Rollout that Argo aborted are Inconclusive, with the time, Argo's message and what to do."""
     scene.rollout["status"] |= ABORTED

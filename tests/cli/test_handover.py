@@ -72,3 +72,13 @@ def test_what_cannot_be_written_is_a_sentence(scene, production, undo):
     assert refused.stderr.startswith("Error: AWS forbids elasticloadbalancing:DeregisterTargets")
     assert len(registered(scene, production)) == 5
     assert "--undo" in unasked.stdout
+
+
+def test_without_the_production_service_nothing_is_known_to_be_left_behind(scene, production, undo):
+    """A production Service that does not exist is an error, not "nothing": its target groups are not looked at."""
+    scene.world.aws.register(production, [(ip, 8080) for ip in scene.addresses])
+    scene.world.kubernetes.delete("Service", "shop", "web-active")
+    done = undo()
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "Error: Service web-active of Rollout web does not exist in namespace shop\n"

@@ -83,12 +83,11 @@ EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
     ("get Rollout", "404 NotFound"): As.NOT_FOUND,
     ("gate: get Rollout", "404 NotFound"): As.NOT_FOUND,
     ("get green Service", "404 NotFound"): Reason.SERVICE_NOT_FOUND,
-    ("get other Service", "404 NotFound"): As.WITHOUT,  # the active Service decides only once it selects green
+    ("get other Service", "404 NotFound"): Reason.SERVICE_NOT_FOUND,  # it may have selected green
     ("get pod", "404 NotFound"): Reason.TARGETS_UNHEALTHY_IN_GRACE,  # a pod that is gone proves nothing
     ("get node", "404 NotFound"): Reason.TARGETS_MISSING,
-    # A cluster needs one of the two binding APIs, and Auto Mode's holds none of ours.
-    ("list Auto Mode's TargetGroupBindings", "404 page not found"): As.WITHOUT,
-    ("list TargetGroupBindings", "404 page not found"): Reason.NO_BINDING,
+    # Metadata looks the same whatever it is of: these are pods of nobody.
+    ("list pods' metadata", "a list of another kind"): Reason.TARGETS_MISSING,
 }
 
 

@@ -294,6 +294,23 @@ def test_production_is_never_taken_out(registered, replica, play):
     assert written(replica.metrics, "DeregisterTargets") == 0
 
 
+def test_nothing_is_taken_out_while_the_production_service_is_gone(registered, replica):
+    """Of a production Service that was deleted nobody knows what it selected last: the undoing waits for it."""
+    web, cluster = registered.web, registered.world.kubernetes
+    service = cluster.get("Service", NAMESPACE, web.active_service)
+    cluster.delete("Service", NAMESPACE, web.active_service)
+    registered.clock.pass_(UNDO_SECONDS + 1)
+    replica.handovers.way_back.look()
+    kept = len(green_in_production(registered))
+    answer = replica.ask("web", web.green.pod_hash)
+    cluster.put(service)
+    registered.clock.pass_(UNDO_SECONDS + 1)
+    replica.handovers.way_back.look()
+
+    assert (kept, answer["reason"]) == (4, "ServiceNotFound")
+    assert written(replica.metrics, "DeregisterTargets") == 4
+
+
 def test_a_group_of_two_services_is_refused(stage, replica):
     """A production target group that another Service fills too cannot be told apart, so nothing is written."""
     stage.web._ask = lambda _name, _hash: None

@@ -66,7 +66,7 @@ HEADERS = st.dictionaries(
     max_size=2,
 )
 READS = re.compile(
-    r"/(?:version|api(?:s/[a-z0-9.]+)?/v1(?:alpha1|beta1)?/namespaces/(?P<namespace>[a-z0-9-]+)/[a-z]+(?:/[a-z0-9.-]+)?)(?:\?.*)?"
+    r"/(?:version|apis/eks.amazonaws.com|api(?:s/[a-z0-9.]+)?/v1(?:alpha1|beta1)?/namespaces/(?P<namespace>[a-z0-9-]+)/[a-z]+(?:/[a-z0-9.-]+)?)(?:\?.*)?"
 )
 
 

@@ -98,6 +98,11 @@ def test_the_green_service_by_strategy_and_stage(strategy, selecting_green, roll
     assert {one.service for one in found.bindings} == {chosen}
 
 
+def _services(**hashes):
+    """Services by name that select these hashes."""
+    return {"services": {name: service(name, pod_hash) for name, pod_hash in hashes.items()}}
+
+
 @pytest.mark.parametrize(
     ("of", "changes", "asked", "reason"),
     [
@@ -106,10 +111,13 @@ def test_the_green_service_by_strategy_and_stage(strategy, selecting_green, roll
         (rollout(Canary(stable_service="active")), {}, None, Reason.NO_STRATEGY_SERVICE),
         (rollout(), {}, "backend", Reason.SERVICE_NOT_IN_STRATEGY),
         (rollout(BlueGreen("active", "gone")), {}, None, Reason.SERVICE_NOT_FOUND),
-        (rollout(), {"services": {"preview": service("preview", BLUE)}}, None, Reason.SERVICE_NOT_SWITCHED),
-        (rollout(), {"services": {"preview": Service("preview", {}, (), "")}}, None, Reason.SERVICE_NOT_SWITCHED),
+        (rollout(), {"services": {"preview": service("preview")}}, None, Reason.SERVICE_NOT_FOUND),
+        (rollout(PLAIN), {"services": {"canary": service("canary")}}, None, Reason.SERVICE_NOT_FOUND),
+        (rollout(PING_PONG), {"services": {"ping": service("ping")}}, None, Reason.SERVICE_NOT_FOUND),
+        (rollout(), _services(preview=BLUE, active=BLUE), None, Reason.SERVICE_NOT_SWITCHED),
+        (rollout(), _services(preview="", active=BLUE), None, Reason.SERVICE_NOT_SWITCHED),
         (rollout(), {}, "active", Reason.SERVICE_NOT_SWITCHED),
-        (rollout(PLAIN), {"services": {"canary": service("canary", BLUE)}}, None, Reason.SERVICE_NOT_SWITCHED),
+        (rollout(PLAIN), _services(canary=BLUE, stable=BLUE), None, Reason.SERVICE_NOT_SWITCHED),
         (rollout(), {"bindings": ()}, None, Reason.NO_BINDING),
         (rollout(), {"bindings": (binding(of="active"),)}, None, Reason.NO_BINDING),
         (rollout(), {"bindings": (binding(port="https"),)}, None, Reason.SERVICE_PORT_NOT_FOUND),

@@ -66,6 +66,7 @@ class Code(StrEnum):
     TARGET_GROUP_NOT_IN_USE = "TargetGroupNotInUse"
     SELECTS_NOTHING = "SelectsNothing"
     PORT_MISSING = "PortMissing"
+    PORT_NOT_CHECKED = "PortNotChecked"
     TARGET_TYPE_UNSET = "TargetTypeUnset"
     HEALTH_CHECKS_DIFFER = "HealthChecksDiffer"
     PROBE_DIFFERS = "ProbeDiffers"
@@ -250,10 +251,11 @@ ROWS: dict[Code, Row] = {
         "Deploy the first version while nobody depends on it, or behind a rule without users.",
     ),
     Code.ACTIVE_WITHOUT_HASH: _risk(
-        "The active Service selects no pod template hash, so pods of every version get production traffic, whatever "
-        "the gate says. Argo writes it when it reconciles the Rollout for the first time; something removed it since, "
-        "or Argo is not running. Seen in a cluster only.",
-        "Look at the Argo Rollouts controller, and keep `spec.selector` out of what your GitOps tool enforces.",
+        "A Service of production selects no pod template hash, so pods of every version get its traffic, whatever the "
+        "gate says. Argo writes it into the strategy's Services when it reconciles the Rollout; something removed it "
+        "since, or Argo is not running. Into `rootService` Argo writes none. Seen in a cluster only.",
+        "Look at the Argo Rollouts controller, and keep `spec.selector` out of what your GitOps tool enforces. Let no "
+        "rule lead to `rootService` itself: name it with the port `use-annotation`.",
     ),
     Code.NO_PREVIEW_SERVICE: _blocks(
         "Without `previewService` green is in no target group before the switch: the gate answers NoPreviewService "
@@ -279,6 +281,11 @@ ROWS: dict[Code, Row] = {
     ),
     Code.PORT_MISSING: _blocks(
         "A port that is named does not exist: the target group stays empty.", "Correct the name or the number."
+    ),
+    Code.PORT_NOT_CHECKED: _risk(
+        "Production is behind the load balancer at a port at which green's Service is not: before the switch nothing "
+        "checks green there. A pass of the gate names the target groups (`uncheckedTargetGroups`).",
+        "Add a rule for that port of green's Service; a host that only you know is enough.",
     ),
     Code.TARGET_TYPE_UNSET: _advice(
         "The Ingress or the TargetGroupBinding does not say its target type: an Ingress's default is `instance`, where "

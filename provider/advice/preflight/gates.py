@@ -4,7 +4,7 @@ Its webhook adds a gate for each TargetGroupBinding of ip targets whose Service 
 and never later. Source: AWS Load Balancer Controller, docs/deploy/pod_readiness_gate.md and webhooks/core.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from provider.advice.preflight.findings import Code, Finding, finding
@@ -12,17 +12,22 @@ from provider.advice.preflight.load_balancer import target_type
 from provider.advice.preflight.manifests import Object, Setup, at, name_of
 from provider.advice.preflight.switching import production_of
 
-GATE = "target-health.elbv2.k8s.aws/"
+GATES = "target-health.elbv2.k8s.aws", "target-health.eks.amazonaws.com"
+"""Before the binding's name in the condition of a gate: the load balancer controller's, and EKS Auto Mode's."""
+
 LABEL = "elbv2.k8s.aws/pod-readiness-gate-inject"
+LABELS = LABEL, "eks.amazonaws.com/pod-readiness-gate-inject"
+"""By which a namespace asks for gates: the load balancer controller's label, and EKS Auto Mode's."""
+
 WEBHOOK = "mpod.elbv2.k8s.aws"
 
 
 def label(setup: Setup) -> Iterator[Finding]:
-    """Pods get readiness gates, and a sick green then ends by itself."""
+    """Pods get readiness gates, and a sick green then ends by itself; gates that they have tell more than a label."""
     namespace = setup.manifests.find("Namespace", "", setup.namespace)
     if namespace is None or target_type(setup, production_of(setup)) != "ip":
         return
-    if not _is_labelled(setup):
+    if not _is_labelled(setup) and not any(_gates(setup).values()):
         says = f"Namespace {setup.namespace} has no label {LABEL}: enabled"
         yield finding(Code.READINESS_GATE_MISSING, (f"Namespace/{setup.namespace}",), says)
     elif setup.blue_green is not None and not at(setup.rollout, "spec.progressDeadlineAbort"):
@@ -32,14 +37,15 @@ def label(setup: Setup) -> Iterator[Finding]:
 
 def of_pods(setup: Setup) -> Iterator[Finding]:
     """Each of green's pods has the gate of each binding whose Service selected it, and no other."""
-    pods = setup.manifests.seen.pods
-    gates = {pod.name: {gate.removeprefix(GATE) for gate, _ in pod.gates if gate.startswith(GATE)} for pod in pods}
+    pods, gates = setup.manifests.seen.pods, _gates(setup)
+    if "TargetGroupBinding" in setup.manifests.unread:
+        return
     every = {name_of(one) for one in setup.manifests.of("TargetGroupBinding", setup.namespace)}
     for name in sorted(set().union(*gates.values()) - every) if gates else ():
         says = f"Pods have the readiness gate of TargetGroupBinding {name}, which does not exist"
         yield finding(Code.GATE_OF_NO_BINDING, (f"Rollout/{setup.name}",), says)
-    if not _is_labelled(setup):
-        return  # that no pod has any is no surprise then, and the label has a finding of its own
+    if not _is_labelled(setup) and not any(gates.values()):
+        return  # no surprise then, and the label has a finding of its own
     for binding in setup.bindings:
         name = name_of(binding)
         without = [pod for pod in pods if name not in gates[pod.name]]
@@ -49,9 +55,17 @@ def of_pods(setup: Setup) -> Iterator[Finding]:
             yield finding(Code.PODS_WITHOUT_GATE, (f"TargetGroupBinding/{name}",), f"{says}: {why}")
 
 
+def _gates(setup: Setup) -> Mapping[str, set[str]]:
+    """Return the bindings whose gate each of green's pods has."""
+    return {
+        pod.name: {name for prefix, _, name in (gate.partition("/") for gate, _ in pod.gates) if prefix in GATES}
+        for pod in setup.manifests.seen.pods
+    }
+
+
 def _is_labelled(setup: Setup) -> bool:
-    namespace = setup.manifests.find("Namespace", "", setup.namespace)
-    return bool(at(namespace, "metadata.labels", {}).get(LABEL) == "enabled")
+    labels = at(setup.manifests.find("Namespace", "", setup.namespace), "metadata.labels", {})
+    return any(labels.get(label) == "enabled" for label in LABELS)
 
 
 def _is_previews(setup: Setup, binding: Object) -> bool:

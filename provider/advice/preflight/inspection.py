@@ -14,6 +14,7 @@ from provider.advice.preflight import (
     queries,
     references,
     templates,
+    unchecked,
     ways_around,
 )
 from provider.advice.preflight.findings import Finding, Severity
@@ -50,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     load_balancer.behind,
     load_balancer.selectors,
     load_balancer.ports,
+    unchecked.ports,
     load_balancer.target_types,
     load_balancer.health_checks,
     gap.gap,

@@ -30,7 +30,9 @@ def behind(setup: Setup) -> Iterator[Finding]:
     if setup.blue_green is not None and "previewService" not in setup.service_names and setup.gates:
         yield finding(Code.NO_PREVIEW_SERVICE, (f"Rollout/{setup.name}",), "The strategy has no previewService")
     routed = _routed(setup)
-    if "Ingress" in setup.manifests.unread or not (setup.ingresses or setup.bindings or routed):
+    if {"Ingress", "TargetGroupBinding"} & setup.manifests.unread.keys():
+        return
+    if not (setup.ingresses or setup.bindings or routed):
         return
     used = routed | {name for one in setup.ingresses for name in _backends(one)}
     used |= {name for name, one in setup.services.items() if at(one, "spec.type") == "LoadBalancer"}

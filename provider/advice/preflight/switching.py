@@ -47,8 +47,12 @@ def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
 
 
 def production_of(setup: Setup) -> str:
-    """Return the Service whose selector carries production traffic; empty for ping-pong."""
-    return setup.service_names.get("activeService") or setup.service_names.get("stableService", "")
+    """Return the Service by which users reach the stable version; empty for ping-pong in files, where nothing tells."""
+    names = setup.service_names
+    if setup.is_ping_pong:
+        stable = at(setup.rollout, "status.canary.stablePingPong") or "pong"
+        return names.get(f"{stable}Service", "") if setup.manifests.is_live else ""
+    return names.get("activeService") or names.get("stableService", "")
 
 
 def _why_not(setup: Setup) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from provider.advice.preflight.findings import Code, Finding, finding
 from provider.advice.preflight.manifests import Setup, at
+from provider.advice.preflight.switching import production_of
 from provider.model.records import HASH_LABEL
 
 ABORT_SCALE_DOWN_DELAY_SECONDS = 30
@@ -59,13 +60,27 @@ def first_deploy(setup: Setup) -> Iterator[Finding]:
 
 
 def without_hash(setup: Setup) -> Iterator[Finding]:
-    """The production Service selects one version. Seen in a cluster only."""
-    name = setup.service_names.get("activeService", "")
-    service = setup.services.get(name)
-    is_known = setup.manifests.is_live and service is not None and at(setup.rollout, "status.stableRS")
-    if is_known and HASH_LABEL not in at(service, "spec.selector", {}):
-        says = f"activeService {name} selects no {HASH_LABEL}: pods of every version get its traffic"
-        yield _of(setup, Code.ACTIVE_WITHOUT_HASH, says)
+    """Each Service by which users reach production selects one version. Seen in a cluster only."""
+    if not setup.manifests.is_live or not at(setup.rollout, "status.stableRS"):
+        return
+    production = production_of(setup)
+    fields = {name: field for field, name in setup.service_names.items() if name == production}
+    for name, field in {**fields, **_bound_root(setup)}.items():
+        service = setup.manifests.find("Service", setup.namespace, name)
+        if service is not None and HASH_LABEL not in at(service, "spec.selector", {}):
+            says = f"{field} {name} selects no {HASH_LABEL}: pods of every version get its traffic"
+            yield _of(setup, Code.ACTIVE_WITHOUT_HASH, says)
+
+
+def _bound_root(setup: Setup) -> dict[str, str]:
+    """Return the rootService of a canary with its field, if it has target groups of its own and selects its pods."""
+    root = at(setup.canary, "trafficRouting.alb.rootService")
+    service = setup.manifests.find("Service", setup.namespace, root) if root else None
+    bindings = setup.manifests.of("TargetGroupBinding", setup.namespace)
+    is_bound = any(at(one, "spec.serviceRef.name") == root for one in bindings)
+    selector, labels = at(service, "spec.selector", {}), at(setup.pod, "metadata.labels", {})
+    selects = bool(selector) and selector.items() <= labels.items()
+    return {root: "rootService"} if is_bound and selects and root not in setup.services else {}
 
 
 def _of(setup: Setup, code: Code, says: str) -> Finding:

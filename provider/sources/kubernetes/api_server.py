@@ -8,7 +8,6 @@ object is None; a list is complete or an error, never a guess.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import cache, partial
 from http import HTTPStatus
 from threading import Lock
@@ -36,9 +35,6 @@ MAX_PAGES = 50
 RECONNECT_SECONDS = 1.0
 """Between two looks at the credentials, however many requests are rejected."""
 
-SERVED_ANEW = timedelta(minutes=1)
-"""After so long an API that was not served is asked for again."""
-
 JSON = "application/json"
 METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,{JSON}"
 """Content types to accept: a list of pods is read without their specs and statuses, half of its bytes."""
@@ -60,6 +56,11 @@ class Api:
     def group(self) -> str:
         """The API group; empty for the core group."""
         return self.rbac.partition(".")[2]
+
+    @property
+    def version(self) -> str:
+        """The version of the API group."""
+        return self.prefix.rpartition("/")[2]
 
     def path(self, namespace: str, name: str = "") -> str:
         """Return the path of one object, or of all of a namespace."""
@@ -95,7 +96,6 @@ class ApiServer:
     def __init__(
         self,
         connect: Callable[[], Client],
-        clock: Callable[[], datetime],
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
@@ -106,9 +106,6 @@ class ApiServer:
         self._connect_again = connect
         self._reconnecting = Lock()
         self._reconnected_at = monotonic()
-        self._clock = clock
-        self._served: set[str] = set()
-        self._not_served: dict[str, datetime] = {}
         self._connect = connect_timeout_seconds
         self._read = read_timeout_seconds
         self._metrics = metrics
@@ -141,26 +138,31 @@ class ApiServer:
         with self._metrics.upstream("kubernetes", f"list {api.plural}"):
             return list(self._pages(api, namespace, shape, deadline, selector))
 
-    def read_list_if_served(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline) -> list[Any] | None:
-        """List all records, or return None where the cluster does not serve this API.
-
-        What a cluster serves changes when somebody installs it, so an API that was never served is asked for once a
-        minute; of one that was served, nothing but an answer counts.
-        """
-        now, since = self._clock(), self._not_served.get(api.rbac)
-        if since is not None and timedelta(0) <= now - since < SERVED_ANEW:
-            return None
+    def read_list_or_none(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline) -> list[Any] | None:
+        """List the records of all objects; None if the API server says that it does not serve this API."""
         with self._metrics.upstream("kubernetes", f"list {api.plural}"):
             try:
-                found = list(self._pages(api, namespace, shape, deadline, ""))
+                return list(self._pages(api, namespace, shape, deadline, ""))
             except CannotTell as error:
                 if error.reason is not Reason.KUBERNETES_API_MISSING:
                     raise
-                if api.rbac not in self._served:
-                    self._not_served[api.rbac] = now
                 return None
-        self._served.add(api.rbac)
-        return found
+
+    def is_discovered(self, api: Api, deadline: Deadline) -> bool:
+        """Tell whether the discovery of the API's group has its version; a group that may not be read has not."""
+        what = f"get the API group {api.group}"
+        with self._metrics.upstream("kubernetes", f"list {api.plural}"):
+            try:
+                body = self._get(f"/apis/{api.group}", {}, what, deadline)
+            except Absent:
+                return False
+            except CannotTell as error:
+                if error.reason in _KNOWS_NO_GROUP:
+                    return False
+                raise
+            with well_formed(what):
+                found = msgspec.json.decode(body, type=shapes.ApiGroup)
+        return api.version in {one.version for one in found.versions or ()}
 
     def whole(self, api: Api, namespace: str, name: str, deadline: Deadline) -> list[dict[str, Any]]:
         """Return one object, or without a name all of a kind, as the API has them. Raises CannotTell."""
@@ -172,8 +174,10 @@ class ApiServer:
             for _ in range(MAX_PAGES):
                 try:
                     body = self._get(api.path(namespace, name), query, what, deadline)
-                except Absent:
-                    return []
+                except Absent as error:
+                    if name:
+                        return []
+                    raise malformed(what) from error
                 with well_formed(what):
                     if name:
                         return [msgspec.json.decode(body, type=dict[str, Any])]
@@ -196,7 +200,7 @@ class ApiServer:
 
     def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
         """Yield the records of a list, page by page."""
-        what = f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
+        what = listing(api, namespace)
         accept = METADATA_ONLY if shape is shapes.PodMetadata else JSON
         query = api.list_query(selector)
         for _ in range(MAX_PAGES):
@@ -276,6 +280,15 @@ class ApiServer:
                 with suppress(NotConfigured):
                     self._client = self._connect_again()
             return self._client is not rejected
+
+
+_KNOWS_NO_GROUP = {Reason.KUBERNETES_API_MISSING, Reason.KUBERNETES_FORBIDDEN, Reason.KUBERNETES_MALFORMED}
+"""How the API server answers about a group that it does not know, or that the provider may not ask about."""
+
+
+def listing(api: Api, namespace: str) -> str:
+    """Name the read of a list, for the operator."""
+    return f"list {api.rbac}" + (f" in namespace {namespace}" if api.namespaced else "")
 
 
 def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any]:

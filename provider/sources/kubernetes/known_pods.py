@@ -10,7 +10,7 @@ an owner can let go of a pod. So while everything else accounts for each known p
 A pod that was deleted, relabelled, replaced or let go shows in the count, in the slices, or as an unknown uid. What is
 left is the time that Kubernetes' controllers take to write these, usually tenths of a second, or as long as they are
 down. That is why such a look only waits or watches: before a verdict decides about a switch, or aborts, the pods are
-listed (`Cluster.listed_again`), and the list is never older than `PROVIDER_PODS_FRESH_SECONDS`.
+listed (`Cluster.confirmed`), and the list is never older than `PROVIDER_PODS_FRESH_SECONDS`.
 """
 
 from collections import OrderedDict

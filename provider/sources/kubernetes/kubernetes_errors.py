@@ -11,8 +11,11 @@ from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.sources.kubernetes import shapes
 
-_NOT_SERVED = b"404 page not found"
-"""How the API server says that it does not know a resource; a proxy's own 404 must not read as that."""
+_NOT_SERVED = b"404 page not found", "the server could not find the requested resource"
+"""How the API server says that it does not know a resource; a proxy's own 404 must not read as that.
+
+As a text, or in newer servers (kubernetes#138219) as the message of a Status; of an absent object the message names it.
+"""
 
 
 class Absent(Exception):
@@ -53,14 +56,8 @@ def refused(what: str, status: int, body: bytes) -> Exception:
     """Return what to raise for a status other than 200: a reason and what the operator must do."""
     verb, _, resource = what.partition(" ")
     match status:
-        case HTTPStatus.NOT_FOUND if _says_not_found(body):
-            return Absent()
-        case HTTPStatus.NOT_FOUND if body.strip() != _NOT_SERVED:
-            return malformed(what)
         case HTTPStatus.NOT_FOUND:
-            return CannotTell(
-                Reason.KUBERNETES_API_MISSING, f"The cluster does not serve this API ({what}): are its CRDs installed?"
-            )
+            return _not_found(what, body)
         case HTTPStatus.UNAUTHORIZED:
             return CannotTell(
                 Reason.KUBERNETES_UNAUTHORIZED,
@@ -82,9 +79,16 @@ def refused(what: str, status: int, body: bytes) -> Exception:
             return CannotTell(Reason.KUBERNETES_REJECTED, f"The Kubernetes API refused to answer ({status}): {what}")
 
 
-def _says_not_found(body: bytes) -> bool:
+def _not_found(what: str, body: bytes) -> Exception:
+    """Tell an object that does not exist from an API that is not served, and from a 404 of somebody else."""
+    text, message = _NOT_SERVED
     try:
         status = msgspec.json.decode(body, type=shapes.Status)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return status.kind == "Status" and status.reason == "NotFound"
+        status = shapes.Status(kind="")
+    is_not_found = status.kind == "Status" and status.reason == "NotFound"
+    if body.strip() == text or (is_not_found and status.message == message):
+        return CannotTell(
+            Reason.KUBERNETES_API_MISSING, f"The cluster does not serve this API ({what}): are its CRDs installed?"
+        )
+    return Absent() if is_not_found else malformed(what)

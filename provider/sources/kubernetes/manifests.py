@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from provider.model.errors import CannotTell, RolloutNotFound
+from provider.model.reasons import Reason
 from provider.sources.bulkheads import Read
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.api_server import BINDING_APIS, ROLLOUTS, SERVICES, Api
@@ -63,8 +64,8 @@ def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> 
             objects[kind] = (*objects.get(kind, ()), *found)
         elif kind == "Rollout":
             raise found
-        elif kind != "TargetGroupBinding":  # one of its two APIs is nearly always missing
-            unread[kind] = str(found)
+        elif kind != "TargetGroupBinding" or found.reason is not Reason.KUBERNETES_API_MISSING:
+            unread[kind] = str(found)  # one of the two APIs of bindings is nearly always missing
     if not objects.get("Rollout"):
         raise RolloutNotFound(f"There is no Rollout {rollout} in namespace {namespace}")
     return Found(objects, unread)

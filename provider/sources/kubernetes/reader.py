@@ -44,6 +44,7 @@ from provider.sources.kubernetes.api_server import (
 )
 from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.known_pods import KnownPods, PodList, are_accounted_for, selecting_green
+from provider.sources.kubernetes.served_apis import ServedApis
 from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics
 
@@ -68,12 +69,12 @@ class Cluster:
         self._known_pods = KnownPods()
         self.server = ApiServer(
             connect,
-            lambda: shared.clock(),  # noqa: PLW0108 - the benchmark gives it another clock later
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=read_timeout_seconds,
             metrics=metrics,
         )
         """What it reads from."""
+        self._served_apis = ServedApis(self.server, lambda: shared.clock())  # noqa: PLW0108 - a benchmark sets the clock
 
     @property
     def answered(self) -> bool:
@@ -91,7 +92,7 @@ class Cluster:
         not be read.
         """
         pods_hold_seconds = 0 if anew else self._shared.freshness.pods
-        look = partial(self._topology, namespace, name, deadline, pods_hold_seconds)
+        look = partial(self._topology, namespace, name, deadline, pods_hold_seconds, decides=anew)
         key, what = (namespace, name), f"Rollout {name}"
         request: Request[Topology] = Request(Kind.TOPOLOGY, key, what, look, bypass_cache=anew)
         return self._shared.compose(request, deadline).value
@@ -130,10 +131,15 @@ class Cluster:
     def _service(self, namespace: str, name: str, deadline: Deadline) -> Service | None:
         return cast(Service | None, self.server.read_one(SERVICES, namespace, name, shapes.Service, deadline))
 
-    def _topology(self, namespace: str, name: str, deadline: Deadline, pods_hold_seconds: float) -> Reading[Topology]:
+    def _topology(
+        self, namespace: str, name: str, deadline: Deadline, pods_hold_seconds: float, *, decides: bool
+    ) -> Reading[Topology]:
         """Read the Rollout beside the namespace's bindings, then together what the Rollout leads to."""
         read_at = self._shared.clock()
-        started = [self._shared.start(self._bindings(api, namespace, deadline), deadline) for api in BINDING_APIS]
+        since = read_at if decides else None
+        started = [
+            self._shared.start(self._bindings(api, namespace, deadline, since), deadline) for api in BINDING_APIS
+        ]
         (rollout,) = self.read(deadline, Read(f"Rollout {name}", lambda: self._rollout(namespace, name, deadline)))
         listed = [pending.result(deadline) for pending in started]
         in_namespace = _served([bindings.value for bindings in listed])
@@ -158,6 +164,9 @@ class Cluster:
                     for one in in_namespace
                     if (one.arn, one.group_name) in groups and one.service not in rollout.strategy.services
                 ),
+                unserved_apis=()
+                if decides
+                else tuple(api.rbac for api, one in zip(BINDING_APIS, listed, strict=True) if one.value is None),
             ),
             read_at,
         )
@@ -197,8 +206,28 @@ class Cluster:
         self._known_pods.note(rollout, tuple(pods), by_name, read_at)
         return _OfRollout(tuple(replica_sets), tuple(pods), tuple(slices), by_name, read_at)
 
-    def listed_again(self, topology: Topology, deadline: Deadline) -> Topology:
-        """Return a topology with its pods listed after the rest of it; queries that ask at the same time share it."""
+    def confirmed(self, topology: Topology, deadline: Deadline) -> Topology:
+        """Return the topology that may decide; the same one if nothing of it has to be read again. Raises CannotTell.
+
+        Pods that were listed before the rest are listed again, and an API of bindings that seemed not to be served is
+        looked for again; if it is, everything is read again. Queries that ask at the same time share these reads.
+        """
+        rollout = topology.rollout
+        apis = [api for api in BINDING_APIS if api.rbac in topology.unserved_apis]
+        bindings = [
+            self._shared.start(self._bindings(api, rollout.namespace, deadline, topology.read_at), deadline)
+            for api in apis
+        ]
+        is_older = topology.pods_read_at < topology.read_at
+        pods = self._shared.start(self._pods_again(topology, deadline), deadline) if is_older else None
+        if any(pending.result(deadline).value is not None for pending in bindings):
+            return self._topology(rollout.namespace, rollout.name, deadline, 0, decides=True).value
+        if pods is None:
+            return topology
+        listed = pods.result(deadline)
+        return replace(topology, pods=listed.value, pods_read_at=max(listed.read_at, topology.read_at))
+
+    def _pods_again(self, topology: Topology, deadline: Deadline) -> Request[tuple[Pod, ...]]:
         rollout = topology.rollout
         key = (PODS.rbac, rollout.namespace, rollout.name, rollout.current_hash)
 
@@ -208,8 +237,7 @@ class Cluster:
             self._known_pods.note(rollout, pods, topology.services, read_at)
             return pods
 
-        listed = self._shared.read(Request(Kind.PODS, key, PODS.rbac, call, bypass_cache=True), deadline)
-        return replace(topology, pods=listed.value, pods_read_at=max(listed.read_at, topology.read_at))
+        return Request(Kind.PODS, key, PODS.rbac, call, bypass_cache=True)
 
     def _of_green(self, api: Api, shape: type[Any], rollout: Rollout, deadline: Deadline) -> Read:
         """List what has green's hash; nothing, where the API would read an empty selector as "everything"."""
@@ -230,14 +258,21 @@ class Cluster:
     def _read_service(self, rollout: Rollout, name: str, deadline: Deadline) -> Read:
         return Read(f"Service {name}", lambda: self._service(rollout.namespace, name, deadline))
 
-    def _bindings(self, api: Api, namespace: str, deadline: Deadline) -> Request[tuple[Binding, ...] | None]:
-        """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API."""
+    def _bindings(
+        self, api: Api, namespace: str, deadline: Deadline, decides_since: datetime | None
+    ) -> Request[tuple[Binding, ...] | None]:
+        """All bindings of a namespace, which its Rollouts share; None where the cluster does not serve this API.
+
+        Where they decide, what is remembered of an API counts only from the time of that look on.
+        """
 
         def call() -> tuple[Binding, ...] | None:
-            listed = self.server.read_list_if_served(api, namespace, shapes.TargetGroupBinding, deadline.renewed())
+            listed = self._served_apis.read_list(
+                api, namespace, shapes.TargetGroupBinding, deadline.renewed(), decides_since
+            )
             return None if listed is None else tuple(listed)
 
-        return Request(Kind.TOPOLOGY, (api.rbac, namespace), api.rbac, call)
+        return Request(Kind.TOPOLOGY, (api.rbac, namespace, decides_since), api.rbac, call)
 
     def containers_ready_since(
         self, namespace: str, pod_hash: str, names: Iterable[str], deadline: Deadline

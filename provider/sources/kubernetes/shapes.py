@@ -658,7 +658,17 @@ class TargetGroupBinding(_Shape):
             family="IPv6" if self.spec.ip_address_type == "ipv6" else "IPv4",
             role_arn=self.spec.role_arn,
             external_id=self.spec.external_id,
+            stack=_stack(self.metadata.labels or {}),
         )
+
+
+def _stack(labels: dict[str, str]) -> str:
+    """Return which stack the controller made a binding for; the prefix of these labels differs by kind and controller.
+
+    Source: aws-load-balancer-controller pkg/deploy/tracking/provider.go.
+    """
+    parts = {"stack", "stack-namespace", "stack-name"}
+    return "/".join(value for key, value in sorted(labels.items()) if key.partition("/")[2] in parts)
 
 
 class _NodeSpec(_Shape):
@@ -681,6 +691,17 @@ class Status(_Shape):
 
     kind: str
     reason: str = ""
+    message: str = ""
+
+
+class _GroupVersion(_Shape):
+    version: str
+
+
+class ApiGroup(_Shape):
+    """The discovery of an API group (`/apis/<group>`): the versions that the cluster has."""
+
+    versions: list[_GroupVersion] | None = None
 
 
 class _ListMetadata(_Shape):

@@ -129,6 +129,15 @@ def without_pass(change):
     change.metric.pop("consecutiveSuccessLimit")
 
 
+def second_port(change):
+    """Give both Services a second port, and production a rule for it."""
+    for name in ("web-active", "web-preview"):
+        change.service(name)["spec"]["ports"].append({"name": "tls", "port": 443, "targetPort": 8443})
+    rules = change["Ingress", "web"]["spec"]["rules"]
+    rules.append(copy.deepcopy(rules[0]))
+    rules[-1]["http"]["paths"][0]["backend"]["service"]["port"] = {"number": 443}
+
+
 CASES = {
     Code.TEMPLATE_MISSING: lambda it: it.objects.pop(("AnalysisTemplate", "alb-gate")),
     Code.SERVICE_MISSING: lambda it: it.blue_green.update(previewService="nothing"),
@@ -176,6 +185,7 @@ CASES = {
     Code.NOT_BEHIND_LOAD_BALANCER: lambda it: it["Ingress", "web"]["spec"]["rules"].pop(),
     Code.SELECTS_NOTHING: lambda it: it.service("web-preview")["spec"]["selector"].update(team="shop"),
     Code.PORT_MISSING: lambda it: it.service("web-preview")["spec"]["ports"][0].update(targetPort="web"),
+    Code.PORT_NOT_CHECKED: second_port,
     Code.TARGET_TYPE_UNSET: lambda it: it.annotations.pop(f"{ALB}target-type"),
     Code.HEALTH_CHECKS_DIFFER: lambda it: it.service("web-preview")["metadata"].update(
         annotations={f"{ALB}healthcheck-path": "/other"}

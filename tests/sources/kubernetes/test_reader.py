@@ -35,6 +35,7 @@ from provider.sources.kubernetes.reader import FEW, Cluster
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
 from tests.world.cluster import objects
+from tests.world.cluster.refusals import Absence
 from tests.world.server.http_server import HttpServer
 from tests.world.world import World
 
@@ -514,6 +515,25 @@ def test_bindings_of_both_apis_are_joined(world, look):
 
 
 @pytest.mark.parametrize(
+    ("labels", "stack"),
+    [
+        ({}, ""),
+        ({"app": "web", "stack": "mine"}, ""),
+        ({"ingress.k8s.aws/stack": "public"}, "public"),
+        ({"ingress.k8s.aws/stack-name": "web", "ingress.k8s.aws/stack-namespace": "shop"}, "web/shop"),
+        ({"service.eks.amazonaws.com/stack-name": "web", "service.eks.amazonaws.com/stack-namespace": "a"}, "web/a"),
+    ],
+)
+def test_a_binding_says_which_stack_it_was_made_for(world, look, labels, stack):
+    """The controller labels a binding with the Ingress, group, Gateway or Service whose load balancer it is for."""
+    binding = world.kubernetes.get("TargetGroupBinding", "shop", "k8s-shop-web-preview")
+    binding["metadata"]["labels"] = labels
+    world.kubernetes.put(binding)
+
+    assert look().bindings[0].stack == stack
+
+
+@pytest.mark.parametrize(
     ("unserved", "expected"),
     [
         pytest.param(["eks.amazonaws.com"], ["k8s-shop-web-preview"], id="no Auto Mode"),
@@ -549,11 +569,11 @@ def test_no_rollout_and_no_rollouts_are_different(world, look):
     with pytest.raises(RolloutNotFound, match="no Rollout nobody in namespace shop"):
         look("nobody")
 
-    world.kubernetes.unserve("argoproj.io")
-    with pytest.raises(CannotTell, match=r"rollouts\.argoproj\.io web") as refused:
-        look()
-
-    assert refused.value.reason is Reason.KUBERNETES_API_MISSING
+    for absence in (Absence.TEXT, Absence.STATUS):
+        world.kubernetes.unserve("argoproj.io", absence)
+        with pytest.raises(CannotTell, match=r"rollouts\.argoproj\.io web") as refused:
+            look()
+        assert refused.value.reason is Reason.KUBERNETES_API_MISSING
 
 
 # Full pods and nodes

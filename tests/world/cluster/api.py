@@ -115,6 +115,8 @@ class KubernetesApi(KubernetesStore):
             return json.dumps(VERSION).encode()
         if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             raise _Created(self._review(environ))
+        if path.startswith("/apis/") and path.count("/") == len(("apis", "group")):
+            return self._discover(path.rpartition("/")[2])
         resource, namespace, name = self._route(path)
         if environ["REQUEST_METHOD"] == "POST" and resource.plural == "events" and namespace and name is None:
             raise _Created(self._create_event(resource, namespace, environ))
@@ -126,6 +128,19 @@ class KubernetesApi(KubernetesStore):
         if name is None:
             return self._list(resource, namespace, query, partial=partial)
         return self._get(resource, namespace, name, partial=partial)
+
+    def _discover(self, group: str) -> bytes:
+        """Answer for an API group with its versions, as the aggregator does from its APIServices."""
+        with self._groups_lock:
+            absence = self._unserved.get(group)
+        names = {resource.api_version for resource in RESOURCES if resource.group == group}
+        if absence not in (None, Absence.NOT_ESTABLISHED):
+            raise absence.error()
+        if not names:
+            raise NoSuchPath
+        versions = [{"groupVersion": name, "version": name.rpartition("/")[2]} for name in sorted(names)]
+        found = {"kind": "APIGroup", "apiVersion": "v1", "name": group, "versions": versions}
+        return json.dumps(found | {"preferredVersion": versions[0]}).encode() + b"\n"
 
     def _review(self, environ: dict[str, Any]) -> bytes:
         """Answer a SelfSubjectAccessReview: everything is allowed but what is `denied`."""

@@ -38,6 +38,8 @@ class Absence(Enum):
     """404 with a Status, as newer servers write it and proxies that translate errors."""
     STARTING = auto()
     """503: the server has not installed all its paths yet."""
+    NOT_ESTABLISHED = auto()
+    """404 with the text, and `/apis/<group>` has the version: the definition exists and is not established (again)."""
 
     def error(self) -> Exception:
         """Return what to raise."""

@@ -210,6 +210,7 @@ def test_unserved_group(world: World, kubernetes_client: KubernetesClient) -> No
         (Absence.TEXT, 404, "404 page not found\n"),
         (Absence.STATUS, 404, "the server could not find the requested resource"),
         (Absence.STARTING, 503, "the request has been made before all known HTTP paths have been installed"),
+        (Absence.NOT_ESTABLISHED, 404, "404 page not found\n"),
     ],
 )
 def test_one_api_of_bindings_goes_and_comes_back(
@@ -228,11 +229,23 @@ def test_one_api_of_bindings_goes_and_comes_back(
     before = answers()
     world.kubernetes.unserve("elbv2.k8s.aws", absence)
     lost, kept = answers()
+    discovered = kubernetes_client.get("/apis/elbv2.k8s.aws")
     world.kubernetes.serve("elbv2.k8s.aws")
 
     assert [len(answer.body["items"]) for answer in (*before, kept, *answers())] == [1, 1, 1, 1, 1]
     assert (lost.status, text in lost.text) == (status, True)
-    assert (lost.content_type == "application/json") is (absence is not Absence.TEXT)
+    assert (lost.content_type == "application/json") is (absence in (Absence.STATUS, Absence.STARTING))
+    assert discovered.status == (200 if absence is Absence.NOT_ESTABLISHED else status)
+
+
+def test_discovery_of_a_group(kubernetes_client: KubernetesClient) -> None:
+    """A group that is served has its versions in `/apis/<group>`; one that is not is a path that nobody knows."""
+    served, unknown, absent = (
+        kubernetes_client.get(f"/apis/{group}") for group in ("elbv2.k8s.aws", "example.com", "eks.amazonaws.com")
+    )
+
+    assert [one["version"] for one in served.body["versions"]] == ["v1beta1"]
+    assert [one.text for one in (unknown, absent)] == ["404 page not found\n"] * 2
 
 
 def test_bearer_token(world: World, kubernetes_client: KubernetesClient) -> None:
