@@ -8,7 +8,7 @@ turn "could not look" into a verdict, and refuse stale evidence.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.alias_generators import to_camel
 
 from provider.checks import body
+from provider.model.clocks import APART_SECONDS
 from provider.model.errors import BadQuery, CannotTell, Problem
 from provider.model.reasons import MEANINGS, Reason
 from provider.model.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
@@ -27,6 +28,7 @@ from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.reader import Cluster
+from provider.sources.seen_healthy import SeenHealthy
 from provider.sources.shared import Shared
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -117,11 +119,24 @@ class Sources:
     shared: Shared
     gathering: ThreadPoolExecutor
     budget_seconds: float
+    seen_healthy: SeenHealthy = field(default_factory=SeenHealthy)
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """The one clock by which evidence is read and judged."""
+        """The one clock by which evidence is read and judged: it is never set."""
         return self.shared.clock
+
+    def by_kubernetes(self) -> datetime:
+        """Return the time by Kubernetes' clock: the earliest that it may show."""
+        return self.cluster.clock.earliest(self.clock())
+
+    def clock_skew(self) -> dict[str, float]:
+        """Return how far the clocks of Kubernetes and AWS are ahead of ours, of those that are far apart."""
+        known = {
+            one.upstream: one.seconds()
+            for one in (self.cluster.clocks, self.load_balancers.clocks, self.cloudwatch.clocks)
+        }
+        return {upstream: round(seconds, 1) for upstream, seconds in known.items() if abs(seconds) > APART_SECONDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +263,9 @@ def answer(check: Check, query: Query, sources: Sources, saw: Saw = nobody) -> V
     deadline = Deadline(sources.budget_seconds, rollout=about, began_at=sources.clock())
     verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
     limits = {kind: sources.shared.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
-    return refuse_stale(verdict, read_at, sources.clock(), limits)
+    verdict = refuse_stale(verdict, read_at, sources.clock(), limits)
+    skew = sources.clock_skew()
+    return replace(verdict, observed={**verdict.observed, "clockSkewSeconds": skew}) if skew else verdict
 
 
 def with_action(verdict: Verdict) -> Verdict:
@@ -278,7 +295,7 @@ def _look_and_judge(
     except CannotTell as error:
         verdict = cannot_tell(error, known)
         if topology is not None:
-            verdict = rollout_state.in_context(verdict, topology, sources.clock())
+            verdict = rollout_state.in_context(verdict, topology, sources.by_kubernetes())
         verdict = with_action(verdict)
         if topology is not None:
             saw(Look(check.name, query, topology, None, verdict, sources.clock()))
@@ -293,7 +310,8 @@ def _gather_and_judge(
 ) -> tuple[Evidence, Verdict]:
     green = find_green(topology, query.pod_template_hash)
     evidence = check.gather(query, topology, green, sources, deadline)
-    return evidence, rollout_state.in_context(check.judge(query, evidence, sources.clock()), topology, sources.clock())
+    verdict = check.judge(query, evidence, sources.clock())
+    return evidence, rollout_state.in_context(verdict, topology, sources.by_kubernetes())
 
 
 def _needs_pods_listed(verdict: Verdict, topology: Topology) -> bool:
@@ -339,8 +357,7 @@ def refuse_stale(
 ) -> Verdict:
     """Add the age of the evidence to a verdict, and let neither a pass nor a failure rest on old or future evidence.
 
-    `limits` are in seconds. One second into the future is allowed: the clock may be stepped while a question is under
-    way.
+    `limits` are in seconds.
     """
     ages = {kind: (now - at).total_seconds() for kind, at in read_at.items()}
     observed = {
@@ -348,7 +365,7 @@ def refuse_stale(
         body.AGES: {kind: round(age, 1) for kind, age in ages.items()},
         body.JUDGED_AT: now.isoformat(timespec="seconds"),
     }
-    stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
+    stale = [kind for kind, age in ages.items() if not 0 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:
         return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed)
     kind = stale[0]

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from provider.checks import question
 from provider.checks.question import Sources
+from provider.model.clocks import Skew
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import (
@@ -39,7 +40,7 @@ from provider.rules.counts import (
     total,
 )
 from provider.rules.green import find_blue_bindings
-from provider.rules.window import open_window
+from provider.rules.window import open_window, require_clocks
 from provider.sources.deadline import Deadline
 
 
@@ -146,10 +147,13 @@ def read_subjects(
 ) -> Subjects:
     """Open the window, and describe green's and blue's target groups.
 
-    Raises CannotTell: SelectorAgeUnknown, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
+    Raises CannotTell: SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads
+    raise.
     """
-    since = _served_since(green, service)
-    window = open_window(sources.clock(), length, lag, since, service.service.name)
+    since, kubernetes = _served_since(green, service), sources.cluster.clock
+    require_clocks((kubernetes,), sources.clock())
+    regions = [sources.load_balancers.region(one) for one in service.bindings]
+    window = window_since(kubernetes.ours(since), length, lag, service.service.name, regions, sources)
     # After the switch no Service selects blue any more.
     blue_bindings = (
         _readable(find_blue_bindings(topology, green), sources) if service.stage is Stage.BEFORE_SWITCH else ()
@@ -161,6 +165,22 @@ def read_subjects(
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
     return Subjects(green, service, window, groups, blue, min(one.read_at for one in known))
+
+
+def window_since(
+    since: datetime, length: timedelta, lag: timedelta, service: str, regions: Iterable[str], sources: Sources
+) -> Window:
+    """Return the window in these regions; `since` is by our clock. Raises CannotTell (ClockSkew, WindowNotOpen)."""
+    now, clocks = sources.clock(), [aws_clock(region, sources) for region in regions]
+    require_clocks(clocks, now)
+    ends, begins = min(one.earliest(now) for one in clocks), max(one.latest(since) for one in clocks)
+    return open_window(ends, length, lag, begins, service)
+
+
+def aws_clock(region: str, sources: Sources) -> Skew:
+    """Return CloudWatch's clock in a region: before its first answer that of the load balancers."""
+    known = sources.cloudwatch.clocks.skew(region) or sources.load_balancers.clocks.skew(region)
+    return known or Skew("AWS")
 
 
 def load_balancers_of(traffic: Traffic) -> list[LoadBalancerCounts]:
@@ -254,12 +274,14 @@ def read_wanted(
 ) -> tuple[Points, datetime]:
     """Read metrics of target groups with one call per place; return the points and when the oldest was read.
 
-    Dimension values contain random ids of AWS, so metrics of different places never have the same name.
+    Dimension values contain random ids of AWS, so metrics of different places never have the same name. Raises
+    CannotTell: ClockSkew, and what reads raise.
     """
     by_place: dict[Place, dict[Metric, None]] = {}
     for group, metrics in wanted:
         by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics))
     # Nearly always one place, so sequential calls cost nothing.
     found = [sources.cloudwatch.points(one, tuple(metrics), window, deadline) for one, metrics in by_place.items()]
+    require_clocks((aws_clock(one.region, sources) for one in by_place), sources.clock())
     points = {metric: minutes for known in found for metric, minutes in known.value.items()}
     return points, min(known.read_at for known in found)

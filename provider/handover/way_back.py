@@ -13,6 +13,7 @@ from threading import Event, Lock
 from provider.checks.question import Query, Sources
 from provider.handover.ledger import Handover, Key, Ledger
 from provider.handover.undo import Undo
+from provider.model.clocks import A_SECOND
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Switch, Verdict
 from provider.rules import handover as rules
@@ -121,11 +122,12 @@ class WayBack:
                 handover.forget(group)
             handover.turn += 1
         written_at = switch.service.selector_written_at if switch.service else None
+        switched_at = self._sources.cluster.clock.ours(written_at) if written_at else self._clock()
         with self._lock:
             self._last.pop(key, None)
             while len(self._last) >= MOST_SWITCHES:
                 del self._last[next(iter(self._last))]
-            self._last[key] = LastSwitch(handover.pod_hash, written_at or self._clock(), targets)
+            self._last[key] = LastSwitch(handover.pod_hash, switched_at, targets)
         logging.getLogger(__name__).info("Rollout %s in namespace %s switched after a handover", key[1], key[0])
 
     def _watch(self, key: Key) -> None:
@@ -138,8 +140,8 @@ class WayBack:
         at = min((one.read_at for one in groups), default=self._clock())
         with self._lock:
             before = self._last[key]
-            if at < before.switched_at:
-                return  # shared evidence from before the switch
+            if at < before.switched_at + A_SECOND:
+                return  # maybe from before the switch, of which Kubernetes only tells the second
             self._last[key] = now = after_look(before, groups, at)
         if now.is_over(self._clock()) and now.seconds is not None:
             self._metrics.handed_over(now.seconds)

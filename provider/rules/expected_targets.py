@@ -20,6 +20,7 @@ from provider.model.records import (
     GroupHealth,
     Many,
     Pod,
+    PodTarget,
     ServicePort,
     Target,
     same_address,
@@ -209,6 +210,23 @@ def _nodes_as_targets(
         seen.append(_seen(node, key, registered.get(key), pods))
     noun = "nodes that run a ready green pod (instance targets: single pods are not judged)"
     return Expected(noun, tuple(seen), every=True)
+
+
+def pod_targets(
+    green: Green, service: GreenService, health: GroupHealth, instance_ids: Mapping[str, str]
+) -> dict[PodTarget, bool]:
+    """Return every target in one group that a green pod is behind, and whether it is healthy."""
+    keys: Iterable[tuple[str, tuple[str, int]]] = ()
+    if health.group.target_type == "ip":
+        by_pod = _keys_by_pod(service, health.binding)
+        keys = ((pod.uid, key) for pod in green.pods for key in by_pod.get(pod.uid, ()))
+    elif health.group.target_type == "instance" and service.service.external_traffic_policy == "Local":
+        node_port, on_node = _port(service, health.binding).node_port, ready_pods_by_node(green, service)
+        keys = ((pod.uid, (instance_ids.get(node, node), node_port)) for node, pods in on_node.items() for pod in pods)
+    registered = _by_key(health.targets)
+    return {
+        (health.group.arn, uid, *key): key in registered and registered[key].state == State.HEALTHY for uid, key in keys
+    }
 
 
 def ready_pods_by_node(green: Green, service: GreenService) -> dict[str, tuple[Pod, ...]]:

@@ -8,7 +8,7 @@ a second.
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
 from time import monotonic
@@ -19,6 +19,7 @@ from provider.model.reasons import Reason
 from provider.model.records import Freshness, Kind
 from provider.sources.bulkheads import KUBERNETES, Bulkheads
 from provider.sources.cache import Cache, Failure, Key, Reading, Result, Value
+from provider.sources.clock import steady
 from provider.sources.deadline import Deadline
 
 
@@ -91,7 +92,7 @@ class Shared:
         metrics: Counts,
         *,
         flight_seconds: float,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = steady,
     ) -> None:
         """Read on these threads. No query waits for a read that has been in flight for longer than `flight_seconds`."""
         self.threads, self.freshness, self.clock = threads, freshness, clock

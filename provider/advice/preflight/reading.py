@@ -11,6 +11,7 @@ from typing import Any
 from provider.advice.preflight.manifests import Manifests, at, name_of
 from provider.advice.preflight.seen import Rate, Seen
 from provider.checks.question import Sources
+from provider.checks.traffic import aws_clock
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import HASH_LABEL, Binding, GroupHealth, Metric, PodState, TargetGroup, Topology, Window
@@ -140,7 +141,9 @@ class _Seeing:
         groups = {one.group: one for some in health.values() for one in some if _is_counted(one.group)}
         if not groups:
             return None
-        end = self._sources.clock().astimezone(UTC).replace(second=0, microsecond=0) - LAG
+        clocks = [aws_clock(one.place.region, self._sources) for one in groups]
+        now = min(one.earliest(self._sources.clock()) for one in clocks)
+        end = now.astimezone(UTC).replace(second=0, microsecond=0) - LAG
         window = Window(end - timedelta(minutes=MINUTES), end)
         points: dict[Metric, Mapping[datetime, float]] = {}
         try:

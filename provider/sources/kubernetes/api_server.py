@@ -21,6 +21,7 @@ import urllib3
 
 from provider.model.errors import CannotTell, NotConfigured
 from provider.model.reasons import Reason
+from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.connection import Client
@@ -106,6 +107,7 @@ class ApiServer:
         self._connect = connect_timeout_seconds
         self._read = read_timeout_seconds
         self._metrics = metrics
+        self.clocks = OtherClocks("kubernetes", "Kubernetes", clock, metrics)
         self.answered = False
         """Whether the API server ever answered anything at all, a refusal included."""
 
@@ -258,6 +260,7 @@ class ApiServer:
                 query=query,
                 content=asked,
                 compressed=accept == METADATA_ONLY,  # elsewhere it costs more than it spares
+                on_headers=self.clocks.asked(),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, cast
 
+from provider.model.clocks import KUBERNETES, Skew
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.reasons import Reason
 from provider.model.records import (
@@ -28,6 +29,7 @@ from provider.model.records import (
 )
 from provider.sources.bulkheads import KUBERNETES, Read
 from provider.sources.cache import Reading
+from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.api_server import (
@@ -79,6 +81,16 @@ class Cluster:
     def answered(self) -> bool:
         """Whether the API server ever answered anything at all, a refusal included."""
         return self.server.answered
+
+    @property
+    def clocks(self) -> OtherClocks:
+        """What its answers tell of its clock."""
+        return self.server.clocks
+
+    @property
+    def clock(self) -> Skew:
+        """How far its clock is from ours."""
+        return self.clocks.skew() or KUBERNETES
 
     def ping(self, deadline: Deadline) -> None:
         """Ask for the version, which every authenticated client may. Raises CannotTell."""

@@ -1,0 +1,149 @@
+"""Our clock, which is never set, and what the answers of other systems tell of theirs."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from threading import Lock
+
+from provider.model.clocks import APART_SECONDS, Skew, proven
+from provider.telemetry import Metrics
+
+DRIFT = 0.0005
+"""How fast two clocks may drift apart: NTP corrects a clock by at most so much of a second in a second."""
+
+ABSURD_SECONDS = 86_400
+"""A `Date` further from our clock is a fault of whatever wrote it: nobody could have signed in with such a clock."""
+
+LOG_PAUSE = timedelta(minutes=1)
+"""Between two lines about one clock: the servers behind one address may have clocks of their own."""
+
+MAX_REGIONS = 50
+"""Maximum clocks of one upstream: others choose the regions."""
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is such a clock it goes on while the machine sleeps, when evidence grows old too."""
+
+
+def _machine() -> datetime:
+    return datetime.now(UTC)
+
+
+def _seconds() -> float:
+    return time.clock_gettime(_SINCE_BOOT)
+
+
+class SteadyClock:
+    """The machine's time when the process started, plus the seconds since, by a clock that nobody sets."""
+
+    def __init__(self, machine: Callable[[], datetime] = _machine, seconds: Callable[[], float] = _seconds) -> None:
+        """Start now; `machine` is read only once."""
+        self._began_at, self._began, self._seconds = machine(), seconds(), seconds
+
+    def __call__(self) -> datetime:
+        """Return the time, UTC: never earlier than before."""
+        return self._began_at + timedelta(seconds=self._seconds() - self._began)
+
+
+steady = SteadyClock()
+
+
+@dataclass(slots=True)
+class _Clock:
+    """The bounds of a clock at a moment of ours, and what the log says of it."""
+
+    least: float
+    most: float
+    at: datetime
+    logged: float = 0.0
+    logged_at: datetime | None = None
+
+
+class OtherClocks:
+    """The clocks of one upstream, one in each region, as far as its answers tell. Thread-safe."""
+
+    def __init__(self, upstream: str, name: str, clock: Callable[[], datetime], metrics: Metrics) -> None:
+        """Know nothing yet. `upstream` is its label in metrics and answers, `name` its name in sentences."""
+        self.upstream = upstream
+        self._name, self._clock = name, clock
+        self._lock = Lock()
+        self._clocks: OrderedDict[str, _Clock] = OrderedDict()
+        metrics.shows_clock_skew(upstream, self.seconds)
+
+    def asked(self, region: str = "") -> Callable[[Mapping[str, str]], None]:
+        """Return what gets the headers of the answer to a request that is sent now, by names in lower case."""
+        return partial(self._answered, region, self._clock())
+
+    def skew(self, region: str = "") -> Skew | None:
+        """Return how far a clock is from ours; None before an answer told."""
+        with self._lock:
+            known = self._clocks.get(region)
+            return self._skew(region, known) if known else None
+
+    def seconds(self) -> float:
+        """Return how far the clock is ahead of ours that is furthest from it."""
+        with self._lock:
+            skews = [self._skew(region, known) for region, known in self._clocks.items()]
+        return max((one.seconds for one in skews), key=abs, default=0.0)
+
+    def _answered(self, region: str, sent: datetime, headers: Mapping[str, str]) -> None:
+        """Note the `Date` of an answer that arrives now; one that says nothing usable is ignored."""
+        date, now = _date(headers), self._clock()
+        if date is None or abs((date - now).total_seconds()) > ABSURD_SECONDS:
+            return
+        least, most = (date - now).total_seconds(), (date - sent).total_seconds() + 1
+        with self._lock:
+            known = self._clocks.setdefault(region, _Clock(least, most, now))
+            self._clocks.move_to_end(region)
+            _narrow(known, least, most, now)
+            while len(self._clocks) > MAX_REGIONS:
+                self._clocks.popitem(last=False)
+            skew = self._skew(region, known)
+            is_news = _is_news(known, skew.seconds, now)
+        if is_news:
+            _log(skew)
+
+    def _skew(self, region: str, known: _Clock) -> Skew:
+        return proven(f"{self._name} in {region}" if region else self._name, known.least, known.most)
+
+
+def _narrow(known: _Clock, least: float, most: float, now: datetime) -> None:
+    """Join what is known of a clock with a new answer; one that contradicts it replaces it: a clock was set."""
+    drift = DRIFT * abs((now - known.at).total_seconds())
+    narrowed = max(known.least - drift, least), min(known.most + drift, most)
+    known.least, known.most = narrowed if narrowed[0] <= narrowed[1] else (least, most)
+    known.at = now
+
+
+def _is_news(known: _Clock, seconds: float, now: datetime) -> bool:
+    """Tell whether a line in the log is due, and remember it."""
+    crossed = (abs(seconds) > APART_SECONDS) != (abs(known.logged) > APART_SECONDS)
+    is_due = known.logged_at is None or now - known.logged_at >= LOG_PAUSE
+    if not is_due or not (crossed or abs(seconds - known.logged) > APART_SECONDS):
+        return False
+    known.logged, known.logged_at = seconds, now
+    return True
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was written; None if that is not said, or the answer comes from a cache (`Age`)."""
+    if headers.get("date") is None or headers.get("age") is not None:
+        return None
+    try:
+        date = parsedate_to_datetime(headers["date"])
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return date if date.tzinfo is not None else None
+
+
+def _log(skew: Skew) -> None:
+    log = logging.getLogger(__name__)
+    if abs(skew.seconds) > APART_SECONDS:
+        which = "ahead of" if skew.seconds > 0 else "behind"
+        log.warning("The clock of %s is %.1f s %s the provider's", skew.system, abs(skew.seconds), which)
+    else:
+        log.info("The clock of %s agrees with the provider's again", skew.system)
