@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.alias_generators import to_camel
 
 from provider.checks import body
-from provider.model.clocks import APART_SECONDS
 from provider.model.errors import BadQuery, CannotTell, Problem
 from provider.model.reasons import MEANINGS, Reason
 from provider.model.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
@@ -26,6 +25,7 @@ from provider.rules import rollout_state
 from provider.rules.green import find_green, require_stage, stage_of
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.seen_healthy import SeenHealthy
@@ -126,17 +126,14 @@ class Sources:
         """The one clock by which evidence is read and judged: it is never set."""
         return self.shared.clock
 
+    @property
+    def clocks(self) -> OtherClocks:
+        """The clocks of Kubernetes and AWS, with whose times evidence is compared."""
+        return self.shared.clocks
+
     def by_kubernetes(self) -> datetime:
         """Return the time by Kubernetes' clock: the earliest that it may show."""
-        return self.cluster.clock.earliest(self.clock())
-
-    def clock_skew(self) -> dict[str, float]:
-        """Return how far the clocks of Kubernetes and AWS are ahead of ours, of those that are far apart."""
-        known = {
-            one.upstream: one.seconds()
-            for one in (self.cluster.clocks, self.load_balancers.clocks, self.cloudwatch.clocks)
-        }
-        return {upstream: round(seconds, 1) for upstream, seconds in known.items() if abs(seconds) > APART_SECONDS}
+        return self.clocks.kubernetes().earliest(self.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +261,7 @@ def answer(check: Check, query: Query, sources: Sources, saw: Saw = nobody) -> V
     verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
     limits = {kind: sources.shared.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
     verdict = refuse_stale(verdict, read_at, sources.clock(), limits)
-    skew = sources.clock_skew()
+    skew = sources.clocks.apart()
     return replace(verdict, observed={**verdict.observed, "clockSkewSeconds": skew}) if skew else verdict
 
 

@@ -7,7 +7,6 @@ it is not. With `anomalies=fail` also when the load balancer finds a pod anomalo
 otherwise. With instance targets nodes are judged, never single pods.
 """
 
-from collections import ChainMap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +17,7 @@ from pydantic import Field
 from provider.checks import question
 from provider.checks.explain import read_states
 from provider.checks.question import Check, Sources
-from provider.model.clocks import KUBERNETES, Skew
+from provider.model.clocks import SAME_CLOCK, Skew
 from provider.model.reasons import MEANINGS, Action, Reason
 from provider.model.records import (
     Binding,
@@ -40,7 +39,6 @@ from provider.rules.expected_targets import (
     addresses_of,
     expected_targets,
     percent,
-    pod_targets,
     ready_pods_by_node,
 )
 from provider.rules.grace import Grace
@@ -99,7 +97,7 @@ class Evidence:
     instance_ids: Mapping[str, str]
     states: tuple[PodState, ...] = ()
     unwell_since: Mapping[PodTarget, datetime] = field(default_factory=dict)
-    kubernetes: Skew = KUBERNETES
+    kubernetes: Skew = SAME_CLOCK
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -123,10 +121,12 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
         instance_ids = sources.cluster.instance_ids(ready_pods_by_node(green, service), deadline)
-    evidence = Evidence(green, service, groups, {}, instance_ids, kubernetes=sources.cluster.clock)
-    unwell = [sources.seen_healthy.note(pod_targets(green, service, one, instance_ids), one.read_at) for one in groups]
-    evidence = replace(evidence, unwell_since=dict(ChainMap(*unwell)))
-    suspects = _suspects(query, evidence, sources.clock())
+    expected = [expected_targets(green, service, health, instance_ids) for health in groups]
+    unwell_since: dict[PodTarget, datetime] = {}
+    for health, targets in zip(groups, expected, strict=True):
+        unwell_since |= sources.seen_healthy.note(targets.pod_targets(health.group.arn), health.read_at)
+    evidence = Evidence(green, service, groups, {}, instance_ids, (), unwell_since, sources.clocks.kubernetes())
+    suspects = _suspects(query, evidence, expected, sources.clock())
     if suspects:
         ready_since = sources.cluster.containers_ready_since(
             query.namespace, green.rollout.current_hash, sorted(suspects), deadline
@@ -146,14 +146,13 @@ def _states(green: Green, service: GreenService, sources: Sources, deadline: Dea
     return states
 
 
-def _suspects(query: Query, evidence: Evidence, now: datetime) -> set[str]:
+def _suspects(query: Query, evidence: Evidence, expected: list[Expected], now: datetime) -> set[str]:
     """Name the pods whose readiness decides between Failed and waiting; none while no group can fail."""
     names: set[str] = set()
-    for health in evidence.groups:
-        expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
+    for health, targets in zip(evidence.groups, expected, strict=True):
         grace = _grace(query, evidence, health, now)
-        old = [one for one in expected.notable if one.blames_pod and grace.is_old_enough(one)]
-        if not _within_reach(query, expected, without=len(old)):
+        old = [one for one in targets.notable if one.blames_pod and grace.is_old_enough(one)]
+        if not _within_reach(query, targets, without=len(old)):
             names.update(pod.name for one in old for pod in one.pods)
     return names
 

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from provider.checks import question
 from provider.checks.question import Sources
-from provider.model.clocks import Skew
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import (
@@ -150,7 +149,7 @@ def read_subjects(
     Raises CannotTell: SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads
     raise.
     """
-    since, kubernetes = _served_since(green, service), sources.cluster.clock
+    since, kubernetes = _served_since(green, service), sources.clocks.kubernetes()
     require_clocks((kubernetes,), sources.clock())
     regions = [sources.load_balancers.region(one) for one in service.bindings]
     window = window_since(kubernetes.ours(since), length, lag, service.service.name, regions, sources)
@@ -171,16 +170,10 @@ def window_since(
     since: datetime, length: timedelta, lag: timedelta, service: str, regions: Iterable[str], sources: Sources
 ) -> Window:
     """Return the window in these regions; `since` is by our clock. Raises CannotTell (ClockSkew, WindowNotOpen)."""
-    now, clocks = sources.clock(), [aws_clock(region, sources) for region in regions]
+    now, clocks = sources.clock(), [sources.clocks.cloudwatch(region) for region in regions]
     require_clocks(clocks, now)
     ends, begins = min(one.earliest(now) for one in clocks), max(one.latest(since) for one in clocks)
     return open_window(ends, length, lag, begins, service)
-
-
-def aws_clock(region: str, sources: Sources) -> Skew:
-    """Return CloudWatch's clock in a region: before its first answer that of the load balancers."""
-    known = sources.cloudwatch.clocks.skew(region) or sources.load_balancers.clocks.skew(region)
-    return known or Skew("AWS")
 
 
 def load_balancers_of(traffic: Traffic) -> list[LoadBalancerCounts]:
@@ -282,6 +275,6 @@ def read_wanted(
         by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics))
     # Nearly always one place, so sequential calls cost nothing.
     found = [sources.cloudwatch.points(one, tuple(metrics), window, deadline) for one, metrics in by_place.items()]
-    require_clocks((aws_clock(one.region, sources) for one in by_place), sources.clock())
+    require_clocks((sources.clocks.cloudwatch(one.region) for one in by_place), sources.clock())
     points = {metric: minutes for known in found for metric, minutes in known.value.items()}
     return points, min(known.read_at for known in found)

@@ -13,7 +13,6 @@ from threading import Event, Lock
 from provider.checks.question import Query, Sources
 from provider.handover.ledger import Handover, Key, Ledger
 from provider.handover.undo import Undo
-from provider.model.clocks import A_SECOND
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Switch, Verdict
 from provider.rules import handover as rules
@@ -122,7 +121,7 @@ class WayBack:
                 handover.forget(group)
             handover.turn += 1
         written_at = switch.service.selector_written_at if switch.service else None
-        switched_at = self._sources.cluster.clock.ours(written_at) if written_at else self._clock()
+        switched_at = self._sources.clocks.kubernetes().ours(written_at) if written_at else self._clock()
         with self._lock:
             self._last.pop(key, None)
             while len(self._last) >= MOST_SWITCHES:
@@ -140,8 +139,8 @@ class WayBack:
         at = min((one.read_at for one in groups), default=self._clock())
         with self._lock:
             before = self._last[key]
-            if at < before.switched_at + A_SECOND:
-                return  # maybe from before the switch, of which Kubernetes only tells the second
+            if at < before.switched_at:
+                return  # shared evidence from before the switch
             self._last[key] = now = after_look(before, groups, at)
         if now.is_over(self._clock()) and now.seconds is not None:
             self._metrics.handed_over(now.seconds)

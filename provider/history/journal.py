@@ -15,7 +15,6 @@ from provider.checks.question import Look, Query, Sources
 from provider.checks.traffic import Traffic
 from provider.history.remembered import MOST_QUERIES, MOST_SWITCHES, Change, Key, LastAnswer, Remembered, Sample
 from provider.history.switch_errors import errors_of, is_complete
-from provider.model.clocks import A_SECOND
 from provider.model.reasons import MEANINGS, Action
 from provider.model.records import Canary, Green, Phase, Rollout, Stage, Verdict
 from provider.rules.switch_seen import after_look, begun
@@ -147,14 +146,13 @@ class Journal:
         is_recent = written is not None and look.at - written < timedelta(minutes=1)
         if pod_hash not in known.switches and is_recent and written is not None and before:
             self._note_switch(known, pod_hash, written)
-        switch = known.switches.get(pod_hash)
-        if switch is None:
-            return
-        known.production = tuple(one.group for one in health.groups)
-        at = min(one.read_at for one in health.groups)
-        if at >= switch.switched_at + A_SECOND:  # else this may be from before the switch
+        if pod_hash in known.switches:
+            known.production = tuple(one.group for one in health.groups)
+            at = min(one.read_at for one in health.groups)
             is_healthy = look.check in CHARTED and look.verdict.number > 0
-            known.switches[pod_hash] = after_look(switch, health.groups, at, is_green_healthy=is_healthy)
+            known.switches[pod_hash] = after_look(
+                known.switches[pod_hash], health.groups, at, is_green_healthy=is_healthy
+            )
 
     def _note_switch(self, known: Remembered, pod_hash: str, at: datetime) -> None:
         if pod_hash in known.switches and at - known.switches[pod_hash].switched_at < timedelta(minutes=1):

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from provider.checks.question import Sources
-from provider.checks.traffic import aws_clock, read_points
+from provider.checks.traffic import read_points
 from provider.model.errors import CannotTell
 from provider.model.records import TargetGroup, Window
 from provider.rules.counts import count_group, count_load_balancer
@@ -25,7 +25,7 @@ def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sour
     known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
     if not known:
         return None
-    by_aws = min(aws_clock(one.place.region, sources).earliest(switch.switched_at) for one in known)
+    by_aws = min(sources.clocks.cloudwatch(one.place.region).earliest(switch.switched_at) for one in known)
     start = by_aws.replace(second=0, microsecond=0)
     window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
     deadline = Deadline(sources.budget_seconds, began_at=sources.clock())

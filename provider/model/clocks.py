@@ -59,7 +59,7 @@ class Skew:
         )
 
 
-KUBERNETES = Skew("Kubernetes")
+SAME_CLOCK = Skew("Kubernetes")
 """Kubernetes' clock while nothing proves that it is ahead or behind."""
 
 

@@ -46,7 +46,7 @@ class Grace:
 
     def was_healthy_lately(self, target: Seen) -> bool:
         """Tell whether a target is in the grace period that began when it stopped being healthy."""
-        unwell = self.unwell_for(target)
+        unwell = self.unwell_for(target) if self.period else None  # without a grace period it fails at the first look
         return unwell is not None and unwell <= self.period
 
     def is_over(self, target: Seen) -> bool:

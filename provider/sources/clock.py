@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from threading import Lock
+from typing import Protocol
 
-from provider.model.clocks import APART_SECONDS, Skew, proven
-from provider.telemetry import Metrics
+from provider.model.clocks import APART_SECONDS, SAME_CLOCK, Skew, proven
 
 DRIFT = 0.0005
 """How fast two clocks may drift apart: NTP corrects a clock by at most so much of a second in a second."""
@@ -22,8 +22,11 @@ ABSURD_SECONDS = 86_400
 LOG_PAUSE = timedelta(minutes=1)
 """Between two lines about one clock: the servers behind one address may have clocks of their own."""
 
-MAX_REGIONS = 50
-"""Maximum clocks of one upstream: others choose the regions."""
+MAX_CLOCKS = 100
+"""Maximum clocks that are known: others choose the regions."""
+
+NAMES = {"kubernetes": "Kubernetes", "elbv2": "Elastic Load Balancing", "cloudwatch": "CloudWatch"}
+"""How sentences name the upstreams."""
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Where there is such a clock it goes on while the machine sleeps, when evidence grows old too."""
@@ -52,6 +55,13 @@ class SteadyClock:
 steady = SteadyClock()
 
 
+class Shows(Protocol):
+    """Where the clocks are shown: the provider's metrics."""
+
+    def shows_clock_skew(self, upstream: str, seconds: Callable[[], float]) -> None:
+        """Let each scrape read how far an upstream's clock is ahead of ours."""
+
+
 @dataclass(slots=True)
 class _Clock:
     """The bounds of a clock at a moment of ours, and what the log says of it."""
@@ -64,51 +74,66 @@ class _Clock:
 
 
 class OtherClocks:
-    """The clocks of one upstream, one in each region, as far as its answers tell. Thread-safe."""
+    """The clocks of Kubernetes and of AWS's services in each region, as far as their answers tell. Thread-safe."""
 
-    def __init__(self, upstream: str, name: str, clock: Callable[[], datetime], metrics: Metrics) -> None:
-        """Know nothing yet. `upstream` is its label in metrics and answers, `name` its name in sentences."""
-        self.upstream = upstream
-        self._name, self._clock = name, clock
+    def __init__(self, clock: Callable[[], datetime], metrics: Shows) -> None:
+        """Know nothing yet; `clock` is ours."""
+        self._clock = clock
         self._lock = Lock()
-        self._clocks: OrderedDict[str, _Clock] = OrderedDict()
-        metrics.shows_clock_skew(upstream, self.seconds)
+        self._clocks: OrderedDict[tuple[str, str], _Clock] = OrderedDict()
+        for upstream in NAMES:
+            metrics.shows_clock_skew(upstream, partial(self._furthest, upstream))
 
-    def asked(self, region: str = "") -> Callable[[Mapping[str, str]], None]:
+    def asked(self, upstream: str, region: str = "") -> Callable[[Mapping[str, str]], None]:
         """Return what gets the headers of the answer to a request that is sent now, by names in lower case."""
-        return partial(self._answered, region, self._clock())
+        return partial(self._answered, (upstream, region), self._clock())
 
-    def skew(self, region: str = "") -> Skew | None:
+    def kubernetes(self) -> Skew:
+        """Return how far Kubernetes' clock is from ours."""
+        return self._skew("kubernetes", "") or SAME_CLOCK
+
+    def cloudwatch(self, region: str) -> Skew:
+        """Return how far CloudWatch's clock is from ours: before its first answer what the load balancers' tell."""
+        return self._skew("cloudwatch", region) or self._skew("elbv2", region) or Skew(NAMES["cloudwatch"])
+
+    def apart(self) -> dict[str, float]:
+        """Return how far the clocks of upstreams are ahead of ours in seconds, of those that are to be reported."""
+        known = {upstream: round(self._furthest(upstream), 1) for upstream in NAMES}
+        return {upstream: seconds for upstream, seconds in known.items() if abs(seconds) > APART_SECONDS}
+
+    def _furthest(self, upstream: str) -> float:
+        """Return how far that clock of an upstream is ahead of ours which is furthest from it."""
+        with self._lock:
+            regions = [region for known, region in self._clocks if known == upstream]
+        skews = [skew for region in regions if (skew := self._skew(upstream, region)) is not None]
+        return max((skew.seconds for skew in skews), key=abs, default=0.0)
+
+    def _skew(self, upstream: str, region: str) -> Skew | None:
         """Return how far a clock is from ours; None before an answer told."""
         with self._lock:
-            known = self._clocks.get(region)
-            return self._skew(region, known) if known else None
+            known = self._clocks.get((upstream, region))
+            return proven(_name(upstream, region), known.least, known.most) if known else None
 
-    def seconds(self) -> float:
-        """Return how far the clock is ahead of ours that is furthest from it."""
-        with self._lock:
-            skews = [self._skew(region, known) for region, known in self._clocks.items()]
-        return max((one.seconds for one in skews), key=abs, default=0.0)
-
-    def _answered(self, region: str, sent: datetime, headers: Mapping[str, str]) -> None:
+    def _answered(self, whose: tuple[str, str], sent: datetime, headers: Mapping[str, str]) -> None:
         """Note the `Date` of an answer that arrives now; one that says nothing usable is ignored."""
         date, now = _date(headers), self._clock()
         if date is None or abs((date - now).total_seconds()) > ABSURD_SECONDS:
             return
         least, most = (date - now).total_seconds(), (date - sent).total_seconds() + 1
         with self._lock:
-            known = self._clocks.setdefault(region, _Clock(least, most, now))
-            self._clocks.move_to_end(region)
+            known = self._clocks.setdefault(whose, _Clock(least, most, now))
+            self._clocks.move_to_end(whose)
             _narrow(known, least, most, now)
-            while len(self._clocks) > MAX_REGIONS:
+            while len(self._clocks) > MAX_CLOCKS:
                 self._clocks.popitem(last=False)
-            skew = self._skew(region, known)
+            skew = proven(_name(*whose), known.least, known.most)
             is_news = _is_news(known, skew.seconds, now)
         if is_news:
             _log(skew)
 
-    def _skew(self, region: str, known: _Clock) -> Skew:
-        return proven(f"{self._name} in {region}" if region else self._name, known.least, known.most)
+
+def _name(upstream: str, region: str) -> str:
+    return f"{NAMES[upstream]} in {region}" if region else NAMES[upstream]
 
 
 def _narrow(known: _Clock, least: float, most: float, now: datetime) -> None:

@@ -19,7 +19,7 @@ from provider.model.reasons import Reason
 from provider.model.records import Freshness, Kind
 from provider.sources.bulkheads import KUBERNETES, Bulkheads
 from provider.sources.cache import Cache, Failure, Key, Reading, Result, Value
-from provider.sources.clock import steady
+from provider.sources.clock import OtherClocks, Shows, steady
 from provider.sources.deadline import Deadline
 
 
@@ -72,7 +72,7 @@ class Pending(Generic[Value]):
         return outcome
 
 
-class Counts(Protocol):
+class Counts(Shows, Protocol):
     """Where sharing is counted: the provider's metrics."""
 
     def shared(self, kind: str, outcome: str) -> None:
@@ -100,6 +100,8 @@ class Shared:
         self._lock = Lock()
         self._cache = Cache(freshness, lambda: self.clock(), flight_seconds)  # noqa: PLW0108 - a benchmark sets the clock
         self._flights: dict[Key, _Flight] = {}
+        self.clocks = OtherClocks(lambda: self.clock(), metrics)  # noqa: PLW0108 - as above
+        """How far the clocks of those are from ours that evidence is read from."""
 
     @property
     def records(self) -> int:

@@ -11,7 +11,6 @@ from typing import Any
 from provider.advice.preflight.manifests import Manifests, at, name_of
 from provider.advice.preflight.seen import Rate, Seen
 from provider.checks.question import Sources
-from provider.checks.traffic import aws_clock
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import HASH_LABEL, Binding, GroupHealth, Metric, PodState, TargetGroup, Topology, Window
@@ -141,7 +140,7 @@ class _Seeing:
         groups = {one.group: one for some in health.values() for one in some if _is_counted(one.group)}
         if not groups:
             return None
-        clocks = [aws_clock(one.place.region, self._sources) for one in groups]
+        clocks = [self._sources.clocks.cloudwatch(one.place.region) for one in groups]
         now = min(one.earliest(self._sources.clock()) for one in clocks)
         end = now.astimezone(UTC).replace(second=0, microsecond=0) - LAG
         window = Window(end - timedelta(minutes=MINUTES), end)

@@ -15,7 +15,6 @@ from provider.model.records import Kind, Metric, Place, Points, Window
 from provider.sources.aws.aws_errors import malformed, whose
 from provider.sources.aws.service import Account, Api, Service
 from provider.sources.cache import Reading
-from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics
@@ -36,8 +35,7 @@ class CloudWatch:
     def __init__(self, account: Account, shared: Shared, metrics: Metrics) -> None:
         """Read with the account's credentials."""
         api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
-        self.clocks = OtherClocks("cloudwatch", "CloudWatch", lambda: shared.clock(), metrics)  # noqa: PLW0108 - as in Cluster
-        self._service = Service(account, api, metrics, self.clocks)
+        self._service = Service(account, api, metrics, shared.clocks)
         self._shared = shared
 
     def points(self, place: Place, metrics: Sequence[Metric], window: Window, deadline: Deadline) -> Reading[Points]:

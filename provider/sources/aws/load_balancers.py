@@ -18,7 +18,6 @@ from provider.sources.aws.service import Account, Api, Service
 from provider.sources.aws.target_groups import GroupKey, TargetGroups, name_of
 from provider.sources.bulkheads import Read
 from provider.sources.cache import Reading
-from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics
@@ -45,9 +44,8 @@ class LoadBalancers:
         self._shared = shared
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
-        self.clocks = OtherClocks("elbv2", "Elastic Load Balancing", lambda: shared.clock(), metrics)  # noqa: PLW0108 - as in Cluster
         api = Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events)
-        self._elbv2 = Service(account, api, metrics, self.clocks)
+        self._elbv2 = Service(account, api, metrics, shared.clocks)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
         self._groups = TargetGroups(account, self._elbv2, shared)
         self.listeners = Listeners(self._elbv2, shared.threads)

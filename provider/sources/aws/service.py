@@ -95,7 +95,7 @@ class Service:
     def __init__(self, account: Account, api: Api, metrics: Metrics, clocks: OtherClocks | None = None) -> None:
         """Call this API with the account's credentials, or as the roles that these may be used for.
 
-        `clocks` is told what each answer says of the time.
+        `clocks` are told what each answer says of the time.
         """
         self._account = account
         self._api = api
@@ -118,7 +118,7 @@ class Service:
         """
         self._calls(place).take(deadline.rollout, max(deadline.remaining_seconds() - CALL_SECONDS, 0))
         action = self.action(operation)
-        told = self._clocks.asked(place.region) if self._clocks else None
+        told = self._clocks.asked(self._api.name, place.region) if self._clocks else None
         with self._metrics.upstream(self._api.name, operation):
             try:
                 with naming(action, what, place.role_arn):

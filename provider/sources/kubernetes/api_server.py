@@ -91,23 +91,23 @@ class ApiServer:
         self,
         connect: Callable[[], Client],
         clock: Callable[[], datetime],
+        clocks: OtherClocks,
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
-        """Connect."""
+        """Connect; `clocks` are told what each answer says of the time."""
         self._client = connect()
         self._connect_again = connect
         self._reconnecting = Lock()
         self._reconnected_at = monotonic()
-        self._clock = clock
+        self._clock, self._clocks = clock, clocks
         self._served: set[str] = set()
         self._not_served: dict[str, datetime] = {}
         self._connect = connect_timeout_seconds
         self._read = read_timeout_seconds
         self._metrics = metrics
-        self.clocks = OtherClocks("kubernetes", "Kubernetes", clock, metrics)
         self.answered = False
         """Whether the API server ever answered anything at all, a refusal included."""
 
@@ -260,7 +260,7 @@ class ApiServer:
                 query=query,
                 content=asked,
                 compressed=accept == METADATA_ONLY,  # elsewhere it costs more than it spares
-                on_headers=self.clocks.asked(),
+                on_headers=self._clocks.asked("kubernetes"),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error

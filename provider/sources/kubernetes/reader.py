@@ -7,7 +7,6 @@ from functools import partial
 from itertools import chain
 from typing import Any, cast
 
-from provider.model.clocks import KUBERNETES, Skew
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.reasons import Reason
 from provider.model.records import (
@@ -29,7 +28,6 @@ from provider.model.records import (
 )
 from provider.sources.bulkheads import KUBERNETES, Read
 from provider.sources.cache import Reading
-from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.api_server import (
@@ -71,6 +69,7 @@ class Cluster:
         self.server = ApiServer(
             connect,
             lambda: shared.clock(),  # noqa: PLW0108 - the benchmark gives it another clock later
+            shared.clocks,
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=read_timeout_seconds,
             metrics=metrics,
@@ -81,16 +80,6 @@ class Cluster:
     def answered(self) -> bool:
         """Whether the API server ever answered anything at all, a refusal included."""
         return self.server.answered
-
-    @property
-    def clocks(self) -> OtherClocks:
-        """What its answers tell of its clock."""
-        return self.server.clocks
-
-    @property
-    def clock(self) -> Skew:
-        """How far its clock is from ours."""
-        return self.clocks.skew() or KUBERNETES
 
     def ping(self, deadline: Deadline) -> None:
         """Ask for the version, which every authenticated client may. Raises CannotTell."""
