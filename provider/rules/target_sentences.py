@@ -14,6 +14,9 @@ from provider.rules.expected_targets import Seen
 from provider.rules.grace import Grace
 from provider.rules.green import service_port
 
+MINUTES_FROM = timedelta(minutes=5)
+"""A longer time is said in minutes."""
+
 NAMED_CAUSES = 2
 """Causes of one state that a sentence names; it counts the others."""
 
@@ -54,7 +57,7 @@ def exceeded(bad: Sequence[Seen], grace: Grace) -> str:
     ready = [time for one in bad if grace.unwell_for(one) is None and (time := grace.ready_for(one)) is not None]
     least = "at least " if len(bad) > 1 else ""
     known = [(unwell, "not healthy for"), (ready, "with containers ready for")]
-    says = " or ".join(f"{words} {least}{_seconds(min(times))}" for times, words in known if times)
+    says = " or ".join(f"{words} {least}{_time(min(times))}" for times, words in known if times)
     return f"{says}, longer than the {grace.period.total_seconds():g} s grace period"
 
 
@@ -65,7 +68,7 @@ def until_failed(waiting: Sequence[Seen], grace: Grace) -> str:
     period, now = f"{grace.period.total_seconds():g} s", grace.by_kubernetes
     lately = [time for one in waiting if grace.was_healthy_lately(one) and (time := grace.unwell_for(one)) is not None]
     if lately:
-        return f"; has not been healthy for {_seconds(max(lately))}; will count as failed after {period}"
+        return f"; not healthy for {_seconds(max(lately))} so far; will count as failed after {period}"
     behind = [pod for one in waiting for pod in one.pods]
     ready = [time for one in waiting if (time := grace.ready_for(one)) is not None]
     if ready:
@@ -75,6 +78,11 @@ def until_failed(waiting: Sequence[Seen], grace: Grace) -> str:
     else:  # younger than the grace period: its readiness was not read
         so_far = f"created {_seconds(now - min(pod.created_at for pod in behind))} ago"
     return f"; will count as failed once the pod has been ready for {period} ({so_far})"
+
+
+def _time(time: timedelta) -> str:
+    """Say a time in seconds, or in minutes where a second more is no news."""
+    return _seconds(time) if time < MINUTES_FROM else f"{time // timedelta(minutes=1)} min"
 
 
 def _seconds(time: timedelta) -> str:
