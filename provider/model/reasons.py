@@ -183,8 +183,8 @@ MEANINGS: dict[Reason, Meaning] = {
         "Green's targets are being deregistered.", "If it lasts: find what removes green from the Service."
     ),
     Reason.TARGETS_UNHEALTHY_IN_GRACE: _wait(
-        "Targets are `unhealthy`, but that is no proof against green: its pods are too young or not ready, the failure "
-        "is the load balancer's own, or a node serves pods of any version."
+        "Targets are `unhealthy`, but that is no proof against green: they were healthy a moment ago, its pods are too "
+        "young or not ready, the failure is the load balancer's own, or a node serves pods of any version."
     ),
     Reason.TARGETS_UNAVAILABLE: _wait(
         "The load balancer has no health information for targets.", "If it lasts: read AWS's reason code."
