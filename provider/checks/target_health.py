@@ -123,10 +123,11 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
         instance_ids = sources.cluster.instance_ids(ready_pods_by_node(green, service), deadline)
     expected = [expected_targets(green, service, health, instance_ids) for health in groups]
     unwell_since: dict[PodTarget, datetime] = {}
+    now = sources.clock()
     for health, targets in zip(groups, expected, strict=True):
-        unwell_since |= sources.seen_healthy.note(targets.pod_targets(health.group.arn), health.read_at)
+        unwell_since |= sources.seen_healthy.note(targets.pod_targets(health.group.arn), health.read_at, now)
     evidence = Evidence(green, service, groups, {}, instance_ids, (), unwell_since, sources.clocks.kubernetes())
-    suspects = _suspects(query, evidence, expected, sources.clock())
+    suspects = _suspects(query, evidence, expected, now)
     if suspects:
         ready_since = sources.cluster.containers_ready_since(
             query.namespace, green.rollout.current_hash, sorted(suspects), deadline

@@ -7,6 +7,7 @@ them, `rules/counts.py` counts, `rules/latency.py` measures.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic import Field
 
@@ -152,14 +153,15 @@ def read_subjects(
     since, kubernetes = _served_since(green, service), sources.clocks.kubernetes()
     require_clocks((kubernetes,), sources.clock())
     regions = [sources.load_balancers.region(one) for one in service.bindings]
-    window = window_since(kubernetes.ours(since), length, lag, service.service.name, regions, sources)
+    opened = partial(window_since, kubernetes.ours(since), length, lag, service.service.name, regions, sources)
+    opened()
     # After the switch no Service selects blue any more.
     blue_bindings = (
         _readable(find_blue_bindings(topology, green), sources) if service.stage is Stage.BEFORE_SWITCH else ()
     )
     known = sources.load_balancers.groups((*service.bindings, *blue_bindings), deadline)
     described = tuple(one.value for one in known)
-    groups = described[: len(service.bindings)]
+    groups, window = described[: len(service.bindings)], opened()  # by now an answer has told AWS's time
     for group in groups:
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))

@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 A_SECOND = timedelta(seconds=1)
 """Kubernetes keeps whole seconds: what it says happened at a time happened up to this much later."""
 
+IN_STEP_SECONDS = 0.1
+"""Clocks that are no further apart than this agree: NTP keeps them no better, and times are told in whole seconds."""
+
 APART_SECONDS = 5
 """Clocks that are further apart are reported."""
 
@@ -65,4 +68,4 @@ SAME_CLOCK = Skew("Kubernetes")
 
 def proven(system: str, least: float, most: float) -> Skew:
     """Return what the bounds of a clock prove."""
-    return Skew(system) if least <= 0 <= most else Skew(system, least, most)
+    return Skew(system) if least <= IN_STEP_SECONDS and most >= -IN_STEP_SECONDS else Skew(system, least, most)

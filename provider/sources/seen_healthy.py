@@ -21,13 +21,14 @@ class SeenHealthy:
     def __init__(self) -> None:
         """Have seen nothing."""
         self._lock = Lock()
-        # When each was last read, and the first reading since it was healthy at which it was not.
+        # When each was last read, and the first look since it was healthy at which it was not.
         self._targets: OrderedDict[PodTarget, tuple[datetime, datetime | None]] = OrderedDict()
 
-    def note(self, targets: Mapping[PodTarget, bool], read_at: datetime) -> dict[PodTarget, datetime]:
-        """Remember one reading: which targets are healthy; return since when those are not that were healthy before.
+    def note(self, targets: Mapping[PodTarget, bool], read_at: datetime, now: datetime) -> dict[PodTarget, datetime]:
+        """Remember a reading: which targets are healthy; return since which look those are not that were so before.
 
-        A reading that several queries share changes nothing after the first time, nor does one that is older.
+        A reading that several queries share changes nothing after the first look at it, nor does one that is older. It
+        is counted from `now`, not from when its request was sent: a target may have been healthy until the answer came.
         """
         since: dict[PodTarget, datetime] = {}
         with self._lock:
@@ -37,7 +38,7 @@ class SeenHealthy:
                     continue
                 last, first_unwell = known or (read_at, None)
                 if not is_healthy:
-                    since[target] = first_unwell or read_at
+                    since[target] = first_unwell or now
                 if known is None or read_at > last:
                     self._targets[target] = (read_at, since.get(target))
                     self._targets.move_to_end(target)
