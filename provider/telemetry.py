@@ -103,6 +103,14 @@ class Metrics:
             "Rollouts that wait for their turn of the ELBv2 call budget, in the region with the most.",
             registry=self.registry,
         )
+        self._clock_skew = Gauge(
+            "alb_provider_clock_skew_seconds",
+            "How far an upstream's clock is ahead of ours for certain, in seconds, in the region where it is furthest.",
+            ["upstream"],
+            registry=self.registry,
+        )
+        for upstream in ("kubernetes", "elbv2", "cloudwatch"):
+            self._clock_skew.labels(upstream)
         self._events = Counter(
             "alb_provider_events",
             "Kubernetes Events, by outcome: written, failed, or dropped (too many).",
@@ -188,6 +196,10 @@ class Metrics:
         """Let each scrape read what is left of the call budget, and how many Rollouts wait for it."""
         self._budget.set_function(calls)
         self._queue.set_function(waiting)
+
+    def shows_clock_skew(self, upstream: str, seconds: Callable[[], float]) -> None:
+        """Let each scrape read how far an upstream's clock is ahead of ours."""
+        self._clock_skew.labels(upstream).set_function(seconds)
 
     def event(self, outcome: str) -> None:
         """Count a Kubernetes Event: `written`, `failed` or `dropped`."""

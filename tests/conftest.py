@@ -189,9 +189,15 @@ def freshness() -> Freshness:
 
 @pytest.fixture
 def sources(
-    account: Account, metrics: Metrics, freshness: Freshness, wall_clock: WallClock, timeouts: dict[str, float]
+    world: World,
+    account: Account,
+    metrics: Metrics,
+    freshness: Freshness,
+    wall_clock: WallClock,
+    timeouts: dict[str, float],
 ) -> Iterator[Sources]:
-    """Readers that talk to the world with the real client libraries."""
+    """Readers that talk to the world with the real client libraries; all clocks agree unless a test sets one."""
+    world.now = wall_clock
     with closing(Bulkheads(16)) as threads, ThreadPoolExecutor(16) as gathering:
         client = connect(pool_size=16)
         shared = Shared(threads, freshness, metrics, flight_seconds=BUDGET_SECONDS, clock=wall_clock)

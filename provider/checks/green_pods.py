@@ -40,7 +40,7 @@ def read_states(
 
     Empty if there are none, and if they cannot be read: they only explain an answer, which must not wait for them.
     """
-    names = pods.to_explain(green, endpoints, sources.clock())
+    names = pods.to_explain(green, endpoints, sources.by_kubernetes())
     if not names:
         return ()
     try:

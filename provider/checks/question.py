@@ -7,7 +7,7 @@ turn "could not look" into a verdict, and refuse stale evidence.
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,8 +22,10 @@ from provider.rules.green import find_green, require_stage, stage_of
 from provider.rules.unchecked import with_unchecked
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.reader import Cluster
+from provider.sources.seen_healthy import SeenHealthy
 from provider.sources.shared import Shared
 
 
@@ -48,11 +50,21 @@ class Sources:
     shared: Shared
     gathering: ThreadPoolExecutor
     budget_seconds: float
+    seen_healthy: SeenHealthy = field(default_factory=SeenHealthy)
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """The one clock by which evidence is read and judged."""
+        """The one clock by which evidence is read and judged: it is never set."""
         return self.shared.clock
+
+    @property
+    def clocks(self) -> OtherClocks:
+        """The clocks of Kubernetes and AWS, with whose times evidence is compared."""
+        return self.shared.clocks
+
+    def by_kubernetes(self) -> datetime:
+        """Return the time by Kubernetes' clock: the earliest that it may show."""
+        return self.clocks.kubernetes().earliest(self.clock())
 
 
 Q = TypeVar("Q", bound=Query)
@@ -125,7 +137,9 @@ def answer(check: Check[Q, E], query: Q, sources: Sources, saw: Saw = nobody) ->
     deadline = Deadline(sources.budget_seconds, rollout=about, began_at=sources.clock())
     verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
     limits = {kind: sources.shared.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
-    return refuse_stale(verdict, read_at, sources.clock(), limits)
+    verdict = refuse_stale(verdict, read_at, sources.clock(), limits)
+    skew = sources.clocks.apart()
+    return replace(verdict, observed={**verdict.observed, "clockSkewSeconds": skew}) if skew else verdict
 
 
 def with_action(verdict: Verdict) -> Verdict:
@@ -155,7 +169,7 @@ def _look_and_judge(
     except CannotTell as error:
         verdict = cannot_tell(error, known)
         if topology is not None:
-            verdict = rollout_state.in_context(verdict, topology, sources.clock())
+            verdict = rollout_state.in_context(verdict, topology, sources.by_kubernetes())
         verdict = with_action(verdict)
         if topology is not None:
             saw(Look(check.name, query, topology, None, verdict, sources.clock()))
@@ -172,7 +186,7 @@ def _gather_and_judge(
     require_stage(topology, query.asked_stage)
     evidence = check.gather(query, topology, green, sources, deadline)
     verdict = with_unchecked(check.judge(query, evidence, sources.clock()), topology)
-    return evidence, rollout_state.in_context(verdict, topology, sources.clock())
+    return evidence, rollout_state.in_context(verdict, topology, sources.by_kubernetes())
 
 
 def _decides(verdict: Verdict, topology: Topology) -> bool:
@@ -218,8 +232,7 @@ def refuse_stale(
 ) -> Verdict:
     """Add the age of the evidence to a verdict, and let neither a pass nor a failure rest on old or future evidence.
 
-    `limits` are in seconds. One second into the future is allowed: the clock may be stepped while a question is under
-    way.
+    `limits` are in seconds.
     """
     ages = {kind: (now - at).total_seconds() for kind, at in read_at.items()}
     observed = {
@@ -227,7 +240,7 @@ def refuse_stale(
         body.AGES: {kind: round(age, 1) for kind, age in ages.items()},
         body.JUDGED_AT: now.isoformat(timespec="seconds"),
     }
-    stale = [kind for kind, age in ages.items() if not -1 <= age <= limits[kind]]
+    stale = [kind for kind, age in ages.items() if not 0 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:
         return Verdict(verdict.phase, verdict.reason, verdict.message, verdict.number, observed)
     kind = stale[0]

@@ -2,12 +2,13 @@
 
 Successful once `minHealthyPercent` of green's desired replicas are healthy targets in every group. Failed when the
 percentage is out of reach, because too many pods are `unhealthy` although their containers have been ready for longer
-than the grace period; with `anomalies=fail` also when the load balancer finds a pod anomalous among its peers.
-Inconclusive otherwise. With instance targets nodes are judged, never single pods.
+than the grace period; a target that this process has seen healthy gets that period again from the first look at which
+it is not. With `anomalies=fail` also when the load balancer finds a pod anomalous among its peers. Inconclusive
+otherwise. With instance targets nodes are judged, never single pods.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from provider.checks import green_pods
 from provider.checks.green_pods import read_states
 from provider.checks.parameters import DECIDES, Ordered, Parameter
 from provider.checks.question import Check, Sources
+from provider.model.clocks import SAME_CLOCK, Skew
 from provider.model.reasons import MEANINGS, Action, Reason
 from provider.model.records import (
     Binding,
@@ -24,6 +26,7 @@ from provider.model.records import (
     Kind,
     Phase,
     PodState,
+    PodTarget,
     Topology,
     Verdict,
 )
@@ -37,6 +40,7 @@ from provider.rules.expected_targets import (
     percent,
     ready_pods_by_node,
 )
+from provider.rules.grace import Grace
 from provider.rules.green import find_service
 from provider.sources.deadline import Deadline
 
@@ -62,7 +66,8 @@ class Query(green_pods.Query):
         ge=0,
         le=MOST_GRACE_SECONDS,
         description="Seconds for which a pod's containers must have been ready before its `unhealthy` target counts as "
-        "failed. Default: the target group's unhealthy threshold x interval + 30.",
+        "failed, and for which a target must not have been healthy that was so before. Default: the target group's "
+        "unhealthy threshold x interval + 30.",
     )
     anomalies: Literal["report", "fail"] = Parameter(
         default="report",
@@ -76,8 +81,8 @@ class Query(green_pods.Query):
 class Evidence:
     """Green, its Service, and the health of each target group.
 
-    `ready_since` is by pod uid, for pods whose readiness decides. `states` are of a few pods that should be ready but
-    are not.
+    `ready_since` is by pod uid, for pods whose readiness decides, and by Kubernetes' clock, which is `kubernetes`.
+    `unwell_since` is of targets that were healthy before. `states` are of a few pods that should be ready but are not.
     """
 
     green: Green
@@ -86,6 +91,8 @@ class Evidence:
     ready_since: Mapping[str, datetime]
     instance_ids: Mapping[str, str]
     states: tuple[PodState, ...] = ()
+    unwell_since: Mapping[PodTarget, datetime] = field(default_factory=dict)
+    kubernetes: Skew = SAME_CLOCK
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -109,8 +116,13 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
         instance_ids = sources.cluster.instance_ids(ready_pods_by_node(green, service), deadline)
-    evidence = Evidence(green, service, groups, {}, instance_ids)
-    suspects = _suspects(query, evidence, sources.clock())
+    expected = [expected_targets(green, service, health, instance_ids) for health in groups]
+    unwell_since: dict[PodTarget, datetime] = {}
+    now = sources.clock()
+    for health, targets in zip(groups, expected, strict=True):
+        unwell_since |= sources.seen_healthy.note(targets.pod_targets(health.group.arn), health.read_at, now)
+    evidence = Evidence(green, service, groups, {}, instance_ids, (), unwell_since, sources.clocks.kubernetes())
+    suspects = _suspects(query, evidence, expected, now)
     if suspects:
         ready_since = sources.cluster.containers_ready_since(
             query.namespace, green.rollout.current_hash, sorted(suspects), deadline
@@ -130,15 +142,13 @@ def _states(green: Green, service: GreenService, sources: Sources, deadline: Dea
     return states
 
 
-def _suspects(query: Query, evidence: Evidence, now: datetime) -> set[str]:
+def _suspects(query: Query, evidence: Evidence, expected: list[Expected], now: datetime) -> set[str]:
     """Name the pods whose readiness decides between Failed and waiting; none while no group can fail."""
     names: set[str] = set()
-    for health in evidence.groups:
-        expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
-        oldest = now - _grace(query, health)
-        blamed = [one for one in expected.notable if one.blames_pod]
-        old = [one for one in blamed if any(pod.created_at <= oldest for pod in one.pods)]
-        if not _within_reach(query, expected, without=len(old)):
+    for health, targets in zip(evidence.groups, expected, strict=True):
+        grace = _grace(query, evidence, health, now)
+        old = [one for one in targets.notable if one.blames_pod and grace.is_old_enough(one)]
+        if not _within_reach(query, targets, without=len(old)):
             names.update(pod.name for one in old for pod in one.pods)
     return names
 
@@ -198,26 +208,30 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
     expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
     counts = expected.counts
     healthy, wanted, name = counts[State.HEALTHY], len(expected.targets), health.group.name
-    grace = _grace(query, health)
+    grace = _grace(query, evidence, health, now)
     unwell = [one for one in expected.notable if one.state is not State.HEALTHY]
-    bad = [one for one in unwell if one.blames_pod and _ready_for(one, evidence, now, grace)]
+    bad = [one for one in unwell if one.blames_pod and grace.is_over(one)]
     anomalous = [one for one in expected.notable if one.is_anomalous and one.pods]
     shifted = [one for one in expected.notable if one.override and one.state is State.HEALTHY]
     failed = {id(one) for one in bad}
+    is_failed = bool(bad) and not _within_reach(query, expected, without=len(bad))
     says = f"{healthy} of {wanted} {expected.noun} healthy in {name}"
-    not_ready = _too_few_ready(query, evidence, health)
+    not_ready, todo = _too_few_ready(query, evidence, health), ""
 
     if not health.group.in_use:
         phase, reason = Phase.INCONCLUSIVE, Reason.TARGET_GROUP_NOT_IN_USE
         says = f"No listener rule forwards to target group {name}, so the load balancer never health-checks it"
     elif wanted == 0:
         phase, reason = Phase.INCONCLUSIVE, Reason.TARGETS_MISSING
-    elif bad and not _within_reach(query, expected, without=len(bad)):
+    elif is_failed and not evidence.kubernetes.is_too_far:
         phase, reason = Phase.FAILED, Reason.TARGETS_UNHEALTHY
-        over = f"for longer than the {grace.total_seconds():g} s grace period"
-        says += f"; {target_sentences.count_by_cause(bad)} {over}, e.g. {target_sentences.name(bad[0])}"
+        over = target_sentences.exceeded(bad, grace)
+        says += f"; {target_sentences.count_by_cause(bad)}, {over}, e.g. {target_sentences.name(bad[0])}"
     elif anomalous and query.anomalies == "fail":
         phase, reason = Phase.FAILED, Reason.TARGETS_ANOMALOUS
+    elif is_failed:
+        phase, reason, todo = Phase.INCONCLUSIVE, Reason.CLOCK_SKEW, evidence.kubernetes.sentence(now)
+        says += f"; {target_sentences.count_by_cause(bad)}, and it is unknown for how long"
     elif not_ready:
         phase, reason, says = Phase.INCONCLUSIVE, Reason.PODS_NOT_READY, f"{not_ready} ({says})"
     elif healthy and len(shifted) == healthy:
@@ -232,7 +246,7 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         reason = fault or _WAITING[max(counts, key=lambda state: state.severity)]
         waiting = [one for one in unwell if one.blames_pod and id(one) not in failed]
         says += target_sentences.rest(unwell)
-        says += target_sentences.until_failed(waiting, evidence.ready_since, now, grace)
+        says += target_sentences.until_failed(waiting, grace)
     says += target_sentences.beside(anomalous, shifted)
     named = [one for one in expected.notable if one.name and (one.state is not State.HEALTHY or one.is_anomalous)]
     named.sort(key=lambda one: (id(one) not in failed, not one.is_anomalous, -one.state.severity))
@@ -240,7 +254,7 @@ def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: dat
         phase=phase,
         reason=reason,
         sentence=says,
-        todo=target_sentences.todo(reason, evidence.service, health.binding),
+        todo=todo or target_sentences.todo(reason, evidence.service, health.binding),
         percent=percent(healthy, wanted),
         name=name,
         counts={state.value: counts[state] for state in State if counts[state]}
@@ -266,19 +280,13 @@ def _within_reach(query: Query, expected: Expected, *, without: int) -> bool:
     return not without if expected.every else query.is_met(wanted - without, wanted)
 
 
-def _grace(query: Query, health: GroupHealth) -> timedelta:
-    seconds = query.unhealthy_grace_seconds
+def _grace(query: Query, evidence: Evidence, health: GroupHealth, now: datetime) -> Grace:
+    group, seconds = health.group, query.unhealthy_grace_seconds
     if seconds is None:
-        group = health.group
         checked = group.unhealthy_threshold * group.health_check_interval_seconds
         seconds = min(max(checked, 0) + MARGIN_SECONDS, MOST_GRACE_SECONDS)
-    return timedelta(seconds=seconds)
-
-
-def _ready_for(target: Seen, evidence: Evidence, now: datetime, grace: timedelta) -> bool:
-    """Tell whether the containers of a pod behind this target have been ready for longer than the grace period."""
-    since = [evidence.ready_since[pod.uid] for pod in target.pods if pod.uid in evidence.ready_since]
-    return any(now - one > grace for one in since)
+    period = timedelta(seconds=seconds)
+    return Grace(group.arn, period, now, evidence.kubernetes, evidence.ready_since, evidence.unwell_since)
 
 
 def _too_few_ready(query: Query, evidence: Evidence, health: GroupHealth) -> str:

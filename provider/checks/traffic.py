@@ -7,6 +7,7 @@ them, `rules/counts.py` counts, `rules/latency.py` measures.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from provider.checks import parameters
 from provider.checks.parameters import HIGHER, Parameter
@@ -38,7 +39,7 @@ from provider.rules.counts import (
     total,
 )
 from provider.rules.green import find_blue_bindings
-from provider.rules.window import open_window
+from provider.rules.window import open_window, require_clocks
 from provider.sources.deadline import Deadline
 
 
@@ -148,21 +149,35 @@ def read_subjects(
 ) -> Subjects:
     """Open the window, and describe green's and blue's target groups.
 
-    Raises CannotTell: SelectorAgeUnknown, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
+    Raises CannotTell: SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads
+    raise.
     """
-    since = _served_since(green, service)
-    window = open_window(sources.clock(), length, lag, since, service.service.name)
+    since, kubernetes = _served_since(green, service), sources.clocks.kubernetes()
+    require_clocks((kubernetes,), sources.clock())
+    regions = [sources.load_balancers.region(one) for one in service.bindings]
+    opened = partial(window_since, kubernetes.ours(since), length, lag, service.service.name, regions, sources)
+    opened()
     # After the switch no Service selects blue any more.
     blue_bindings = (
         _readable(find_blue_bindings(topology, green), sources) if service.stage is Stage.BEFORE_SWITCH else ()
     )
     known = sources.load_balancers.groups((*service.bindings, *blue_bindings), deadline)
     described = tuple(one.value for one in known)
-    groups = described[: len(service.bindings)]
+    groups, window = described[: len(service.bindings)], opened()  # by now an answer has told AWS's time
     for group in groups:
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
     return Subjects(green, service, window, groups, blue, min(one.read_at for one in known))
+
+
+def window_since(
+    since: datetime, length: timedelta, lag: timedelta, service: str, regions: Iterable[str], sources: Sources
+) -> Window:
+    """Return the window in these regions; `since` is by our clock. Raises CannotTell (ClockSkew, WindowNotOpen)."""
+    now, clocks = sources.clock(), [sources.clocks.cloudwatch(region) for region in regions]
+    require_clocks(clocks, now)
+    ends, begins = min(one.earliest(now) for one in clocks), max(one.latest(since) for one in clocks)
+    return open_window(ends, length, lag, begins, service)
 
 
 def load_balancers_of(traffic: Traffic) -> list[LoadBalancerCounts]:
@@ -256,12 +271,14 @@ def read_wanted(
 ) -> tuple[Points, datetime]:
     """Read metrics of target groups with one call per place; return the points and when the oldest was read.
 
-    Dimension values contain random ids of AWS, so metrics of different places never have the same name.
+    Dimension values contain random ids of AWS, so metrics of different places never have the same name. Raises
+    CannotTell: ClockSkew, and what reads raise.
     """
     by_place: dict[Place, dict[Metric, None]] = {}
     for group, metrics in wanted:
         by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics))
     # Nearly always one place, so sequential calls cost nothing.
     found = [sources.cloudwatch.points(one, tuple(metrics), window, deadline) for one, metrics in by_place.items()]
+    require_clocks((sources.clocks.cloudwatch(one.region) for one in by_place), sources.clock())
     points = {metric: minutes for known in found for metric, minutes in known.value.items()}
     return points, min(known.read_at for known in found)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from provider.checks.question import Sources
-from provider.checks.traffic import read_points
+from provider.checks.traffic import read_points, window_since
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import GroupHealth
 from provider.rules.counts import GroupCounts, count_group
-from provider.rules.window import open_window
 from provider.sources.deadline import Deadline
 
 LAG = timedelta(seconds=120)
@@ -49,7 +48,7 @@ def read_first_batch(
 ) -> FirstBatch:
     """Count the requests of the full minutes since green was first registered. Raises CannotTell."""
     try:
-        window = open_window(sources.clock(), LONGEST, LAG, since, service)
+        window = window_since(since, LONGEST, LAG, service, [one.group.place.region for one in groups], sources)
     except CannotTell as error:
         if error.reason is not Reason.WINDOW_NOT_OPEN:
             raise

@@ -124,11 +124,12 @@ class WayBack:
                 handover.forget(group)
             handover.turn += 1
         written_at = switch.service.selector_written_at if switch.service else None
+        switched_at = self._sources.clocks.kubernetes().ours(written_at) if written_at else self._clock()
         with self._lock:
             self._last.pop(key, None)
             while len(self._last) >= MOST_SWITCHES:
                 del self._last[next(iter(self._last))]
-            self._last[key] = LastSwitch(handover.pod_hash, written_at or self._clock(), targets)
+            self._last[key] = LastSwitch(handover.pod_hash, switched_at, targets)
         logging.getLogger(__name__).info("Rollout %s in namespace %s switched after a handover", key[1], key[0])
 
     def _watch(self, key: Key) -> None:

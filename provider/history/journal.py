@@ -142,6 +142,7 @@ class Journal:
         if health.service.stage is not Stage.AFTER_SWITCH:
             return
         written = health.service.service.selector_written_at
+        written = health.kubernetes.ours(written) if written else None
         before = {one.pod_hash for one in known.samples if one.at < look.at}
         is_recent = written is not None and look.at - written < timedelta(minutes=1)
         if pod_hash not in known.switches and is_recent and written is not None and before:

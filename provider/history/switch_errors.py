@@ -23,11 +23,14 @@ def is_complete(switch: SwitchSeen, now: datetime) -> bool:
 def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sources) -> Errors | None:
     """Read the counts of the minutes of a switch; None if they cannot be read, or no load balancer publishes them."""
     known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
-    start = switch.switched_at.replace(second=0, microsecond=0)
+    if not known:
+        return None
+    by_aws = min(sources.clocks.cloudwatch(one.place.region).earliest(switch.switched_at) for one in known)
+    start = by_aws.replace(second=0, microsecond=0)
     window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
     deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
     try:
-        points, _ = read_points(known, (), window, sources, deadline) if known else ({}, None)
+        points, _ = read_points(known, (), window, sources, deadline)
         counts = [count_group(one, points, window) for one in known]
         balancers = [
             count_load_balancer(arn, points, window)
@@ -35,8 +38,6 @@ def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sour
         ]
     except CannotTell:
         return None  # the reader has logged and counted it
-    if not counts:
-        return None
     return Errors(
         minutes=MINUTES_OF_A_SWITCH,
         requests=sum(one.total for one in counts),

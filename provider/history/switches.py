@@ -14,6 +14,7 @@ from threading import Event, Lock
 from provider.checks.parameters import Query
 from provider.checks.question import Sources
 from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
+from provider.model.clocks import A_SECOND
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Stage, Verdict
 from provider.rules.ungated import Seen, after_answer, after_look, serving
@@ -22,9 +23,6 @@ from provider.telemetry import Metrics
 
 SHORTEST_PAUSE_SECONDS = 0.25
 """Between two looks: at most four a second, of two small reads each."""
-
-_A_SECOND = timedelta(seconds=1)
-"""Kubernetes writes times in whole seconds."""
 
 _Key = tuple[str, str]
 
@@ -94,7 +92,8 @@ class Switches:
             )
         if is_switch and entry.seen.serving:
             written = production.service.selector_written_at if production.service else None
-            is_since = written is not None and entry.looked_at is not None and written >= entry.looked_at - _A_SECOND
+            written = sources.clocks.kubernetes().ours(written) if written else None
+            is_since = written is not None and entry.looked_at is not None and written >= entry.looked_at - A_SECOND
             self.journal.switched(key, now_serving, written if written and is_since else self._clock())
         if is_switch and seen.ungated:
             self._metrics.ungated_switch(*key)

@@ -83,6 +83,7 @@ class Reason(StrEnum):
     METRICS_INCOMPLETE = "MetricsIncomplete"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     STALE_EVIDENCE = "StaleEvidence"
+    CLOCK_SKEW = "ClockSkew"
     KUBERNETES_FORBIDDEN = "KubernetesForbidden"
     KUBERNETES_UNAUTHORIZED = "KubernetesUnauthorized"
     KUBERNETES_API_MISSING = "KubernetesApiMissing"
@@ -185,8 +186,8 @@ MEANINGS: dict[Reason, Meaning] = {
         "Green's targets are being deregistered.", "If it lasts: find what removes green from the Service."
     ),
     Reason.TARGETS_UNHEALTHY_IN_GRACE: _wait(
-        "Targets are `unhealthy`, but that is no proof against green: its pods are too young or not ready, the failure "
-        "is the load balancer's own, or a node serves pods of any version."
+        "Targets are `unhealthy`, but that is no proof against green: they were healthy a moment ago, its pods are too "
+        "young or not ready, the failure is the load balancer's own, or a node serves pods of any version."
     ),
     Reason.TARGETS_UNAVAILABLE: _wait(
         "The load balancer has no health information for targets.", "If it lasts: read AWS's reason code."
@@ -373,6 +374,12 @@ MEANINGS: dict[Reason, Meaning] = {
         "The query's time limit ended before all reads did; the sentence names one.", "If it lasts: check that system."
     ),
     Reason.STALE_EVIDENCE: _wait("The evidence was too old when it was judged."),
+    Reason.CLOCK_SKEW: _fix(
+        "The clock of Kubernetes or AWS and the provider's are more than 30 s apart, and the verdict would rest on a "
+        "comparison of their times.",
+        "Synchronize the clocks that the sentence names with NTP, then restart the provider, which reads its machine's "
+        "clock only when it starts.",
+    ),
     Reason.KUBERNETES_FORBIDDEN: _fix(
         "The Kubernetes API forbids a read.", "Grant the verb and resource in the sentence (RBAC)."
     ),

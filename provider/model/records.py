@@ -546,6 +546,10 @@ class GroupHealth:
     described_at: datetime
 
 
+PodTarget = tuple[str, str, str, int]
+"""A target that a pod is behind: the target group's ARN, the pod's uid, and the target's id and port."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Whole minutes of metrics, UTC: from `start` up to, not including, `end`."""

@@ -6,7 +6,7 @@ clusters) are ignored. Source of the rules: aws-load-balancer-controller pkg/bac
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -20,11 +20,15 @@ from provider.model.records import (
     GroupHealth,
     Many,
     Pod,
+    PodTarget,
     ServicePort,
     Target,
     same_address,
 )
 from provider.rules.green import service_port
+
+TargetKey = tuple[str, int]
+"""What tells a target from the others of its group: its address or instance id, and its port."""
 
 
 class State(StrEnum):
@@ -91,11 +95,14 @@ _HEALTHY = Seen("", State.HEALTHY)
 class Expected:
     """All targets that green should have in one group, and the noun for them in a sentence.
 
-    `every`: all of them must be healthy, whatever the percentage.
+    `every`: all of them must be healthy, whatever the percentage. `keys` are those of the targets that each pod (uid)
+    is behind, and `registered` are all targets of the group by their keys.
     """
 
     noun: str
     targets: tuple[Seen, ...]
+    keys: Mapping[str, Sequence[TargetKey]]
+    registered: Mapping[TargetKey, Target]
     every: bool = False
 
     @cached_property
@@ -109,6 +116,11 @@ class Expected:
         counts = Counter(one.state for one in self.notable)
         counts[State.HEALTHY] += len(self.targets) - len(self.notable)
         return counts
+
+    def pod_targets(self, group: str) -> dict[PodTarget, bool]:
+        """Return every target that a pod is behind, and whether it is healthy; `group` is the ARN of the group."""
+        healthy = {key for key, target in self.registered.items() if target.state == State.HEALTHY}
+        return {(group, uid, *key): key in healthy for uid, own in self.keys.items() for key in own}
 
 
 def expected_targets(
@@ -148,7 +160,7 @@ def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -
             found = _without_address(pod, families.get(pod.uid, set()), service, health.binding)
         seen.append(found)
     absent = Seen("", State.MISSING, description="pod not created yet")
-    return Expected("green targets", (*seen, *[absent] * (green.desired - len(seen))))
+    return Expected("green targets", (*seen, *[absent] * (green.desired - len(seen))), keys, registered)
 
 
 def _families_by_pod(service: GreenService) -> dict[str, set[str]]:
@@ -178,10 +190,10 @@ def addresses_of(green: Green, service: GreenService, binding: Binding) -> set[t
     return {key for pod in green.pods for key in keys.get(pod.uid, ())}
 
 
-def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, list[tuple[str, int]]]:
+def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, list[TargetKey]]:
     """Map pod uids to their (address, port), as the load balancer controller would register them."""
     wanted = _port(service, binding).name
-    keys: dict[str, list[tuple[str, int]]] = {}
+    keys: dict[str, list[TargetKey]] = {}
     for endpoint in service.endpoints:
         if endpoint.family == binding.family:
             address = same_address(endpoint.address)
@@ -201,14 +213,15 @@ def _nodes_as_targets(
     if service.service.external_traffic_policy != "Local":
         nodes = tuple(_seen(target.id, key, target, ()) for key, target in registered.items())
         living = tuple(node for node in nodes if node.state is not State.DRAINING)
-        return Expected("registered nodes (instance targets: single pods are not judged)", living)
-    on_node = ready_pods_by_node(green, service)
+        return Expected("registered nodes (instance targets: single pods are not judged)", living, {}, registered)
     seen = []
-    for node, pods in on_node.items():
+    keys: dict[str, tuple[TargetKey, ...]] = {}
+    for node, pods in ready_pods_by_node(green, service).items():
         key = (instance_ids.get(node, node), node_port)
         seen.append(_seen(node, key, registered.get(key), pods))
+        keys |= {pod.uid: (key,) for pod in pods}
     noun = "nodes that run a ready green pod (instance targets: single pods are not judged)"
-    return Expected(noun, tuple(seen), every=True)
+    return Expected(noun, tuple(seen), keys, registered, every=True)
 
 
 def ready_pods_by_node(green: Green, service: GreenService) -> dict[str, tuple[Pod, ...]]:
@@ -222,7 +235,7 @@ def ready_pods_by_node(green: Green, service: GreenService) -> dict[str, tuple[P
     return nodes
 
 
-def _seen(name: str, key: tuple[str, int], target: Target | None, pods: tuple[Pod, ...]) -> Seen:
+def _seen(name: str, key: TargetKey, target: Target | None, pods: tuple[Pod, ...]) -> Seen:
     address, port = key
     if target is None or (target.state == "unused" and target.reason == "Target.NotRegistered"):
         return Seen(name, State.MISSING, address, port, "", "not registered", pods)
@@ -241,9 +254,9 @@ def _state(aws_state: str) -> State:
 _AWS_STATES: dict[str, State] = {state.value: state for state in State if state not in (State.MISSING, State.UNKNOWN)}
 
 
-def _by_key(targets: Iterable[Target]) -> dict[tuple[str, int], Target]:
+def _by_key(targets: Iterable[Target]) -> dict[TargetKey, Target]:
     """Index targets; of two entries for the same address and port (one per zone) the worse one counts."""
-    found: dict[tuple[str, int], Target] = {}
+    found: dict[TargetKey, Target] = {}
     for target in targets:
         key = (same_address(target.id), target.port)
         known = found.setdefault(key, target)

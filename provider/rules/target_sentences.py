@@ -4,14 +4,18 @@ Pure. What the states mean for green is decided in checks/target_health.py.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from provider.model.reasons import Reason
 from provider.model.records import Binding, GreenService
 from provider.rules.expected_targets import Seen
+from provider.rules.grace import Grace
 from provider.rules.green import service_port
+
+MINUTES_FROM = timedelta(minutes=5)
+"""A longer time is said in minutes."""
 
 NAMED_CAUSES = 2
 """Causes of one state that a sentence names; it counts the others."""
@@ -47,19 +51,42 @@ def beside(anomalous: Sequence[Seen], shifted: Sequence[Seen]) -> str:
     return says
 
 
-def until_failed(waiting: Sequence[Seen], ready_since: Mapping[str, datetime], now: datetime, grace: timedelta) -> str:
+def exceeded(bad: Sequence[Seen], grace: Grace) -> str:
+    """Say for how long targets have been unhealthy whose grace period is over, as far as that is known."""
+    unwell = [time for one in bad if (time := grace.unwell_for(one)) is not None]
+    ready = [time for one in bad if grace.unwell_for(one) is None and (time := grace.ready_for(one)) is not None]
+    least = "at least " if len(bad) > 1 else ""
+    known = [(unwell, "not healthy for"), (ready, "with containers ready for")]
+    says = " or ".join(f"{words} {least}{_time(min(times))}" for times, words in known if times)
+    return f"{says}, longer than the {grace.period.total_seconds():g} s grace period"
+
+
+def until_failed(waiting: Sequence[Seen], grace: Grace) -> str:
     """Say when a pod with an unhealthy target will count as failed; empty if there is none."""
     if not waiting:
         return ""
+    period, now = f"{grace.period.total_seconds():g} s", grace.by_kubernetes
+    lately = [time for one in waiting if grace.was_healthy_lately(one) and (time := grace.unwell_for(one)) is not None]
+    if lately:
+        return f"; not healthy for {_seconds(max(lately))} so far; will count as failed after {period}"
     behind = [pod for one in waiting for pod in one.pods]
-    since = [ready_since[pod.uid] for pod in behind if pod.uid in ready_since]
-    if since:
-        so_far = f"{(now - min(since)).total_seconds():.0f} s so far"
-    elif all(now - pod.created_at >= grace for pod in behind):
+    ready = [time for one in waiting if (time := grace.ready_for(one)) is not None]
+    if ready:
+        so_far = f"{_seconds(max(ready))} so far"
+    elif all(now - pod.created_at >= grace.period for pod in behind):
         so_far = "not ready now"
     else:  # younger than the grace period: its readiness was not read
-        so_far = f"created {(now - min(pod.created_at for pod in behind)).total_seconds():.0f} s ago"
-    return f"; will count as failed once the pod has been ready for {grace.total_seconds():g} s ({so_far})"
+        so_far = f"created {_seconds(now - min(pod.created_at for pod in behind))} ago"
+    return f"; will count as failed once the pod has been ready for {period} ({so_far})"
+
+
+def _time(time: timedelta) -> str:
+    """Say a time in seconds, or in minutes where a second more is no news."""
+    return _seconds(time) if time < MINUTES_FROM else f"{time // timedelta(minutes=1)} min"
+
+
+def _seconds(time: timedelta) -> str:
+    return f"{time.total_seconds():.0f} s"
 
 
 def todo(reason: Reason, service: GreenService, binding: Binding) -> str:

@@ -8,7 +8,7 @@ a second.
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
 from time import monotonic
@@ -19,6 +19,7 @@ from provider.model.reasons import Reason
 from provider.model.records import Freshness, Kind
 from provider.sources.bulkheads import KUBERNETES, Bulkheads
 from provider.sources.cache import Cache, Failure, Key, Reading, Result, Value
+from provider.sources.clock import OtherClocks, Shows, steady
 from provider.sources.deadline import Deadline
 
 
@@ -71,7 +72,7 @@ class Pending(Generic[Value]):
         return outcome
 
 
-class Counts(Protocol):
+class Counts(Shows, Protocol):
     """Where sharing is counted: the provider's metrics."""
 
     def shared(self, kind: str, outcome: str) -> None:
@@ -91,7 +92,7 @@ class Shared:
         metrics: Counts,
         *,
         flight_seconds: float,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = steady,
     ) -> None:
         """Read on these threads. No query waits for a read that has been in flight for longer than `flight_seconds`."""
         self.threads, self.freshness, self.clock = threads, freshness, clock
@@ -99,6 +100,8 @@ class Shared:
         self._lock = Lock()
         self._cache = Cache(freshness, lambda: self.clock(), flight_seconds)  # noqa: PLW0108 - a benchmark sets the clock
         self._flights: dict[Key, _Flight] = {}
+        self.clocks = OtherClocks(lambda: self.clock(), metrics)  # noqa: PLW0108 - as above
+        """How far the clocks of those are from ours that evidence is read from."""
 
     @property
     def records(self) -> int:

@@ -10,11 +10,25 @@ from hypothesis import strategies as st
 from provider.checks import target_health
 from provider.checks.question import parse, refuse_stale
 from provider.checks.target_health import judge
+from provider.model.clocks import Skew
 from provider.model.errors import CannotTell
 from provider.model.reasons import MEANINGS, Reason
 from provider.model.records import Kind, Phase, ServicePort, Target
 from provider.rules.expected_targets import percent
-from tests.records import DEFAULT_GRACE, NOW, binding, endpoint, evidence, group, pod, rollout, service, target
+from tests.records import (
+    ARN,
+    DEFAULT_GRACE,
+    NOW,
+    address,
+    binding,
+    endpoint,
+    evidence,
+    group,
+    pod,
+    rollout,
+    service,
+    target,
+)
 
 WAIT, GO, BAD = Phase.INCONCLUSIVE, Phase.SUCCESSFUL, Phase.FAILED
 AWS_STATES = [
@@ -219,9 +233,116 @@ def test_the_sentence_of_a_failure_names_pod_state_code_and_grace():
     found = verdict(group(target(0), target(1), sick))
 
     assert found.message == (
-        "2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 unhealthy (Target.ResponseCodeMismatch) for longer than "
-        "the 60 s grace period, e.g. web-6d9f7c-2: Health checks failed: [500]"
+        "2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 unhealthy (Target.ResponseCodeMismatch), with containers "
+        "ready for 60 min, longer than the 60 s grace period, e.g. web-6d9f7c-2: Health checks failed: [500]"
     )
+
+
+def unwell_for(number, seconds):
+    """Pod `number` was healthy before, and has not been so for some seconds."""
+    return {(ARN, pod(number).uid, address(number), 8080): NOW - timedelta(seconds=seconds)}
+
+
+SICK = target(2, "unhealthy", "Target.Timeout")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ready_for", "parameters", "phase", "says"),
+    [
+        (0, 3600, {}, WAIT, "; not healthy for 0 s so far; will count as failed after 60 s"),
+        (12, 3600, {}, WAIT, "; not healthy for 12 s so far; will count as failed after 60 s"),
+        (60, 3600, {}, WAIT, "; not healthy for 60 s so far; will count as failed after 60 s"),
+        (75, 3600, {}, BAD, "not healthy for 75 s, longer than the 60 s grace period, e.g. web-6d9f7c-2"),
+        (900, 3600, {}, BAD, "not healthy for 15 min, longer than the 60 s grace period, e.g. web-6d9f7c-2"),
+        (75, 3600, {"unhealthyGraceSeconds": 80}, WAIT, "75 s so far; will count as failed after 80 s"),
+        (0, 3600, {"unhealthyGraceSeconds": 0}, BAD, "not healthy for 0 s, longer than the 0 s grace period"),
+        (75, 10, {}, WAIT, "will count as failed once the pod has been ready for 60 s (10 s so far)"),
+        (75, None, {}, WAIT, "will count as failed once the pod has been ready for 60 s (not ready now)"),
+    ],
+)
+def test_a_target_that_was_healthy_gets_the_grace_period_again(seconds, ready_for, parameters, phase, says):
+    """A target seen healthy fails once it has not been so for longer than the grace period; the sentence says it."""
+    found = verdict(
+        group(target(0), target(1), SICK),
+        ready_for=None if ready_for is None else timedelta(seconds=ready_for),
+        parameters=parameters,
+        unwell_since=unwell_for(2, seconds),
+    )
+
+    assert found.phase is phase
+    assert says in found.message
+
+
+def test_each_sick_target_has_its_own_grace():
+    """Of targets seen healthy and never seen healthy the sentence names the shortest time of each."""
+    sick = [target(number, "unhealthy", "Target.Timeout") for number in range(3)]
+
+    waits = verdict(
+        group(*sick), unwell_since=unwell_for(0, 5) | unwell_for(1, 20), parameters={"minHealthyPercent": 50}
+    )
+    fails = verdict(group(*sick), unwell_since=unwell_for(0, 90) | unwell_for(1, 70))
+
+    assert waits.phase is WAIT
+    assert "not healthy for 20 s so far; will count as failed after 60 s" in waits.message
+    assert fails.phase is BAD
+    assert "not healthy for at least 70 s or with containers ready for at least 60 min, longer than" in fails.message
+
+
+def test_what_was_seen_of_another_target_does_not_count():
+    """A look at another address, another pod or another group says nothing of this target."""
+    (key,) = unwell_for(2, 0)
+    others = [("other-arn", *key[1:]), (key[0], "other-uid", *key[2:]), (*key[:2], "10.9.9.9", 8080)]
+
+    found = verdict(group(target(0), target(1), SICK), unwell_since=dict.fromkeys(others, NOW))
+
+    assert found.phase is BAD
+
+
+@pytest.mark.parametrize(
+    ("ahead", "ready_for", "phase", "says"),
+    [
+        (0, 61, BAD, Reason.TARGETS_UNHEALTHY),
+        (20, 41, BAD, Reason.TARGETS_UNHEALTHY),
+        (20, 39, WAIT, Reason.TARGETS_UNHEALTHY_IN_GRACE),
+        (-20, 79, WAIT, Reason.TARGETS_UNHEALTHY_IN_GRACE),
+        (-20, 82, BAD, Reason.TARGETS_UNHEALTHY),
+        (-40, 3600, WAIT, Reason.CLOCK_SKEW),
+        (40, 3600, WAIT, Reason.CLOCK_SKEW),
+    ],
+)
+def test_readiness_is_compared_by_kubernetes_clock(ahead, ready_for, phase, says):
+    """A pod is ready for as long as Kubernetes' clock says; one that is far from ours fails nobody."""
+    clock = Skew("Kubernetes", ahead, ahead + 1)
+
+    found = verdict(group(target(0), target(1), SICK), ready_for=timedelta(seconds=ready_for), kubernetes=clock)
+
+    assert (found.phase, found.reason) == (phase, says)
+
+
+def test_the_sentence_of_clocks_that_are_far_apart():
+    """Where a failure would rest on clocks that are far apart, the sentence names both, their times and what to do."""
+    found = verdict(group(target(0), target(1), SICK), kubernetes=Skew("Kubernetes", -41.2, -40.4))
+
+    assert found.message == (
+        "2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 unhealthy (Target.Timeout), and it is unknown for how "
+        "long. The clock of Kubernetes shows 11:59:18 UTC and that of the provider 12:00:00 UTC, more than 30 s apart. "
+        "Synchronize both with NTP, then restart the provider."
+    )
+
+
+def test_clocks_that_are_far_apart_change_no_other_verdict():
+    """A pass, a wait and a failure that compare no times are the same whatever time it is elsewhere."""
+    for targets, parameters in (
+        ([target(0), target(1), target(2)], {}),
+        ([target(0), target(1), target(2, "initial")], {}),
+        ([target(0), target(1), target(2, is_anomalous=True)], {"anomalies": "fail"}),
+        ([target(0), target(1, is_anomalous=True), SICK], {"anomalies": "fail"}),
+    ):
+        far = verdict(group(*targets), parameters=parameters, kubernetes=Skew("Kubernetes", 3600, 3601))
+        near = verdict(group(*targets), parameters=parameters)
+
+        assert far.phase is near.phase
+        assert far.reason is not Reason.CLOCK_SKEW
 
 
 def test_the_worst_of_several_groups_decides():
@@ -370,22 +491,22 @@ def nodes(*states, policy="Cluster", ready=3, **changes):
     return replace(base, service=behind, instance_ids={f"n{number}": f"i-{number}" for number in range(3)})
 
 
-HEALTHY, SICK, NEW = ("healthy", ""), ("unhealthy", "Target.Timeout"), ("initial", "Elb.InitialHealthChecking")
+HEALTHY, UNWELL, NEW = ("healthy", ""), ("unhealthy", "Target.Timeout"), ("initial", "Elb.InitialHealthChecking")
 
 
 @pytest.mark.parametrize(
     ("found", "parameters", "phase", "reason"),
     [
         (nodes(HEALTHY, HEALTHY, HEALTHY, policy="Local"), {}, GO, Reason.TARGETS_HEALTHY),
-        (nodes(HEALTHY, HEALTHY, HEALTHY, SICK, policy="Local"), {}, GO, Reason.TARGETS_HEALTHY),
+        (nodes(HEALTHY, HEALTHY, HEALTHY, UNWELL, policy="Local"), {}, GO, Reason.TARGETS_HEALTHY),
         (nodes(HEALTHY, HEALTHY, NEW, policy="Local"), {"minHealthyPercent": 50}, WAIT, Reason.TARGETS_INITIAL),
         (nodes(HEALTHY, HEALTHY, policy="Local"), {"minHealthyPercent": 50}, WAIT, Reason.TARGETS_MISSING),
-        (nodes(HEALTHY, HEALTHY, SICK, policy="Local"), {"minHealthyPercent": 50}, BAD, Reason.TARGETS_UNHEALTHY),
+        (nodes(HEALTHY, HEALTHY, UNWELL, policy="Local"), {"minHealthyPercent": 50}, BAD, Reason.TARGETS_UNHEALTHY),
         (nodes(HEALTHY, HEALTHY, HEALTHY, policy="Local", ready=2), {}, WAIT, Reason.PODS_NOT_READY),
         (nodes(HEALTHY, HEALTHY, HEALTHY, policy="Local", ready=0), {}, WAIT, Reason.TARGETS_MISSING),
         (nodes(HEALTHY, HEALTHY, HEALTHY, HEALTHY), {}, GO, Reason.TARGETS_HEALTHY),
-        (nodes(HEALTHY, HEALTHY, HEALTHY, SICK), {}, WAIT, Reason.TARGETS_UNHEALTHY_IN_GRACE),
-        (nodes(HEALTHY, HEALTHY, HEALTHY, SICK), {"minHealthyPercent": 75}, GO, Reason.TARGETS_HEALTHY),
+        (nodes(HEALTHY, HEALTHY, HEALTHY, UNWELL), {}, WAIT, Reason.TARGETS_UNHEALTHY_IN_GRACE),
+        (nodes(HEALTHY, HEALTHY, HEALTHY, UNWELL), {"minHealthyPercent": 75}, GO, Reason.TARGETS_HEALTHY),
         (nodes(HEALTHY, HEALTHY, HEALTHY, ("draining", "")), {}, GO, Reason.TARGETS_HEALTHY),
         (nodes(HEALTHY, HEALTHY, HEALTHY, ready=2), {}, WAIT, Reason.PODS_NOT_READY),
         (nodes(), {}, WAIT, Reason.TARGETS_MISSING),
@@ -398,6 +519,15 @@ def test_instance_targets_judge_nodes_and_say_so(found, parameters, phase, reaso
     assert (result.phase, result.reason) == (phase, reason)
     assert "single pods are not judged" in result.message
     assert "green targets" not in result.message
+
+
+@pytest.mark.parametrize(("seconds", "phase"), [(30, WAIT), (61, BAD)])
+def test_a_node_that_was_healthy_gets_the_grace_period_again(seconds, phase):
+    """With instance targets a node that was healthy with any of its ready pods fails only after the grace period."""
+    found = nodes(HEALTHY, HEALTHY, UNWELL, policy="Local")
+    since = {(ARN, pod(2).uid, "i-2", 30080): NOW - timedelta(seconds=seconds)}
+
+    assert judge(query(), replace(found, unwell_since=since), NOW).phase is phase
 
 
 @pytest.mark.parametrize("kind", ["lambda", "alb"])
@@ -509,7 +639,7 @@ def test_stale_evidence_neither_passes_nor_fails(kind, age, sick):
 
     result = refuse_stale(judge(query(), found, NOW), {**found.read_at, kind: read_at}, NOW, LIMITS)
 
-    fresh = -1 <= (NOW - read_at).total_seconds() <= LIMITS[kind]
+    fresh = 0 <= (NOW - read_at).total_seconds() <= LIMITS[kind]
     assert result.phase is ((BAD if sick else GO) if fresh else WAIT)
     assert fresh or result.reason is Reason.STALE_EVIDENCE
     ages = dict.fromkeys(LIMITS, 0.0) | {kind: round((NOW - read_at).total_seconds(), 1)}

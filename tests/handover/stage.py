@@ -1,7 +1,7 @@
 """A Rollout that is handed over on a clock of its own: models of all controllers, and the real provider in between."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from provider.handover import Handovers, enable
 from provider.http.app import create_app
 from provider.sources.aws.registrations import Registrations
 from provider.sources.bulkheads import Bulkheads
+from provider.sources.seen_healthy import SeenHealthy
 from provider.telemetry import Metrics
 from tests.conftest import Clock
 from tests.world.aws import moto_elbv2
@@ -54,8 +55,9 @@ class Replica:
         self.start()
 
     def start(self) -> None:
-        """Begin with an empty ledger, as after a restart."""
+        """Begin with an empty ledger and nothing seen, as after a restart."""
         self.registrations = self.writer(self.account, self.sources.shared.threads, self.metrics)
+        self.sources = replace(self.sources, seen_healthy=SeenHealthy())
         self.handovers: Handovers = enable(
             self.sources, self.registrations, self.metrics, most_idle_seconds=UNDO_SECONDS
         )

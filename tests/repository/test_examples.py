@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import click
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -531,7 +532,8 @@ def test_every_job_asks_by_a_real_command(folder):
             job = metric["provider"]["job"]["spec"]
             (container,) = job["template"]["spec"]["containers"]
             program, group, question, *flags = (filled(one, arguments(use, template)) for one in container["command"])
-            given = command_line.commands[question].make_context(question, flags).params
+            command = command_line.get_command(click.Context(command_line), question)
+            given = command.make_context(question, flags).params
             names = {name: QUESTIONS[question].query.model_fields.get(name) for name in given}
             wire = [(str(one.alias), given[name]) for name, one in names.items() if one and given[name] is not None]
             (rule,) = job["podFailurePolicy"]["rules"]

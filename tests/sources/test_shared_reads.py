@@ -123,7 +123,7 @@ def test_what_changed_is_seen_as_soon_as_the_old_is_not_fresh(scene, client, wal
 
     assert before["phase"] == "Successful"
     assert before["observed"]["evidenceAgeSeconds"]["targetHealth"] == 1.9
-    assert after["phase"] == "Failed"
+    assert after["reason"] == "TargetsUnhealthyInGrace"
     assert after["observed"]["evidenceAgeSeconds"]["targetHealth"] == 0
 
 

@@ -82,6 +82,7 @@ class Story:
 
     def __init__(self, world: World, clock: Clock, providers: tuple[Sources, Sources], seed: int) -> None:
         world.reset()
+        world.now = clock
         self._world, self._clock, self._seed, self._random = world, clock, seed, Random(seed)
         self._lazy, self._strict = providers
         clock.now += timedelta(hours=1)  # nothing of another story is fresh

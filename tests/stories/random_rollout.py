@@ -39,7 +39,9 @@ STATES = (
 
 
 class StoryClock:
-    """The one clock of a story: of the world, of the readers and of the truth.
+    """The time of a story: of the world and of the truth; the readers' own clock is made of it.
+
+    Kubernetes' and AWS's clocks may be apart from it (`others`), and the machine's may be set (`machine_ahead`).
 
     Whoever lets time pass while somebody reads holds `passing` until the world is as it is by then: a reader who looks
     at the clock in between would take what he reads next for newer than it is.
@@ -47,6 +49,8 @@ class StoryClock:
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+        self.others = truth.Clocks()
+        self.machine_ahead = timedelta(0)
         self.passing = RLock()
 
     def __call__(self) -> datetime:
@@ -56,6 +60,20 @@ class StoryClock:
     def seconds(self) -> float:
         """The same time in seconds, for the world."""
         return self.now.timestamp()
+
+    def machine(self) -> datetime:
+        """What the clock of the provider's machine shows."""
+        return self.now + self.machine_ahead
+
+    @property
+    def kubernetes_ahead(self) -> timedelta:
+        """How far Kubernetes' clock is ahead."""
+        return timedelta(seconds=self.others.kubernetes)
+
+    @property
+    def aws_ahead(self) -> timedelta:
+        """How far AWS's clock is ahead."""
+        return timedelta(seconds=self.others.aws)
 
 
 @dataclass(eq=False)
@@ -152,14 +170,14 @@ class RandomRollout:
     def __init__(self, clock: StoryClock, random: Random, strategy: str) -> None:
         self.clock, self.random = clock, random
         self.strategy, self.name = strategy, f"web-{strategy.lower()}"
-        self.history = truth.History()
+        self.history = truth.History(clock.others)
         self.exists, self.uid = True, objects.deterministic_uid("Rollout", NAMESPACE, self.name)
         self.generation = self.observed_generation = 1
         self.replicas = random.choice((1, 2, 3, 3, 4, 6))
         self.shared = False
         self.points: dict[truth.Point, float] = {}
         self.undelivered: dict[truth.Point, float] = {}
-        self.minute = clock.now.replace(second=0, microsecond=0)
+        self.minute = (clock.now + clock.aws_ahead).replace(second=0, microsecond=0)
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._numbers, self._addresses = count(1), count(1)
         self.green = self.blue = self._revision(age_seconds=3600)
@@ -177,8 +195,9 @@ class RandomRollout:
         return f"{self.name}-{role}"
 
     def since(self, seconds: float = 0) -> datetime:
-        """A moment ago, in whole seconds as Kubernetes writes it."""
-        return (self.clock.now - timedelta(seconds=seconds)).replace(microsecond=0)
+        """A moment ago; Kubernetes writes it in whole seconds of its own clock."""
+        ahead = self.clock.kubernetes_ahead
+        return (self.clock.now + ahead - timedelta(seconds=seconds)).replace(microsecond=0) - ahead
 
     def after(self, longest_seconds: float, event: Callable[[], None]) -> None:
         """Let something happen within the next seconds."""
@@ -188,15 +207,20 @@ class RandomRollout:
     @property
     def next_due(self) -> datetime:
         """When the next thing happens by itself: an event, or the end of a minute."""
-        following = self.minute + truth.MINUTE
+        following = self._end_of_minute
         return min(following, self._due[0][0]) if self._due else following
 
     def happen(self) -> None:
         """Let everything happen that is due now."""
         while self._due and self._due[0][0] <= self.clock.now:
             heapq.heappop(self._due)[2]()
-        while self.minute + truth.MINUTE <= self.clock.now:
+        while self._end_of_minute <= self.clock.now:
             self._end_minute()
+
+    @property
+    def _end_of_minute(self) -> datetime:
+        """When the minute of metrics is over, which AWS's clock cuts."""
+        return self.minute + truth.MINUTE - self.clock.aws_ahead
 
     @property
     def production(self) -> ServiceState:
@@ -486,6 +510,20 @@ class RandomRollout:
             self.random.choice(holding).entries[pod.ip, pod.port or 0] = both if twice else [state]
             self.after(self.random.choice((60, 120)), lambda: self._check(pod))
 
+    def flap(self, times: int = 3) -> None:
+        """One of green's targets fails its health checks again and again, each time for less than its grace."""
+        pod = self._any_pod()
+        if pod is None or not times:
+            return
+        for group in self._holding(pod):
+            group.entries[pod.ip, pod.port or 0] = [("unhealthy", "Target.Timeout")]
+
+        def recover() -> None:
+            self._check(pod)
+            self.after(20, lambda: self.flap(times - 1))
+
+        self.after(25, recover)
+
     def _holding(self, pod: Pod, api: str = "") -> list[BoundGroup]:
         """Return the groups in which a pod is a target, of one API of bindings or of any."""
         key = (pod.ip, pod.port or 0)
@@ -572,7 +610,8 @@ class RandomRollout:
 
     def _end_minute(self) -> None:
         """Count the minute that is over; CloudWatch will have its points after a while, some of them never."""
-        minute, self.minute = self.minute, self.minute + truth.MINUTE
+        over, minute = self._end_of_minute, self.minute
+        self.minute += truth.MINUTE
         if self.random.random() < 0.1:
             self.change_traffic()
         values: dict[tuple[str, str], int] = {}
@@ -593,7 +632,7 @@ class RandomRollout:
             points = {(*key, minute): float(values[key]) for key in keys}
             heapq.heappush(
                 self._due,
-                (minute + timedelta(seconds=60 + delay), next(self._numbers), lambda new=points: self._deliver(new)),  # type: ignore[misc]
+                (over + timedelta(seconds=delay), next(self._numbers), lambda new=points: self._deliver(new)),  # type: ignore[misc]
             )
 
     def _counted(self, group: BoundGroup) -> dict[tuple[str, str], int]:
@@ -608,7 +647,7 @@ class RandomRollout:
         }
 
     def _deliver(self, points: dict[truth.Point, float]) -> None:
-        oldest = self.clock.now - timedelta(minutes=15)
+        oldest = self.clock.now + self.clock.aws_ahead - timedelta(minutes=15)
         self.points = {key: value for key, value in self.points.items() if key[2] > oldest} | points
         self.undelivered |= points
 

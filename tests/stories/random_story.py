@@ -35,13 +35,15 @@ from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
+from provider.sources.clock import SteadyClock
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
+from provider.sources.seen_healthy import SeenHealthy
 from provider.sources.shared import Shared
 from provider.telemetry import Metrics
-from tests.stories import random_faults
+from tests.stories import random_faults, truth
 from tests.stories.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock
-from tests.stories.random_world import TargetTables, Writer
+from tests.stories.random_world import TargetTables, Writer, healthy_targets
 from tests.stories.truth import EVIDENCE, FAILURES_SHARED_SECONDS, INCONCLUSIVE, NOT_FOUND, Asked
 from tests.world.world import World
 
@@ -61,6 +63,9 @@ CHECKS = ("replicas", "target-health", "errors")
 
 TRAP_SECONDS = 14.0
 """Longer than the evidence of a trap may be old, shorter than anything takes to be right again by itself."""
+
+AHEAD = (0, 0, 0, 0, -3, 7, -20, 20, -29, 29, 33, -45, 60)
+"""Seconds by which Kubernetes' or AWS's clock may be ahead."""
 
 EXCUSED = frozenset({"AwsBudget"})
 """Reasons to wait that are the provider's own, whatever the truth: it spares AWS. At the end of a story none counts."""
@@ -151,6 +156,7 @@ EVENTS: tuple[tuple[int, Callable[[RandomRollout], None]], ...] = (
     (14, RandomRollout.break_group),
     (14, RandomRollout.heal),
     (30, RandomRollout.blip),
+    (8, RandomRollout.flap),
     (5, RandomRollout.add_stranger),
     (3, RandomRollout.detach),
     (3, RandomRollout.change_checks),
@@ -242,6 +248,9 @@ class Story:
         self._world, self._clock, self._seed, self._lie = world, clock, seed, lie
         self.random = Random(seed)
         self.step = 0
+        self._tables = tables
+        sources = replace(sources, seen_healthy=SeenHealthy())
+        sources.clocks._clocks.clear()
         self.counts = Counts(stories=1)
         self._midway = random_faults.Midway(clock.passing)
         assert isinstance(sources.shared.threads, random_faults.Threads)
@@ -250,8 +259,12 @@ class Story:
         self._fault: random_faults.Fault | None = None
         self._questions_left = 0
         clock.now = FIRST_DAY + timedelta(days=seed)  # the same alone as after others, and nothing of theirs is fresh
+        clock.others = truth.Clocks(*(self.random.choice(AHEAD) for _ in range(2)))
+        clock.machine_ahead = timedelta(0)
         self._healed_at = clock.now - timedelta(hours=1)
         world.reset()
+        world.now = lambda: clock.now  # without its lock: the world answers also while time passes
+        world.kubernetes_date_offset, world.aws_date_offset = clock.kubernetes_ahead, clock.aws_ahead
         world.kubernetes.serve(AUTO_MODE)
         tables.tables.clear()
         self.rollouts = [RandomRollout(clock, self.random, strategy) for strategy in ROLES]
@@ -331,7 +344,9 @@ class Story:
         self._world.aws.cloudwatch.forget_before(end - timedelta(minutes=20))
 
     def _break(self) -> None:
-        """Begin or end a fault, for some questions."""
+        """Begin or end a fault, for some questions; and somebody sets the machine's clock now and then."""
+        if self.random.random() < 0.1:
+            self._clock.machine_ahead = timedelta(seconds=self.random.choice((-3600, -60, -10, 0, 10, 3600)))
         if self._fault is None and self.random.random() < 0.06:
             fault = random_faults.draw(self.random)
             self._begin(fault, questions=1 if fault.hangs else self.random.choice((2, 3, 6)))
@@ -387,6 +402,7 @@ class Story:
         """Ask over HTTP."""
         hangs = self._fault is not None and self._fault.hangs
         client = self._apps[hangs].test_client()
+        self._tables.looks.clear()
         started, began = self._clock.now, time.monotonic()
         if self.random.random() < 0.2:
             response = client.post(f"/v1/{name}", json=parameters)
@@ -419,9 +435,17 @@ class Story:
         except Complaint as complaint:
             replay = f"replay: python -m tests.stories.random_story --seed {self._seed} --steps {self.step + 1}"
             raise Complaint(f"{complaint}\n  step: {self.step}\n{exchange.told()}\n{replay}") from None
+        if not exchange.troubled and b'"targetGroups"' in exchange.body:
+            self._note_looks(exchange.rollout)
         self.counts.answers[phase, reason] += 1
         self.counts.troubled += exchange.troubled
         self.counts.exact += exact
+
+    def _note_looks(self, rollout: RandomRollout) -> None:
+        """Write down which targets the provider has certainly seen healthy, as nothing it knows of them can be old."""
+        if rollout.history.is_settled(self._clock.now):
+            healthy = healthy_targets(rollout, rollout.green)
+            rollout.history.sightings.looked({one for one in healthy if one[0] in self._tables.looks})
 
     def _arm(self, rollout: RandomRollout) -> float:
         """Let time pass or something happen in the middle of the next question; return the seconds."""
@@ -534,7 +558,8 @@ def stage() -> Iterator[tuple[World, StoryClock, TargetTables, Sources]]:
     clock = StoryClock()
     world = World(clock=clock.seconds)
     world.aws.load_balancers = tables = TargetTables(clock.seconds)
-    with world, connected(world, clock) as sources:
+    ours = SteadyClock(clock.machine, lambda: clock().timestamp())
+    with world, connected(world, ours) as sources:
         yield world, clock, tables, sources
 
 

@@ -1,7 +1,7 @@
 """Writes what a story says into the embedded cluster and AWS, and into the history of the truth."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -34,9 +34,12 @@ class TargetTables(LoadBalancers):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self.tables: dict[str, tuple[truth.Target, ...]] = {}
+        self.looks: set[str] = set()
+        """The groups (ARNs) whose health was asked for, since somebody emptied it."""
 
     def health(self, group: GroupSettings, targets: Any = None) -> list[tuple[str, int, Health]]:
         """Return every entry of the group's table, or those of the targets asked for."""
+        self.looks.add(group.arn)
         table = self.tables.get(group.arn, ())
         wanted = None if targets is None else set(targets)
         found = [
@@ -63,6 +66,7 @@ class Writer:
     def note(self, now: datetime) -> None:
         """Write down what is true from now on."""
         self._rollout.history.record(facts_of(self._rollout), now)
+        self._rollout.history.sightings.note(healthy_targets(self._rollout), now)
 
     def publish(self) -> None:
         """Let the world be as it now is."""
@@ -164,6 +168,18 @@ def facts_of(rollout: RandomRollout) -> dict[str, Any]:
     }
 
 
+def healthy_targets(rollout: RandomRollout, of: Revision | None = None) -> set[truth.PodTarget]:
+    """Return the targets that are healthy, of the pods of one revision or of all."""
+    return {
+        (group.arn, pod.uid, pod.ip, port)
+        for revision in ([of] if of else rollout.revisions)
+        for pod in revision.pods
+        for group in rollout.groups
+        for port in (pod.port, ADMIN_PORT)
+        if port is not None and {state for state, _ in group.entries.get((pod.ip, port), ())} == {"healthy"}
+    }
+
+
 def _rollout_fact(rollout: RandomRollout) -> truth.Rollout:
     return truth.Rollout(
         uid=rollout.uid,
@@ -191,11 +207,12 @@ def _manifests(rollout: RandomRollout) -> list[dict[str, Any]]:
         if one.exists
     ]
     for service in services:
-        _write_managed(service, rollout.services[service["metadata"]["name"]].written_at)
+        written_at = rollout.services[service["metadata"]["name"]].written_at
+        _write_managed(service, written_at + rollout.clock.kubernetes_ahead if written_at else None)
     found, pods = [*services, *_bindings(rollout)], []
     for revision in rollout.revisions:
         owner = objects.replica_set(manifest, revision.pod_hash, replicas=revision.replicas)
-        owner["metadata"]["creationTimestamp"] = objects.timestamp(revision.created_at)
+        owner["metadata"]["creationTimestamp"] = objects.timestamp(revision.created_at + rollout.clock.kubernetes_ahead)
         owner["metadata"]["generation"] = revision.generation
         owner["metadata"]["ownerReferences"][0]["uid"] = revision.owner_uid
         owner["status"] |= {
@@ -203,7 +220,7 @@ def _manifests(rollout: RandomRollout) -> list[dict[str, Any]]:
             "availableReplicas": revision.available,
             "observedGeneration": revision.observed_generation,
         }
-        pods += [_pod_manifest(owner, pod) for pod in revision.pods]
+        pods += [_pod_manifest(owner, pod, rollout.clock.kubernetes_ahead) for pod in revision.pods]
         found.append(owner)
     slices = [one for service in services for one in objects.endpoint_slices(service, pods)]
     return [*found, *pods, *slices, *([manifest] if rollout.exists else [])]
@@ -247,13 +264,13 @@ def _bindings(rollout: RandomRollout) -> list[dict[str, Any]]:
     ]
 
 
-def _pod_manifest(owner: dict[str, Any], pod: Pod) -> dict[str, Any]:
+def _pod_manifest(owner: dict[str, Any], pod: Pod, ahead: timedelta) -> dict[str, Any]:
     made = objects.pod(
         owner,
         pod.name,
         ip=pod.ip or None,
-        created_at=pod.created_at,
-        containers_ready_since=pod.ready_since,
+        created_at=pod.created_at + ahead,
+        containers_ready_since=pod.ready_since + ahead if pod.ready_since else None,
         container_ports={"http": pod.port} if pod.port is not None else {"other": 1},
     )
     if pod.terminating:

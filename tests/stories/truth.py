@@ -44,7 +44,26 @@ FAILURES_SHARED_SECONDS = 1.0
 """How long after a fault others may still be told of it."""
 
 DEFAULT_GRACE_MARGIN_SECONDS = 30
-MINUTE = timedelta(minutes=1)
+MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+
+TOO_FAR_SECONDS = 30
+"""Clocks that are further apart decide nothing."""
+
+UNPROVEN_SECONDS = 1.1
+"""How far from the truth the time of another system may be taken: its answers tell whole seconds."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """How many seconds Kubernetes' and AWS's clocks are ahead of the provider's, which is right."""
+
+    kubernetes: int = 0
+    aws: int = 0
+
+    @property
+    def doubt(self) -> timedelta:
+        """How much earlier or later a time may be taken to be than it was; none while the clocks agree."""
+        return timedelta(seconds=2 * UNPROVEN_SECONDS if self.kubernetes or self.aws else 0)
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,44 @@ class Group:
 
 
 Point = tuple[str, str, datetime]
-"""A metric, the ARN of what it counts, and the beginning of its minute."""
+"""A metric, the ARN of what it counts, and the beginning of its minute by AWS's clock."""
+
+PodTarget = tuple[str, str, str, int]
+"""The ARN of a target group, the uid of a pod, and its address and port."""
+
+
+class Sightings:
+    """Which targets were ever healthy, and which of them the provider certainly saw healthy."""
+
+    def __init__(self) -> None:
+        self._ever: set[PodTarget] = set()
+        self._seen: set[PodTarget] = set()
+        self._unwell_since: dict[PodTarget, datetime] = {}
+
+    def note(self, healthy: set[PodTarget], at: datetime) -> None:
+        """Write down which targets are healthy from now on."""
+        self._ever |= healthy
+        for target in self._seen - healthy:
+            self._unwell_since.setdefault(target, at)
+
+    def looked(self, healthy: set[PodTarget]) -> None:
+        """Write down that the provider has certainly read now that these targets are healthy."""
+        self._seen |= healthy
+        for target in healthy:
+            self._unwell_since.pop(target, None)
+
+    def may_fail(self, target: PodTarget, grace_seconds: float, now: datetime) -> set[bool]:
+        """Tell whether an unhealthy target of a pod that is ready for long enough may count as failed.
+
+        It must, if it was never healthy; it must not, while it has not been unhealthy for the grace period since the
+        provider saw it healthy. Otherwise that depends on when the provider looked.
+        """
+        if not grace_seconds:
+            return {True}
+        since = self._unwell_since.get(target, now)
+        if target in self._seen and (now - since).total_seconds() <= grace_seconds:
+            return {False}
+        return {True, False} if target in self._ever else {True}
 
 
 @dataclass(frozen=True)
@@ -178,7 +234,8 @@ class Asked:
 class History:
     """Every fact about one Rollout, with the moment since when it was true."""
 
-    def __init__(self) -> None:
+    def __init__(self, clocks: Clocks = Clocks()) -> None:
+        self.clocks, self.sightings = clocks, Sightings()
         self._past: dict[Evidence, list[tuple[datetime, dict[str, Any]]]] = {one: [] for one in EVIDENCE}
 
     def record(self, facts: Mapping[str, Any], at: datetime) -> None:
@@ -204,36 +261,66 @@ class History:
                 break
         return found
 
+    def is_settled(self, at: datetime) -> bool:
+        """Tell whether nothing but health, settings and metrics has changed for as long as it may be old."""
+        return all(
+            past[-1][0] <= at - timedelta(seconds=evidence.limit_seconds)
+            for evidence, past in self._past.items()
+            if evidence.limit_seconds == TOPOLOGY
+        )
+
     def possible(self, asked: Asked, started: datetime, answered: datetime) -> Iterator[str]:
         """Yield every phase that facts within their limits give, NotFound among them; the newest facts first."""
         seen: set[str] = set()
+        doubts = dict.fromkeys((timedelta(0), self.clocks.doubt))
         for facts in product(*(self.within(evidence, asked.kinds, answered) for evidence in EVIDENCE)):
             look = Look(**dict(chain.from_iterable(some.items() for some in facts)))
-            for opened in dict.fromkeys((answered, started)):
-                phase = phase_of(asked, look, opened, answered)
-                if phase not in seen:
-                    seen.add(phase)
-                    yield phase
+            for opened, ends, begins in product(dict.fromkeys((answered, started)), doubts, doubts):
+                moment = Moment(self, opened - ends, begins, answered - ends, answered)
+                for phase in phases_of(asked, look, moment):
+                    if phase not in seen:
+                        seen.add(phase)
+                        yield phase
 
 
-def phase_of(asked: Asked, look: Look, opened: datetime, now: datetime) -> str:
-    """Answer a question about one look. `opened` is when the window of metrics was chosen."""
+@dataclass(frozen=True)
+class Moment:
+    """When a question is judged, and what was seen until then.
+
+    `opened` is when the window of metrics was chosen; `begins` is how much later than true it may begin, and
+    `by_kubernetes` how late the provider takes it to be when it compares with Kubernetes' times.
+    """
+
+    history: History
+    opened: datetime
+    begins: timedelta
+    by_kubernetes: datetime
+    answered: datetime
+
+    @property
+    def clocks(self) -> Clocks:
+        """The clocks of the others."""
+        return self.history.clocks
+
+
+def phases_of(asked: Asked, look: Look, moment: Moment) -> list[str]:
+    """Answer a question about one look: with every phase that may be given, by what the provider saw before."""
     if look.rollout is None:
-        return NOT_FOUND
+        return [NOT_FOUND]
     green = _green(asked, look.rollout, look)
     if green is None:
-        return INCONCLUSIVE
-    phases = set()
+        return [INCONCLUSIVE]
+    phases: list[list[str]] = []
     for check in asked.checks:
         match check:
             case "replicas":
                 enough = green.available * 100 >= asked.min_healthy_percent * green.replicas
-                phases.add(SUCCESSFUL if enough else INCONCLUSIVE)
+                phases.append([SUCCESSFUL if enough else INCONCLUSIVE])
             case "target-health":
-                phases.add(_target_health(asked, look, look.rollout, green, now))
+                phases.append(_target_health(asked, look, look.rollout, green, moment))
             case "errors":
-                phases.add(_errors(asked, look, look.rollout, green, opened))
-    return _worst(phases)
+                phases.append([_errors(asked, look, look.rollout, green, moment)])
+    return list(dict.fromkeys(_worst(set(some)) for some in product(*phases)))
 
 
 def _worst(phases: set[str]) -> str:
@@ -290,13 +377,14 @@ def _bindings(look: Look, service: str) -> list[tuple[Binding, Group]] | None:
     return found or None
 
 
-def _target_health(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, now: datetime) -> str:
+def _target_health(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, moment: Moment) -> list[str]:
     chosen = _service(asked, rollout, look)
     bound = _bindings(look, chosen[0]) if chosen else None
     if chosen is None or bound is None:
-        return INCONCLUSIVE
+        return [INCONCLUSIVE]
     pods = [pod for pod in look.pods if pod.owner_uid == green.uid and not pod.terminating and not pod.ended]
-    return _worst({_group_health(asked, look, chosen[0], one, group, pods, green, now) for one, group in bound})
+    groups = [_group_health(asked, look, chosen[0], one, group, pods, green, moment) for one, group in bound]
+    return list(dict.fromkeys(_worst(set(some)) for some in product(*groups)))
 
 
 def _group_health(
@@ -307,17 +395,17 @@ def _group_health(
     group: Group,
     pods: list[Pod],
     green: ReplicaSet,
-    now: datetime,
-) -> str:
+    moment: Moment,
+) -> list[str]:
     """Compare every pod with its target in one group: a pod counts as healthy only if nothing speaks against it."""
     if not group.balancer:
-        return INCONCLUSIVE
+        return [INCONCLUSIVE]
     grace = asked.unhealthy_grace_seconds
     if grace is None:
         grace = group.unhealthy_threshold * group.interval_seconds + DEFAULT_GRACE_MARGIN_SECONDS
     ports = look.services[service].ports
     port = binding.port if isinstance(binding.port, str) else next(n for n in ports if ports[n] == binding.port)
-    healthy = bad = 0
+    healthy = bad = maybe_bad = 0
     for pod in pods:
         where = look.endpoints.get(pod.uid)
         entries = [
@@ -328,14 +416,26 @@ def _group_health(
         healthy += bool(entries) and all(one.state == "healthy" for one in entries)
         blamed = any(one.state.startswith("unhealthy") and not one.reason.startswith("Elb.") for one in entries)
         since = look.readiness.get(pod.uid)
-        bad += blamed and since is not None and (now - since).total_seconds() > grace
+        if where and blamed and since is not None and (moment.by_kubernetes - since).total_seconds() > grace:
+            target = (binding.arn, pod.uid, where.ip, where.ports.get(port, 0))
+            may_fail = moment.history.sightings.may_fail(target, grace, moment.answered)
+            bad += may_fail == {True}
+            maybe_bad += True in may_fail
     wanted = max(green.replicas, len(pods))
-    if bad and (wanted - bad) * 100 < asked.min_healthy_percent * wanted:
-        return FAILED
-    return SUCCESSFUL if healthy * 100 >= asked.min_healthy_percent * wanted else INCONCLUSIVE
+    passes = SUCCESSFUL if healthy * 100 >= asked.min_healthy_percent * wanted else INCONCLUSIVE
+    fails = INCONCLUSIVE if abs(moment.clocks.kubernetes) > TOO_FAR_SECONDS else FAILED
+
+    def is_out_of_reach(number: int) -> bool:
+        return bool(number) and (wanted - number) * 100 < asked.min_healthy_percent * wanted
+
+    if is_out_of_reach(bad):
+        return [fails]
+    return [passes, fails] if is_out_of_reach(maybe_bad) else [passes]
 
 
-def _errors(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, opened: datetime) -> str:
+def _errors(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, moment: Moment) -> str:
+    if max(abs(moment.clocks.kubernetes), abs(moment.clocks.aws)) > TOO_FAR_SECONDS:
+        return INCONCLUSIVE
     chosen = _service(asked, rollout, look)
     bound = _bindings(look, chosen[0]) if chosen else None
     if chosen is None or bound is None or any(not group.balancer for _, group in bound):
@@ -344,7 +444,7 @@ def _errors(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, opene
     written = look.services[service].written_at
     if written is None:
         return INCONCLUSIVE
-    minutes = _minutes(asked, opened, max(green.created_at, written))
+    minutes = _minutes(asked, moment, max(green.created_at, written))
     if not minutes:
         return INCONCLUSIVE
     arns = {binding.arn: group.balancer for binding, group in bound}
@@ -359,11 +459,15 @@ def _errors(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, opene
     return _worst(phases)
 
 
-def _minutes(asked: Asked, opened: datetime, served_since: datetime) -> list[datetime]:
-    """Return the whole minutes that may be judged: those that green served from beginning to end, less the lag."""
-    last = (opened - timedelta(seconds=asked.lag_seconds)).replace(second=0, microsecond=0)
+def _minutes(asked: Asked, moment: Moment, served_since: datetime) -> list[datetime]:
+    """Return the whole minutes that may be judged: those that green served from beginning to end, less the lag.
+
+    Kubernetes tells the second in which green began to serve; the minutes are cut by AWS's clock.
+    """
+    ahead = timedelta(seconds=moment.clocks.aws)
+    last = (moment.opened + ahead - timedelta(seconds=asked.lag_seconds)).replace(second=0, microsecond=0)
     wanted = [last - MINUTE * (number + 1) for number in range(asked.window_seconds // 60)]
-    return [minute for minute in wanted if minute >= served_since]
+    return [minute for minute in wanted if minute - ahead >= served_since + SECOND + moment.begins]
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,9 @@ class _Seeing:
         groups = {one.group: one for some in health.values() for one in some if _is_counted(one.group)}
         if not groups:
             return None
-        end = self._sources.clock().astimezone(UTC).replace(second=0, microsecond=0) - LAG
+        clocks = [self._sources.clocks.cloudwatch(one.place.region) for one in groups]
+        now = min(one.earliest(self._sources.clock()) for one in clocks)
+        end = now.astimezone(UTC).replace(second=0, microsecond=0) - LAG
         window = Window(end - timedelta(minutes=MINUTES), end)
         points: dict[Metric, Mapping[datetime, float]] = {}
         try:

@@ -44,7 +44,8 @@ class LoadBalancers:
         self._shared = shared
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
-        self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events), metrics)
+        api = Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events)
+        self._elbv2 = Service(account, api, metrics, shared.clocks)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
         self._groups = TargetGroups(account, self._elbv2, shared)
         self.listeners = Listeners(self._elbv2, shared.threads)
@@ -64,6 +65,10 @@ class LoadBalancers:
         home = Place(self._account.home_region(what))
         ping = partial(self._elbv2.call, "DescribeTargetGroups", home, what, deadline, PageSize=1)
         self._shared.threads.read(home.scope, deadline, Read(what, ping))
+
+    def region(self, binding: Binding) -> str:
+        """Return the region of a binding's target group. Raises CannotTell (AwsRegionMissing)."""
+        return self._groups.region(binding)
 
     def require_turn(self, deadline: Deadline) -> None:
         """Refuse a query whose Rollout is in the queue. Raises CannotTell (AwsBudget)."""

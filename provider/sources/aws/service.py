@@ -19,6 +19,7 @@ from provider.sources.aws.aws_errors import THROTTLED, malformed, naming
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.session import client_config
 from provider.sources.budget import CallBudget
+from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
 
@@ -91,11 +92,15 @@ class Service:
 
     _making_clients = Lock()  # of any service: they share sessions
 
-    def __init__(self, account: Account, api: Api, metrics: Metrics) -> None:
-        """Call this API with the account's credentials, or as the roles that these may be used for."""
+    def __init__(self, account: Account, api: Api, metrics: Metrics, clocks: OtherClocks | None = None) -> None:
+        """Call this API with the account's credentials, or as the roles that these may be used for.
+
+        `clocks` are told what each answer says of the time.
+        """
         self._account = account
         self._api = api
         self._metrics = metrics
+        self._clocks = clocks
         self._clients: OrderedDict[Place, Any] = OrderedDict()
         self._budgets: dict[tuple[str, str], CallBudget] = {}
         self.answered = False
@@ -113,6 +118,7 @@ class Service:
         """
         self._calls(place).take(deadline.rollout, max(deadline.remaining_seconds() - CALL_SECONDS, 0))
         action = self.action(operation)
+        told = self._clocks.asked(self._api.name, place.region) if self._clocks else None
         with self._metrics.upstream(self._api.name, operation):
             try:
                 with naming(action, what, place.role_arn):
@@ -120,10 +126,12 @@ class Service:
             except CannotTell as error:
                 if isinstance(error.__cause__, ClientError):
                     self.answered = True
+                    _tell(told, error.__cause__.response)
                     if error.reason is Reason.AWS_CREDENTIALS and error.__cause__.operation_name == operation:
                         self._forget(place)
                 raise
             self.answered = True
+            _tell(told, answer)
             return answer
 
     def pages(
@@ -187,6 +195,12 @@ class Service:
         with self._making_clients:
             self._clients.pop(place, None)
             self._account.roles.forget(place)
+
+
+def _tell(told: Callable[[Mapping[str, str]], None] | None, answer: Mapping[str, Any]) -> None:
+    """Hand on the headers of an answer."""
+    if told is not None:
+        told(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 @dataclass(frozen=True, slots=True)

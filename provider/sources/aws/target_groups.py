@@ -83,13 +83,15 @@ class TargetGroups:
 
     def _place(self, binding: Binding) -> Place:
         """Return where a binding's target group is: in the region of its ARN, else in the home region."""
+        return self._account.roles.place(binding, self.region(binding))
+
+    def region(self, binding: Binding) -> str:
+        """Return the region of a binding's target group: that of its ARN, else the home region."""
         match = _ARN.fullmatch(binding.arn)
         if match:
-            region = match["region"]
-        else:  # an ARN of something else is refused before its region is used
-            named = binding.group_name and not binding.arn
-            region = self._account.home_region(binding.group_name) if named else ""
-        return self._account.roles.place(binding, region)
+            return match["region"]
+        named = binding.group_name and not binding.arn  # an ARN of something else is refused before its region is used
+        return self._account.home_region(binding.group_name) if named else ""
 
     def _arns(self, bindings: Sequence[tuple[Place, Binding]], deadline: Deadline) -> list[str]:
         """Return each binding's ARN; empty for a name that AWS does not know."""

@@ -20,6 +20,7 @@ import urllib3
 
 from provider.model.errors import CannotTell, NotConfigured
 from provider.model.reasons import Reason
+from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.connection import Client
@@ -96,16 +97,18 @@ class ApiServer:
     def __init__(
         self,
         connect: Callable[[], Client],
+        clocks: OtherClocks,
         *,
         connect_timeout_seconds: float,
         read_timeout_seconds: float,
         metrics: Metrics,
     ) -> None:
-        """Connect."""
+        """Connect; `clocks` are told what each answer says of the time."""
         self._client = connect()
         self._connect_again = connect
         self._reconnecting = Lock()
         self._reconnected_at = monotonic()
+        self._clocks = clocks
         self._connect = connect_timeout_seconds
         self._read = read_timeout_seconds
         self._metrics = metrics
@@ -268,6 +271,7 @@ class ApiServer:
                 query=query,
                 content=asked,
                 compressed=accept == METADATA_ONLY,  # elsewhere it costs more than it spares
+                on_headers=self._clocks.asked("kubernetes"),
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error

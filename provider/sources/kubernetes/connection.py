@@ -70,12 +70,14 @@ class Client(ApiClient):
         query: Mapping[str, str] = _NO_QUERY,
         content: object = None,
         compressed: bool = False,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
     ) -> tuple[int, bytes]:
         """Send one request, with `content` as JSON; return the status and the body, which may come `compressed`.
 
-        `timeouts` are the seconds to connect and to wait for an answer. Raises CannotTell (KubernetesUnauthorized)
-        without usable credentials, urllib3's HTTPError, and OSError. The library's own `call_api` would check and copy
-        headers, path and query several times over, which costs more than sending them.
+        `timeouts` are the seconds to connect and to wait for an answer. `on_headers` gets the answer's headers before
+        its body is read. Raises CannotTell (KubernetesUnauthorized) without usable credentials, urllib3's HTTPError,
+        and OSError. The library's own `call_api` would check and copy headers, path and query several times over, which
+        costs more than sending them.
         """
         plain = {**self.default_headers, "Accept": accept}
         plain |= {one["key"]: one["value"] for one in self.configuration.auth_settings().values()}  # renews the token
@@ -93,6 +95,8 @@ class Client(ApiClient):
             timeout=urllib3.Timeout(*timeouts),
             preload_content=False,
         )
+        if on_headers is not None:
+            on_headers(response.headers)
         return response.status, bytes(response.read(decode_content=True))
 
 

@@ -69,6 +69,7 @@ class Cluster:
         self._known_pods = KnownPods()
         self.server = ApiServer(
             connect,
+            shared.clocks,
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=read_timeout_seconds,
             metrics=metrics,

@@ -263,16 +263,20 @@ def test_blue_is_read_in_the_same_call(live, client):
 
 
 @pytest.mark.parametrize(
-    ("ahead", "reason"), [(timedelta(minutes=-30), "WindowNotOpen"), (timedelta(minutes=30), "NoData")]
+    ("ahead", "without_dates"), [(timedelta(minutes=-30), "WindowNotOpen"), (timedelta(minutes=30), "NoData")]
 )
 @pytest.mark.usefixtures("live")
-def test_a_clock_that_is_wrong_never_passes(client, wall_clock, ahead, reason):
-    """A provider whose clock is half an hour behind or ahead finds no minutes that it could judge."""
+def test_a_clock_that_is_wrong_never_passes(client, world, wall_clock, ahead, without_dates):
+    """A provider whose clock is half an hour behind or ahead judges no minutes, and says so if answers have a Date."""
+    world.now = lambda: datetime.now(UTC)
+    world.kubernetes_date_offset = world.aws_date_offset = None
     wall_clock.ahead = ahead
-
+    blind = client.get(FLAT).json
+    world.kubernetes_date_offset = world.aws_date_offset = timedelta(0)
     found = client.get(FLAT).json
 
-    assert (found["phase"], found["reason"]) == ("Inconclusive", reason)
+    assert (blind["phase"], blind["reason"]) == ("Inconclusive", without_dates)
+    assert (found["phase"], found["reason"]) == ("Inconclusive", "ClockSkew")
 
 
 @pytest.mark.parametrize("noon", ["2026-03-29T01:00", "2026-10-25T01:00", "2026-10-25T00:30"])

@@ -1,0 +1,174 @@
+"""Our clock, which is never set, and what the answers of other systems tell of theirs."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from threading import Lock
+from typing import Protocol
+
+from provider.model.clocks import APART_SECONDS, SAME_CLOCK, Skew, proven
+
+DRIFT = 0.0005
+"""How fast two clocks may drift apart: NTP corrects a clock by at most so much of a second in a second."""
+
+ABSURD_SECONDS = 86_400
+"""A `Date` further from our clock is a fault of whatever wrote it: nobody could have signed in with such a clock."""
+
+LOG_PAUSE = timedelta(minutes=1)
+"""Between two lines about one clock: the servers behind one address may have clocks of their own."""
+
+MAX_CLOCKS = 100
+"""Maximum clocks that are known: others choose the regions."""
+
+NAMES = {"kubernetes": "Kubernetes", "elbv2": "Elastic Load Balancing", "cloudwatch": "CloudWatch"}
+"""How sentences name the upstreams."""
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is such a clock it goes on while the machine sleeps, when evidence grows old too."""
+
+
+def _machine() -> datetime:
+    return datetime.now(UTC)
+
+
+def _seconds() -> float:
+    return time.clock_gettime(_SINCE_BOOT)
+
+
+class SteadyClock:
+    """The machine's time when the process started, plus the seconds since, by a clock that nobody sets."""
+
+    def __init__(self, machine: Callable[[], datetime] = _machine, seconds: Callable[[], float] = _seconds) -> None:
+        """Start now; `machine` is read only once."""
+        self._began_at, self._began, self._seconds = machine(), seconds(), seconds
+
+    def __call__(self) -> datetime:
+        """Return the time, UTC: never earlier than before."""
+        return self._began_at + timedelta(seconds=self._seconds() - self._began)
+
+
+steady = SteadyClock()
+
+
+class Shows(Protocol):
+    """Where the clocks are shown: the provider's metrics."""
+
+    def shows_clock_skew(self, upstream: str, seconds: Callable[[], float]) -> None:
+        """Let each scrape read how far an upstream's clock is ahead of ours."""
+
+
+@dataclass(slots=True)
+class _Clock:
+    """The bounds of a clock at a moment of ours, and what the log says of it."""
+
+    least: float
+    most: float
+    at: datetime
+    logged: float = 0.0
+    logged_at: datetime | None = None
+
+
+class OtherClocks:
+    """The clocks of Kubernetes and of AWS's services in each region, as far as their answers tell. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], datetime], metrics: Shows) -> None:
+        """Know nothing yet; `clock` is ours."""
+        self._clock = clock
+        self._lock = Lock()
+        self._clocks: OrderedDict[tuple[str, str], _Clock] = OrderedDict()
+        for upstream in NAMES:
+            metrics.shows_clock_skew(upstream, partial(self._furthest, upstream))
+
+    def asked(self, upstream: str, region: str = "") -> Callable[[Mapping[str, str]], None]:
+        """Return what gets the headers of the answer to a request that is sent now, by names in lower case."""
+        return partial(self._answered, (upstream, region), self._clock())
+
+    def kubernetes(self) -> Skew:
+        """Return how far Kubernetes' clock is from ours."""
+        return self._skew("kubernetes", "") or SAME_CLOCK
+
+    def cloudwatch(self, region: str) -> Skew:
+        """Return how far CloudWatch's clock is from ours: before its first answer what the load balancers' tell."""
+        return self._skew("cloudwatch", region) or self._skew("elbv2", region) or Skew(NAMES["cloudwatch"])
+
+    def apart(self) -> dict[str, float]:
+        """Return how far the clocks of upstreams are ahead of ours in seconds, of those that are to be reported."""
+        known = {upstream: round(self._furthest(upstream), 1) for upstream in NAMES}
+        return {upstream: seconds for upstream, seconds in known.items() if abs(seconds) > APART_SECONDS}
+
+    def _furthest(self, upstream: str) -> float:
+        """Return how far that clock of an upstream is ahead of ours which is furthest from it."""
+        with self._lock:
+            regions = [region for known, region in self._clocks if known == upstream]
+        skews = [skew for region in regions if (skew := self._skew(upstream, region)) is not None]
+        return max((skew.seconds for skew in skews), key=abs, default=0.0)
+
+    def _skew(self, upstream: str, region: str) -> Skew | None:
+        """Return how far a clock is from ours; None before an answer told."""
+        with self._lock:
+            known = self._clocks.get((upstream, region))
+            return proven(_name(upstream, region), known.least, known.most) if known else None
+
+    def _answered(self, whose: tuple[str, str], sent: datetime, headers: Mapping[str, str]) -> None:
+        """Note the `Date` of an answer that arrives now; one that says nothing usable is ignored."""
+        date, now = _date(headers), self._clock()
+        if date is None or abs((date - now).total_seconds()) > ABSURD_SECONDS:
+            return
+        least, most = (date - now).total_seconds(), (date - sent).total_seconds() + 1
+        with self._lock:
+            known = self._clocks.setdefault(whose, _Clock(least, most, now))
+            self._clocks.move_to_end(whose)
+            _narrow(known, least, most, now)
+            while len(self._clocks) > MAX_CLOCKS:
+                self._clocks.popitem(last=False)
+            skew = proven(_name(*whose), known.least, known.most)
+            is_news = _is_news(known, skew.seconds, now)
+        if is_news:
+            _log(skew)
+
+
+def _name(upstream: str, region: str) -> str:
+    return f"{NAMES[upstream]} in {region}" if region else NAMES[upstream]
+
+
+def _narrow(known: _Clock, least: float, most: float, now: datetime) -> None:
+    """Join what is known of a clock with a new answer; one that contradicts it replaces it: a clock was set."""
+    drift = DRIFT * abs((now - known.at).total_seconds())
+    narrowed = max(known.least - drift, least), min(known.most + drift, most)
+    known.least, known.most = narrowed if narrowed[0] <= narrowed[1] else (least, most)
+    known.at = now
+
+
+def _is_news(known: _Clock, seconds: float, now: datetime) -> bool:
+    """Tell whether a line in the log is due, and remember it."""
+    crossed = (abs(seconds) > APART_SECONDS) != (abs(known.logged) > APART_SECONDS)
+    is_due = known.logged_at is None or now - known.logged_at >= LOG_PAUSE
+    if not is_due or not (crossed or abs(seconds - known.logged) > APART_SECONDS):
+        return False
+    known.logged, known.logged_at = seconds, now
+    return True
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    """Return when an answer was written; None if that is not said, or the answer comes from a cache (`Age`)."""
+    if headers.get("date") is None or headers.get("age") is not None:
+        return None
+    try:
+        date = parsedate_to_datetime(headers["date"])
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return date if date.tzinfo is not None else None
+
+
+def _log(skew: Skew) -> None:
+    log = logging.getLogger(__name__)
+    if abs(skew.seconds) > APART_SECONDS:
+        which = "ahead of" if skew.seconds > 0 else "behind"
+        log.warning("The clock of %s is %.1f s %s the provider's", skew.system, abs(skew.seconds), which)
+    else:
+        log.info("The clock of %s agrees with the provider's again", skew.system)
