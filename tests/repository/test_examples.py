@@ -533,6 +533,7 @@ def test_every_job_asks_by_a_real_command(folder):
             (container,) = job["template"]["spec"]["containers"]
             program, group, question, *flags = (filled(one, arguments(use, template)) for one in container["command"])
             command = command_line.get_command(click.Context(command_line), question)
+            assert command is not None, question
             given = command.make_context(question, flags).params
             names = {name: QUESTIONS[question].query.model_fields.get(name) for name in given}
             wire = [(str(one.alias), given[name]) for name, one in names.items() if one and given[name] is not None]
