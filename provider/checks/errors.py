@@ -15,8 +15,8 @@ from provider.checks import traffic
 from provider.checks.parameters import DECIDES, HIGHER, LOWER, Ordered, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
-from provider.model.reasons import Reason
-from provider.model.records import Green, Phase, Stage, Topology, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Green, Stage, Topology, Verdict
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
 from provider.rules.green import find_service
 from provider.rules.proportions import FEWEST_TO_COMPARE, chance_of_as_many

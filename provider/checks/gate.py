@@ -16,8 +16,8 @@ from provider.checks import errors, question, replicas, target_health, warm
 from provider.checks.parameters import Including, Parameter
 from provider.checks.question import AnyCheck, Check, Sources, cannot_tell
 from provider.model.errors import CannotTell
-from provider.model.reasons import MEANINGS, Action, Reason
-from provider.model.records import Green, Kind, Phase, Topology, Verdict
+from provider.model.reasons import Action, Phase, Reason
+from provider.model.records import Green, Kind, Topology, Verdict
 from provider.sources.deadline import Deadline
 
 PARTS: tuple[AnyCheck, ...] = (replicas.CHECK, target_health.CHECK, errors.CHECK, warm.CHECK)
@@ -108,7 +108,7 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     verdicts = [(part, _verdict(part, query, found, now)) for part, found in evidence.parts]
     phase = max((verdict.phase for _, verdict in verdicts), key=lambda one: one.severity)
     deciding = [(part, verdict) for part, verdict in verdicts if verdict.phase is phase]
-    deciding.sort(key=lambda one: MEANINGS[one[1].reason].action is not Action.FIX)
+    deciding.sort(key=lambda one: one[1].reason.action is not Action.FIX)
     passed = phase is Phase.SUCCESSFUL
     said = [f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding)]
     message = "; ".join(said).replace(".; ", ". ")

@@ -15,8 +15,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from provider.checks import body
 from provider.checks.parameters import Query, parse_as
 from provider.model.errors import CannotTell
-from provider.model.reasons import MEANINGS, Reason
-from provider.model.records import Green, Kind, Phase, Stage, Switch, Topology, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Green, Kind, Stage, Switch, Topology, Verdict
 from provider.rules import rollout_state
 from provider.rules.green import find_green, require_stage, stage_of
 from provider.rules.unchecked import with_unchecked
@@ -144,7 +144,7 @@ def answer(check: Check[Q, E], query: Q, sources: Sources, saw: Saw = nobody) ->
 
 def with_action(verdict: Verdict) -> Verdict:
     """Say in the answer whether time alone can make it pass (`wait`), or a person must act (`fix`)."""
-    return replace(verdict, observed={**verdict.observed, "action": MEANINGS[verdict.reason].action.value})
+    return replace(verdict, observed={**verdict.observed, "action": verdict.reason.action.value})
 
 
 def _look_and_judge(

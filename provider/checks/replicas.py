@@ -10,8 +10,8 @@ from datetime import datetime
 
 from provider.checks.green_pods import Query, read_states
 from provider.checks.question import Check, Sources
-from provider.model.reasons import Reason
-from provider.model.records import Green, Kind, Phase, PodState, Topology, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Green, Kind, PodState, Topology, Verdict
 from provider.rules import pods
 from provider.rules.expected_targets import percent
 from provider.sources.deadline import Deadline

@@ -17,14 +17,13 @@ from provider.checks.green_pods import read_states
 from provider.checks.parameters import DECIDES, Ordered, Parameter
 from provider.checks.question import Check, Sources
 from provider.model.clocks import SAME_CLOCK, Skew
-from provider.model.reasons import MEANINGS, Action, Reason
+from provider.model.reasons import Action, Phase, Reason
 from provider.model.records import (
     Binding,
     Green,
     GreenService,
     GroupHealth,
     Kind,
-    Phase,
     PodState,
     PodTarget,
     Topology,
@@ -172,7 +171,7 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     if not evidence.groups:
         return Verdict(Phase.INCONCLUSIVE, Reason.NO_BINDING, "No target group was read, so there is nothing to judge")
     groups = [_judge_group(query, evidence, health, now) for health in evidence.groups]
-    groups.sort(key=lambda one: (-one.phase.severity, MEANINGS[one.reason].action is not Action.FIX, one.percent))
+    groups.sort(key=lambda one: (-one.phase.severity, one.reason.action is not Action.FIX, one.percent))
     worst = groups[0]
     why = pods.explanation(evidence.states) if worst.phase is Phase.INCONCLUSIVE else ""
     observed: dict[str, Any] = {

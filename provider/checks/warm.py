@@ -16,8 +16,8 @@ from provider.checks.parameters import LOWER, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Subjects, read_subjects, read_wanted
 from provider.model.errors import CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import Green, Kind, Phase, Points, Topology, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Green, Kind, Points, Topology, Verdict
 from provider.rules.green import find_service
 from provider.rules.latency import SLOWEST_SHARE, Latency, Slow, are_few, latency, metrics_of, rank_of, slow
 from provider.rules.proportions import FEWEST_TO_COMPARE

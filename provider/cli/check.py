@@ -18,7 +18,7 @@ from provider.checks.question import AnyCheck
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, asks
 from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
-from provider.model.records import Phase
+from provider.model.reasons import Phase
 
 EXIT_CODES = {Phase.SUCCESSFUL: 0, Phase.FAILED: 1, Phase.INCONCLUSIVE: 2}
 NEEDS_A_PERSON = 4

@@ -16,7 +16,7 @@ from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.http.page.headline import ACTIONS, ago
 from provider.http.page.rollout import CHECKS
 from provider.model.printable import printable
-from provider.model.reasons import MEANINGS, Reason
+from provider.model.reasons import Reason
 
 MOST_CHANGES = 5
 """The newest changes that are printed."""
@@ -74,11 +74,10 @@ def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def screen(found: dict[str, Any], name: str, source: Asks) -> str:
     """Return everything that is printed."""
     seen, reason = found["observed"], Reason(found["reason"])
-    meaning = MEANINGS[reason]
     reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reasons.md"
     facts = {
-        "What to do": ". ".join(part for part in (ACTIONS[meaning.action], meaning.todo) if part),
-        "Meaning": meaning.meaning,
+        "What to do": ". ".join(part for part in (ACTIONS[reason.action], reason.todo) if part),
+        "Meaning": reason.meaning,
         "Read more": f"{reasons}#{reason.value.lower()}",
         "Argo": _argo(seen.get("rollout", {})),
         "Green": readable.subject(found, "").removeprefix("green "),

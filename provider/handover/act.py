@@ -7,8 +7,8 @@ from provider.handover.ledger import Ledger
 from provider.handover.question import Evidence, Query
 from provider.handover.undo import Undo
 from provider.model.errors import CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import GroupHealth, Phase, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import GroupHealth, Verdict
 from provider.rules import handover as rules
 from provider.sources.aws.registrations import Registrations
 from provider.sources.deadline import Deadline

@@ -15,14 +15,13 @@ from provider.checks.parameters import DECIDES, LOWER, Parameter
 from provider.checks.question import Sources
 from provider.handover.first_batch import FirstBatch, read_first_batch
 from provider.handover.ledger import Address, Handover, Ledger
-from provider.model.reasons import Reason
+from provider.model.reasons import Phase, Reason
 from provider.model.records import (
     Canary,
     Green,
     GreenService,
     GroupHealth,
     Kind,
-    Phase,
     TargetGroup,
     Topology,
     Verdict,

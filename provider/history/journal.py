@@ -16,8 +16,8 @@ from provider.checks.question import Look, Sources
 from provider.checks.traffic import Traffic
 from provider.history.remembered import MOST_QUERIES, MOST_SWITCHES, Change, Key, LastAnswer, Remembered, Sample
 from provider.history.switch_errors import errors_of, is_complete
-from provider.model.reasons import MEANINGS, Action
-from provider.model.records import Canary, Green, Phase, Rollout, Stage, Verdict
+from provider.model.reasons import Action, Phase
+from provider.model.records import Canary, Green, Rollout, Stage, Verdict
 from provider.rules.switch_seen import after_look, begun
 from provider.rules.ungated import after_answer
 from provider.sources.kubernetes.events import Events, News
@@ -201,7 +201,7 @@ def _is_same(before: Verdict, now: Verdict) -> bool:
 
 def _news(rollout: Rollout, endpoint: str, verdict: Verdict, at: datetime) -> News:
     """Return the Event of a change; it is a warning if green failed or a person must act."""
-    is_warning = verdict.phase is Phase.FAILED or MEANINGS[verdict.reason].action is Action.FIX
+    is_warning = verdict.phase is Phase.FAILED or verdict.reason.action is Action.FIX
     message = f"{verdict.phase} ({endpoint}): {verdict.message}"
     return News(rollout.namespace, rollout.name, rollout.uid, verdict.reason.value, message, is_warning, at)
 

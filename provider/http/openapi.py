@@ -14,8 +14,7 @@ from provider.checks.parameters import Subject
 from provider.endpoints import Endpoint, endpoints
 from provider.history import recall
 from provider.http.problems import MEDIA_TYPE
-from provider.model.reasons import MEANINGS, Reason
-from provider.model.records import Phase
+from provider.model.reasons import Phase, Reason
 
 JSON = "application/json"
 
@@ -104,7 +103,7 @@ def describe() -> dict[str, Any]:
             "title": "ALB provider",
             "version": __version__,
             "description": "Tells Argo Rollouts whether the AWS load balancer considers the new version healthy.\n\n"
-            + "\n".join(f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason),
+            + "\n".join(f"- `{reason}` ({reason.phase}): {reason.meaning}" for reason in Reason),
         },
         "paths": {f"/v1/{name}": _endpoint(name, endpoint) for name, endpoint in endpoints().items()}
         | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History", Subject)}

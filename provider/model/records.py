@@ -13,23 +13,10 @@ from typing import Any
 
 import msgspec
 
-from provider.model.reasons import Reason
+from provider.model.reasons import Phase, Reason
 
 HASH_LABEL = "rollouts-pod-template-hash"
 """The label that Argo puts on ReplicaSets and pods, and in the selectors of the strategy's Services."""
-
-
-class Phase(StrEnum):
-    """Argo's words for the outcome of a measurement."""
-
-    SUCCESSFUL = "Successful"
-    INCONCLUSIVE = "Inconclusive"
-    FAILED = "Failed"
-
-    @property
-    def severity(self) -> int:
-        """0 for Successful, 1 for Inconclusive, 2 for Failed: the worst of several is their maximum."""
-        return list(Phase).index(self)
 
 
 class Kind(StrEnum):

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from provider.model.errors import CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import HASH_LABEL, BlueGreen, Canary, Phase, ReplicaSet, Rollout, Topology, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import HASH_LABEL, BlueGreen, Canary, ReplicaSet, Rollout, Topology, Verdict
 from provider.rules.green import production_of
 
 INCONCLUSIVE_PAUSES = ("InconclusiveAnalysisRun", "InconclusiveExperiment")

@@ -8,7 +8,8 @@ that green shares with production covers none at another one.
 
 from dataclasses import replace
 
-from provider.model.records import Binding, Phase, Service, ServicePort, Stage, Topology, Verdict
+from provider.model.reasons import Phase
+from provider.model.records import Binding, Service, ServicePort, Stage, Topology, Verdict
 from provider.rules.green import production_of, service_port
 
 MAX_NAMES = 5

@@ -6,7 +6,8 @@ Argo switches without asking after a retry (before 1.10), on a rollback within t
 
 from dataclasses import dataclass, replace
 
-from provider.model.records import HASH_LABEL, Canary, Phase, Stage, Switch
+from provider.model.reasons import Phase
+from provider.model.records import HASH_LABEL, Canary, Stage, Switch
 
 MOST_HASHES = 20
 """Versions remembered of a Rollout: more than revisionHistoryLimit's default (10)."""

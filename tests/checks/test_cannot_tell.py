@@ -17,8 +17,8 @@ from provider.checks import gate, replicas
 from provider.checks.question import AnyCheck, Sources, answer
 from provider.http.app import create_app
 from provider.model.errors import CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import Phase, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Verdict
 from provider.settings import Settings
 from provider.sources.kubernetes.api_server import RECONNECT_SECONDS
 from provider.start import sources_of

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from provider.checks import errors
 from provider.checks.errors import percent
 from provider.checks.question import parse
-from provider.model.reasons import Reason
-from provider.model.records import Metric, Phase, Stage, Window
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Metric, Stage, Window
 from provider.rules.counts import (
     CONNECTION_ERRORS,
     ELB_5XX,

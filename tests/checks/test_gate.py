@@ -11,8 +11,8 @@ from provider.checks import QUESTIONS, gate, green_pods, replicas
 from provider.checks.gate import PARTS
 from provider.checks.question import parse
 from provider.model.errors import BadQuery, CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import Green, Kind, Phase, ReplicaSet
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Green, Kind, ReplicaSet
 from provider.rules.counts import REQUESTS, TARGET_5XX
 from tests.records import NOW, evidence, group, pod, replica_set, rollout, target, traffic
 

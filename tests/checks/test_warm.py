@@ -10,8 +10,8 @@ from provider.checks import warm
 from provider.checks.question import parse
 from provider.checks.traffic import Subjects
 from provider.model.errors import CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import Kind, Phase
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Kind
 from provider.rules.latency import metrics_of, rank_of
 from tests.records import BLUE_GROUP, GREEN_GROUP, NOW, WINDOW, evidence
 from tests.world.aws.moto_cloudwatch import Times

@@ -20,8 +20,8 @@ from provider.checks.question import parse, refuse_stale
 from provider.http.app import RETRY_AFTER_SECONDS, create_app
 from provider.http.openapi import describe
 from provider.model.errors import CannotTell
-from provider.model.reasons import Reason
-from provider.model.records import Kind, Phase, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Kind, Verdict
 from provider.sources.deadline import Deadline
 from provider.telemetry import logging_config
 from tests.each import each

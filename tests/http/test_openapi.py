@@ -17,8 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from provider.checks import QUESTIONS
 from provider.http.openapi import describe
-from provider.model.reasons import MEANINGS, Reason
-from provider.model.records import Phase
+from provider.model.reasons import Phase, Reason
 from tests import LONG
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -114,7 +113,7 @@ def test_every_reason_is_described():
     """Each reason is in the description's closed list and in its text, with its phase and what it means."""
     description = describe()
 
-    lines = {f"- `{reason}` ({MEANINGS[reason].phase}): {MEANINGS[reason].meaning}" for reason in Reason}
+    lines = {f"- `{reason}` ({reason.phase}): {reason.meaning}" for reason in Reason}
     assert set(description["components"]["schemas"]["Reason"]["enum"]) == set(Reason)
     assert lines - set(description["info"]["description"].splitlines()) == set()
-    assert {MEANINGS[reason].phase for reason in Reason} <= set(Phase)
+    assert {reason.phase for reason in Reason} <= set(Phase)

@@ -11,7 +11,7 @@ import yaml
 
 from provider.advice.preflight.findings import ROWS, Code, Severity
 from provider.endpoints import endpoints
-from provider.model.reasons import MEANINGS, Reason
+from provider.model.reasons import Reason
 from provider.settings import Settings
 from tests import ROOT
 
@@ -47,11 +47,11 @@ def reasons() -> list[str]:
     """One heading per reason, by phase: GitHub makes an anchor of it, the reason in lower case."""
     lines = []
     for phase in ("Successful", "Failed", "Inconclusive"):
-        of_phase = [reason for reason in Reason if MEANINGS[reason].phase == phase]
+        of_phase = [reason for reason in Reason if reason.phase == phase]
         links = ", ".join(f"[{reason}](#{reason.lower()})" for reason in of_phase)
         lines += [f"## {phase}", "", f"{links}.", ""]
         for reason in of_phase:
-            row = MEANINGS[reason]
+            row = reason
             lines += [
                 f"### {reason}",
                 "",

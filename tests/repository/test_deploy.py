@@ -15,8 +15,8 @@ from provider import __version__
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.http.floors import Floors
-from provider.model.reasons import MEANINGS, Action, Reason
-from provider.model.records import Phase, Verdict
+from provider.model.reasons import Action, Phase, Reason
+from provider.model.records import Verdict
 from provider.settings import Settings
 from provider.sources.aws.roles import WRITES
 from provider.sources.kubernetes.access import rights_for
@@ -756,7 +756,7 @@ def test_needs_a_person_is_every_reason_to_fix():
     """The alert is about every reason that waiting does not change, and about no other."""
     (pattern,) = re.findall(r'reason=~"([^"]*)"', alerts()["AlbProviderRolloutNeedsAPerson"]["expr"])
 
-    assert set(pattern.split("|")) == {one.value for one in Reason if MEANINGS[one].action is Action.FIX}
+    assert set(pattern.split("|")) == {one.value for one in Reason if one.action is Action.FIX}
 
 
 def test_could_not_look_is_every_reason_of_that_kind():

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from provider.model.reasons import Reason
-from provider.model.records import BlueGreen, Canary, Phase, ServicePort, Stage, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import BlueGreen, Canary, ServicePort, Stage, Verdict
 from provider.rules.unchecked import unchecked, with_unchecked
 from tests.records import ARN, BLUE, binding, endpoint, rollout, service, topology
 

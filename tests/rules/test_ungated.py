@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provider.model.records import Phase, Stage
+from provider.model.reasons import Phase
+from provider.model.records import Stage
 from provider.rules.ungated import MOST_HASHES, Seen, after_answer, after_look
 
 PASS, FAIL, WAIT, LATE, LOOK = "pass", "fail", "wait", "pass after the switch", "look"

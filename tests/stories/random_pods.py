@@ -27,7 +27,8 @@ import click
 
 from provider.checks import QUESTIONS
 from provider.checks.question import Sources, answer, parse
-from provider.model.records import Freshness, Phase, Verdict
+from provider.model.reasons import Phase
+from provider.model.records import Freshness, Verdict
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles

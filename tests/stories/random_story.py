@@ -29,7 +29,7 @@ from flask import Flask
 
 from provider.checks.question import Sources
 from provider.http.app import create_app
-from provider.model.reasons import MEANINGS, Reason
+from provider.model.reasons import Reason
 from provider.model.records import Freshness
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
@@ -545,7 +545,7 @@ def read(status: int, body: bytes) -> tuple[str, str]:
     require(rest == [phase, message], "The measurement repeats neither phase nor message")
     require(isinstance(number, int | float) and math.isfinite(number), f"{number!r} cannot be charted")
     require(reason in set(Reason), f"{reason} is not in the closed list")
-    meant = MEANINGS[Reason(reason)].phase
+    meant = Reason(reason).phase
     require(meant == phase or reason == Reason.NO_DATA, f"{reason} means {meant}, not {phase}")
     require(message and message.isprintable() and message.replace("×", "x").isascii(), "The message is no sentence")
     require("null" not in json.dumps(answer["observed"]), "Something observed is null")

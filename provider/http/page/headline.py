@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from provider.history.remembered import Remembered
-from provider.model.reasons import MEANINGS, Meaning
-from provider.model.records import Phase, Verdict
+from provider.model.reasons import Phase, Reason
+from provider.model.records import Verdict
 
 TOGETHER = timedelta(seconds=60)
 """Answers to different queries within this time of the newest one are of one moment: the worst of them tells."""
@@ -31,9 +31,9 @@ class Headline:
         return SYMBOLS[self.verdict.phase]
 
     @property
-    def meaning(self) -> Meaning:
+    def meaning(self) -> Reason:
         """What the reason means and what to do."""
-        return MEANINGS[self.verdict.reason]
+        return self.verdict.reason
 
     @property
     def action(self) -> str:

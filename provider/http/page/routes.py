@@ -17,7 +17,7 @@ from provider.http.page.charts import HEIGHT, WIDTH, healthy_over_time
 from provider.http.page.headline import ago, headline
 from provider.http.page.pods import Row
 from provider.model.errors import BadQuery, RolloutNotFound
-from provider.model.reasons import MEANINGS
+from provider.model.reasons import Reason
 
 COOKIE = "alb-provider-token"
 
@@ -51,7 +51,7 @@ def pages(
     site = Blueprint("page", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
     site.add_url_rule("/", "index", lambda: _overview(sources, journal, access) if wants_page() else index())
     site.add_url_rule("/rollouts", "go", _go)
-    site.add_url_rule("/reasons", "reasons", lambda: _page("reasons.html", meanings=MEANINGS))
+    site.add_url_rule("/reasons", "reasons", lambda: _page("reasons.html", reasons=Reason))
     site.add_url_rule("/session", "session", lambda: _session(access), methods=["POST"])
 
     def detail(namespace: str, name: str) -> Response:
