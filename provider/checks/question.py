@@ -58,13 +58,13 @@ class Sources:
         return self.shared.clock
 
     @property
-    def clocks(self) -> OtherClocks:
+    def other_clocks(self) -> OtherClocks:
         """The clocks of Kubernetes and AWS, with whose times evidence is compared."""
-        return self.shared.clocks
+        return self.shared.other_clocks
 
     def by_kubernetes(self) -> datetime:
         """Return the time by Kubernetes' clock: the earliest that it may show."""
-        return self.clocks.kubernetes().earliest(self.clock())
+        return self.other_clocks.kubernetes().earliest(self.clock())
 
 
 Q = TypeVar("Q", bound=Query)
@@ -138,7 +138,7 @@ def answer(check: Check[Q, E], query: Q, sources: Sources, saw: Saw = nobody) ->
     verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
     limits = {kind: sources.shared.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
     verdict = refuse_stale(verdict, read_at, sources.clock(), limits)
-    skew = sources.clocks.apart()
+    skew = sources.other_clocks.apart()
     return replace(verdict, observed={**verdict.observed, "clockSkewSeconds": skew}) if skew else verdict
 
 

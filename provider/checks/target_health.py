@@ -120,7 +120,7 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     now = sources.clock()
     for health, targets in zip(groups, expected, strict=True):
         unwell_since |= sources.seen_healthy.note(targets.pod_targets(health.group.arn), health.read_at, now)
-    evidence = Evidence(green, service, groups, {}, instance_ids, (), unwell_since, sources.clocks.kubernetes())
+    evidence = Evidence(green, service, groups, {}, instance_ids, (), unwell_since, sources.other_clocks.kubernetes())
     suspects = _suspects(query, evidence, expected, now)
     if suspects:
         ready_since = sources.cluster.containers_ready_since(

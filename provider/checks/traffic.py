@@ -152,9 +152,9 @@ def read_subjects(
     Raises CannotTell: SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads
     raise.
     """
-    since, kubernetes = _served_since(green, service), sources.clocks.kubernetes()
+    since, kubernetes = _served_since(green, service), sources.other_clocks.kubernetes()
     require_clocks((kubernetes,), sources.clock())
-    regions = [sources.load_balancers.region(one) for one in service.bindings]
+    regions = [sources.load_balancers.region(binding) for binding in service.bindings]
     opened = partial(window_since, kubernetes.ours(since), length, lag, service.service.name, regions, sources)
     opened()
     # After the switch no Service selects blue any more.
@@ -174,9 +174,9 @@ def window_since(
     since: datetime, length: timedelta, lag: timedelta, service: str, regions: Iterable[str], sources: Sources
 ) -> Window:
     """Return the window in these regions; `since` is by our clock. Raises CannotTell (ClockSkew, WindowNotOpen)."""
-    now, clocks = sources.clock(), [sources.clocks.cloudwatch(region) for region in regions]
+    now, clocks = sources.clock(), [sources.other_clocks.cloudwatch(region) for region in regions]
     require_clocks(clocks, now)
-    ends, begins = min(one.earliest(now) for one in clocks), max(one.latest(since) for one in clocks)
+    ends, begins = min(clock.earliest(now) for clock in clocks), max(clock.latest(since) for clock in clocks)
     return open_window(ends, length, lag, begins, service)
 
 
@@ -279,6 +279,6 @@ def read_wanted(
         by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics))
     # Nearly always one place, so sequential calls cost nothing.
     found = [sources.cloudwatch.points(one, tuple(metrics), window, deadline) for one, metrics in by_place.items()]
-    require_clocks((sources.clocks.cloudwatch(one.region) for one in by_place), sources.clock())
+    require_clocks((sources.other_clocks.cloudwatch(place.region) for place in by_place), sources.clock())
     points = {metric: minutes for known in found for metric, minutes in known.value.items()}
     return points, min(known.read_at for known in found)

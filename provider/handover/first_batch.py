@@ -48,7 +48,7 @@ def read_first_batch(
 ) -> FirstBatch:
     """Count the requests of the full minutes since green was first registered. Raises CannotTell."""
     try:
-        window = window_since(since, LONGEST, LAG, service, [one.group.place.region for one in groups], sources)
+        window = window_since(since, LONGEST, LAG, service, [health.group.place.region for health in groups], sources)
     except CannotTell as error:
         if error.reason is not Reason.WINDOW_NOT_OPEN:
             raise

@@ -124,7 +124,7 @@ class WayBack:
                 handover.forget(group)
             handover.turn += 1
         written_at = switch.service.selector_written_at if switch.service else None
-        switched_at = self._sources.clocks.kubernetes().ours(written_at) if written_at else self._clock()
+        switched_at = self._sources.other_clocks.kubernetes().ours(written_at) if written_at else self._clock()
         with self._lock:
             self._last.pop(key, None)
             while len(self._last) >= MOST_SWITCHES:

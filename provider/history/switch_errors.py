@@ -25,8 +25,8 @@ def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sour
     known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
     if not known:
         return None
-    by_aws = min(sources.clocks.cloudwatch(one.place.region).earliest(switch.switched_at) for one in known)
-    start = by_aws.replace(second=0, microsecond=0)
+    clocks = [sources.other_clocks.cloudwatch(group.place.region) for group in known]
+    start = min(clock.earliest(switch.switched_at) for clock in clocks).replace(second=0, microsecond=0)
     window = Window(start, start + timedelta(minutes=MINUTES_OF_A_SWITCH))
     deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
     try:

@@ -92,7 +92,7 @@ class Switches:
             )
         if is_switch and entry.seen.serving:
             written = production.service.selector_written_at if production.service else None
-            written = sources.clocks.kubernetes().ours(written) if written else None
+            written = sources.other_clocks.kubernetes().ours(written) if written else None
             is_since = written is not None and entry.looked_at is not None and written >= entry.looked_at - A_SECOND
             self.journal.switched(key, now_serving, written if written and is_since else self._clock())
         if is_switch and seen.ungated:

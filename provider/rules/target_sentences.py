@@ -53,8 +53,9 @@ def beside(anomalous: Sequence[Seen], shifted: Sequence[Seen]) -> str:
 
 def exceeded(bad: Sequence[Seen], grace: Grace) -> str:
     """Say for how long targets have been unhealthy whose grace period is over, as far as that is known."""
-    unwell = [time for one in bad if (time := grace.unwell_for(one)) is not None]
-    ready = [time for one in bad if grace.unwell_for(one) is None and (time := grace.ready_for(one)) is not None]
+    unwell = [time for target in bad if (time := grace.unwell_for(target)) is not None]
+    others = [target for target in bad if grace.unwell_for(target) is None]
+    ready = [time for target in others if (time := grace.ready_for(target)) is not None]
     least = "at least " if len(bad) > 1 else ""
     known = [(unwell, "not healthy for"), (ready, "with containers ready for")]
     says = " or ".join(f"{words} {least}{_time(min(times))}" for times, words in known if times)
@@ -66,11 +67,12 @@ def until_failed(waiting: Sequence[Seen], grace: Grace) -> str:
     if not waiting:
         return ""
     period, now = f"{grace.period.total_seconds():g} s", grace.by_kubernetes
-    lately = [time for one in waiting if grace.was_healthy_lately(one) and (time := grace.unwell_for(one)) is not None]
-    if lately:
-        return f"; not healthy for {_seconds(max(lately))} so far; will count as failed after {period}"
-    behind = [pod for one in waiting for pod in one.pods]
-    ready = [time for one in waiting if (time := grace.ready_for(one)) is not None]
+    lately = [target for target in waiting if grace.was_healthy_lately(target)]
+    unwell = [time for target in lately if (time := grace.unwell_for(target)) is not None]
+    if unwell:
+        return f"; not healthy for {_seconds(max(unwell))} so far; will count as failed after {period}"
+    behind = [pod for target in waiting for pod in target.pods]
+    ready = [time for target in waiting if (time := grace.ready_for(target)) is not None]
     if ready:
         so_far = f"{_seconds(max(ready))} so far"
     elif all(now - pod.created_at >= grace.period for pod in behind):
@@ -82,7 +84,7 @@ def until_failed(waiting: Sequence[Seen], grace: Grace) -> str:
 
 def _time(time: timedelta) -> str:
     """Say a time in seconds, or in minutes where a second more is no news."""
-    return _seconds(time) if time < MINUTES_FROM else f"{time // timedelta(minutes=1)} min"
+    return f"{round(time.total_seconds(), 1):g} s" if time < MINUTES_FROM else f"{time // timedelta(minutes=1)} min"
 
 
 def _seconds(time: timedelta) -> str:

@@ -100,7 +100,7 @@ class Shared:
         self._lock = Lock()
         self._cache = Cache(freshness, lambda: self.clock(), flight_seconds)  # noqa: PLW0108 - a benchmark sets the clock
         self._flights: dict[Key, _Flight] = {}
-        self.clocks = OtherClocks(lambda: self.clock(), metrics)  # noqa: PLW0108 - as above
+        self.other_clocks = OtherClocks(lambda: self.clock(), metrics)  # noqa: PLW0108 - as above
         """How far the clocks of those are from ours that evidence is read from."""
 
     @property

@@ -250,7 +250,7 @@ class Story:
         self.step = 0
         self._tables = tables
         sources = replace(sources, seen_healthy=SeenHealthy())
-        sources.clocks._clocks.clear()
+        sources.other_clocks._clocks.clear()
         self.counts = Counts(stories=1)
         self._midway = random_faults.Midway(clock.passing)
         assert isinstance(sources.shared.threads, random_faults.Threads)

@@ -81,9 +81,18 @@ def facts(*states, **changes):
     } | changes
 
 
-def possible(*past, asked=ASKED, took=timedelta(0)):
-    """Every answer that may be given now to a question about facts, each given with the seconds since when it is so."""
-    history = truth.History()
+def possible(*past, asked=ASKED, took=timedelta(0), clocks=truth.Clocks(), seen=None):  # noqa: B008 - never changed
+    """Every answer that may be given now to a question about facts, each given with the seconds since when it is so.
+
+    `seen` is how many seconds ago the only target was last healthy, and whether the provider looked then.
+    """
+    history = truth.History(clocks)
+    if seen is not None:
+        seconds, looked = seen
+        target = (ARN, "pod-0", "10.0.0.0", 8080)
+        history.sightings.note({target}, LONG_AGO)
+        history.sightings.looked({target} if looked else set())
+        history.sightings.note(set(), ASKED_AT - timedelta(seconds=seconds))
     for seconds, fact in sorted(past, key=lambda one: -one[0]):
         history.record(fact, ASKED_AT - timedelta(seconds=seconds))
     return set(history.possible(asked, ASKED_AT - took, ASKED_AT))
@@ -111,6 +120,40 @@ def possible(*past, asked=ASKED, took=timedelta(0)):
 def test_the_truth_of_one_moment(fact, expected):
     """For evidence of one moment, the model gives the contract's answer."""
     assert possible((3600, fact)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (None, {truth.FAILED}),
+        ((59, True), {truth.INCONCLUSIVE}),
+        ((61, True), {truth.INCONCLUSIVE, truth.FAILED}),
+        ((59, False), {truth.INCONCLUSIVE, truth.FAILED}),
+    ],
+)
+def test_a_target_that_was_healthy_may_not_fail_at_once(seen, expected):
+    """What the provider saw healthy is in its grace; what was healthy unseen may be; what never was is not."""
+    assert possible((3600, facts("unhealthy")), seen=seen) == expected
+    assert possible((3600, facts("unhealthy")), seen=seen, clocks=truth.Clocks(kubernetes=45)) == {truth.INCONCLUSIVE}
+
+
+@pytest.mark.parametrize(
+    ("written", "aws", "expected"),
+    [
+        (timedelta(minutes=3, seconds=1), 0, {truth.SUCCESSFUL}),
+        (timedelta(minutes=3), 0, {truth.INCONCLUSIVE}),
+        (timedelta(minutes=3, seconds=22), 20, {truth.INCONCLUSIVE, truth.SUCCESSFUL}),
+        (timedelta(minutes=3, seconds=1), 45, {truth.INCONCLUSIVE}),
+    ],
+)
+def test_the_minute_in_which_green_began_to_serve_is_not_judged(written, aws, expected):
+    """A minute counts only if it began after the second in which the selector was written, by AWS's clock."""
+    service = truth.Service("green", {"http": 80}, ASKED_AT - written)
+    minutes = [ASKED_AT - timedelta(minutes=number) for number in range(10)]
+    metrics = {("RequestCount", BALANCER, minute): 100.0 for minute in minutes}
+    now = facts("healthy", metrics=metrics, services={"web-preview": service})
+
+    assert possible((3600, now), asked=truth.Asked(checks=("errors",)), clocks=truth.Clocks(aws=aws)) == expected
 
 
 @pytest.mark.parametrize(

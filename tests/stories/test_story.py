@@ -206,9 +206,10 @@ def test_broken_fails_only_after_its_grace(told):
         [example] = one.answer["observed"]["examples"]
         assert re.fullmatch(r"broken-\w+-\w+", example["name"])
         assert (example["state"], example["awsReason"]) == ("unhealthy", "Target.ResponseCodeMismatch")
-        assert (
-            f"1 unhealthy (Target.ResponseCodeMismatch) for longer than the {one.grace_seconds} s"
-            in one.answer["message"]
+        assert re.search(
+            r"; 1 unhealthy \(Target\.ResponseCodeMismatch\), with containers ready for [0-9.]+ s, "
+            rf"longer than the {one.grace_seconds} s grace period",
+            one.answer["message"],
         )
         assert example["name"] in one.answer["message"]
 

@@ -140,8 +140,8 @@ class _Seeing:
         groups = {one.group: one for some in health.values() for one in some if _is_counted(one.group)}
         if not groups:
             return None
-        clocks = [self._sources.clocks.cloudwatch(one.place.region) for one in groups]
-        now = min(one.earliest(self._sources.clock()) for one in clocks)
+        clocks = [self._sources.other_clocks.cloudwatch(group.place.region) for group in groups]
+        now = min(clock.earliest(self._sources.clock()) for clock in clocks)
         end = now.astimezone(UTC).replace(second=0, microsecond=0) - LAG
         window = Window(end - timedelta(minutes=MINUTES), end)
         points: dict[Metric, Mapping[datetime, float]] = {}

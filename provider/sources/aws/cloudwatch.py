@@ -35,7 +35,7 @@ class CloudWatch:
     def __init__(self, account: Account, shared: Shared, metrics: Metrics) -> None:
         """Read with the account's credentials."""
         api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
-        self._service = Service(account, api, metrics, shared.clocks)
+        self._service = Service(account, api, metrics, shared.other_clocks)
         self._shared = shared
 
     def points(self, place: Place, metrics: Sequence[Metric], window: Window, deadline: Deadline) -> Reading[Points]:

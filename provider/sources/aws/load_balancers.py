@@ -45,7 +45,7 @@ class LoadBalancers:
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
         api = Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events)
-        self._elbv2 = Service(account, api, metrics, shared.clocks)
+        self._elbv2 = Service(account, api, metrics, shared.other_clocks)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
         self._groups = TargetGroups(account, self._elbv2, shared)
         self.listeners = Listeners(self._elbv2, shared.threads)

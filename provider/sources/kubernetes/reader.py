@@ -69,7 +69,7 @@ class Cluster:
         self._known_pods = KnownPods()
         self.server = ApiServer(
             connect,
-            shared.clocks,
+            shared.other_clocks,
             connect_timeout_seconds=connect_timeout_seconds,
             read_timeout_seconds=read_timeout_seconds,
             metrics=metrics,
