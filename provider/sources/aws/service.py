@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from provider.model.errors import CannotTell
+from provider.model.lengths import ARN, MESSAGE_BYTES, cut, reference
 from provider.model.reasons import Reason
 from provider.model.records import Place
 from provider.sources.aws.aws_errors import THROTTLED, malformed, naming
@@ -27,6 +28,9 @@ MAX_PAGES = 50
 
 MAX_CLIENTS = 50
 """Maximum clients of one service, least recently used ones go first: others choose the regions and external ids."""
+
+_SENTENCES, _TOKENS = {"Message", "Description"}, {"NextToken", "NextMarker"}
+"""Keys of texts that are only shown, and of those that are sent back as they came."""
 
 CALL_SECONDS = 1.5
 """Time a query keeps for the call itself while it waits in the queue."""
@@ -191,13 +195,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`."""
+    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`.
+
+    It bounds the texts of an answer before anybody else sees them, so that an error does not quote a whole page.
+    """
 
     metrics: Metrics
     service: str
     calls: CallBudget
 
     def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
+        _bound(parsed_response)
         is_retry = context.get("retries", {}).get("attempt", 1) > 1
         if is_retry:
             self.calls.charge()
@@ -205,3 +213,14 @@ class _Watch:
         if throttled:
             self.calls.throttled()
         self.metrics.aws_call(self.service, throttled=throttled, retry=is_retry)
+
+
+def _bound(answer: Any) -> None:
+    """Shorten every text of a parsed answer, in place: names and values so that they differ from every other."""
+    pairs = answer.items() if isinstance(answer, dict) else enumerate(answer) if isinstance(answer, list) else ()
+    for key, value in list(pairs):
+        if isinstance(value, str):
+            if len(value) > MESSAGE_BYTES and key not in _TOKENS:
+                answer[key] = cut(value) if key in _SENTENCES else reference(value, ARN)
+        elif isinstance(value, dict | list):
+            _bound(value)

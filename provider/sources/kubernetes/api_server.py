@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
 from threading import Lock
 from time import monotonic
@@ -129,7 +129,7 @@ class ApiServer:
             except Absent:
                 return None
             with well_formed(what):
-                found = msgspec.json.decode(body, type=shape)
+                found = shapes.decoder(shape).decode(body)
                 if found.metadata.name != name or (api.namespaced and found.metadata.namespace != namespace):
                     raise malformed(what)  # somebody else's evidence
                 return found.record()
@@ -192,7 +192,8 @@ class ApiServer:
         with self._metrics.upstream("kubernetes", "create selfsubjectaccessreviews"):
             body = self._get(_ACCESS_REVIEWS, {}, what, deadline, review=about)
             with well_formed(what):
-                return msgspec.json.decode(body, type=shapes.AccessReview).status.allowed
+                allowed: bool = shapes.decoder(shapes.AccessReview).decode(body).status.allowed
+                return allowed
 
     def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
         """Yield the records of a list, page by page."""
@@ -205,7 +206,7 @@ class ApiServer:
             except Absent as error:
                 raise malformed(what) from error
             with well_formed(what):
-                page = _page_decoder(shape).decode(body)
+                page = shapes.page_decoder(shape).decode(body)
                 records = _records(page.items, namespace, what)
             yield from records
             if not page.metadata.continue_token:
@@ -283,11 +284,3 @@ def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any
     if any(item.metadata.namespace != namespace for item in items or ()):
         raise malformed(what)  # somebody else's evidence
     return [record for item in items or () if (record := item.record()) is not None]
-
-
-def _decoder_of_pages(shape: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shapes.Page[shape])
-
-
-_page_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(_decoder_of_pages)
-"""Made once for each shape: msgspec looks at its types each time."""

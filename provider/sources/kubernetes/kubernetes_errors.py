@@ -84,7 +84,7 @@ def refused(what: str, status: int, body: bytes) -> Exception:
 
 def _says_not_found(body: bytes) -> bool:
     try:
-        status = msgspec.json.decode(body, type=shapes.Status)
+        status: shapes.Status = shapes.decoder(shapes.Status).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return status.kind == "Status" and status.reason == "NotFound"
