@@ -23,8 +23,8 @@ from provider.model.errors import CannotTell, NotConfigured
 from provider.model.reasons import Reason
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.connection import Client
-from provider.sources.kubernetes.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
+from provider.sources.kubernetes.connection import MAX_BODY_BYTES, Client
+from provider.sources.kubernetes.kubernetes_errors import Absent, TooLarge, malformed, refused, unreachable, well_formed
 from provider.telemetry import Metrics
 
 PAGE_SIZE = 1000
@@ -171,7 +171,7 @@ class ApiServer:
             query = {} if name else api.list_query()
             for _ in range(MAX_PAGES):
                 try:
-                    body = self._get(api.path(namespace, name), query, what, deadline)
+                    body = self._get_page(api.path(namespace, name), query, what, deadline)
                 except Absent:
                     return []
                 with well_formed(what):
@@ -202,7 +202,7 @@ class ApiServer:
         query = api.list_query(selector)
         for _ in range(MAX_PAGES):
             try:
-                body = self._get(api.path(namespace), query, what, deadline, accept)
+                body = self._get_page(api.path(namespace), query, what, deadline, accept)
             except Absent as error:
                 raise malformed(what) from error
             with well_formed(what):
@@ -213,6 +213,17 @@ class ApiServer:
                 return
             query["continue"] = page.metadata.continue_token
         raise malformed(what)
+
+    def _get_page(self, path: str, query: dict[str, str], what: str, deadline: Deadline, accept: str = JSON) -> bytes:
+        """GET a page of a list; if it is too large, ask for a quarter of the objects, also in the pages after it."""
+        while True:
+            try:
+                return self._get(path, query, what, deadline, accept)
+            except TooLarge:
+                limit = int(query.get("limit", 0)) // 4
+                if not limit:
+                    raise
+                query["limit"] = str(limit)
 
     def _get(
         self,
@@ -257,7 +268,7 @@ class ApiServer:
         timeouts = min(self._connect, left), min(self._read, left)
         asked = {"spec": {"resourceAttributes": review}} if review else None
         try:
-            return client.send(
+            status, body = client.send(
                 "POST" if review else "GET",
                 path,
                 timeouts,
@@ -268,6 +279,9 @@ class ApiServer:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(what, MAX_BODY_BYTES)
+        return status, body
 
     def _has_reconnected(self, rejected: Client) -> bool:
         """Read the credentials again, at most once a second: a token may have been rotated before the client looked."""

@@ -15,6 +15,15 @@ _NOT_SERVED = b"404 page not found"
 """How the API server says that it does not know a resource; a proxy's own 404 must not read as that."""
 
 
+class TooLarge(CannotTell):
+    """An answer that is larger than it may be."""
+
+    def __init__(self, what: str, most_bytes: int) -> None:
+        """Name the request."""
+        sentence = f"The Kubernetes API's answer to {what} is larger than {most_bytes // 2**20} MiB"
+        super().__init__(Reason.KUBERNETES_MALFORMED, sentence)
+
+
 class Absent(Exception):
     """The API server says that the object does not exist."""
 

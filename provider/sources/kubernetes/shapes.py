@@ -31,7 +31,7 @@ LabelKey = Annotated[str, msgspec.Meta(max_length=lengths.LABEL_KEY)]
 Name = Annotated[str, msgspec.Meta(max_length=lengths.NAME)]
 """What the API server checks: a longer one is refused."""
 
-_MOST_ENTRIES = 1000
+_MOST_ENTRIES = 250
 """Of a list or map that decides and for which the API has no limit: more than anybody needs are refused, never cut."""
 
 _MOST_SHOWN = 100
