@@ -32,13 +32,6 @@ def cut(text: str, most_bytes: int = MESSAGE_BYTES) -> str:
     return text if len(encoded) <= most_bytes else encoded[: most_bytes - 3].decode(errors="ignore") + "..."
 
 
-def whole(text: str, most: int) -> str:
-    """Return a name. Raises ValueError if it is longer than its API allows."""
-    if len(text) > most:
-        raise ValueError(f"a name of {len(text)} characters")
-    return text
-
-
 def reference(text: str, most: int) -> str:
     """Return a name that may be longer than any object's: such a one differs from every name, and from its like."""
     return text if len(text) <= most else f"{text[: most - 80]}...{sha256(text.encode(errors='replace')).hexdigest()}"

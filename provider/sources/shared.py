@@ -177,6 +177,7 @@ class Shared:
             result = value if isinstance(value, Reading) else Reading(value, read_at)
         except (CannotTell, RolloutNotFound) as error:
             error.read_at = error.read_at or read_at  # caused by another one it is as old, or it would never expire
+            error.detach()
             result = Failure(error, error.read_at)
         except Exception as error:  # noqa: BLE001 - a defect is raised in the queries that wait for it
             self._forget_flight(key, flight)
@@ -193,54 +194,7 @@ class Shared:
             self._cache.put(key, result)
             self._metrics.keeps(self._cache.records)
 
-<<<<<<< HEAD
     def _forget_flight(self, key: Key, flight: _Flight) -> None:
         with self._lock:
             if self._flights.get(key) is flight:
                 del self._flights[key]
-=======
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Evidence that is cached or in flight."""
-
-    asked: Sequence[_Asked]
-
-    def result(self, deadline: Deadline) -> dict[Any, Known[Any]]:
-        """Wait for all of it. Raises the first failure in order, and DeadlineExceeded if the deadline ends before."""
-        found: dict[Any, Known[Any]] = {}
-        for one in self.asked:
-            results = dict(one.results)
-            for flight in one.flights:
-                results |= deadline.wait(flight.landed, one.wanted.what)
-            found |= {key: _known(results[key]) for key in one.wanted.keys}
-        return found
-
-
-def _known(result: "_Result") -> Known[Any]:
-    if isinstance(result, _Failure):
-        raise result.error.with_traceback(None)  # raised in many threads, it would collect their tracebacks
-    return result
-
-
-def _result(value: Any, read_at: datetime) -> "_Result":
-    if isinstance(value, Known):
-        return value
-    return _failure(value, read_at) if isinstance(value, CannotTell) else Known(value, read_at)
-
-
-def _failure(error: CannotTell | RolloutNotFound, read_at: datetime) -> _Failure:
-    """Make a failure; one caused by another is as old as that one, or it would be cached again and again."""
-    error.read_at = error.read_at or read_at
-    error.detach()
-    return _Failure(error, error.read_at)
-
-
-def _is_young(age: timedelta, seconds: float) -> bool:
-    return -FUTURE <= age <= timedelta(seconds=seconds)
-
-
-def _size(value: Any) -> int:
-    """Return roughly how many records a value holds: its length, if it has one."""
-    return 1 + (len(value) if hasattr(value, "__len__") else 0)
->>>>>>> 002d522 (wip)

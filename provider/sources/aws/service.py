@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from provider.model.errors import CannotTell
-from provider.model.lengths import ARN, MESSAGE_BYTES, cut, reference
+from provider.model.lengths import ARN, cut, reference
 from provider.model.reasons import Reason
 from provider.model.records import Place
 from provider.sources.aws.aws_errors import THROTTLED, malformed, naming
@@ -216,11 +216,10 @@ class _Watch:
 
 
 def _bound(answer: Any) -> None:
-    """Shorten every text of a parsed answer, in place: names and values so that they differ from every other."""
+    """Bound every text of a parsed answer, in place."""
     pairs = answer.items() if isinstance(answer, dict) else enumerate(answer) if isinstance(answer, list) else ()
-    for key, value in list(pairs):
-        if isinstance(value, str):
-            if len(value) > MESSAGE_BYTES and key not in _TOKENS:
-                answer[key] = cut(value) if key in _SENTENCES else reference(value, ARN)
-        elif isinstance(value, dict | list):
+    for key, value in pairs:
+        if isinstance(value, dict | list):
             _bound(value)
+        elif isinstance(value, str) and key not in _TOKENS:
+            answer[key] = cut(value) if key in _SENTENCES else reference(value, ARN)

@@ -31,7 +31,7 @@ LabelKey = Annotated[str, msgspec.Meta(max_length=lengths.LABEL_KEY)]
 Name = Annotated[str, msgspec.Meta(max_length=lengths.NAME)]
 """What the API server checks: a longer one is refused."""
 
-_MOST_ENTRIES = 250
+_MOST_ENTRIES = 500
 """Of a list or map that decides and for which the API has no limit: more than anybody needs are refused, never cut."""
 
 _MOST_SHOWN = 100
@@ -179,7 +179,7 @@ class _Canary(_Shape):
     canary_service: Reference = _NOTHING
     stable_service: Reference = _NOTHING
     ping_pong: _PingPong | None = None
-    steps: list[_CanaryStep] | None = None
+    steps: Annotated[list[_CanaryStep], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = None
     traffic_routing: _Present | None = None
     max_surge: int | str | None = None
 
@@ -563,7 +563,7 @@ class WholePod(_Shape):
             unscheduled = [
                 one.reason for one in status.conditions or () if (one.type, one.status) == ("PodScheduled", "False")
             ]
-            state = (unscheduled or [status.phase])[0]
+            state = unscheduled[0] if unscheduled else status.phase
         return records.PodState(
             name=self.metadata.name,
             labels=self.metadata.labels or {},
@@ -585,7 +585,9 @@ class _PodAddress(_Shape):
 
 
 class _AddressedPodStatus(_PodPhase):
-    pod_ips: list[_PodAddress] | None = field(default=None, name="podIPs")
+    pod_ips: Annotated[list[_PodAddress], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = field(
+        default=None, name="podIPs"
+    )
 
 
 class _HashLabel(_Shape):
@@ -609,7 +611,7 @@ class AddressedPod(_Shape):
         return records.PodAddress(
             name=self.metadata.name,
             owner_uid=self.metadata.owner_uid,
-            pod_hash=(self.metadata.labels or {}).get(records.HASH_LABEL, ""),
+            pod_hash=self.metadata.labels.pod_hash if self.metadata.labels else "",
             addresses=tuple(one.ip for one in self.status.pod_ips or () if one.ip),
         )
 
@@ -663,7 +665,7 @@ class _EndpointConditions(_Shape):
 
 
 class _Endpoint(_Shape):
-    addresses: list[Name]
+    addresses: Annotated[list[Name], msgspec.Meta(max_length=100)]  # this and the next by the API's own validation
     conditions: _EndpointConditions | None = None
     target_ref: _TargetRef | None = None
     node_name: Name | None = None
@@ -688,7 +690,7 @@ class EndpointSlice(_Shape):
 
     metadata: _SliceMetadata
     address_type: Label
-    endpoints: list[_Endpoint] | None = None
+    endpoints: Annotated[list[_Endpoint], msgspec.Meta(max_length=1000)] | None = None
     ports: Annotated[list[_EndpointPort], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = None
 
     def record(self) -> records.EndpointSlice:
