@@ -5,42 +5,77 @@ of it echoes the request: AWS's SignatureDoesNotMatch repeats the signed headers
 therefore searches every line, and removes what follows a name such as `token:`, `Signature=` or `Bearer`, access key
 ids, JSON web tokens, long runs of base64, user and password in a URL, the value of a header that http.client rejected,
 and the credentials that the provider itself uses (`hide`).
+
+Others choose the text, so the time must grow no faster than its length. Each pattern therefore looks at a character a
+fixed number of times: it begins where a word begins (a lookbehind), and it never gives back what it took (`++`, `*+`).
 """
 
 import re
-from functools import lru_cache
+from collections.abc import Iterator
+from enum import IntEnum
 from threading import Lock
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
+from provider.model.lengths import cut
+
 REMOVED = "[removed]"
 
-REMEMBERED, SHORT = 4096, 500
-"""Number of texts whose result is cached, and the longest text that is: one query's line resembles the next one's."""
+MAX_LINE = 16 * 1024
+"""Characters of a log line: containerd and CRI-O split a longer one, and its parts are not JSON."""
+
+_MAX_MESSAGE_BYTES = 1024
+"""Of a message in a line that was cut: JSON may write six characters for each byte."""
+
+_MAX_TRACEBACK = 8 * 1024
+"""Characters of a traceback that are kept: its end, which names the error."""
 
 _MIN_SECRET = 8
 """Minimum length of a value after such a name: "tokens: 3 are valid" is a sentence."""
 
+_MIN_BASE64 = 40
+
 _MOST_HIDDEN = 100
 """Words of our own credentials that are remembered: tokens are rotated every hour or so."""
 
-_SECRET = re.compile(
+_VALUE = re.compile(r"""[^\s"'\\,;&<]++""")
+
+_IS_VALUE = rf"""(?=[^\s"'\\,;&<]{{{_MIN_SECRET}}})"""
+
+_ASSIGNED = re.compile(
     rf"""
-    (?P<name>
-        (?i:\b(?:bearer|basic)\s+
-        | [\w-]*(?:token|secret|password|passwd|signature|credential|authorization|cookie|api[-_]?key)[\w-]*
-          \\?["']?\s*[:=]\s*\\?["']?(?:(?:bearer|basic|AWS4-HMAC-SHA256)\s+)?)
-    )
-    [^\s"'\\,;&<]{{{_MIN_SECRET},}}
-    | (?<=://)[^/@"'<>]{{1,300}}(?=@)
-    | (?<=[Ii]nvalid\ header\ value\ )[^\n]+
-    | \b(?:AKIA|ASIA)[A-Z0-9]{{12,}}
-    | \beyJ[\w-]{{8,}}(?:\.[\w-]*){{1,2}}
-    | (?=[a-z0-9+/=]*[A-Z])(?=[A-Z0-9+/=]*[a-z])[A-Za-z0-9+/=]{{40,}}
+    (?<![\w-]) [\w-]++ \\?["']? \s*+ [:=] \s*+ \\?["']? (?i: (?:bearer|basic|AWS4-HMAC-SHA256) \s++ )? {_IS_VALUE}
     """,
     re.VERBOSE,
 )
+"""A word, and what stands between it and its value."""
+
+_OF_A_SECRET = re.compile(
+    "token|secret|password|passwd|signature|credential|authorization|cookie|api[-_]?key", re.IGNORECASE
+)
+
+_SCHEME = re.compile(rf"(?i:\b(?:bearer|basic)\s++){_IS_VALUE}")
+
+_BASE64 = re.compile(
+    rf"(?<![A-Za-z0-9+/=])(?=[a-z0-9+/=]*+[A-Z])(?=[A-Z0-9+/=]*+[a-z])[A-Za-z0-9+/=]{{{_MIN_BASE64},}}+"
+)
+
+_OTHERS = (
+    re.compile(r"""://([^/@"'<>]{1,300}+)@"""),
+    re.compile(r"[Ii]nvalid header value ([^\n]++)"),
+    re.compile(r"(\b(?:AKIA|ASIA)[A-Z0-9]{12,}+)"),
+    re.compile(r"(\beyJ[\w-]{8,}+(?:\.[\w-]*+)*+)"),
+)
+"""Each with the credential as its group. `eyJ` is `{"` in base64: how a JSON web token begins."""
+
+
+class _Part(IntEnum):
+    """What a part of a text is; of two that begin together a name is looked at first."""
+
+    NAME = 0
+    BASE64 = 1
+    CREDENTIAL = 2
 
 
 _hidden: tuple[str, ...] = ()
@@ -54,31 +89,68 @@ def hide(credential: str) -> None:
     if new:
         with _hiding:
             _hidden = (*_hidden, *new)[-_MOST_HIDDEN:]
-            _remembered.cache_clear()
 
 
 def redacted(text: str) -> str:
     """Return the text without our credentials and what looks like one; keep the name before it."""
     for word in _hidden:
         text = text.replace(word, REMOVED)
-    return _SECRET.sub(lambda found: f"{found['name'] or ''}{REMOVED}", text)
+    kept: list[str] = []
+    end = name_end = 0
+    for start, part, stop in sorted(_parts(text)):
+        if part is _Part.NAME:
+            name_end = stop
+        elif part is _Part.BASE64 and start < name_end < start + _MIN_BASE64:
+            continue  # a name and its value, which is another part
+        else:
+            if start > end or not kept:
+                kept += text[end:start], REMOVED
+            end = max(end, stop)
+    return "".join([*kept, text[end:]])
+
+
+def _parts(text: str) -> Iterator[tuple[int, _Part, int]]:
+    """Yield where the text has names, and what looks like a credential; these may overlap."""
+    for pattern in (_ASSIGNED, _SCHEME):
+        end = 0
+        for name in pattern.finditer(text):
+            if pattern is _ASSIGNED and not _OF_A_SECRET.search(name[0]):
+                continue
+            yield name.start(), _Part.NAME, name.end()
+            if name.end() >= end:  # else it is within the last value, and ends with it
+                value = _VALUE.match(text, name.end())
+                assert value is not None  # noqa: S101 - _IS_VALUE has seen it
+                end = value.end()
+                yield value.start(), _Part.CREDENTIAL, end
+    for run in _BASE64.finditer(text):
+        yield run.start(), _Part.BASE64, run.end()
+    for pattern in _OTHERS:
+        for found in pattern.finditer(text):
+            yield found.start(1), _Part.CREDENTIAL, found.end(1)
 
 
 class RedactingFormatter(JsonFormatter):
-    """Formats a log record as one line of JSON, ASCII only, without credentials."""
+    """Formats a log record as one line of JSON, ASCII only, without credentials, and no longer than `MAX_LINE`."""
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Redact every string of a record, at any depth."""
-        found: dict[str, Any] = _redacted(log_data)
-        return found
+        """Redact every string of a record, at any depth, and cut it."""
+        traceback = log_data.pop("exc_info", None)
+        shown: dict[str, Any] = _redacted(log_data)
+        return shown | ({"exc_info": redacted(traceback)[-_MAX_TRACEBACK:]} if traceback else {})
 
-
-_remembered = lru_cache(REMEMBERED)(redacted)
+    def serialize_log_record(self, log_data: dict[str, Any]) -> str:
+        """Return the line; of one that would be too long only what every line has."""
+        line = super().serialize_log_record(log_data)
+        if len(line) <= MAX_LINE:
+            return line
+        always: dict[str, Any] = {name: log_data[name] for name in ("timestamp", "level", "logger") if name in log_data}
+        message = cut(str(log_data.get("message", "")), _MAX_MESSAGE_BYTES)
+        return super().serialize_log_record({**always, "message": message, "cut": True})
 
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return _remembered(value) if len(value) <= SHORT else redacted(value)
+        return cut(redacted(value))
     if isinstance(value, dict):
         return {name: _redacted(one) for name, one in value.items()}  # the keys are our own
     if isinstance(value, list | tuple):

@@ -1,5 +1,6 @@
 """Build everything from the settings: the readers for the command line, the application for the server."""
 
+import ctypes
 import gc
 import logging
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +42,9 @@ from provider.telemetry import Metrics
 
 GARBAGE = 20_000
 """Allocations between two runs of the garbage collector (Python: 700). One large answer makes thousands."""
+
+M_MMAP_THRESHOLD, LARGE_BYTES = -3, 64 * 1024
+"""glibc's option (malloc.h), and the size from which on memory is given back as soon as it is free."""
 
 ASK_AGAIN_SECONDS = 2
 """Pause between attempts to reach an upstream that has not answered since the start."""
@@ -110,8 +115,19 @@ def spare_the_collector() -> None:
     gc.set_threshold(GARBAGE)
 
 
+def return_large_blocks() -> None:
+    """Give the memory of a large answer back to the system at once, where the C library is glibc.
+
+    By itself it keeps blocks of up to 32 MiB for later, in a heap for each of its threads: 50 MiB after 64 queries at a
+    time about Rollouts of 1.5 MiB.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
 def served_app() -> Flask:
     """Return the application for gunicorn; background threads open the connections to Kubernetes and AWS."""
+    return_large_blocks()
     chosen, metrics = settings.load(), Metrics()
     try:
         sources = sources_of(chosen, metrics)

@@ -54,7 +54,6 @@ def leaked(*texts):
 @pytest.fixture(autouse=True)
 def _nothing_hidden_by_other_tests(monkeypatch):
     monkeypatch.setattr(redaction, "_hidden", ())
-    redaction._remembered.cache_clear()
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 """No credential is ever shown or logged, and no line of the log can be forged."""
 
 import json
+import logging
+import sys
+import time
 
 import pytest
 import requests
 
-from provider.redaction import redacted
+from provider.redaction import MAX_LINE, RedactingFormatter, redacted
+from provider.telemetry import logging_config
 from tests.server import Server, bare_environment
 
 SESSION_TOKEN = "IQoJb3JpZ2luX2VjEPlanted" + "9hZk3/Qw+x7R" * 12 + "=="
@@ -127,6 +131,14 @@ def test_no_line_of_the_log_can_be_forged(guarded, world):
         (f"token {KUBERNETES_TOKEN}!", "token [removed]!"),
         ("key AKIAIOSFODNN7EXAMPLE", "key [removed]"),
         (f"<{SECRET_KEY}>", "<[removed]>"),
+        ("session-eyJhbGciOiJ.IUzI1.NiJ9-x y", "session-[removed] y"),
+        ("my-token-bearer abcdefgh", "my-token-bearer [removed]"),
+        ("password=https://user:hunter2222@db/x", "password=[removed]"),
+        ("https://user:token=hunter22@db/x", "https://[removed]"),
+        ("token=hunter2222, Signature = 'abcdefgh' x=12345678", "token=[removed], Signature = '[removed]' x=12345678"),
+        (f"{SECRET_KEY}/Ab/_token=hunter22!x", "[removed]_token=[removed]"),
+        (f"token: AWS4-HMAC-SHA256 {'Ab1/' * 12}", "token: AWS4-HMAC-SHA256 [removed]"),
+        ("Invalid header value b'a b c'\nnext", "Invalid header value [removed]\nnext"),
     ],
 )
 def test_a_credential_is_taken_out(text, kept):
@@ -148,3 +160,95 @@ def test_a_credential_is_taken_out(text, kept):
 def test_what_operators_need_stays(text):
     """Sentences, ARNs and principals are kept."""
     assert redacted(text) == text
+
+
+UNITS = [
+    *("a", "A", "0", "-", "_", "aB", "Ab1+", "+", "=", "/", "a/", ".", "a.", " ", "\n", "\\", "'", '"', "é", "@", "a@"),
+    *(
+        "token",
+        "token ",
+        "token-",
+        "token=",
+        "token: ",
+        "api_key",
+        "token='\\",
+        "token=AWS4-HMAC-SHA256 ",
+        "x=y ",
+        "a:",
+    ),
+    *("bearer", "bearer ", "basic\n", "://", "://a", "://a@", "eyJ", "eyJ-", "eyJ.", "eyJabcdefgh.", "AKIA", "ASIA-"),
+    *("Invalid header value ", "Invalid header value \n"),
+]
+BEGINNINGS = ["", "https://", "token", "token= ", "token=", "bearer ", "eyJ", "AKIA", "Invalid header value "]
+LENGTH = 10_000
+
+
+def cpu_seconds(text):
+    """The CPU that redacting takes this thread: the least of several times, since other processes disturb it."""
+    times = []
+    for _ in range(3):
+        begin = time.thread_time()
+        redacted(text)
+        times.append(time.thread_time() - begin)
+    return min(times)
+
+
+@pytest.mark.parametrize("end", ["", "!"])
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_redaction_takes_time_in_proportion_to_the_text(beginning, end):
+    """Of any text, twice as many letters take at most three times the time: one tenant's text freezes nobody."""
+    slow = {}
+    for unit in UNITS:
+        once, twice = (beginning + unit * (length // len(unit)) + end for length in (LENGTH, 2 * LENGTH))
+        for _ in range(3):  # a measurement that was disturbed all the same is repeated
+            ratio = cpu_seconds(twice) / cpu_seconds(once)
+            if ratio <= 3:
+                break
+        else:
+            slow[unit] = ratio
+
+    assert slow == {}
+
+
+def line_of(message, **more):
+    """A log line as the server writes it."""
+    config = logging_config("INFO")
+    formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["json"])
+    assert isinstance(formatter, RedactingFormatter)
+    record = logging.makeLogRecord({"name": "provider.x", "levelname": "ERROR", "msg": message, **more})
+    return formatter.format(record)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"detail": "y" * 1_000_000},
+        {"targets": [{"Id": "10.0.0.1", "Port": number} for number in range(10_000)]},
+        {"note": "\U0001f600" * 10_000},
+    ],
+)
+def test_a_line_of_the_log_has_a_length(more):
+    """However long a message and its details are, a line is whole JSON, and what runs containers does not split it."""
+    line = line_of("\U0001f600 one long word: " + "x" * 1_000_000, **more)
+
+    assert len(line) <= MAX_LINE
+    assert json.loads(line)["message"].startswith("\U0001f600 one long word: xxx")
+    assert {"level": "ERROR", "logger": "provider.x"}.items() <= json.loads(line).items()
+
+
+def test_a_long_traceback_keeps_its_end():
+    """Of a traceback the end is kept, which names the error."""
+
+    def deep(number):
+        return deep(number - 1) + 1 if number else [].pop()
+
+    try:
+        for nested in (deep, lambda number: deep(number) and 0):
+            nested(200)
+    except IndexError:
+        line = line_of("defect", exc_info=sys.exc_info())
+    traceback = json.loads(line)["exc_info"]
+
+    assert "pop from empty list" in traceback
+    assert len(line) <= MAX_LINE

@@ -13,7 +13,7 @@ from provider.model.records import Verdict
 MAX_BYTES = 2047
 """A body is less than 2 KiB."""
 
-_MAX_MESSAGE = 400
+MAX_MESSAGE = 400
 _MAX_TEXT = 120
 _SHORT_TEXT = 40
 
@@ -24,7 +24,7 @@ AGES, JUDGED_AT = "evidenceAgeSeconds", "evidenceJudgedAt"
 
 def encode(verdict: Verdict) -> bytes:
     """Return the body of an answer as JSON with sorted keys, under 2 KiB."""
-    message = _cut(verdict.message, _MAX_MESSAGE)
+    message = _cut(verdict.message, MAX_MESSAGE)
     observed = _cut_texts(verdict.observed, _MAX_TEXT)
     body = _json(verdict, message, observed)
     for smaller in _SMALLER:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
+from provider.model import lengths
 from provider.model.errors import BadQuery, Problem
 from provider.model.records import Stage
 
@@ -152,10 +153,10 @@ class Subject(BaseModel):
     )
 
     namespace: str = Parameter(
-        pattern=_DNS_LABEL, max_length=63, examples=["shop"], description="Namespace of the Rollout."
+        pattern=_DNS_LABEL, max_length=lengths.LABEL, examples=["shop"], description="Namespace of the Rollout."
     )
     rollout: str = Parameter(
-        pattern=_DNS_SUBDOMAIN, max_length=253, examples=["web"], description="Name of the Rollout."
+        pattern=_DNS_SUBDOMAIN, max_length=lengths.NAME, examples=["web"], description="Name of the Rollout."
     )
 
     @field_validator("*", mode="before")
@@ -184,7 +185,7 @@ class Query(Subject):
     pod_template_hash: str | None = Parameter(
         default=None,
         pattern=_LABEL_VALUE,
-        max_length=63,
+        max_length=lengths.LABEL,
         examples=["6d9f7c5b8"],
         description="The hash the caller means by green (podTemplateHashValue: Latest). "
         "If it is not the current green, the answer is Inconclusive/Superseded. Left out: whichever is green now.",
@@ -192,7 +193,7 @@ class Query(Subject):
     service: str | None = Parameter(
         default=None,
         pattern=_DNS_LABEL,
-        max_length=63,
+        max_length=lengths.LABEL,
         examples=["web-preview"],
         description="One of the Rollout's own strategy Services, instead of the one chosen by strategy and stage.",
     )

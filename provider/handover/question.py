@@ -15,6 +15,7 @@ from provider.checks.parameters import DECIDES, LOWER, Parameter
 from provider.checks.question import Sources
 from provider.handover.first_batch import FirstBatch, read_first_batch
 from provider.handover.ledger import Address, Handover, Ledger
+from provider.model import lengths
 from provider.model.reasons import Phase, Reason
 from provider.model.records import (
     Canary,
@@ -44,7 +45,7 @@ class Query(target_health.Query):
 
     pod_template_hash: str = Parameter(
         pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-        max_length=63,
+        max_length=lengths.LABEL,
         examples=["6d9f7c5b8"],
         description="The hash of the version to hand over (podTemplateHashValue: Latest). "
         "If it is not the current green, the answer is Inconclusive/Superseded.",

@@ -16,6 +16,7 @@ from provider.checks.question import Look, Sources
 from provider.checks.traffic import Traffic
 from provider.history.remembered import MOST_QUERIES, MOST_SWITCHES, Change, Key, LastAnswer, Remembered, Sample
 from provider.history.switch_errors import errors_of, is_complete
+from provider.model.lengths import cut
 from provider.model.reasons import Action, Phase
 from provider.model.records import Canary, Green, Rollout, Stage, Verdict
 from provider.rules.switch_seen import after_look, begun
@@ -63,10 +64,11 @@ class Journal:
             known.asked_at = now
             before = known.answers.pop((endpoint, query), None)
             since = before.since if before and _is_same(before.verdict, verdict) else now
+            verdict = replace(verdict, message=cut(verdict.message))
             known.answers[endpoint, query] = LastAnswer(endpoint, query, verdict, since, now)
             if since != now:
                 return
-            known.changes.append(Change(now, endpoint, verdict))
+            known.changes.append(Change.of(verdict, endpoint, now))
             while len(known.answers) > MOST_QUERIES:
                 known.answers.popitem(last=False)
             pod_hash = str(verdict.observed.get("podTemplateHash", ""))

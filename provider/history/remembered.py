@@ -1,21 +1,26 @@
 """What is remembered of one Rollout: answers and their changes, samples of its health, switches, the last evidence."""
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
 from typing import Any
 
 from provider.checks import target_health
+from provider.checks.body import MAX_MESSAGE
 from provider.checks.parameters import Query
 from provider.checks.question import Look
 from provider.checks.traffic import Traffic
+from provider.model.lengths import cut
 from provider.model.records import TargetGroup, Verdict
 from provider.rules.switch_seen import SwitchSeen
 from provider.rules.ungated import Seen
 
 MOST_CHANGES, MOST_SAMPLES, MOST_SWITCHES, MOST_QUERIES = 50, 360, 10, 16
 """Kept of one Rollout: changes of an answer, samples (an hour at one in 10 s), switches, distinct queries."""
+
+_SHOWN = ("podTemplateHash", "stage")
+"""What the history shows of an answer's `observed`."""
 
 ALL = 100.0
 
@@ -31,16 +36,22 @@ class Change:
     endpoint: str
     verdict: Verdict
 
+    @classmethod
+    def of(cls, verdict: Verdict, endpoint: str, at: datetime) -> "Change":
+        """Keep of an answer what the history shows, and a sentence as long as the answer's was."""
+        shown = {key: verdict.observed[key] for key in _SHOWN if key in verdict.observed}
+        return cls(at, endpoint, replace(verdict, message=cut(verdict.message, MAX_MESSAGE), observed=shown))
+
     def observed(self) -> dict[str, Any]:
         """Return it as the history shows it."""
-        verdict, known = self.verdict, self.verdict.observed
+        verdict = self.verdict
         return {
             "at": self.at.isoformat(timespec="seconds"),
             "endpoint": self.endpoint,
             "phase": verdict.phase.value,
             "reason": verdict.reason.value,
             "message": verdict.message,
-            **{key: known[key] for key in ("podTemplateHash", "stage") if key in known},
+            **verdict.observed,
         }
 
 

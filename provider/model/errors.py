@@ -20,6 +20,10 @@ class _Shared(Exception):
     read_at: datetime | None = None
     """When the read that failed first was started: what fails because of it is that old."""
 
+    def detach(self) -> None:
+        """Drop what it was raised from, once that was logged: its frames hold the whole answer of an upstream."""
+        self.__cause__ = self.__context__ = self.__traceback__ = None
+
 
 class CannotTell(_Shared):
     """There is no evidence to judge: `reason` says why, `str()` is a sentence for the operator."""

@@ -396,7 +396,8 @@ class Topology:
 
     def __len__(self) -> int:
         """Return the number of its records."""
-        return len(self.pods) + len(self.endpoints) + len(self.bindings)
+        of_services = sum(len(one.ports) + len(one.selector) for one in self.services.values())
+        return len(self.pods) + len(self.endpoints) + len(self.bindings) + of_services
 
     def with_switch(self, now: "Switch") -> "Topology | None":
         """Return this topology with a newer Rollout and Service; None if a change makes the rest outdated."""

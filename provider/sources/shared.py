@@ -180,6 +180,7 @@ class Shared:
             result = value if isinstance(value, Reading) else Reading(value, read_at)
         except (CannotTell, RolloutNotFound) as error:
             error.read_at = error.read_at or read_at  # caused by another one it is as old, or it would never expire
+            error.detach()
             result = Failure(error, error.read_at)
         except Exception as error:  # noqa: BLE001 - a defect is raised in the queries that wait for it
             self._forget_flight(key, flight)

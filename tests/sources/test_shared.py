@@ -120,6 +120,22 @@ def test_concurrent_questions_share_one_read(ask, source):
     assert source.calls == 1
 
 
+def test_a_cached_failure_keeps_nothing_of_the_answer(ask):
+    """A failure is cached without the error that caused it, whose frames hold the whole answer."""
+
+    def read():
+        try:
+            int("an answer of 1 MB")
+        except ValueError as error:
+            raise CannotTell(Reason.KUBERNETES_MALFORMED, "not what its schema promises") from error
+
+    for _ in range(2):
+        with pytest.raises(CannotTell, match="schema") as failure:
+            ask(call=read)
+
+    assert (failure.value.__cause__, failure.value.__context__) == (None, None)
+
+
 def test_a_query_never_reads_a_thing_twice(shared, clock, source):
     """Evidence read since a query began serves it to its end, however short its cache lifetime is."""
     deadline, request = Deadline(LONG, began_at=clock()), Request(Kind.TARGET_HEALTH, "a", "something", source)

@@ -26,6 +26,7 @@ from provider.advice.preflight.switching import Assumed, switch_of
 from provider.checks.parameters import Parameter, Subject
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
+from provider.model.lengths import cut
 from provider.rules.switch_seen import SwitchSeen
 from provider.sources.deadline import Deadline
 
@@ -133,7 +134,7 @@ def observed(finding: Finding) -> Mapping[str, Any]:
         "code": finding.code.value,
         "severity": finding.severity.value,
         "objects": list(finding.objects),
-        "says": finding.says,
-        "todo": finding.todo,
+        "says": cut(finding.says),
+        "todo": cut(finding.todo),
         "more": ANCHOR.format(code=finding.code.value.lower()),
     }

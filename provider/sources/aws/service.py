@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from provider.model.errors import CannotTell
+from provider.model.lengths import ARN, cut, reference
 from provider.model.reasons import Reason
 from provider.model.records import Place
 from provider.sources.aws.aws_errors import THROTTLED, malformed, naming
@@ -28,6 +29,9 @@ MAX_PAGES = 50
 
 MAX_CLIENTS = 50
 """Maximum clients of one service, least recently used ones go first: others choose the regions and external ids."""
+
+_SENTENCES, _TOKENS = {"Message", "Description"}, {"NextToken", "NextMarker"}
+"""Keys of texts that are only shown, and of those that are sent back as they came."""
 
 CALL_SECONDS = 1.5
 """Time a query keeps for the call itself while it waits in the queue."""
@@ -205,13 +209,17 @@ def _tell(told: Callable[[Mapping[str, str]], None] | None, answer: Mapping[str,
 
 @dataclass(frozen=True, slots=True)
 class _Watch:
-    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`."""
+    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`.
+
+    It bounds the texts of an answer before anybody else sees them, so that an error does not quote a whole page.
+    """
 
     metrics: Metrics
     service: str
     calls: CallBudget
 
     def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
+        _bound(parsed_response)
         is_retry = context.get("retries", {}).get("attempt", 1) > 1
         if is_retry:
             self.calls.charge()
@@ -219,3 +227,13 @@ class _Watch:
         if throttled:
             self.calls.throttled()
         self.metrics.aws_call(self.service, throttled=throttled, retry=is_retry)
+
+
+def _bound(answer: Any) -> None:
+    """Bound every text of a parsed answer, in place."""
+    pairs = answer.items() if isinstance(answer, dict) else enumerate(answer) if isinstance(answer, list) else ()
+    for key, value in pairs:
+        if isinstance(value, dict | list):
+            _bound(value)
+        elif isinstance(value, str) and key not in _TOKENS:
+            answer[key] = cut(value) if key in _SENTENCES else reference(value, ARN)

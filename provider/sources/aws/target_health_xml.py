@@ -9,6 +9,7 @@ from sys import intern
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from provider.model.lengths import ARN, NAME, cut, reference
 from provider.model.records import Target
 
 OPERATION = "DescribeTargetHealth"
@@ -66,14 +67,15 @@ class _Names:
         id_, port, state = target.findtext(self.id), target.findtext(self.port), health.findtext(self.state)
         if not id_ or not port or not state:
             raise ValueError("a target has no Id, Port or State")
-        id_, state = intern(id_), intern(state)  # its address is in EndpointSlices too; thousands are "healthy"
+        # Its address is in EndpointSlices too, and thousands are "healthy": one text of each is kept in memory.
+        id_, state = intern(reference(id_, ARN)), intern(reference(state, NAME))
         # A path in findtext would leave the C code of ElementTree.
         anomaly, override = member.find(self.anomaly), member.find(self.override)
         is_anomalous = anomaly is not None and anomaly.findtext(self.result) == "anomalous"
-        overridden = (override.findtext(self.state) or "") if override is not None else ""
+        overridden = cut(override.findtext(self.state) or "") if override is not None else ""
         if overridden in _NO_OVERRIDE:
             overridden = ""
         if len(health) == 1:
             return Target(id_, int(port), state, "", "", is_anomalous, overridden)
         reason, description = health.findtext(self.reason), health.findtext(self.description)
-        return Target(id_, int(port), state, reason or "", description or "", is_anomalous, overridden)
+        return Target(id_, int(port), state, cut(reason or ""), cut(description or ""), is_anomalous, overridden)

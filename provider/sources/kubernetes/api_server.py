@@ -8,7 +8,7 @@ object is None; a list is complete or an error, never a guess.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
 from threading import Lock
 from time import monotonic
@@ -23,8 +23,8 @@ from provider.model.reasons import Reason
 from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.connection import Client
-from provider.sources.kubernetes.kubernetes_errors import Absent, malformed, refused, unreachable, well_formed
+from provider.sources.kubernetes.connection import MAX_BODY_BYTES, Client
+from provider.sources.kubernetes.kubernetes_errors import Absent, TooLarge, malformed, refused, unreachable, well_formed
 from provider.telemetry import Metrics
 
 PAGE_SIZE = 1000
@@ -129,7 +129,7 @@ class ApiServer:
             except Absent:
                 return None
             with well_formed(what):
-                found = msgspec.json.decode(body, type=shape)
+                found = shapes.decoder(shape).decode(body)
                 if found.metadata.name != name or (api.namespaced and found.metadata.namespace != namespace):
                     raise malformed(what)  # somebody else's evidence
                 return found.record()
@@ -176,7 +176,7 @@ class ApiServer:
             query = {} if name else api.list_query()
             for _ in range(MAX_PAGES):
                 try:
-                    body = self._get(api.path(namespace, name), query, what, deadline)
+                    body = self._get_page(api.path(namespace, name), query, what, deadline)
                 except Absent as error:
                     if name:
                         return []
@@ -199,7 +199,8 @@ class ApiServer:
         with self._metrics.upstream("kubernetes", "create selfsubjectaccessreviews"):
             body = self._get(_ACCESS_REVIEWS, {}, what, deadline, review=about)
             with well_formed(what):
-                return msgspec.json.decode(body, type=shapes.AccessReview).status.allowed
+                allowed: bool = shapes.decoder(shapes.AccessReview).decode(body).status.allowed
+                return allowed
 
     def _pages(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> Iterator[Any]:
         """Yield the records of a list, page by page."""
@@ -208,17 +209,28 @@ class ApiServer:
         query = api.list_query(selector)
         for _ in range(MAX_PAGES):
             try:
-                body = self._get(api.path(namespace), query, what, deadline, accept)
+                body = self._get_page(api.path(namespace), query, what, deadline, accept)
             except Absent as error:
                 raise malformed(what) from error
             with well_formed(what):
-                page = _page_decoder(shape).decode(body)
+                page = shapes.page_decoder(shape).decode(body)
                 records = _records(page.items, namespace, what)
             yield from records
             if not page.metadata.continue_token:
                 return
             query["continue"] = page.metadata.continue_token
         raise malformed(what)
+
+    def _get_page(self, path: str, query: dict[str, str], what: str, deadline: Deadline, accept: str = JSON) -> bytes:
+        """GET a page of a list; if it is too large, ask for a quarter of the objects, also in the pages after it."""
+        while True:
+            try:
+                return self._get(path, query, what, deadline, accept)
+            except TooLarge:
+                limit = int(query.get("limit", 0)) // 4
+                if not limit:
+                    raise
+                query["limit"] = str(limit)
 
     def _get(
         self,
@@ -263,7 +275,7 @@ class ApiServer:
         timeouts = min(self._connect, left), min(self._read, left)
         asked = {"spec": {"resourceAttributes": review}} if review else None
         try:
-            return client.send(
+            status, body = client.send(
                 "POST" if review else "GET",
                 path,
                 timeouts,
@@ -275,6 +287,9 @@ class ApiServer:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(what, MAX_BODY_BYTES)
+        return status, body
 
     def _has_reconnected(self, rejected: Client) -> bool:
         """Read the credentials again, at most once a second: a token may have been rotated before the client looked."""
@@ -300,11 +315,3 @@ def _records(items: Iterable[Any] | None, namespace: str, what: str) -> list[Any
     if any(item.metadata.namespace != namespace for item in items or ()):
         raise malformed(what)  # somebody else's evidence
     return [record for item in items or () if (record := item.record()) is not None]
-
-
-def _decoder_of_pages(shape: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shapes.Page[shape])
-
-
-_page_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(_decoder_of_pages)
-"""Made once for each shape: msgspec looks at its types each time."""

@@ -34,6 +34,9 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 HOME_KUBECONFIG = "~/.kube/config"
 
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Ten times the largest object that etcd stores, and a page of 1,000 whole pods."""
+
 _TOKEN = "BearerToken"  # noqa: S105 - the client library's name for the header, not a token
 # tests/upstream/urllib3-no-status-retries.sh
 _TRIED_TWICE = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0, raise_on_status=False)
@@ -75,7 +78,8 @@ class Client(ApiClient):
         """Send one request, with `content` as JSON; return the status and the body, which may come `compressed`.
 
         `timeouts` are the seconds to connect and to wait for an answer. `on_headers` gets the answer's headers before
-        its body is read. Raises CannotTell (KubernetesUnauthorized) without usable credentials, urllib3's HTTPError,
+        its body is read. Of a body that is larger than MAX_BODY_BYTES one byte more is returned, and the connection is
+        closed. Raises CannotTell (KubernetesUnauthorized) without usable credentials, urllib3's HTTPError,
         and OSError. The library's own `call_api` would check and copy headers, path and query several times over, which
         costs more than sending them.
         """
@@ -97,7 +101,11 @@ class Client(ApiClient):
         )
         if on_headers is not None:
             on_headers(response.headers)
-        return response.status, bytes(response.read(decode_content=True))
+        body = bytes(response.read(MAX_BODY_BYTES + 1, decode_content=True))
+        if len(body) > MAX_BODY_BYTES:
+            response.close()
+        response.release_conn()
+        return response.status, body
 
 
 def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Client:

@@ -18,6 +18,15 @@ As a text, or in newer servers (kubernetes#138219) as the message of a Status; o
 """
 
 
+class TooLarge(CannotTell):
+    """An answer that is larger than it may be."""
+
+    def __init__(self, what: str, most_bytes: int) -> None:
+        """Name the request."""
+        sentence = f"The Kubernetes API's answer to {what} is larger than {most_bytes // 2**20} MiB"
+        super().__init__(Reason.KUBERNETES_MALFORMED, sentence)
+
+
 class Absent(Exception):
     """The API server says that the object does not exist."""
 
@@ -83,7 +92,7 @@ def _not_found(what: str, body: bytes) -> Exception:
     """Tell an object that does not exist from an API that is not served, and from a 404 of somebody else."""
     text, message = _NOT_SERVED
     try:
-        status = msgspec.json.decode(body, type=shapes.Status)
+        status: shapes.Status = shapes.decoder(shapes.Status).decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         status = shapes.Status(kind="")
     is_not_found = status.kind == "Status" and status.reason == "NotFound"

@@ -4,22 +4,77 @@ Decoding only these costs 1/50 of the CPU of the client library's models (250 po
 of another shape fails loudly (msgspec.ValidationError) instead of reading as absent. Field names are those of the
 APIs; a field that the API may leave out or send as null has a default here and nowhere else. One flat list, as long as
 the APIs make it.
+
+Whatever a record keeps has a length: `Name`, `Reference` or `Text`, and a plain `str` only where it is compared and
+dropped. So nobody's object can fill the memory, or the log, of everybody.
 """
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from sys import intern
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import field
 
-from provider.model import records
+from provider.model import lengths, records
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with a zone; one without is refused, since it could be any of a day's hours."""
 
 Replicas = Annotated[int, msgspec.Meta(ge=0, le=150_000)]
 """More pods than a cluster may hold (kubernetes.io, Considerations for large clusters) would only use up our time."""
+
+Label = Annotated[str, msgspec.Meta(max_length=lengths.LABEL)]
+LabelKey = Annotated[str, msgspec.Meta(max_length=lengths.LABEL_KEY)]
+Name = Annotated[str, msgspec.Meta(max_length=lengths.NAME)]
+"""What the API server checks: a longer one is refused."""
+
+_MOST_ENTRIES = 500
+"""Of a list or map that decides and for which the API has no limit: more than anybody needs are refused, never cut."""
+
+_MOST_SHOWN = 100
+"""Of a list that is only shown."""
+
+Labels = Annotated[dict[LabelKey, Label], msgspec.Meta(max_length=_MOST_ENTRIES)]
+
+
+class Text(str):
+    """What somebody says; it is only shown, or compared with a word, so a longer one is cut."""
+
+    __slots__ = ()
+
+    @classmethod
+    def bounded(cls, text: str) -> "Text":
+        """Return the text in its length."""
+        return cls(lengths.cut(text))
+
+
+class Reference(Text):
+    """A name in a custom resource, or in a status, whose length no API checks."""
+
+    __slots__ = ()
+
+    @classmethod
+    def bounded(cls, text: str) -> "Reference":
+        """Return the name; one that no object can have stays one that no object has."""
+        return cls(lengths.reference(text, lengths.NAME))
+
+
+class Arn(Reference):
+    """The same of AWS."""
+
+    __slots__ = ()
+
+    @classmethod
+    def bounded(cls, text: str) -> "Arn":
+        """Return the ARN."""
+        return cls(lengths.reference(text, lengths.ARN))
+
+
+_NOTHING, _NO_ARN = Reference(), Arn()
+
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 """Before and after it adding minutes to a time, or a zone, leaves the calendar of Python."""
@@ -37,16 +92,16 @@ class _Shape(msgspec.Struct, rename="camel"):
 
 
 class Owner(_Shape):
-    uid: str
+    uid: Name
     controller: bool | None = None
 
 
 class _Identity(_Shape):
     """What tells one object from another, and no more: it is decoded a thousand times for a thousand pods."""
 
-    name: str
-    namespace: str = ""
-    uid: str = ""
+    name: Name
+    namespace: Name = ""
+    uid: Name = ""
     owner_references: list[Owner] | None = None
     creation_timestamp: Moment | None = None
     deletion_timestamp: Moment | None = None
@@ -74,18 +129,16 @@ class _Identity(_Shape):
 
 class Metadata(_Identity):
     generation: int = 0
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
 
 
 class _PingPong(_Shape):
-    ping_service: str = ""
-    pong_service: str = ""
+    ping_service: Reference = _NOTHING
+    pong_service: Reference = _NOTHING
 
 
 class _BlueGreen(_Shape):
-    active_service: str = ""
-    preview_service: str = ""
+    active_service: Reference = _NOTHING
+    preview_service: Reference = _NOTHING
     preview_replica_count: int | None = None
 
 
@@ -123,10 +176,10 @@ class _CanaryStep(_Shape):
 
 
 class _Canary(_Shape):
-    canary_service: str = ""
-    stable_service: str = ""
+    canary_service: Reference = _NOTHING
+    stable_service: Reference = _NOTHING
     ping_pong: _PingPong | None = None
-    steps: list[_CanaryStep] | None = None
+    steps: Annotated[list[_CanaryStep], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = None
     traffic_routing: _Present | None = None
     max_surge: int | str | None = None
 
@@ -143,9 +196,9 @@ class _RolloutSpec(_Shape):
 
 
 class _RunStatus(_Shape):
-    name: str = ""
-    status: str = ""
-    message: str = ""
+    name: Reference = _NOTHING
+    status: Text = _NOTHING
+    message: Text = _NOTHING
 
 
 class _BlueGreenStatus(_Shape):
@@ -155,49 +208,57 @@ class _BlueGreenStatus(_Shape):
 
 
 class _CanaryStatus(_Shape):
-    stable_ping_pong: str = ""
+    stable_ping_pong: Reference = _NOTHING
     current_step_analysis_run_status: _RunStatus | None = None
     current_background_analysis_run_status: _RunStatus | None = None
 
 
 class _PauseCondition(_Shape):
-    reason: str = ""
+    reason: Text = _NOTHING
 
 
 class _RolloutCondition(_Shape):
     type: str
     status: str
-    message: str = ""
+    message: Text = _NOTHING
 
 
 class _RolloutStatus(_Shape):
-    phase: str = ""
-    message: str = ""
+    phase: Text = _NOTHING
+    message: Text = _NOTHING
     abort: bool = False
     aborted_at: Moment | None = None
-    pause_conditions: list[_PauseCondition] | None = None
+    pause_conditions: Annotated[list[_PauseCondition], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = None
     promote_full: bool = False
     current_step_index: int | None = None
     conditions: list[_RolloutCondition] | None = None
-    current_hash: str = field(default="", name="currentPodHash")
-    stable_hash: str = field(default="", name="stableRS")
-    observed_generation: str = ""
-    workload_observed_generation: str = ""
+    current_hash: Reference = field(default=_NOTHING, name="currentPodHash")
+    stable_hash: Reference = field(default=_NOTHING, name="stableRS")
+    observed_generation: Reference = _NOTHING
+    workload_observed_generation: Reference = _NOTHING
     canary: _CanaryStatus | None = None
     blue_green: _BlueGreenStatus | None = None
+
+
+class _RolloutAnnotations(_Shape):
+    workload_generation: Reference = field(default=_NOTHING, name="rollout.argoproj.io/workload-generation")
+
+
+class _RolloutMetadata(Metadata):
+    annotations: _RolloutAnnotations | None = None
 
 
 class Rollout(_Shape):
     """argoproj.io/v1alpha1 Rollout."""
 
-    metadata: Metadata
+    metadata: _RolloutMetadata
     spec: _RolloutSpec
     status: _RolloutStatus | None = None
 
     def record(self) -> records.Rollout:
         """Return what we judge of it."""
         status = self.status or _RolloutStatus()
-        annotations = self.metadata.annotations or {}
+        annotations = self.metadata.annotations or _RolloutAnnotations()
         return records.Rollout(
             namespace=self.metadata.namespace,
             name=self.metadata.name,
@@ -206,7 +267,7 @@ class Rollout(_Shape):
             strategy=_strategy(self.spec.strategy or _Strategy()),
             generation=self.metadata.generation,
             observed_generation=status.observed_generation,
-            workload_generation=annotations.get("rollout.argoproj.io/workload-generation", ""),
+            workload_generation=annotations.workload_generation,
             workload_observed_generation=status.workload_observed_generation,
             current_hash=status.current_hash,
             stable_hash=status.stable_hash,
@@ -273,10 +334,26 @@ class _ReplicaSetStatus(_Shape):
     observed_generation: int = 0
 
 
+class _ReplicaSetAnnotations(_Shape):
+    scale_down_deadline: str = field(default="", name="scale-down-deadline")
+
+    @property
+    def scale_down_at(self) -> datetime | None:
+        """The time that it holds; None without one, or if it is not a time (anybody may write annotations)."""
+        try:
+            return msgspec.convert(self.scale_down_deadline or None, Moment | None, strict=False)
+        except msgspec.ValidationError:
+            return None
+
+
+class _ReplicaSetMetadata(Metadata):
+    annotations: _ReplicaSetAnnotations | None = None
+
+
 class ReplicaSet(_Shape):
     """apps/v1 ReplicaSet."""
 
-    metadata: Metadata
+    metadata: _ReplicaSetMetadata
     spec: _ReplicaSetSpec
     status: _ReplicaSetStatus | None = None
 
@@ -293,29 +370,21 @@ class ReplicaSet(_Shape):
             generation=self.metadata.generation,
             observed_generation=status.observed_generation,
             created_at=self.metadata.required_creation,
-            scale_down_at=_time_of(self.metadata.annotations, "scale-down-deadline"),
+            scale_down_at=self.metadata.annotations.scale_down_at if self.metadata.annotations else None,
         )
-
-
-def _time_of(annotations: dict[str, str] | None, name: str) -> datetime | None:
-    """Return the time an annotation holds; None without one, or if it is no time (anybody may write annotations)."""
-    try:
-        return msgspec.convert((annotations or {}).get(name), Moment | None, strict=False)
-    except msgspec.ValidationError:
-        return None
 
 
 class _ServicePort(_Shape):
     port: int
-    name: str = ""
+    name: Label = ""
     node_port: int = 0
-    target_port: int | str = 0
+    target_port: int | Label = 0
 
 
 class _ServiceSpec(_Shape):
-    selector: dict[str, str] | None = None
-    ports: list[_ServicePort] | None = None
-    external_traffic_policy: str = "Cluster"
+    selector: Labels | None = None
+    ports: Annotated[list[_ServicePort], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = None
+    external_traffic_policy: Label = "Cluster"
 
 
 class _OwnedFields(_Shape):
@@ -335,8 +404,8 @@ class _ManagedFields(_Shape):
 
 
 class _ServiceMetadata(_Shape):
-    name: str
-    namespace: str = ""
+    name: Name
+    namespace: Name = ""
     managed_fields: list[_ManagedFields] | None = None
 
 
@@ -422,7 +491,7 @@ class Pod(_Shape):
 
 
 class _Cause(_Shape):
-    reason: str = ""
+    reason: Text = _NOTHING
 
 
 class _ContainerState(_Shape):
@@ -431,7 +500,7 @@ class _ContainerState(_Shape):
 
 
 class _ContainerStatus(_Shape):
-    name: str
+    name: Label
     ready: bool = False
     restart_count: int = 0
     state: _ContainerState | None = None
@@ -452,11 +521,11 @@ class _ContainerStatus(_Shape):
 class _PodPhaseCondition(_Shape):
     type: str
     status: str
-    reason: str = ""
+    reason: Text = _NOTHING
 
 
 class _ReadinessGate(_Shape):
-    condition_type: str
+    condition_type: LabelKey
 
 
 class _WholePodSpec(_Shape):
@@ -469,10 +538,14 @@ class _WholePodStatus(_PodPhase):
     container_statuses: list[_ContainerStatus] | None = None
 
 
+class _LabeledMetadata(Metadata):
+    labels: Labels | None = None
+
+
 class WholePod(_Shape):
     """v1 Pod, for its labels and what keeps it from being ready."""
 
-    metadata: Metadata
+    metadata: _LabeledMetadata
     status: _WholePodStatus
     spec: _WholePodSpec = field(default_factory=_WholePodSpec)
 
@@ -490,7 +563,7 @@ class WholePod(_Shape):
             unscheduled = [
                 one.reason for one in status.conditions or () if (one.type, one.status) == ("PodScheduled", "False")
             ]
-            state = (unscheduled or [status.phase])[0]
+            state = unscheduled[0] if unscheduled else status.phase
         return records.PodState(
             name=self.metadata.name,
             labels=self.metadata.labels or {},
@@ -503,22 +576,32 @@ class WholePod(_Shape):
 
     def _gates(self) -> tuple[tuple[str, bool], ...]:
         is_true = {one.type for one in self.status.conditions or () if one.status == "True"}
-        gates = self.spec.readiness_gates or ()
-        return tuple((gate.condition_type, gate.condition_type in is_true) for gate in gates)
+        gates = self.spec.readiness_gates or []
+        return tuple((gate.condition_type, gate.condition_type in is_true) for gate in gates[:_MOST_SHOWN])
 
 
 class _PodAddress(_Shape):
-    ip: str = ""
+    ip: Name = ""
 
 
 class _AddressedPodStatus(_PodPhase):
-    pod_ips: list[_PodAddress] | None = field(default=None, name="podIPs")
+    pod_ips: Annotated[list[_PodAddress], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = field(
+        default=None, name="podIPs"
+    )
+
+
+class _HashLabel(_Shape):
+    pod_hash: Label = field(default="", name=records.HASH_LABEL)
+
+
+class _HashedMetadata(Metadata):
+    labels: _HashLabel | None = None
 
 
 class AddressedPod(_Shape):
     """v1 Pod, for its addresses."""
 
-    metadata: Metadata
+    metadata: _HashedMetadata
     status: _AddressedPodStatus
 
     def record(self) -> records.PodAddress | None:
@@ -528,19 +611,19 @@ class AddressedPod(_Shape):
         return records.PodAddress(
             name=self.metadata.name,
             owner_uid=self.metadata.owner_uid,
-            pod_hash=(self.metadata.labels or {}).get(records.HASH_LABEL, ""),
+            pod_hash=self.metadata.labels.pod_hash if self.metadata.labels else "",
             addresses=tuple(one.ip for one in self.status.pod_ips or () if one.ip),
         )
 
 
 class _Measurement(_Shape):
-    value: str = ""
-    message: str = ""
+    value: Text = _NOTHING
+    message: Text = _NOTHING
 
 
 class _MetricResult(_Shape):
-    name: str = ""
-    phase: str = ""
+    name: Text = _NOTHING
+    phase: Text = _NOTHING
     successful: int = 0
     failed: int = 0
     inconclusive: int = 0
@@ -567,12 +650,12 @@ class AnalysisRun(_Shape):
 
     def record(self) -> tuple[records.MetricResult, ...]:
         """Return the counters of each metric."""
-        results = self.status.metric_results if self.status else None
-        return tuple(one.record() for one in results or ())
+        results = (self.status.metric_results if self.status else None) or []
+        return tuple(one.record() for one in results[:_MOST_SHOWN])
 
 
 class _TargetRef(_Shape):
-    uid: str = ""
+    uid: Name = ""
     kind: str = ""
 
 
@@ -582,33 +665,42 @@ class _EndpointConditions(_Shape):
 
 
 class _Endpoint(_Shape):
-    addresses: list[str]
+    addresses: Annotated[list[Name], msgspec.Meta(max_length=100)]  # this and the next by the API's own validation
     conditions: _EndpointConditions | None = None
     target_ref: _TargetRef | None = None
-    node_name: str | None = None
+    node_name: Name | None = None
 
 
 class _EndpointPort(_Shape):
-    name: str | None = None
+    name: Label | None = None
     port: int | None = None
+
+
+class _SliceLabels(_Shape):
+    service: Label = field(default="", name="kubernetes.io/service-name")
+    manager: Label = field(default="", name="endpointslice.kubernetes.io/managed-by")
+
+
+class _SliceMetadata(Metadata):
+    labels: _SliceLabels | None = None
 
 
 class EndpointSlice(_Shape):
     """discovery.k8s.io/v1 EndpointSlice. `endpoints` and `ports` can be null."""
 
-    metadata: Metadata
-    address_type: str
-    endpoints: list[_Endpoint] | None = None
-    ports: list[_EndpointPort] | None = None
+    metadata: _SliceMetadata
+    address_type: Label
+    endpoints: Annotated[list[_Endpoint], msgspec.Meta(max_length=1000)] | None = None
+    ports: Annotated[list[_EndpointPort], msgspec.Meta(max_length=_MOST_ENTRIES)] | None = None
 
     def record(self) -> records.EndpointSlice:
         """Return what we judge of it, whatever the state of its endpoints."""
-        labels, every = self.metadata.labels or {}, self.endpoints or ()
-        service = labels.get("kubernetes.io/service-name", "")
+        labels, every = self.metadata.labels or _SliceLabels(), self.endpoints or ()
+        service = labels.service
         ports = tuple((port.name or "", port.port) for port in self.ports or () if port.port is not None)
         return records.EndpointSlice(
             service=service,
-            manager=labels.get("endpointslice.kubernetes.io/managed-by", ""),
+            manager=labels.manager,
             endpoints=tuple(
                 records.Endpoint(
                     service=service,
@@ -628,31 +720,32 @@ class EndpointSlice(_Shape):
 
 
 class _ServiceReference(_Shape):
-    name: str
+    name: Reference
     port: int | str
 
 
 class _BindingSpec(_Shape):
     service_ref: _ServiceReference
-    target_group_arn: str = field(default="", name="targetGroupARN")
-    target_group_name: str = ""
+    target_group_arn: Arn = field(default=_NO_ARN, name="targetGroupARN")
+    target_group_name: Reference = _NOTHING
     ip_address_type: str = "ipv4"
-    role_arn: str = field(default="", name="iamRoleArnToAssume")
-    external_id: str = field(default="", name="assumeRoleExternalId")
+    role_arn: Arn = field(default=_NO_ARN, name="iamRoleArnToAssume")
+    external_id: Arn = field(default=_NO_ARN, name="assumeRoleExternalId")
 
 
 class TargetGroupBinding(_Shape):
     """TargetGroupBinding of elbv2.k8s.aws/v1beta1 and eks.amazonaws.com/v1."""
 
-    metadata: Metadata
+    metadata: _LabeledMetadata
     spec: _BindingSpec
 
     def record(self) -> records.Binding:
         """Return what we judge of it; an unset address type is IPv4, as the controller reads it."""
+        port = self.spec.service_ref.port  # msgspec has no type of our own beside another
         return records.Binding(
             name=self.metadata.name,
             service=self.spec.service_ref.name,
-            port=self.spec.service_ref.port,
+            port=port if isinstance(port, int) else Reference.bounded(port),
             arn=self.spec.target_group_arn,
             group_name=self.spec.target_group_name,
             family="IPv6" if self.spec.ip_address_type == "ipv6" else "IPv4",
@@ -672,7 +765,7 @@ def _stack(labels: dict[str, str]) -> str:
 
 
 class _NodeSpec(_Shape):
-    provider_id: str = field(default="", name="providerID")
+    provider_id: Reference = field(default=_NOTHING, name="providerID")
 
 
 class Node(_Shape):
@@ -733,3 +826,22 @@ class Page(_Shape, Generic[Item]):
 
     items: list[Item] | None
     metadata: _ListMetadata
+
+
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape, dec_hook=_bounded)
+
+
+def _page_decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return _decoder(Page[shape])
+
+
+def _bounded(kind: type[Text], value: object) -> Text:
+    if not isinstance(value, str):
+        raise TypeError("Expected `str`")
+    return kind.bounded(value)
+
+
+decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(_decoder)
+page_decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(_page_decoder)
+"""Made once for each shape: msgspec looks at its types each time."""

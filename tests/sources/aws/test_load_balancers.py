@@ -309,3 +309,33 @@ def test_cloudtrail_shows_the_provider(account):
     client.describe_target_groups(PageSize=1)
 
     assert sent == [f"alb-provider/{__version__} Botocore/{botocore.__version__}".encode()]
+
+
+LONG = "w" * 100_000
+
+
+def test_what_aws_says_is_cut_to_2_kib(world, health):
+    """A description, a reason and another unknown word of a target are cut; an id that is too long is no other id."""
+    arn = world.aws.target_group("web")
+    for end in ("a", "b"):
+        world.aws.load_balancers.pin(arn, LONG + end, 8080, "unhealthy", LONG, LONG)
+
+    (found,) = health(bound(arn))
+
+    assert len({target.id for target in found.targets}) == 2
+    texts = [text for one in found.targets for text in (one.id, one.state, one.reason, one.description)]
+    assert max(map(len, texts)) == 2048
+
+
+def test_a_long_error_of_aws_is_logged_cut(world, health, caplog):
+    """Of an error's message 2 KiB are kept, so that neither a cached failure nor the log holds a whole page."""
+    arn = world.aws.target_group("web")
+    world.aws.faults.aws_error("DescribeTargetHealth", "AccessDenied", LONG, status=403)
+
+    with pytest.raises(CannotTell, match="AccessDenied") as refused:
+        health(bound(arn))
+
+    assert refused.value.reason is Reason.AWS_FORBIDDEN
+    (cause,) = [record.cause for record in caplog.records if hasattr(record, "cause")]
+    assert "www" in cause
+    assert len(cause) < 2500

@@ -30,7 +30,7 @@ from provider.model.records import (
 )
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.api_server import METADATA_ONLY, PAGE_SIZE
-from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.connection import MAX_BODY_BYTES, connect
 from provider.sources.kubernetes.reader import FEW, Cluster
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
@@ -412,6 +412,34 @@ def test_lists_of_many_pages_are_joined(scene, world, look):
     pages = [call for call in calls(world) if call.startswith(PODS)]
     assert [f"limit={PAGE_SIZE}&{OF_GREEN}" in page for page in pages] == [True] * 3
     assert ["continue=" in page for page in pages] == [False, True, True]
+
+
+def test_a_page_that_is_too_large_is_read_in_smaller_ones(scene, world, look):
+    """A page above 16 MiB is never read whole: the same objects come in pages of a quarter, and again of a quarter."""
+    for number in range(200):
+        binding = objects.target_group_binding(f"web-{number}", service="web-preview", arn=scene.arn)
+        binding["metadata"]["annotations"] = {"note": "x" * 200_000}
+        world.kubernetes.put(binding)
+
+    found = look()
+
+    limits = [
+        call.name.partition("limit=")[2].partition("&")[0]
+        for call in world.kubernetes_faults.calls
+        if call.name.startswith(BINDINGS)
+    ]
+    assert limits == ["1000", "250", "62", "62", "62", "62"]
+    assert len(found.bindings) == 201
+
+
+def test_one_answer_that_is_too_large_is_refused(world, look):
+    """An object that no etcd can store is not read to its end, and the sentence says why."""
+    world.kubernetes_faults.add(ROLLOUT, status=200, body=b" " * (MAX_BODY_BYTES + 1), content_type="application/json")
+
+    with pytest.raises(CannotTell, match="larger than 16 MiB") as refused:
+        look()
+
+    assert refused.value.reason is Reason.KUBERNETES_MALFORMED
 
 
 def test_half_a_list_is_no_list(scene, world, look):
