@@ -215,7 +215,7 @@ def sources(
 @pytest.fixture
 def impatient(sources: Sources) -> Sources:
     """The same readers with a budget that a slow upstream exceeds."""
-    return replace(sources, budget_seconds=0.7)
+    return replace(sources, budget_seconds=5)
 
 
 @pytest.fixture

@@ -175,10 +175,7 @@ def test_a_role_without_its_token_is_named(no_keys, client, tmp_path):
     ("question", "match", "says", "knows_green"),
     [
         pytest.param("target-health", "/rollouts/web", "Rollout web", False, id="Rollout"),
-        pytest.param("target-health", "/pods?", "pods", False, id="pods"),
-        pytest.param("target-health", "/services/web-preview", "Service web-preview", False, id="Service"),
         pytest.param("target-health", "DescribeTargetGroups", "target groups", True, id="target groups"),
-        pytest.param("target-health", "DescribeTargetHealth", f"target health of {GROUP}", True, id="target health"),
         pytest.param("gate", "DescribeTargetHealth", f"target health of {GROUP}", True, id="gate"),
     ],
 )
@@ -198,7 +195,7 @@ def test_the_deadline_is_kept_and_names_what_was_read(
     world.kubernetes_faults.clear()
     world.aws.faults.clear()
     assert_blocked(
-        found, Reason.DEADLINE_EXCEEDED, f"Reading {says} did not finish within the query's time limit of 0.7 s"
+        found, Reason.DEADLINE_EXCEEDED, f"Reading {says} did not finish within the query's time limit of 5 s"
     )
     assert seconds < LONG
     assert (found["observed"].get("podTemplateHash") == GREEN) is knows_green

@@ -9,7 +9,7 @@ from tests import changed
     ("paths", "chosen"),
     [
         (["provider/rules/green.py"], ["tests/rules/test_green.py"]),
-        (["provider/sources/kubernetes/shapes.py"], ["tests/sources/kubernetes"]),
+        (["provider/sources/kubernetes/api_server.py"], ["tests/sources/kubernetes"]),
         (["tests/rules/test_green.py", "provider/rules/green.py"], ["tests/rules/test_green.py"]),
         (["tests/scene.py", "Makefile"], []),
         (["provider/settings.py"], ["tests/test_settings.py"]),
