@@ -74,7 +74,7 @@ def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 def screen(found: dict[str, Any], name: str, source: Asks) -> str:
     """Return everything that is printed."""
     seen, reason = found["observed"], Reason(found["reason"])
-    reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reasons.md"
+    reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reference.md"
     facts = {
         "What to do": ". ".join(part for part in (ACTIONS[reason.action], reason.todo) if part),
         "Meaning": reason.meaning,

@@ -88,7 +88,7 @@ def test_with_own_credentials(run):
 
     assert done.returncode == 0
     assert done.stdout.startswith("shop/web: Successful (AllChecksPassed) since ")
-    assert f"Read more   {DOCUMENTATION}/reasons.md#allcheckspassed" in done.stdout.splitlines()
+    assert f"Read more   {DOCUMENTATION}/reference.md#allcheckspassed" in done.stdout.splitlines()
     assert DOCUMENTATION.startswith("https://")
     assert "Page" not in done.stdout
 

@@ -18,9 +18,9 @@ def test_real_argo_does_and_is_told_what_it_must(outcomes: Mapping[str, Future[N
 
 
 def test_the_table_of_versions_is_what_was_seen(facts: Facts) -> None:
-    """docs/argo-versions.md says what this run saw; a complete run that saw something else writes it anew."""
+    """docs/versions.md says what this run saw; a complete run that saw something else writes it anew."""
     if not facts.is_complete():
         pytest.skip("Only some scenarios or versions ran.")
-    was = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    DOCUMENT.write_text(facts.text(), encoding="utf-8")
-    assert facts.text() == was, "docs/argo-versions.md was written anew: look at the difference."
+    was, seen = DOCUMENT.read_text(encoding="utf-8"), facts.text()
+    DOCUMENT.write_text(seen, encoding="utf-8")
+    assert seen == was, "docs/versions.md was written anew: look at the difference."

@@ -49,11 +49,11 @@ def reasons() -> list[str]:
     for phase in ("Successful", "Failed", "Inconclusive"):
         of_phase = [reason for reason in Reason if reason.phase == phase]
         links = ", ".join(f"[{reason}](#{reason.lower()})" for reason in of_phase)
-        lines += [f"## {phase}", "", f"{links}.", ""]
+        lines += [f"### {phase}", "", f"{links}.", ""]
         for reason in of_phase:
             row = reason
             lines += [
-                f"### {reason}",
+                f"#### {reason}",
                 "",
                 f"{phase}, action `{row.action}`. {row.meaning}",
                 "",
@@ -102,21 +102,24 @@ def _values(properties: dict[str, Any], defaults: dict[str, Any], above: str) ->
             yield f"| `{above}{name}` | `{json.dumps(defaults[name])}` | {field['description']} |"
 
 
-GENERATED: dict[Path, Callable[[], list[str]]] = {
-    DOCS / f"{generate.__name__}.md": generate for generate in (parameters, preflight, reasons, settings)
-} | {ROOT / "deploy" / "chart" / "README.md": values}
-"""The file of each generated part, which stands between two comments of the part's name."""
+GENERATED: dict[Path, tuple[Callable[[], list[str]], ...]] = {
+    DOCS / "reference.md": (parameters, settings, reasons),
+    DOCS / "preflight.md": (preflight,),
+    ROOT / "deploy" / "chart" / "README.md": (values,),
+}
+"""The generated parts of each file; each stands between two comments of its name."""
 
 
 def rendered(path: Path) -> str:
-    """Return a file with its generated part as the code is now."""
-    name = GENERATED[path].__name__
-    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    """Return a file with its generated parts as the code is now."""
     text = path.read_text(encoding="utf-8")
-    if text.count(begin) != 1 or text.count(end) != 1:
-        sys.exit(f"{path.relative_to(ROOT)} must have {begin} and {end} exactly once")
-    before, _, rest = text.partition(begin)
-    return before + "\n".join([begin, *GENERATED[path](), end]) + rest.partition(end)[2]
+    for generate in GENERATED[path]:
+        begin, end = f"<!-- {generate.__name__} -->", f"<!-- /{generate.__name__} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            sys.exit(f"{path.relative_to(ROOT)} must have {begin} and {end} exactly once")
+        before, _, rest = text.partition(begin)
+        text = before + "\n".join([begin, *generate(), end]) + rest.partition(end)[2]
+    return text
 
 
 CHART_FILES = {

@@ -69,9 +69,9 @@ def test_links_are_checked():
     """A missing file, a missing heading and an anchor into something that is no page are seen."""
     readme = ROOT / "README.md"
 
-    assert is_there(readme, "docs/reasons.md#targetsinitial")
+    assert is_there(readme, "docs/reference.md#targetsinitial")
     assert not is_there(readme, "docs/nothing.md")
-    assert not is_there(readme, "docs/reasons.md#TargetsInitial")
+    assert not is_there(readme, "docs/reference.md#TargetsInitial")
     assert not is_there(readme, "LICENSE#top")
 
 
@@ -97,10 +97,10 @@ def test_generated_parts_are_those_of_the_code(page):
 
 
 def test_every_reason_is_documented():
-    """Every reason has a meaning, a phase that Argo knows, and an anchor in docs/reasons.md: its name in lower case."""
+    """Every reason has a meaning, a phase that Argo knows, and an anchor in the reference: its name in lower case."""
     assert {reason.phase for reason in Reason} == set(Phase)
     assert all(reason.meaning and reason.todo for reason in Reason)
-    assert {reason.lower() for reason in Reason} <= anchors_of(DOCS / "reasons.md")
+    assert {reason.lower() for reason in Reason} <= anchors_of(DOCS / "reference.md")
 
 
 @pytest.mark.parametrize("page", [DOCS / "architecture.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
@@ -146,8 +146,8 @@ def test_operating_paths_are_documented(sources, metrics):
 
 
 def test_every_endpoint_is_documented():
-    """docs/answers.md has a paragraph for every endpoint, and for no other."""
-    section = text_of("docs/answers.md").partition("\n## Endpoints\n")[2].partition("\n## ")[0]
+    """docs/reference.md has a paragraph for every endpoint, and for no other."""
+    section = text_of("docs/reference.md").partition("\n### Endpoints\n")[2].partition("\n### ")[0]
 
     assert set(re.findall(r"^\*\*`([\w-]+)`\*\*", section, re.MULTILINE)) == {
         *QUESTIONS,
@@ -197,7 +197,7 @@ def test_the_rbac_table_is_the_cluster_role():
 
 def test_the_effect_of_every_parameter_is_documented():
     """The table of effects has every parameter that can change a phase, and no name that is none."""
-    table = text_of("docs/parameters.md").partition("## What each parameter does to the phase")[2]
+    table = text_of("docs/reference.md").partition("### What each parameter does to the phase")[2].partition("\n## ")[0]
     documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| ([^|]+)\|", table, re.MULTILINE))))
 
     taken = {str(field.alias) for check in QUESTIONS.values() for field in check.query.model_fields.values()}
@@ -206,8 +206,8 @@ def test_the_effect_of_every_parameter_is_documented():
 
 
 def test_every_http_status_is_documented():
-    """Each status of the OpenAPI description is in the table of statuses in docs/answers.md."""
-    rows = re.findall(r"^\| (\d{3}[\d, ]*)\|", text_of("docs/answers.md"), re.MULTILINE)
+    """Each status of the OpenAPI description is in the table of statuses in docs/reference.md."""
+    rows = re.findall(r"^\| (\d{3}[\d, ]*)\|", text_of("docs/reference.md"), re.MULTILINE)
     documented = set(re.findall(r"\b(\d{3})\b", "".join(rows)))
 
     described = {code for path in describe()["paths"].values() for one in path.values() for code in one["responses"]}
