@@ -16,7 +16,7 @@ run: $(VENV)/installed-run ## serve the provider against an embedded cluster and
 # Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
 PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
 
-test: $(VENV)/installed ## run the tests (under 5 minutes)
+test: $(VENV)/installed ## run the tests (under 3 minutes)
 	$(PYTEST)
 
 test-all: $(VENV)/installed ## run every test, the long ones and all repetitions too, as CI does

@@ -23,7 +23,7 @@ def test_every_failing_case_is_named(tmp_path):
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--rootdir", str(tmp_path), str(tmp_path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

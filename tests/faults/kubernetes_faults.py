@@ -86,8 +86,6 @@ EXCEPTIONS: dict[tuple[str, str], LeadsTo] = {
     ("get other Service", "404 NotFound"): Reason.SERVICE_NOT_FOUND,  # it may have selected green
     ("get pod", "404 NotFound"): Reason.TARGETS_UNHEALTHY_IN_GRACE,  # a pod that is gone proves nothing
     ("get node", "404 NotFound"): Reason.TARGETS_MISSING,
-    # Metadata looks the same whatever it is of: these are pods of nobody.
-    ("list pods' metadata", "a list of another kind"): Reason.TARGETS_MISSING,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.handover.random_switches import Story, Watched
 from tests.handover.stage import Replica, Stage
 
-SEEDS = range(int(os.environ.get("HANDOVER_STORIES", "12" if os.environ.get("LONG_TESTS") else "3")))
+SEEDS = range(int(os.environ.get("HANDOVER_STORIES", "12" if os.environ.get("LONG_TESTS") else "2")))
 """More of them: HANDOVER_STORIES=500 pytest tests/handover/test_random_switches.py."""
 
 
