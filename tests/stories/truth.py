@@ -330,7 +330,7 @@ def _reaches_users(rollout: Rollout, look: Look) -> bool:
     """Tell whether production's Service selects every version, so that users reach green before any gate."""
     names, rolling = rollout.services, rollout.stable_hash not in ("", rollout.current_hash)
     name = names[rollout.stable_ping_pong or "pong"] if "ping" in names else names.get("active") or names.get("stable")
-    return rolling and name in look.services and not look.services[name].pod_hash
+    return rolling and name is not None and name in look.services and not look.services[name].pod_hash
 
 
 def _worst(phases: set[str]) -> str:
