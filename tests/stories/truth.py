@@ -223,11 +223,11 @@ class Asked:
     @property
     def kinds(self) -> set[str]:
         """The kinds of facts that can decide it."""
-        wanted = {"rollout", "replica_sets"}
+        wanted = {"rollout", "replica_sets", "services"}
         if "target-health" in self.checks:
-            wanted |= {"services", "pods", "endpoints", "readiness", "bindings", "targets", "groups"}
+            wanted |= {"pods", "endpoints", "readiness", "bindings", "targets", "groups"}
         if "errors" in self.checks:
-            wanted |= {"services", "bindings", "groups", "metrics"}
+            wanted |= {"bindings", "groups", "metrics"}
         return wanted
 
 
@@ -308,9 +308,12 @@ def phases_of(asked: Asked, look: Look, moment: Moment) -> list[str]:
     if look.rollout is None:
         return [NOT_FOUND]
     green = _green(asked, look.rollout, look)
-    if green is None:
+    production = look.services.get(_production(look.rollout))
+    if green is None or production is None:
         return [INCONCLUSIVE]
     phases: list[list[str]] = []
+    if not production.pod_hash and look.rollout.stable_hash not in ("", look.rollout.current_hash):
+        phases.append([INCONCLUSIVE])  # users may reach green already
     for check in asked.checks:
         match check:
             case "replicas":
@@ -331,6 +334,12 @@ def _reaches_users(rollout: Rollout, look: Look) -> bool:
     names, rolling = rollout.services, rollout.stable_hash not in ("", rollout.current_hash)
     name = names[rollout.stable_ping_pong or "pong"] if "ping" in names else names.get("active") or names.get("stable")
     return rolling and name is not None and name in look.services and not look.services[name].pod_hash
+
+
+def _production(rollout: Rollout) -> str:
+    """Name the Service by which users reach the stable version."""
+    names = rollout.services
+    return names[rollout.stable_ping_pong or "pong"] if "ping" in names else names.get("active") or names["stable"]
 
 
 def _worst(phases: set[str]) -> str:
@@ -569,8 +578,7 @@ def _compared(
 
 def _blue(look: Look, rollout: Rollout, minutes: list[datetime]) -> tuple[_Count, ...]:
     """Count what serves blue while green is only being checked."""
-    names = rollout.services
-    name = names[rollout.stable_ping_pong or "pong"] if "ping" in names else names.get("active") or names["stable"]
+    name = _production(rollout)
     serves = name in look.services and look.services[name].pod_hash == rollout.stable_hash != ""
     if not serves or rollout.stable_hash == rollout.current_hash:
         return ()
