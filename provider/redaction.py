@@ -125,8 +125,8 @@ def _parts(text: str) -> Iterator[tuple[int, _Part, int]]:
     for run in _BASE64.finditer(text):
         yield run.start(), _Part.BASE64, run.end()
     for pattern in _OTHERS:
-        for found in pattern.finditer(text):
-            yield found.start(1), _Part.CREDENTIAL, found.end(1)
+        for match in pattern.finditer(text):
+            yield match.start(1), _Part.CREDENTIAL, match.end(1)
 
 
 class RedactingFormatter(JsonFormatter):
@@ -152,7 +152,7 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, str):
         return cut(redacted(value))
     if isinstance(value, dict):
-        return {name: _redacted(one) for name, one in value.items()}  # the keys are our own
+        return {name: _redacted(item) for name, item in value.items()}  # the keys are our own
     if isinstance(value, list | tuple):
-        return [_redacted(one) for one in value]
+        return [_redacted(item) for item in value]
     return value

@@ -422,7 +422,9 @@ class Reason(StrEnum):
         "If it lasts: report it, with the sentence.",
     )
     KUBERNETES_MALFORMED = _fix(
-        "KubernetesMalformed", "The response is not one of the Kubernetes API.", "Look for a proxy in between."
+        "KubernetesMalformed",
+        "The response is not one of the Kubernetes API, or is larger than any of its objects.",
+        "Look for a proxy in between.",
     )
     AWS_FORBIDDEN = _fix("AwsForbidden", "AWS forbids a call.", "Grant the IAM action in the sentence.")
     AWS_CREDENTIALS = _fix(

@@ -323,17 +323,7 @@ def phases_of(asked: Asked, look: Look, moment: Moment) -> list[str]:
                 phases.append(_target_health(asked, look, look.rollout, green, moment))
             case "errors":
                 phases.append([_errors(asked, look, look.rollout, green, moment)])
-    found = dict.fromkeys(_worst(set(some)) for some in product(*phases))
-    if _reaches_users(look.rollout, look):
-        found = dict.fromkeys(INCONCLUSIVE if phase == SUCCESSFUL else phase for phase in found)
-    return list(found)
-
-
-def _reaches_users(rollout: Rollout, look: Look) -> bool:
-    """Tell whether production's Service selects every version, so that users reach green before any gate."""
-    names, rolling = rollout.services, rollout.stable_hash not in ("", rollout.current_hash)
-    name = names[rollout.stable_ping_pong or "pong"] if "ping" in names else names.get("active") or names.get("stable")
-    return rolling and name is not None and name in look.services and not look.services[name].pod_hash
+    return list(dict.fromkeys(_worst(set(some)) for some in product(*phases)))
 
 
 def _production(rollout: Rollout) -> str:
