@@ -151,7 +151,7 @@ def test_the_minute_in_which_green_began_to_serve_is_not_judged(written, aws, ex
     service = truth.Service("green", {"http": 80}, ASKED_AT - written)
     minutes = [ASKED_AT - timedelta(minutes=number) for number in range(10)]
     metrics = {("RequestCount", BALANCER, minute): 100.0 for minute in minutes}
-    now = facts("healthy", metrics=metrics, services={"web-preview": service})
+    now = facts("healthy", metrics=metrics, services=facts()["services"] | {"web-preview": service})
 
     assert possible((3600, now), asked=truth.Asked(checks=("errors",)), clocks=truth.Clocks(aws=aws)) == expected
 
