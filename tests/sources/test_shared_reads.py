@@ -148,6 +148,25 @@ def wait_for(found):
     return found()
 
 
+def test_a_silent_region_starves_no_other_rollout(scene, client, sources):
+    """A Service with 48 bindings in 8 regions that do not answer holds up no query about another Rollout."""
+    world, other = scene.world, Scene(scene.world, name="far").build()
+    regions = [f"us-{part}-{number}" for part in ("east", "west", "north", "south") for number in (1, 2)]
+    for number in range(48):
+        arn = scene.arn.replace("eu-west-1", regions[number % 8]).replace("web-preview", f"far-{number}")
+        other.put(objects.target_group_binding(f"far-{number}", service=other.preview, arn=arn))
+    world.aws.faults.add("", about=":us-", delay_seconds=LONG)
+    with ThreadPoolExecutor(2) as askers:
+        hanging = [askers.submit(client.get, HEALTH.replace("rollout=web", "rollout=far")) for _ in range(2)]
+        many_hang = wait_for(lambda: len(world.aws.calls) > 40)
+
+        answer = client.get(HEALTH).json
+        undecided = not any(future.done() for future in hanging)
+        world.aws.faults.clear()
+
+    assert (many_hang, answer["phase"], undecided) == (True, "Successful", True)
+
+
 def test_a_gate_reads_health_and_metrics_at_the_same_time(scene, client):
     """GetMetricData and DescribeTargetHealth run in parallel: a gate takes three round trips, as its slowest check."""
     world, long_ago = scene.world, datetime.now(UTC) - timedelta(minutes=30)
