@@ -148,7 +148,7 @@ def wait_for(found):
     return found()
 
 
-def test_a_silent_region_starves_no_other_rollout(scene, client, sources):
+def test_a_silent_region_starves_no_other_rollout(scene, client):
     """A Service with 48 bindings in 8 regions that do not answer holds up no query about another Rollout."""
     world, other = scene.world, Scene(scene.world, name="far").build()
     regions = [f"us-{part}-{number}" for part in ("east", "west", "north", "south") for number in (1, 2)]
