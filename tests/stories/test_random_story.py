@@ -61,6 +61,9 @@ def test_an_untrue_answer_ends_the_story_with_a_replay_line():
     assert re.fullmatch(r"replay: python -m tests\.stories\.random_story --seed 7 --steps \d+", last)
 
 
+GREENS, OPEN_TO_ALL = truth.Service("green", {"http": 80}, LONG_AGO), truth.Service("", {"http": 80}, LONG_AGO)
+
+
 def facts(*states, **changes):
     """Green before its switch, with one pod per state; `changes` are laid over the facts."""
     pods = range(len(states))
@@ -69,7 +72,7 @@ def facts(*states, **changes):
         "replica_sets": (truth.ReplicaSet("rs", "uid", "green", len(states), len(states), 1, 1, LONG_AGO),),
         "services": {
             "web-active": truth.Service("blue", {"http": 80}, LONG_AGO),
-            "web-preview": truth.Service("green", {"http": 80}, LONG_AGO),
+            "web-preview": GREENS,
         },
         "pods": tuple(truth.Pod(f"pod-{n}", "rs", terminating=False) for n in pods),
         "endpoints": {f"pod-{n}": truth.Endpoint(f"10.0.0.{n}", {"http": 8080}) for n in pods},
@@ -114,6 +117,9 @@ def possible(*past, asked=ASKED, took=timedelta(0), clocks=truth.Clocks(), seen=
         ),
         (facts("healthy", groups={ARN: truth.Group("", 15, 2, shared=False)}), truth.INCONCLUSIVE),
         (facts("healthy", pods=()), truth.INCONCLUSIVE),
+        (facts("healthy", services={"web-preview": GREENS}), truth.INCONCLUSIVE),
+        (facts("healthy", services={"web-preview": GREENS, "web-active": OPEN_TO_ALL}), truth.INCONCLUSIVE),
+        (facts("unhealthy", services={"web-preview": GREENS, "web-active": OPEN_TO_ALL}), truth.FAILED),
         (facts("healthy", rollout=None), truth.NOT_FOUND),
     ],
 )
