@@ -117,7 +117,7 @@ def test_every_room_is_described():
     rooms = {
         path.name for path in (ROOT / "provider").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    section = text_of("docs/architecture.md").partition("\n## Rooms\n")[2].partition("\n## ")[0]
+    section = text_of("docs/architecture.md").partition("\n## Packages\n")[2].partition("\n## ")[0]
     paragraphs = [one for one in section.split("\n\n") if one.strip().startswith("**")]
 
     described = {name for one in paragraphs for name in re.findall(r"\*\*`provider/([\w.]+)/?`\*\*", one)}
