@@ -72,8 +72,8 @@ def test_the_whole_benchmark_runs(tmp_path):
     """`python -m tests.bench --quick` runs every part and leaves a table and the figures of each."""
     done = CliRunner().invoke(main, ["--quick", "--results", str(tmp_path / "results")], catch_exceptions=False)
 
+    assert done.exit_code == 0, done.output
     found = json.loads((tmp_path / "results" / "bench.json").read_text())
     written = (tmp_path / "results" / "bench.md").read_text()
-    assert done.exit_code == 0
     assert set(found) == {"about", *PARTS}
     assert [written.count(f"({letter}) ") for letter in "fg"] == [1] * 2

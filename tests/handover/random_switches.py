@@ -172,7 +172,8 @@ class Story:
         if operation == "register" and not ips <= behind:
             rolls = web.green.pod_hash != web.blue.pod_hash and web.observed_generation == web.generation
             passes = rolls and web.aborted_at is None and not self._is_paused
-            passes = passes and web.green.ready_count >= web.replicas * 1 and self.is_whole(web.arns["web-preview"])
+            enough = web.green.ready_count * 100 >= web.replicas * self.least
+            passes = passes and enough and self.is_whole(web.arns["web-preview"])
             if not passes:
                 raise self._complaint(f"register although the gate would not pass ({why})")
         if self._at_write is not None and operation == "deregister":
