@@ -1,4 +1,4 @@
-"""Whether Argo is going to give green pods: held against the rules of its utils/replicaset/canary.go."""
+"""Whether Argo is going to give green pods: by the rules of its utils/replicaset/canary.go."""
 
 from typing import Any
 
