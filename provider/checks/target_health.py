@@ -10,6 +10,7 @@ otherwise. With instance targets nodes are judged, never single pods.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 from provider.checks import green_pods
@@ -52,7 +53,7 @@ PAIR = 2
 MARGIN_SECONDS = 30
 """Added to unhealthy threshold x interval for the default grace period: registration and a slow first response."""
 
-MOST_GRACE_SECONDS = 3600
+MAX_GRACE_SECONDS = 3600
 """Maximum grace period; AWS's own limits (300 s x 10) stay below it."""
 
 
@@ -63,7 +64,7 @@ class Query(green_pods.Query):
         default=None,
         stricter=DECIDES,
         ge=0,
-        le=MOST_GRACE_SECONDS,
+        le=MAX_GRACE_SECONDS,
         description="Seconds for which a pod's containers must have been ready before its `unhealthy` target counts as "
         "failed, and for which a target must not have been healthy that was so before. Default: the target group's "
         "unhealthy threshold x interval + 30.",
@@ -115,20 +116,28 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
         instance_ids = sources.cluster.instance_ids(ready_pods_by_node(green, service), deadline)
-    expected = [expected_targets(green, service, health, instance_ids) for health in groups]
-    unwell_since: dict[PodTarget, datetime] = {}
-    now = sources.clock()
-    for health, targets in zip(groups, expected, strict=True):
-        unwell_since |= sources.seen_healthy.note(targets.pod_targets(health.group.arn), health.read_at, now)
-    evidence = Evidence(green, service, groups, {}, instance_ids, (), unwell_since, sources.other_clocks.kubernetes())
-    suspects = _suspects(query, evidence, expected, now)
-    if suspects:
-        ready_since = sources.cluster.containers_ready_since(
-            query.namespace, green.rollout.current_hash, sorted(suspects), deadline
-        )
-        evidence = replace(evidence, ready_since=ready_since)
+    kubernetes = sources.other_clocks.kubernetes()
+    evidence = Evidence(green, service, groups, {}, instance_ids, kubernetes=kubernetes)
+    evidence = _with_times(query, evidence, sources, deadline)
     states = _states(green, service, sources, deadline)
     return replace(evidence, states=states) if states else evidence
+
+
+def _with_times(query: Query, evidence: Evidence, sources: Sources, deadline: Deadline) -> Evidence:
+    """Add since when targets are not healthy that were, and since when the pods are ready whose readiness decides."""
+    now = sources.clock()
+    groups = _groups(query, evidence, now)
+    unwell_since: dict[PodTarget, datetime] = {}
+    for group in groups:
+        healthy_by_target = group.expected.pod_targets(group.health.group.arn)
+        unwell_since |= sources.seen_healthy.note(healthy_by_target, group.health.read_at, now)
+    evidence = replace(evidence, unwell_since=unwell_since)
+    suspects = {name for group in groups for name in _suspects(group, _grace(query, evidence, group.health, now))}
+    if not suspects:
+        return evidence
+    current = evidence.green.rollout.current_hash
+    ready_since = sources.cluster.containers_ready_since(query.namespace, current, sorted(suspects), deadline)
+    return replace(evidence, ready_since=ready_since)
 
 
 def _states(green: Green, service: GreenService, sources: Sources, deadline: Deadline) -> tuple[PodState, ...]:
@@ -141,125 +150,224 @@ def _states(green: Green, service: GreenService, sources: Sources, deadline: Dea
     return states
 
 
-def _suspects(query: Query, evidence: Evidence, expected: list[Expected], now: datetime) -> set[str]:
-    """Name the pods whose readiness decides between Failed and waiting; none while no group can fail."""
-    names: set[str] = set()
-    for health, targets in zip(evidence.groups, expected, strict=True):
-        grace = _grace(query, evidence, health, now)
-        old = [one for one in targets.notable if one.blames_pod and grace.is_old_enough(one)]
-        if not _within_reach(query, targets, without=len(old)):
-            names.update(pod.name for one in old for pod in one.pods)
-    return names
+@dataclass(frozen=True)
+class _Group:
+    """One target group as its rules see it: what green should have there, what is there, and since when."""
+
+    query: Query
+    evidence: Evidence
+    health: GroupHealth
+    expected: Expected
+    grace: Grace
+
+    @property
+    def name(self) -> str:
+        return self.health.group.name
+
+    @property
+    def healthy(self) -> int:
+        return self.expected.counts[State.HEALTHY]
+
+    @property
+    def wanted(self) -> int:
+        return len(self.expected.targets)
+
+    @property
+    def percent(self) -> float:
+        return percent(self.healthy, self.wanted)
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.healthy} of {self.wanted} {self.expected.noun} healthy in {self.name}"
+
+    @cached_property
+    def unhealthy(self) -> tuple[Seen, ...]:
+        """The targets in any other state than healthy."""
+        return tuple(target for target in self.expected.notable if target.state is not State.HEALTHY)
+
+    @cached_property
+    def overdue(self) -> tuple[Seen, ...]:
+        """The targets that are `unhealthy` by their pod's own fault, for longer than the grace period."""
+        return tuple(target for target in self.unhealthy if target.blames_pod and self.grace.is_over(target))
+
+    @cached_property
+    def anomalous(self) -> tuple[Seen, ...]:
+        """The pods that the load balancer finds anomalous among their peers."""
+        return tuple(target for target in self.expected.notable if target.is_anomalous and target.pods)
+
+    @cached_property
+    def shifted_away(self) -> tuple[Seen, ...]:
+        """The healthy targets in a zone that traffic is shifted away from."""
+        return tuple(target for target in self.expected.notable if target.override and target.state is State.HEALTHY)
+
+    @cached_property
+    def is_out_of_reach(self) -> bool:
+        """Whether too many targets are overdue for the others to be enough."""
+        return bool(self.overdue) and not self.is_enough(without=len(self.overdue))
+
+    def is_enough(self, *, without: int) -> bool:
+        """Tell whether enough targets would be healthy if all but `without` were."""
+        return not without if self.expected.every else self.query.is_met(self.wanted - without, self.wanted)
+
+    def observed(self) -> dict[str, Any]:
+        """Return what an answer shows of the group: targets by state, without states that none is in."""
+        counts = {state.value: self.expected.counts[state] for state in State}
+        counts |= {"anomalous": len(self.anomalous), "shiftedAway": len(self.shifted_away)}
+        shown = {f"{word}Count": number for word, number in counts.items() if number}
+        return {"name": self.name, "healthyPercent": self.percent, **shown}
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Return up to MAX_EXAMPLES targets that explain the outcome, the worst first."""
+        overdue = {id(target) for target in self.overdue}
+        bad = (target for target in self.expected.notable if target.state is not State.HEALTHY or target.is_anomalous)
+        named = [target for target in bad if target.name]
+        named.sort(key=lambda target: (id(target) not in overdue, not target.is_anomalous, -target.state.severity))
+        return [target_sentences.example(target) for target in named[:MAX_EXAMPLES]]
 
 
 @dataclass(frozen=True, slots=True)
-class _GroupVerdict:
-    """The outcome for one target group: what was found, and what to do about it if a person must act."""
+class _Outcome:
+    """What a rule decides. `todo` is for a person; empty where the reason says it, or waiting may help."""
 
-    phase: Phase
     reason: Reason
     sentence: str
-    todo: str
-    percent: float
-    name: str
-    counts: Mapping[str, int]
-    examples: tuple[Seen, ...]
+    todo: str = ""
+
+
+def _not_in_use(group: _Group) -> _Outcome | None:
+    if group.health.group.in_use:
+        return None
+    return _Outcome(
+        Reason.TARGET_GROUP_NOT_IN_USE,
+        f"No listener rule forwards to target group {group.name}, so the load balancer never health-checks it",
+    )
+
+
+def _nothing_expected(group: _Group) -> _Outcome | None:
+    return None if group.wanted else _Outcome(Reason.TARGETS_MISSING, group.sentence)
+
+
+def _out_of_reach(group: _Group) -> _Outcome | None:
+    if not group.is_out_of_reach or group.evidence.kubernetes.is_too_far:
+        return None
+    count = target_sentences.count_by_cause(group.overdue)
+    duration = target_sentences.exceeded(group.overdue, group.grace)
+    example = target_sentences.name(group.overdue[0])
+    return _Outcome(Reason.TARGETS_UNHEALTHY, f"{group.sentence}; {count}, {duration}, e.g. {example}")
+
+
+def _anomalous(group: _Group) -> _Outcome | None:
+    if not group.anomalous or group.query.anomalies != "fail":
+        return None
+    return _Outcome(Reason.TARGETS_ANOMALOUS, group.sentence)
+
+
+def _unhealthy_for_an_unknown_time(group: _Group) -> _Outcome | None:
+    """Apply where clocks differ too much to tell since when a pod has been ready."""
+    if not group.is_out_of_reach:
+        return None
+    sentence = f"{group.sentence}; {target_sentences.count_by_cause(group.overdue)}, and it is unknown for how long"
+    return _Outcome(Reason.CLOCK_SKEW, sentence, group.evidence.kubernetes.sentence(group.grace.now))
+
+
+def _too_few_ready(group: _Group) -> _Outcome | None:
+    """With instance targets a node can be healthy without any green pod, so require ready pods too."""
+    if group.health.group.target_type != "instance":
+        return None
+    green, service = group.evidence.green, group.evidence.service
+    ready = sum(len(on_node) for on_node in ready_pods_by_node(green, service).values())
+    desired = max(green.desired, len(green.pods))
+    if group.query.is_met(ready, desired):
+        return None
+    sentence = f"Only {ready} of {desired} green pods are ready behind Service {service.service.name}"
+    return _Outcome(Reason.PODS_NOT_READY, f"{sentence} ({group.sentence})")
+
+
+def _all_shifted_away(group: _Group) -> _Outcome | None:
+    if not group.healthy or len(group.shifted_away) < group.healthy:
+        return None
+    return _Outcome(Reason.TARGETS_SHIFTED_AWAY, group.sentence)
+
+
+def _enough_healthy(group: _Group) -> _Outcome | None:
+    if not group.is_enough(without=group.wanted - group.healthy):
+        return None
+    others = f"{target_sentences.rest(group.unhealthy)}{group.query.met}" if group.unhealthy else ""
+    return _Outcome(Reason.TARGETS_HEALTHY, f"{group.sentence}{others}")
+
+
+RULES = (
+    _not_in_use,
+    _nothing_expected,
+    _out_of_reach,
+    _anomalous,
+    _unhealthy_for_an_unknown_time,
+    _too_few_ready,
+    _all_shifted_away,
+    _enough_healthy,
+)
+"""The rules of one target group, in order: the first that applies decides. If none does, green waits."""
+
+
+def _waits(group: _Group) -> _Outcome:
+    """Wait: the worst target says what for, one that waiting does not help before the others."""
+    fault = next((target.fault for target in group.unhealthy if target.fault), None)
+    worst = max(group.expected.counts, key=lambda state: state.severity)
+    in_grace = [target for target in group.unhealthy if target.blames_pod and not group.grace.is_over(target)]
+    sentence = (
+        f"{group.sentence}{target_sentences.rest(group.unhealthy)}"
+        f"{target_sentences.until_failed(in_grace, group.grace)}"
+    )
+    return _Outcome(fault or _WAITING[worst], sentence)
+
+
+def _judge_group(group: _Group) -> _Outcome:
+    """Apply the rules, and complete the sentence by what AWS says of targets beside their state."""
+    outcome = next((outcome for rule in RULES if (outcome := rule(group))), None) or _waits(group)
+    return replace(
+        outcome,
+        sentence=f"{outcome.sentence}{target_sentences.beside(group.anomalous, group.shifted_away)}",
+        todo=outcome.todo or target_sentences.todo(outcome.reason, group.evidence.service, group.health.binding),
+    )
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     """Judge every target group; the worst decides: by phase, a fix before a wait, the lowest healthy percentage."""
     if not evidence.groups:
         return Verdict(Phase.INCONCLUSIVE, Reason.NO_BINDING, "No target group was read, so there is nothing to judge")
-    groups = [_judge_group(query, evidence, health, now) for health in evidence.groups]
-    groups.sort(key=lambda one: (-one.phase.severity, one.reason.action is not Action.FIX, one.percent))
-    worst = groups[0]
-    why = pods.explanation(evidence.states) if worst.phase is Phase.INCONCLUSIVE else ""
+    judged = [(group, _judge_group(group)) for group in _groups(query, evidence, now)]
+    judged.sort(key=_order)
+    worst, outcome = judged[0]
+    phase = outcome.reason.phase
+    why = pods.explanation(evidence.states) if phase is Phase.INCONCLUSIVE else ""
     observed: dict[str, Any] = {
         **evidence.green.observed(),
         **pods.observed(evidence.states),
         "service": evidence.service.service.name,
         "stage": evidence.service.stage.value,
-        "targetGroups": [
-            {"name": one.name, "healthyPercent": one.percent, **{f"{state}Count": n for state, n in one.counts.items()}}
-            for one in groups
-        ],
+        "targetGroups": [group.observed() for group, _ in judged],
     }
-    if worst.examples:
-        observed["examples"] = [target_sentences.example(one) for one in worst.examples]
-    todo = f". {worst.todo}." if worst.todo else ""
-    message = f"{_say(groups)}{why}{evidence.green.coverage}{todo}"
-    return Verdict(worst.phase, worst.reason, message, worst.percent, observed)
+    if examples := worst.examples():
+        observed["examples"] = examples
+    todo = f". {outcome.todo}." if outcome.todo else ""
+    message = f"{_sentence(judged)}{why}{evidence.green.coverage}{todo}"
+    return Verdict(phase, outcome.reason, message, worst.percent, observed)
 
 
-def _say(groups: list[_GroupVerdict]) -> str:
+def _order(judged: tuple[_Group, _Outcome]) -> tuple[int, bool, float]:
+    group, outcome = judged
+    return -outcome.reason.phase.severity, outcome.reason.action is not Action.FIX, group.percent
+
+
+def _sentence(judged: list[tuple[_Group, _Outcome]]) -> str:
     """Return the sentence of the first group, or one for all of them if every target of each is healthy."""
-    worst, number = groups[0], len(groups)
+    (_, worst), number = judged[0], len(judged)
     if number == 1:
         return worst.sentence
-    alike = {one.sentence.removesuffix(f" in {one.name}") for one in groups}
-    if len(alike) == 1 and worst.phase is Phase.SUCCESSFUL:
+    alike = {outcome.sentence.removesuffix(f" in {group.name}") for group, outcome in judged}
+    if len(alike) == 1 and worst.reason.phase is Phase.SUCCESSFUL:
         return f"{alike.pop()} in {'both' if number == PAIR else f'all {number}'} target groups"
     return f"{worst.sentence}, the worst of {number} target groups"
-
-
-def _judge_group(query: Query, evidence: Evidence, health: GroupHealth, now: datetime) -> _GroupVerdict:
-    """Apply the rules to one group, in order; the first that fits decides."""
-    expected = expected_targets(evidence.green, evidence.service, health, evidence.instance_ids)
-    counts = expected.counts
-    healthy, wanted, name = counts[State.HEALTHY], len(expected.targets), health.group.name
-    grace = _grace(query, evidence, health, now)
-    unwell = [one for one in expected.notable if one.state is not State.HEALTHY]
-    bad = [one for one in unwell if one.blames_pod and grace.is_over(one)]
-    anomalous = [one for one in expected.notable if one.is_anomalous and one.pods]
-    shifted = [one for one in expected.notable if one.override and one.state is State.HEALTHY]
-    failed = {id(one) for one in bad}
-    is_failed = bool(bad) and not _within_reach(query, expected, without=len(bad))
-    says = f"{healthy} of {wanted} {expected.noun} healthy in {name}"
-    not_ready, todo = _too_few_ready(query, evidence, health), ""
-
-    if not health.group.in_use:
-        phase, reason = Phase.INCONCLUSIVE, Reason.TARGET_GROUP_NOT_IN_USE
-        says = f"No listener rule forwards to target group {name}, so the load balancer never health-checks it"
-    elif wanted == 0:
-        phase, reason = Phase.INCONCLUSIVE, Reason.TARGETS_MISSING
-    elif is_failed and not evidence.kubernetes.is_too_far:
-        phase, reason = Phase.FAILED, Reason.TARGETS_UNHEALTHY
-        over = target_sentences.exceeded(bad, grace)
-        says += f"; {target_sentences.count_by_cause(bad)}, {over}, e.g. {target_sentences.name(bad[0])}"
-    elif anomalous and query.anomalies == "fail":
-        phase, reason = Phase.FAILED, Reason.TARGETS_ANOMALOUS
-    elif is_failed:
-        phase, reason, todo = Phase.INCONCLUSIVE, Reason.CLOCK_SKEW, evidence.kubernetes.sentence(now)
-        says += f"; {target_sentences.count_by_cause(bad)}, and it is unknown for how long"
-    elif not_ready:
-        phase, reason, says = Phase.INCONCLUSIVE, Reason.PODS_NOT_READY, f"{not_ready} ({says})"
-    elif healthy and len(shifted) == healthy:
-        phase, reason = Phase.INCONCLUSIVE, Reason.TARGETS_SHIFTED_AWAY
-    elif _within_reach(query, expected, without=wanted - healthy):
-        phase, reason = Phase.SUCCESSFUL, Reason.TARGETS_HEALTHY
-        if unwell:
-            says += f"{target_sentences.rest(unwell)}{query.met}"
-    else:
-        phase = Phase.INCONCLUSIVE
-        fault = next((one.fault for one in unwell if one.fault), None)
-        reason = fault or _WAITING[max(counts, key=lambda state: state.severity)]
-        waiting = [one for one in unwell if one.blames_pod and id(one) not in failed]
-        says += target_sentences.rest(unwell)
-        says += target_sentences.until_failed(waiting, grace)
-    says += target_sentences.beside(anomalous, shifted)
-    named = [one for one in expected.notable if one.name and (one.state is not State.HEALTHY or one.is_anomalous)]
-    named.sort(key=lambda one: (id(one) not in failed, not one.is_anomalous, -one.state.severity))
-    return _GroupVerdict(
-        phase=phase,
-        reason=reason,
-        sentence=says,
-        todo=todo or target_sentences.todo(reason, evidence.service, health.binding),
-        percent=percent(healthy, wanted),
-        name=name,
-        counts={state.value: counts[state] for state in State if counts[state]}
-        | {word: len(some) for word, some in (("anomalous", anomalous), ("shiftedAway", shifted)) if some},
-        examples=tuple(named[:MAX_EXAMPLES]),
-    )
 
 
 _WAITING = {
@@ -273,30 +381,33 @@ _WAITING = {
 }
 
 
-def _within_reach(query: Query, expected: Expected, *, without: int) -> bool:
-    """Tell whether enough targets would be healthy if all but `without` were."""
-    wanted = len(expected.targets)
-    return not without if expected.every else query.is_met(wanted - without, wanted)
+def _groups(query: Query, evidence: Evidence, now: datetime) -> list[_Group]:
+    """Compare the targets of every group with those that green should have. Raises CannotTell."""
+    return [
+        _Group(
+            query,
+            evidence,
+            health,
+            expected_targets(evidence.green, evidence.service, health, evidence.instance_ids),
+            _grace(query, evidence, health, now),
+        )
+        for health in evidence.groups
+    ]
+
+
+def _suspects(group: _Group, grace: Grace) -> set[str]:
+    """Name the pods whose readiness decides between Failed and waiting; none while the group cannot fail."""
+    old = [target for target in group.unhealthy if target.blames_pod and grace.is_old_enough(target)]
+    return set() if group.is_enough(without=len(old)) else {pod.name for target in old for pod in target.pods}
 
 
 def _grace(query: Query, evidence: Evidence, health: GroupHealth, now: datetime) -> Grace:
     group, seconds = health.group, query.unhealthy_grace_seconds
     if seconds is None:
         checked = group.unhealthy_threshold * group.health_check_interval_seconds
-        seconds = min(max(checked, 0) + MARGIN_SECONDS, MOST_GRACE_SECONDS)
+        seconds = min(max(checked, 0) + MARGIN_SECONDS, MAX_GRACE_SECONDS)
     period = timedelta(seconds=seconds)
     return Grace(group.arn, period, now, evidence.kubernetes, evidence.ready_since, evidence.unwell_since)
-
-
-def _too_few_ready(query: Query, evidence: Evidence, health: GroupHealth) -> str:
-    """With instance targets a node can be healthy without any green pod, so require ready pods too."""
-    if health.group.target_type != "instance":
-        return ""
-    ready = sum(len(some) for some in ready_pods_by_node(evidence.green, evidence.service).values())
-    desired = max(evidence.green.desired, len(evidence.green.pods))
-    if query.is_met(ready, desired):
-        return ""
-    return f"Only {ready} of {desired} green pods are ready behind Service {evidence.service.service.name}"
 
 
 CHECK = Check(
