@@ -3,9 +3,14 @@
 Told in `tests/stories/test_story.py` by the embedded controllers, in `tests/real/scenarios.py` by the real ones.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
+
+import msgspec
+
+from provider.model.answer import Answer
 
 _EARLY = (
     r"(\S*/(RolloutNotObserved|ReplicaSetNotObserved|ReplicaSetNotFound|ServiceNotSwitched|NoPods|PodsNotReady)\S* )*"
@@ -57,3 +62,8 @@ def in_turn(answers: Iterable[dict[str, Any]]) -> str:
         if found[-1:] != [said(answer)]:
             found.append(said(answer))
     return "".join(f"{one} " for one in found)
+
+
+def is_declared(answer: dict[str, Any]) -> bool:
+    """Tell whether every key of an answer, at any depth, is declared in provider/model/answer.py, with its type."""
+    return bool(json.loads(msgspec.json.encode(msgspec.convert(answer, Answer))) == answer)

@@ -18,10 +18,6 @@ _MAX_TEXT = 120
 _SHORT_TEXT = 40
 
 
-AGES, JUDGED_AT = "evidenceAgeSeconds", "evidenceJudgedAt"
-"""The keys for the age of the evidence."""
-
-
 def encode(verdict: Verdict) -> bytes:
     """Return the body of an answer as JSON with sorted keys, under 2 KiB."""
     message = _cut(verdict.message, MAX_MESSAGE)

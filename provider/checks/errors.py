@@ -9,12 +9,13 @@ green fails only if its share is worse than blue's beyond chance. A minute witho
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
-from typing import Any, Literal
+from typing import Literal, cast
 
 from provider.checks import traffic
 from provider.checks.parameters import DECIDES, HIGHER, LOWER, Ordered, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
+from provider.model.answer import Blue, LoadBalancerErrors, Observed
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Green, Stage, Topology, Verdict
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
@@ -245,9 +246,9 @@ def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCount
     return blue + "".join(f"; reported only: load balancer {one.name} itself returned {_codes(one)}" for one in noisy)
 
 
-def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> dict[str, Any]:
+def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> Observed:
     green, blue = together(counts), _blue(evidence)
-    compared = {
+    compared: Blue = {
         "requestCount": blue.total,
         "errorCount": blue.errors,
         "errorPercent": percent(blue.errors, blue.total),
@@ -270,12 +271,16 @@ def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[Load
             }
             for one in counts
         ],
-        "loadBalancers": [
-            {"name": one.name, "requestCount": one.requests, "elb5xxCount": one.elb_5xx}
-            | {f"elb{code}Count": number for code, number in one.by_code}
-            for one in balancers
-        ],
+        "loadBalancers": [_shown(counts) for counts in balancers],
     }
+
+
+def _shown(counts: LoadBalancerCounts) -> LoadBalancerErrors:
+    by_code = {f"elb{code}Count": number for code, number in counts.by_code}
+    return cast(
+        LoadBalancerErrors,
+        {"name": counts.name, "requestCount": counts.requests, "elb5xxCount": counts.elb_5xx, **by_code},
+    )
 
 
 def percent(part: int, whole: int) -> float:

@@ -8,7 +8,6 @@ check. The gate takes the parameters of all of them (`minHealthyPercent` is of i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from pydantic import field_validator
 
@@ -113,14 +112,12 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     said = [f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding)]
     message = "; ".join(said).replace(".; ", ". ")
     charted = [verdict.number for part, verdict in verdicts if part.charts == "healthyPercent"]
-    observed: dict[str, Any] = {
-        **evidence.green.observed(),
-        **{key: value for _, verdict in reversed(deciding) for key, value in verdict.observed.items()},
-        "checks": [
-            {"check": part.name, "phase": verdict.phase.value, "reason": verdict.reason.value}
-            for part, verdict in verdicts
-        ],
-    }
+    observed = evidence.green.observed()
+    for _, verdict in reversed(deciding):
+        observed.update(verdict.observed)
+    observed["checks"] = [
+        {"check": part.name, "phase": verdict.phase.value, "reason": verdict.reason.value} for part, verdict in verdicts
+    ]
     return Verdict(
         phase=phase,
         reason=Reason.ALL_CHECKS_PASSED if passed else deciding[0][1].reason,

@@ -12,8 +12,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from provider.checks import body
 from provider.checks.parameters import Query, parse_as
+from provider.model.answer import Observed
 from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Green, Kind, Stage, Switch, Topology, Verdict
@@ -151,7 +151,7 @@ def _look_and_judge(
     check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline, saw: Saw
 ) -> tuple[Verdict, Mapping[Kind, datetime]]:
     """Return the verdict, and when the oldest part of each kind of its evidence was read."""
-    known: dict[str, Any] = {}
+    known: Observed = {}
     read_at: Mapping[Kind, datetime] = {}
     topology: Topology | None = None
     try:
@@ -222,7 +222,7 @@ def _switch(query: Query, look: Topology, sources: Sources, deadline: Deadline) 
     return sources.cluster.switch(look.rollout, deadline)
 
 
-def cannot_tell(error: CannotTell, known: Mapping[str, Any]) -> Verdict:
+def cannot_tell(error: CannotTell, known: Observed) -> Verdict:
     """Make the Inconclusive verdict of a CannotTell, with what is known all the same."""
     return Verdict(Phase.INCONCLUSIVE, error.reason, str(error), observed={**known, **error.observed})
 
@@ -235,10 +235,10 @@ def refuse_stale(
     `limits` are in seconds.
     """
     ages = {kind: (now - at).total_seconds() for kind, at in read_at.items()}
-    observed = {
+    observed: Observed = {
         **verdict.observed,
-        body.AGES: {kind: round(age, 1) for kind, age in ages.items()},
-        body.JUDGED_AT: now.isoformat(timespec="seconds"),
+        "evidenceAgeSeconds": {kind: round(age, 1) for kind, age in ages.items()},
+        "evidenceJudgedAt": now.isoformat(timespec="seconds"),
     }
     stale = [kind for kind, age in ages.items() if not 0 <= age <= limits[kind]]
     if verdict.phase is Phase.INCONCLUSIVE or not stale:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from provider.checks.green_pods import Query, read_states
 from provider.checks.question import Check, Sources
+from provider.model.answer import Observed
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Green, Kind, PodState, Topology, Verdict
 from provider.rules import pods
@@ -44,7 +45,7 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: 
     sentence = (
         f"{available} of {desired} replicas of {green.replica_set.name} available{pods.explanation(evidence.states)}"
     )
-    observed = {
+    observed: Observed = {
         **green.observed(),
         "availableCount": green.replica_set.available,
         **pods.observed(evidence.states),

@@ -11,12 +11,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal, cast
 
 from provider.checks import green_pods
 from provider.checks.green_pods import read_states
 from provider.checks.parameters import DECIDES, Ordered, Parameter
 from provider.checks.question import Check, Sources
+from provider.model.answer import ExampleTarget, Observed, TargetGroupHealth
 from provider.model.clocks import SAME_CLOCK, Skew
 from provider.model.reasons import Action, Phase, Reason
 from provider.model.records import (
@@ -209,14 +210,14 @@ class _Group:
         """Tell whether enough targets would be healthy if all but `without` were."""
         return not without if self.expected.every else self.query.is_met(self.wanted - without, self.wanted)
 
-    def observed(self) -> dict[str, Any]:
+    def observed(self) -> TargetGroupHealth:
         """Return what an answer shows of the group: targets by state, without states that none is in."""
         counts = {state.value: self.expected.counts[state] for state in State}
         counts |= {"anomalous": len(self.anomalous), "shiftedAway": len(self.shifted_away)}
-        shown = {f"{word}Count": number for word, number in counts.items() if number}
-        return {"name": self.name, "healthyPercent": self.percent, **shown}
+        by_state = {f"{word}Count": number for word, number in counts.items() if number}
+        return cast(TargetGroupHealth, {"name": self.name, "healthyPercent": self.percent, **by_state})
 
-    def examples(self) -> list[dict[str, Any]]:
+    def examples(self) -> list[ExampleTarget]:
         """Return up to MAX_EXAMPLES targets that explain the outcome, the worst first."""
         overdue = {id(target) for target in self.overdue}
         bad = (target for target in self.expected.notable if target.state is not State.HEALTHY or target.is_anomalous)
@@ -340,7 +341,7 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     worst, outcome = judged[0]
     phase = outcome.reason.phase
     why = pods.explanation(evidence.states) if phase is Phase.INCONCLUSIVE else ""
-    observed: dict[str, Any] = {
+    observed: Observed = {
         **evidence.green.observed(),
         **pods.observed(evidence.states),
         "service": evidence.service.service.name,

@@ -9,12 +9,12 @@ would hardly show it (1 in 100). Inconclusive otherwise; requests warm green, su
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from provider.checks import traffic
 from provider.checks.parameters import LOWER, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Subjects, read_subjects, read_wanted
+from provider.model.answer import Observed
 from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Green, Kind, Points, Topology, Verdict
@@ -76,17 +76,21 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: 
     found = slow(subjects.groups, evidence.limit_seconds, points, window)
     ratio = round(green.p95 / blue.p95, 2) if green.p95 is not None and blue.p95 else 0.0
     phase, reason, says = _decide(query, evidence, (green, blue, found), between)
-    observed: dict[str, Any] = {
+    observed: Observed = {
         **subjects.green.observed(),
         "service": subjects.service.service.name,
         "stage": subjects.service.stage.value,
         "windowStart": window.start.isoformat(),
         "windowEnd": window.end.isoformat(),
-        "latency": {"requestCount": green.requests, "p95Seconds": green.p95, "slowCount": found.count},
-        "blue": {"requestCount": blue.requests, "p95Seconds": blue.p95},
+        "latency": {"requestCount": green.requests, "slowCount": found.count},
+        "blue": {"requestCount": blue.requests},
         "limitSeconds": round(evidence.limit_seconds, 6),
         "latencyRatio": ratio,
     }
+    if green.p95 is not None:
+        observed["latency"]["p95Seconds"] = green.p95
+    if blue.p95 is not None:
+        observed["blue"]["p95Seconds"] = blue.p95
     return Verdict(phase, reason, f"{says}{subjects.green.coverage}", ratio, observed)
 
 

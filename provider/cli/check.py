@@ -18,6 +18,7 @@ from provider.checks.question import AnyCheck
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, asks
 from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
+from provider.model.answer import Answer
 from provider.model.reasons import Phase
 
 EXIT_CODES = {Phase.SUCCESSFUL: 0, Phase.FAILED: 1, Phase.INCONCLUSIVE: 2}
@@ -92,7 +93,7 @@ def _command(question: AnyCheck) -> click.Command:
     )
 
 
-def _echo_change(show: Callable[[dict[str, Any], str], str], name: str, now: dict[str, Any]) -> None:
+def _echo_change(show: Callable[[Answer, str], str], name: str, now: Answer) -> None:
     """Print an answer that changed: in one line, or whole where a program reads it."""
     click.echo(readable.change(now) if show is readable.answer else show(now, name))
 
@@ -140,18 +141,18 @@ _SHOWN: list[click.Parameter] = [
 ]
 
 
-def _json(found: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
+def _json(found: Answer, name: str) -> str:  # noqa: ARG001 - as every output
     return json.dumps(found, indent=1, sort_keys=True)
 
 
-def _yaml(found: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
+def _yaml(found: Answer, name: str) -> str:  # noqa: ARG001 - as every output
     return yaml.safe_dump(found, sort_keys=True).rstrip()
 
 
-_OUTPUTS: dict[str, Callable[[dict[str, Any], str], str]] = {"table": readable.answer, "json": _json, "yaml": _yaml}
+_OUTPUTS: dict[str, Callable[[Answer, str], str]] = {"table": readable.answer, "json": _json, "yaml": _yaml}
 
 
-def exit_code(found: dict[str, Any]) -> int:
+def exit_code(found: Answer) -> int:
     """Return the exit code of an answer."""
     phase = Phase(found["phase"])
     needs_a_person = phase is Phase.INCONCLUSIVE and found["observed"].get("action") == "fix"

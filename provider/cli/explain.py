@@ -15,11 +15,19 @@ from provider.cli.check import EXIT_CODES_HELP, exit_code
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.http.page.headline import ACTIONS, ago
 from provider.http.page.rollout import CHECKS
+from provider.model.answer import Answer, RolloutState
 from provider.model.printable import printable
 from provider.model.reasons import Reason
 
 MOST_CHANGES = 5
 """The newest changes that are printed."""
+
+
+class _Look(Answer):
+    """An answer, since when it has been so, and the changes before it."""
+
+    since: datetime
+    changes: list[dict[str, Any]]
 
 
 @click.command(params=[NAMESPACE, URL, TOKEN_FILE, WATCH, INTERVAL], epilog=EXIT_CODES_HELP)
@@ -47,16 +55,17 @@ def explain(
     source = asks(url, token_file)
     fields = [("namespace", namespace), ("rollout", rollout), ("checks", checks)]
     name = f"{namespace}/{rollout}"
-    last: dict[str, Any] = {}
+    last: list[_Look] = []
 
-    def look() -> dict[str, Any]:
+    def look() -> _Look:
         found = source.ask(QUESTIONS["gate"], fields)
         changes = source.history(namespace, rollout).get("changes", [])
-        since = _since(found, changes) or (last["since"] if _is_same(last, found) else datetime.now(UTC))
-        last.update(found, since=since, changes=changes)
-        return dict(last)
+        is_same = bool(last) and (last[0]["phase"], last[0]["reason"]) == (found["phase"], found["reason"])
+        since = _since(found, changes) or (last[0]["since"] if is_same else datetime.now(UTC))
+        last[:] = [{**found, "since": since, "changes": changes}]
+        return last[0]
 
-    def show(found: dict[str, Any]) -> None:
+    def show(found: _Look) -> None:
         click.clear()  # only on a terminal
         click.echo(screen(found, name, source))
 
@@ -67,11 +76,7 @@ def explain(
     sys.exit(exit_code(found))
 
 
-def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return bool(one) and (one["phase"], one["reason"]) == (other["phase"], other["reason"])
-
-
-def screen(found: dict[str, Any], name: str, source: Asks) -> str:
+def screen(found: _Look, name: str, source: Asks) -> str:
     """Return everything that is printed."""
     seen, reason = found["observed"], Reason(found["reason"])
     reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reference.md"
@@ -99,7 +104,7 @@ def _facts(facts: dict[str, str]) -> list[str]:
     return [f"{name.ljust(width)}  {text}" for name, text in facts.items() if text]
 
 
-def _argo(rollout: dict[str, Any]) -> str:
+def _argo(rollout: RolloutState) -> str:
     """Say what Argo is doing."""
     message, aborted = rollout.get("message", ""), rollout.get("abortedAt", "")
     when = f" at {aborted[11:19]} UTC" if "T" in aborted else ""
@@ -114,7 +119,7 @@ def _argo(rollout: dict[str, Any]) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _since(found: dict[str, Any], changes: list[dict[str, Any]]) -> datetime | None:
+def _since(found: Answer, changes: list[dict[str, Any]]) -> datetime | None:
     """Return since when a provider's answers have had this phase and reason; None if it remembers none."""
     since = None
     for one in changes:  # the newest first

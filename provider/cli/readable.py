@@ -1,15 +1,16 @@
 """How a person reads an answer in a terminal."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
+from provider.model.answer import Answer, Observed
 from provider.model.printable import printable
 from provider.model.records import Kind
 
 STAGES = {"BeforeSwitch": "before the switch", "AfterSwitch": "after the switch"}
 
 
-def answer(found: dict[str, Any], name: str) -> str:
+def answer(found: Answer, name: str) -> str:
     """Return what it is about, phase and reason, the sentence, then tables of targets, requests and checks."""
     about = [subject(found, name), f"{found['phase']} ({found['reason']})", found["message"]]
     lines = [printable(line) for line in about]
@@ -18,7 +19,7 @@ def answer(found: dict[str, Any], name: str) -> str:
     return "\n".join(lines)
 
 
-def subject(found: dict[str, Any], name: str) -> str:
+def subject(found: Answer, name: str) -> str:
     """Return one line with the Rollout, green's hash, stage, Service, desired pods and the age of the evidence."""
     seen, age = found["observed"], _age(found["observed"].get("evidenceAgeSeconds", {}))
     parts = [
@@ -40,36 +41,40 @@ def _age(ages: dict[str, float]) -> float | None:
     return max((age for kind, age in ages.items() if kind not in {Kind.TARGET_GROUPS, Kind.PODS}), default=None)
 
 
-def tables(observed: dict[str, Any]) -> list[list[str]]:
+def tables(observed: Observed) -> list[list[str]]:
     """Return the lines of each table that has rows; each line is printable."""
     groups = observed.get("targetGroups", [])
     states = sorted({key for group in groups for key in group if key.endswith("Count")})
-    found = [
+    found: list[tuple[list[str], list[list[object]]]] = [
         (
             ["TARGET GROUP", "HEALTHY %", *(state.removesuffix("Count").upper() for state in states)],
-            [[one["name"], one["healthyPercent"], *(one.get(state, 0) for state in states)] for one in groups],
+            _cells(groups, ("name", "healthyPercent", *states), missing=0),
         ),
         (
             ["TARGET", "ADDRESS", "PORT", "STATE", "AWS REASON", "DESCRIPTION"],
-            [[one.get(key, "-") for key in _EXAMPLE] for one in observed.get("examples", [])],
+            _cells(observed.get("examples", []), _EXAMPLE),
         ),
         (
             ["POD NOT READY", "STATE", "CONTAINER", "RESTARTS"],
-            [[one.get(key, "-") for key in _NOT_READY] for one in observed.get("podsNotReady", [])],
+            _cells(observed.get("podsNotReady", []), _NOT_READY),
         ),
         (
             ["TARGET GROUP", "REQUESTS", "TARGET 5XX", "CONNECTION ERRORS", "ERROR %"],
-            [[one.get(key, "-") for key in _COUNTS] for one in observed.get("errorsByTargetGroup", [])],
+            _cells(observed.get("errorsByTargetGroup", []), _COUNTS),
         ),
         (
             ["CHECK", "PHASE", "REASON"],
-            [[one["check"], one["phase"], one["reason"]] for one in observed.get("checks", [])],
+            _cells(observed.get("checks", []), ("check", "phase", "reason")),
         ),
     ]
     return [_table([head, *([printable(str(cell)) for cell in row] for row in rows)]) for head, rows in found if rows]
 
 
-def change(found: dict[str, Any]) -> str:
+def _cells(rows: Iterable[Mapping[str, object]], keys: Iterable[str], missing: object = "-") -> list[list[object]]:
+    return [[row.get(key, missing) for key in keys] for row in rows]
+
+
+def change(found: Answer) -> str:
     """Return one line of an answer that changed, with the time."""
     return printable(f"{datetime.now(UTC):%H:%M:%S} UTC  {found['phase']} ({found['reason']}): {found['message']}")
 

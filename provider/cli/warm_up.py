@@ -25,6 +25,7 @@ from provider.checks import target_health, warm
 from provider.cli.asking import NAMESPACE, PROVIDER, TOKEN_FILE, Asks, Fields, asks, http_address
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
 from provider.cli.watching import wait_for
+from provider.model.answer import Answer
 from provider.model.printable import printable
 
 WARM, FAILED, COLD = 0, 1, 2
@@ -229,7 +230,7 @@ def _figures(answers: Answers) -> dict[str, Any]:
     }
 
 
-def _exit_code(found: dict[str, Any]) -> int:
+def _exit_code(found: Answer) -> int:
     if found["phase"] == "Successful":
         return WARM
     if found["phase"] == "Failed":

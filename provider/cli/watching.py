@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
 
 import click
 
 from provider.cli import readable
+from provider.model.answer import Answer
 from provider.model.printable import printable
 
 WATCH = click.Option(["--watch"], is_flag=True, help="Go on asking, and print what changes, until Ctrl-C.")
@@ -40,9 +41,10 @@ PASSES = click.Option(
 )
 
 
-def follow(
-    first: dict[str, Any], ask: Callable[[], dict[str, Any]], show: Callable[[dict[str, Any]], None], interval: float
-) -> dict[str, Any]:
+_Answer = TypeVar("_Answer", bound=Answer)
+
+
+def follow(first: _Answer, ask: Callable[[], _Answer], show: Callable[[_Answer], None], interval: float) -> _Answer:
     """Ask every so many seconds until Ctrl-C, and show each answer whose phase, reason or sentence changed.
 
     Returns the last answer. What prevents one is printed, and the next try follows.
@@ -57,9 +59,13 @@ def follow(
                 _tell_no_answer(error)
                 continue
             before, found = found, now
-            if any(before[key] != now[key] for key in ("phase", "reason", "message")):
+            if _news(before) != _news(now):
                 show(now)
     return found
+
+
+def _news(answer: Answer) -> tuple[str, str, str]:
+    return answer["phase"], answer["reason"], answer["message"]
 
 
 def pinned(fields: list[tuple[str, str]], more: dict[str, str]) -> list[tuple[str, str]]:
@@ -69,8 +75,8 @@ def pinned(fields: list[tuple[str, str]], more: dict[str, str]) -> list[tuple[st
 
 
 def wait_for(
-    ask: Callable[[dict[str, str]], dict[str, Any]], interval: float, timeout: float, passes: int
-) -> tuple[dict[str, Any], bool]:
+    ask: Callable[[dict[str, str]], Answer], interval: float, timeout: float, passes: int
+) -> tuple[Answer, bool]:
     """Ask until an answer decides; return the last one, and whether it decided before the time was over.
 
     The version and the stage of the first answer that names them are pinned: a newer version, or a switch in between,
@@ -103,7 +109,7 @@ def _tell_no_answer(error: click.ClickException) -> None:
     click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {printable(error.format_message())}", err=True)
 
 
-def _pins(found: dict[str, Any]) -> dict[str, str]:
+def _pins(found: Answer) -> dict[str, str]:
     seen = found["observed"]
     if "podTemplateHash" not in seen or "stage" not in seen:
         return {}

@@ -8,7 +8,7 @@ asks: while that does not pass, it is the answer, and nothing is registered.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from provider.checks import replicas, target_health
 from provider.checks.parameters import DECIDES, LOWER, Parameter
@@ -16,6 +16,7 @@ from provider.checks.question import Sources
 from provider.handover.first_batch import FirstBatch, read_first_batch
 from provider.handover.ledger import Address, Handover, Ledger
 from provider.model import lengths
+from provider.model.answer import Observed
 from provider.model.reasons import Phase, Reason
 from provider.model.records import (
     Canary,
@@ -223,9 +224,9 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     return Verdict(phase, reason, says.format(least.sentence), least.percent, _observed(evidence, progress, seconds))
 
 
-def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float) -> dict[str, Any]:
+def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float) -> Observed:
     assert evidence.production is not None  # noqa: S101 - judge() has looked
-    shown: dict[str, Any] = {
+    shown: Observed = {
         **evidence.green.observed(),
         "service": evidence.production.service.service.name,
         "stage": evidence.production.service.stage.value,

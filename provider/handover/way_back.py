@@ -44,7 +44,7 @@ class WayBack:
     def answered(self, query: Query, verdict: Verdict) -> Verdict:
         """Add to an answer the Rollout's last switch after a handover, and what waits to be undone."""
         key = (query.namespace, query.rollout)
-        shown = dict(verdict.observed)
+        shown = verdict.observed.copy()
         with self._lock:
             last = self._last.get(key)
         if last is not None:

@@ -11,6 +11,7 @@ from provider.checks.body import MAX_MESSAGE
 from provider.checks.parameters import Query
 from provider.checks.question import Look
 from provider.checks.traffic import Traffic
+from provider.model.answer import Observed
 from provider.model.lengths import cut
 from provider.model.records import TargetGroup, Verdict
 from provider.rules.switch_seen import SwitchSeen
@@ -18,9 +19,6 @@ from provider.rules.ungated import Seen
 
 MOST_CHANGES, MOST_SAMPLES, MOST_SWITCHES, MOST_QUERIES = 50, 360, 10, 16
 """Kept of one Rollout: changes of an answer, samples (an hour at one in 10 s), switches, distinct queries."""
-
-_SHOWN = ("podTemplateHash", "stage")
-"""What the history shows of an answer's `observed`."""
 
 ALL = 100.0
 
@@ -39,7 +37,11 @@ class Change:
     @classmethod
     def of(cls, verdict: Verdict, endpoint: str, at: datetime) -> "Change":
         """Keep of an answer what the history shows, and a sentence as long as the answer's was."""
-        shown = {key: verdict.observed[key] for key in _SHOWN if key in verdict.observed}
+        observed, shown = verdict.observed, Observed()
+        if "podTemplateHash" in observed:
+            shown["podTemplateHash"] = observed["podTemplateHash"]
+        if "stage" in observed:
+            shown["stage"] = observed["stage"]
         return cls(at, endpoint, replace(verdict, message=cut(verdict.message, MAX_MESSAGE), observed=shown))
 
     def observed(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from threading import Event, Lock
 from provider.checks.parameters import Query
 from provider.checks.question import Sources
 from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
+from provider.model.answer import UngatedSwitch
 from provider.model.clocks import A_SECOND
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Stage, Verdict
@@ -66,7 +67,10 @@ class Switches:
                 self._metrics.forgets(*self._entries.popitem(last=False)[0])
         if not entry.seen.ungated or entry.switched_at is None:
             return verdict
-        found = {"podTemplateHash": entry.seen.ungated, "seenAt": entry.switched_at.isoformat(timespec="seconds")}
+        found: UngatedSwitch = {
+            "podTemplateHash": entry.seen.ungated,
+            "seenAt": entry.switched_at.isoformat(timespec="seconds"),
+        }
         return replace(verdict, observed={**verdict.observed, "ungatedSwitch": found})
 
     def look(self, key: _Key, sources: Sources) -> None:

@@ -5,6 +5,7 @@ None of it is written by hand: a parameter, a bound or a reason added to the cod
 
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 
@@ -14,25 +15,10 @@ from provider.checks.parameters import Subject
 from provider.endpoints import Endpoint, endpoints
 from provider.history import recall
 from provider.http.problems import MEDIA_TYPE
-from provider.model.reasons import Phase, Reason
+from provider.model.answer import Answer
+from provider.model.reasons import Reason
 
 JSON = "application/json"
-
-
-class Answer(BaseModel):
-    """The answer to a query."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    measurement: tuple[float, Phase, str] = Field(
-        description="[number, phase, message], for jsonPath {$.measurement} of an AnalysisTemplate."
-    )
-    message: str = Field(description="One sentence with the numbers, the worst first.")
-    observed: dict[str, Any] = Field(description="The numbers and the evidence that decided.")
-    phase: Phase = Field(
-        description="Successful: continue. Failed: green is bad. Inconclusive: wait, or it cannot be told."
-    )
-    reason: Reason = Field(description="Why: one word of a closed list.")
 
 
 class History(BaseModel):
@@ -94,9 +80,10 @@ class ProblemDocument(BaseModel):
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     _, schemas = models_json_schema(
-        [*((one, "serialization") for one in (Answer, History, Preflight)), (ProblemDocument, "validation")],
+        [*((one, "serialization") for one in (History, Preflight)), (ProblemDocument, "validation")],
         ref_template="#/components/schemas/{model}",
     )
+    _, answer = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -109,7 +96,7 @@ def describe() -> dict[str, Any]:
         | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History", Subject)}
         | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight", preflight.Query)},
         "components": {
-            "schemas": schemas["$defs"],
+            "schemas": schemas["$defs"] | answer,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],  # only where PROVIDER_TOKENS_FILE is set

@@ -6,11 +6,10 @@ must correct the query; they become 400 and 404. Readers chain the client librar
 log, never into the answer.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from provider.model.answer import Observed
 from provider.model.reasons import Reason
 
 
@@ -28,11 +27,11 @@ class _Shared(Exception):
 class CannotTell(_Shared):
     """There is no evidence to judge: `reason` says why, `str()` is a sentence for the operator."""
 
-    def __init__(self, reason: Reason, sentence: str, observed: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, reason: Reason, sentence: str, observed: Observed | None = None) -> None:
         """Keep the reason, its sentence, and what the answer shows of it (JSON)."""
         super().__init__(sentence)
         self.reason = reason
-        self.observed = observed or {}
+        self.observed: Observed = observed or {}
 
 
 class DeadlineExceeded(CannotTell):

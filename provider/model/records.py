@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
+from provider.model.answer import Observed
 from provider.model.reasons import Phase, Reason
 
 HASH_LABEL = "rollouts-pod-template-hash"
@@ -448,7 +448,7 @@ class Green:
             return ""
         return f"; this covers only {self.desired} of the Rollout's {self.rollout.replicas} replicas"
 
-    def observed(self) -> dict[str, Any]:
+    def observed(self) -> Observed:
         """Return what every answer about this green shows."""
         return {
             "podTemplateHash": self.rollout.current_hash,
@@ -574,7 +574,7 @@ class Verdict:
     reason: Reason
     message: str
     number: float = 0.0
-    observed: Mapping[str, Any] = field(default_factory=dict)
+    observed: Observed = field(default_factory=Observed)
 
 
 def same_address(text: str) -> str:

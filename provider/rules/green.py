@@ -5,6 +5,7 @@ own reason. Sources: argoproj/argo-rollouts rollout/service.go, rollout/trafficr
 utils/rollout/rolloututil.go.
 """
 
+from provider.model.answer import Observed
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import (
@@ -135,7 +136,7 @@ def require_stage(topology: Topology, asked: Stage | None) -> None:
         return
     rollout = topology.rollout
     green = f"green ({rollout.current_hash or 'no hash yet'})"
-    observed = {"stage": now.value, "podTemplateHash": rollout.current_hash}
+    observed: Observed = {"stage": now.value, "podTemplateHash": rollout.current_hash}
     if now is Stage.BEFORE_SWITCH:
         raise CannotTell(
             Reason.NOT_SWITCHED,

@@ -6,8 +6,8 @@ on; so every switch is measured, and the figures are shown.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
+from provider.model import answer
 from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
 
@@ -44,16 +44,18 @@ class LastSwitch:
         lasted = (now - self.switched_at).total_seconds()
         return lasted > (LONGEST_SECONDS if self.healthy_at is None else SHORTEST_SECONDS)
 
-    def observed(self) -> dict[str, Any]:
+    def observed(self) -> answer.LastSwitch:
         """Return what every answer shows of it."""
-        shown = {
+        shown: answer.LastSwitch = {
             "podTemplateHash": self.pod_hash,
             "switchedAt": self.switched_at.isoformat(timespec="seconds"),
-            "secondsUntilHealthy": None if self.seconds is None else round(self.seconds, 1),
-            "leastHealthyCount": self.least,
             "resetCount": len(self.reset),
         }
-        return {key: value for key, value in shown.items() if value is not None}
+        if self.seconds is not None:
+            shown["secondsUntilHealthy"] = round(self.seconds, 1)
+        if self.least is not None:
+            shown["leastHealthyCount"] = self.least
+        return shown
 
 
 def after_look(before: LastSwitch, groups: tuple[GroupHealth, ...], at: datetime) -> LastSwitch:

@@ -7,8 +7,8 @@ an answer and never decides for or against green.
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from heapq import nsmallest
-from typing import Any
 
+from provider.model.answer import Observed, PodNotReady
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Endpoint, Green, PodState, Service
@@ -55,14 +55,17 @@ def explanation(states: Iterable[PodState]) -> str:
     return f"; {worst.name}: {worst.state}{restarts}{container}"
 
 
-def observed(states: Iterable[PodState]) -> dict[str, Any]:
+def observed(states: Iterable[PodState]) -> Observed:
     """Return what an answer shows of these pods."""
-    shown = [
-        {"name": one.name, "state": one.state, "restartCount": one.restarts}
-        | ({"container": one.container} if one.container else {})
-        for one in _worst_first(states)
-    ]
+    shown = [_shown(state) for state in _worst_first(states)]
     return {"podsNotReady": shown} if shown else {}
+
+
+def _shown(state: PodState) -> PodNotReady:
+    shown: PodNotReady = {"name": state.name, "state": state.state, "restartCount": state.restarts}
+    if state.container:
+        shown["container"] = state.container
+    return shown
 
 
 def _worst_first(states: Iterable[PodState]) -> list[PodState]:

@@ -11,8 +11,8 @@ controller (1.9.1, 1.10.1).
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
+from provider.model.answer import RolloutState, applicable
 from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import HASH_LABEL, BlueGreen, Canary, ReplicaSet, Rollout, Topology, Verdict
@@ -45,22 +45,20 @@ def in_context(verdict: Verdict, topology: Topology, now: datetime) -> Verdict:
     return verdict
 
 
-def observed(topology: Topology, now: datetime) -> dict[str, Any]:
+def observed(topology: Topology, now: datetime) -> RolloutState:
     """Return what every answer shows of Argo's own state, without what does not apply."""
-    activity, said = topology.rollout.activity, {}
-    if activity.is_aborted:
-        said["abortedAt"] = activity.aborted_at.isoformat() if activity.aborted_at else "unknown"
-    if activity.message:
-        said["message"] = activity.message
-    shown = {
+    activity = topology.rollout.activity
+    aborted_at = activity.aborted_at.isoformat() if activity.aborted_at else "unknown"
+    shown: RolloutState = {
         "phase": activity.phase or "unknown",
-        **said,
+        "abortedAt": aborted_at if activity.is_aborted else "",
+        "message": activity.message,
         "pauses": list(activity.pauses),
         "fullPromotion": activity.is_promoted_full,
         "fastRollback": _scale_down_at(topology, now) is not None,
         "step": step_of(topology.rollout),
     }
-    return {key: value for key, value in shown.items() if value}
+    return applicable(shown)
 
 
 def step_of(rollout: Rollout) -> str:

@@ -6,8 +6,8 @@ Pure. What the states mean for green is decided in checks/target_health.py.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 
+from provider.model.answer import ExampleTarget, applicable
 from provider.model.reasons import Reason
 from provider.model.records import Binding, GreenService
 from provider.rules.expected_targets import Seen
@@ -118,9 +118,9 @@ def name(target: Seen) -> str:
     return f"{target.name}: {target.description}" if target.description else target.name
 
 
-def example(target: Seen) -> dict[str, Any]:
+def example(target: Seen) -> ExampleTarget:
     """Return what an answer shows of one target."""
-    shown = {
+    shown: ExampleTarget = {
         "name": target.name,
         "state": target.says,
         "address": target.address,
@@ -130,4 +130,4 @@ def example(target: Seen) -> dict[str, Any]:
         "anomalous": target.is_anomalous,
         "override": target.override,
     }
-    return {key: value for key, value in shown.items() if value}
+    return applicable(shown)

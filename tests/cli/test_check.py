@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from typing import cast
 
 import pytest
 from click import Context
@@ -17,6 +18,7 @@ from provider.cli.asking import TOKEN_FILE
 from provider.cli.check import check
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
+from provider.model.answer import Answer
 from tests.world.server.http_server import HttpServer
 
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
@@ -147,7 +149,7 @@ def test_an_answer_for_people(run, mixed, provider):
 )
 def test_the_age_is_that_of_target_health(ages, shown):
     """The first line has the age of target health; without it, that of the oldest evidence that is read anew."""
-    assert readable.subject(ANSWER | {"observed": {"evidenceAgeSeconds": ages}}, "") == shown
+    assert readable.subject(cast(Answer, ANSWER | {"observed": {"evidenceAgeSeconds": ages}}), "") == shown
 
 
 HOSTILE = "web\n::error::forged\r\x1b[2J\x9b2J\u202e\u2028\x85"

@@ -15,6 +15,7 @@ from provider.sources.bulkheads import Bulkheads
 from provider.sources.seen_healthy import SeenHealthy
 from provider.telemetry import Metrics
 from tests.conftest import Clock
+from tests.contract import is_declared
 from tests.world.aws import moto_elbv2
 from tests.world.story.handed_over import HandedOver
 from tests.world.story.rollouts import NAMESPACE
@@ -70,7 +71,9 @@ class Replica:
         if crashes and response.status_code == 500:
             return {}
         assert response.status_code == 200, response.text
-        return dict(response.get_json())
+        answer = dict(response.get_json())
+        assert is_declared(answer)
+        return answer
 
 
 class Stage:

@@ -19,6 +19,7 @@ from provider.checks import QUESTIONS
 from provider.http.openapi import describe
 from provider.model.reasons import Phase, Reason
 from tests import LONG
+from tests.contract import is_declared
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 SETTINGS = settings(
@@ -54,6 +55,9 @@ def test_every_answer_is_as_described(app, question, method, tried):
         case.validate_response(response, checks=CHECKS)
         media_type = "application/json" if response.status_code == 200 else "application/problem+json"
         assert response.headers["content-type"] == [media_type]
+        if response.status_code == 200:
+            answer = response.json()
+            assert is_declared(answer)
         answers[response.status_code] += 1
 
     # Which examples are drawn changes with any constant in our code, so what must be among them is asked by name.

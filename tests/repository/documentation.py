@@ -5,12 +5,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+import msgspec
 import yaml
 
 from provider.advice.preflight.findings import ROWS, Code, Severity
 from provider.endpoints import endpoints
+from provider.model.answer import Observed
 from provider.model.reasons import Reason
 from provider.settings import Settings
 from tests import ROOT
@@ -41,6 +43,18 @@ def _bounds(field: dict[str, Any]) -> str:
     least = f"{plain['minimum']:g}" if "minimum" in plain else f"more than {plain['exclusiveMinimum']:g}"
     step = f", a multiple of {plain['multipleOf']:g}" if "multipleOf" in plain else ""
     return f" {least} to {plain['maximum']:,.10g}{step}."
+
+
+def observed() -> list[str]:
+    """One row per key of `observed`."""
+    _, schemas = msgspec.json.schema_components([Observed])
+    rows = ["| key | content |", "|---|---|"]
+    for name in get_type_hints(Observed):
+        field = schemas["Observed"]["properties"][name]
+        parts = schemas.get((field.get("$ref") or field.get("items", {}).get("$ref", "")).rpartition("/")[2], {})
+        keys = ", ".join(f"`{key}`" for key in parts.get("properties", {}))
+        rows.append(f"| `{name}` | {field['description']}{f' Keys: {keys}.' if keys else ''} |")
+    return rows
 
 
 def reasons() -> list[str]:
@@ -103,7 +117,7 @@ def _values(properties: dict[str, Any], defaults: dict[str, Any], above: str) ->
 
 
 GENERATED: dict[Path, tuple[Callable[[], list[str]], ...]] = {
-    DOCS / "reference.md": (parameters, settings, reasons),
+    DOCS / "reference.md": (observed, parameters, settings, reasons),
     DOCS / "preflight.md": (preflight,),
     ROOT / "deploy" / "chart" / "README.md": (values,),
 }

@@ -41,6 +41,7 @@ from provider.sources.kubernetes.reader import Cluster
 from provider.sources.seen_healthy import SeenHealthy
 from provider.sources.shared import Shared
 from provider.telemetry import Metrics
+from tests.contract import is_declared
 from tests.stories import random_faults, truth
 from tests.stories.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock
 from tests.stories.random_world import TargetTables, Writer, healthy_targets
@@ -549,6 +550,7 @@ def read(status: int, body: bytes) -> tuple[str, str]:
     require(meant == phase or reason == Reason.NO_DATA, f"{reason} means {meant}, not {phase}")
     require(message and message.isprintable() and message.replace("×", "x").isascii(), "The message is no sentence")
     require("null" not in json.dumps(answer["observed"]), "Something observed is null")
+    require(is_declared(answer), "An answer has a key that provider/model/answer.py does not declare")
     return phase, reason
 
 

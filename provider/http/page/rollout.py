@@ -119,14 +119,11 @@ def _targets(known: Remembered, sources: Sources, shown: Callable[[Any], Any]) -
 
 def _verdicts(head: Headline | None) -> list[tuple[str, list[str], str, str]]:
     """Return each check with the paragraphs of its rule, and its phase and reason in the answer that tells."""
-    told = {one["check"]: one for one in head.verdict.observed.get("checks", [])} if head else {}
-    if head and head.endpoint and not told:
-        told = {head.endpoint: {"phase": head.verdict.phase.value, "reason": head.verdict.reason.value}}
-    return [
-        (part.name, _paragraphs(part.about), one.get("phase", ""), one.get("reason", ""))
-        for part in PARTS
-        for one in [told.get(part.name, {})]
-    ]
+    outcomes = head.verdict.observed.get("checks", []) if head else []
+    by_check = {outcome["check"]: (outcome["phase"], outcome["reason"]) for outcome in outcomes}
+    if head and head.endpoint and not by_check:
+        by_check = {head.endpoint: (head.verdict.phase.value, head.verdict.reason.value)}
+    return [(part.name, _paragraphs(part.about), *by_check.get(part.name, ("", ""))) for part in PARTS]
 
 
 def _paragraphs(about: str) -> list[str]:
