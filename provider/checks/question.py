@@ -205,9 +205,9 @@ def _topology(check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline
     if check.asks_aws(query):
         sources.load_balancers.require_turn(deadline)
     read = partial(sources.cluster.topology, query.namespace, query.rollout, deadline)
-    look = read(anew=check.act is not None)
+    look = read(bypass_cache=check.act is not None)
     now = _switch(query, look, sources, deadline)
-    return look if now is None else look.with_switch(now) or read(anew=True)
+    return look if now is None else look.with_switch(now) or read(bypass_cache=True)
 
 
 def _switch(query: Query, look: Topology, sources: Sources, deadline: Deadline) -> Switch | None:

@@ -36,7 +36,7 @@ class Undo:
 
         For an operator, who knows that no handover is under way. Raises RolloutNotFound and CannotTell.
         """
-        topology = sources.cluster.topology(namespace, name, deadline, anew=True)
+        topology = sources.cluster.topology(namespace, name, deadline, bypass_cache=True)
         service = topology.rollout.strategy.production_service
         if not service:
             return 0

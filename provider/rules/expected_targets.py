@@ -15,10 +15,10 @@ from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import (
     Binding,
+    CompactRecord,
     Green,
     GreenService,
     GroupHealth,
-    Many,
     Pod,
     PodTarget,
     ServicePort,
@@ -52,7 +52,7 @@ class State(StrEnum):
 _SEVERITY = {state: place for place, state in enumerate(State)}
 
 
-class Seen(Many, frozen=True, gc=False):
+class Seen(CompactRecord, frozen=True, gc=False):
     """One target that green should have, as the load balancer sees it. `reason` and `description` are AWS's.
 
     `word` is AWS's own word for an unknown state. `fault` is set where waiting does not help. `is_anomalous` and

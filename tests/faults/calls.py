@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from provider.rules.counts import HEALTHY_HOSTS, REQUESTS
-from provider.sources.kubernetes.reader import FEW
+from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 from tests.scene import GREEN, Scene
 from tests.world.cluster import objects
 from tests.world.world import World
@@ -56,7 +56,9 @@ def one_sick(world: World, lane: str) -> Scene:
 
 def all_sick(world: World, lane: str) -> Scene:
     """More unhealthy pods than are read one by one."""
-    scene = Scene(world, name=lane, namespace=lane, replicas=FEW + 1, ready_for=timedelta(minutes=30)).build()
+    scene = Scene(
+        world, name=lane, namespace=lane, replicas=MAX_SINGLE_READS + 1, ready_for=timedelta(minutes=30)
+    ).build()
     for address in scene.addresses:
         scene.pin(address, "unhealthy", "Target.Timeout", "Request timed out")
     return scene
@@ -178,7 +180,7 @@ KUBERNETES_CALLS = (
     Call("get pod", f"/pods/{_POD}", f"get pods {_POD} {_IN}", one_sick, _SICK),
     Call("list pods in full", "/{lane}/pods?", f"list pods {_IN}", all_sick, _SICK, about=_FULL, lists=True),
     Call("get node", "/nodes/{lane}-node-0", "get nodes {lane}-node-0", on_nodes(2)),
-    Call("list nodes", "/nodes?", "list nodes", on_nodes(FEW + 1), lists=True),
+    Call("list nodes", "/nodes?", "list nodes", on_nodes(MAX_SINGLE_READS + 1), lists=True),
     Call(
         "gate: get Rollout",
         "/rollouts/{lane}",

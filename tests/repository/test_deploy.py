@@ -20,7 +20,7 @@ from provider.model.records import Verdict
 from provider.settings import Settings
 from provider.sources.aws.roles import WRITES
 from provider.sources.kubernetes.access import rights_for
-from provider.sources.kubernetes.reader import FEW
+from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 from provider.telemetry import Metrics
 from tests import ROOT
 from tests.each import each
@@ -535,11 +535,11 @@ def calls(world, client):
     """What is asked of Kubernetes, as RBAC sees it, by questions that between them need every read there is."""
     scene = Scene(world).build()
     scene.pin(scene.addresses[0], "unhealthy", "Target.FailedHealthChecks")  # since when is this pod ready?
-    crowd = Scene(world, name="crowd", replicas=FEW + 1).build()
+    crowd = Scene(world, name="crowd", replicas=MAX_SINGLE_READS + 1).build()
     for address in crowd.addresses:
         crowd.pin(address, "unhealthy", "Target.FailedHealthChecks")
     instance_targets(world, "local", nodes=2)
-    instance_targets(world, "wide", nodes=FEW + 1)
+    instance_targets(world, "wide", nodes=MAX_SINGLE_READS + 1)
     scene.rollout["status"]["blueGreen"] = {"prePromotionAnalysisRunStatus": {"name": "run", "status": "Running"}}
     scene.put()
     world.kubernetes_faults.forget_calls()

@@ -19,7 +19,7 @@ from provider.rules.expected_targets import State
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import access
 from provider.sources.kubernetes.manifests import read
-from provider.sources.kubernetes.reader import FEW
+from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 
 MOST_PODS = 300
 """Pods that are read whole (10 KB each); of more only the first few."""
@@ -82,7 +82,7 @@ class _Seeing:
     def _pods(self, topology: Topology) -> tuple[PodState, ...]:
         """Read green's pods whole: all of them up to a limit, else the first few. Raises CannotTell."""
         names = sorted(pod.name for pod in topology.pods)
-        some = names if len(names) <= MOST_PODS else names[:FEW]
+        some = names if len(names) <= MOST_PODS else names[:MAX_SINGLE_READS]
         if not some:
             return ()
         selector = f"{HASH_LABEL}={topology.rollout.current_hash}"

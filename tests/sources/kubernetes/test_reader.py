@@ -31,7 +31,8 @@ from provider.model.records import (
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.api_server import METADATA_ONLY, PAGE_SIZE
 from provider.sources.kubernetes.connection import MAX_BODY_BYTES, connect
-from provider.sources.kubernetes.reader import FEW, Cluster
+from provider.sources.kubernetes.objects import MAX_SINGLE_READS
+from provider.sources.kubernetes.reader import Cluster
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
 from tests.world.cluster import objects
@@ -615,12 +616,12 @@ def unready(pod: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("count", "path"),
     [
-        pytest.param(FEW, f"{PODS}/web-{GREEN}-", id="few one by one"),
-        pytest.param(FEW + 1, f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}&{NOT_ENDED}", id="many as one list"),
+        pytest.param(MAX_SINGLE_READS, f"{PODS}/web-{GREEN}-", id="few one by one"),
+        pytest.param(MAX_SINGLE_READS + 1, f"{PODS}?limit={PAGE_SIZE}&{OF_GREEN}&{NOT_ENDED}", id="many as one list"),
     ],
 )
 def test_full_pods_are_read_in_the_cheaper_way(world, sources, count, path):
-    """Since when containers are ready is read pod by pod up to FEW and as one list beyond; an ended pod is absent."""
+    """Whole pods are read by name up to MAX_SINGLE_READS, and as one list beyond; a pod that has ended is absent."""
     scene, names = Scene(world, replicas=count).build(), [f"web-{GREEN}-{number:04}" for number in range(count)]
     unready(scene.pods[1])
     scene.pods[2]["status"]["conditions"][-1]["lastTransitionTime"] = "2026-11-01T13:00:00Z"  # Ready: not asked about
@@ -637,7 +638,7 @@ def test_full_pods_are_read_in_the_cheaper_way(world, sources, count, path):
     since = scene.pods[0]["status"]["conditions"][2]
     assert set(found.values()) == {datetime.fromisoformat(since["lastTransitionTime"])}
     assert since["type"] == "ContainersReady"
-    assert [call.startswith(path) for call in calls(world)] == [True] * (count if count <= FEW else 1)
+    assert [call.startswith(path) for call in calls(world)] == [True] * (count if count <= MAX_SINGLE_READS else 1)
 
 
 def test_the_address_of_a_pod_that_has_ended_is_nobodys(scene, world, sources, look):
@@ -653,7 +654,7 @@ def test_the_address_of_a_pod_that_has_ended_is_nobodys(scene, world, sources, l
     assert all(NOT_ENDED in call for call in calls(world) if call.startswith(f"{PODS}?"))
 
 
-@pytest.mark.parametrize("count", [pytest.param(2, id="few"), pytest.param(FEW + 1, id="many")])
+@pytest.mark.parametrize("count", [pytest.param(2, id="few"), pytest.param(MAX_SINGLE_READS + 1, id="many")])
 def test_nodes_give_their_instance_ids(world, sources, count):
     """A node's EC2 instance id is the last part of its providerID, empty where the cloud has not named it yet."""
     for number in range(count):
@@ -666,7 +667,7 @@ def test_nodes_give_their_instance_ids(world, sources, count):
 
     assert found == {"n0": ""} | {f"n{number}": f"i-{number:017x}" for number in range(1, count)}
     nodes = [f"/api/v1/nodes/n{number}" for number in range(count)]
-    assert sorted(calls(world)) == (nodes if count <= FEW else [f"/api/v1/nodes?limit={PAGE_SIZE}"])
+    assert sorted(calls(world)) == (nodes if count <= MAX_SINGLE_READS else [f"/api/v1/nodes?limit={PAGE_SIZE}"])
 
 
 # Who asks

@@ -1,0 +1,66 @@
+"""What the API server wraps objects in, and how it refuses; with the decoders of all shapes."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import field
+
+from provider.sources.kubernetes.shapes.fields import Shape, Text
+
+Item = TypeVar("Item")
+
+
+class Status(Shape):
+    """v1 Status: how the API server itself says that something is wrong; a proxy's error page has another shape."""
+
+    kind: str
+    reason: str = ""
+    message: str = ""
+
+
+class _GroupVersion(Shape):
+    version: str
+
+
+class ApiGroup(Shape):
+    """The discovery of an API group (`/apis/<group>`): the versions that the cluster has."""
+
+    versions: list[_GroupVersion] | None = None
+
+
+class _AccessStatus(Shape):
+    allowed: bool
+
+
+class AccessReview(Shape):
+    """A SelfSubjectAccessReview as the API server answers it."""
+
+    status: _AccessStatus
+
+
+class _ListMetadata(Shape):
+    continue_token: str = field(default="", name="continue")
+
+
+class Page(Shape, Generic[Item]):
+    """One page of a list. Go writes an empty list as null; an answer without `items` is not a list."""
+
+    items: list[Item] | None
+    metadata: _ListMetadata
+
+
+def page_decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    """Return the decoder of a page of objects."""
+    return decoder(Page[shape])
+
+
+def _bounded(kind: type[Text], value: object) -> Text:
+    if not isinstance(value, str):
+        raise TypeError("Expected `str`")
+    return kind.bounded(value)
+
+
+decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json.Decoder, dec_hook=_bounded))
+"""Return the decoder of a shape, made once: msgspec inspects the types each time."""

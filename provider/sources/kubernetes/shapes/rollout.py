@@ -1,0 +1,202 @@
+"""The Rollout (argoproj.io/v1alpha1)."""
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from provider.model import records
+from provider.sources.kubernetes.shapes.fields import (
+    MAX_ENTRIES,
+    NO_TEXT,
+    Condition,
+    Metadata,
+    Moment,
+    Reference,
+    Replicas,
+    Shape,
+    Text,
+)
+
+
+class _PingPong(Shape):
+    ping_service: Reference = NO_TEXT
+    pong_service: Reference = NO_TEXT
+
+
+class _BlueGreen(Shape):
+    active_service: Reference = NO_TEXT
+    preview_service: Reference = NO_TEXT
+    preview_replica_count: int | None = None
+
+    def record(self) -> records.BlueGreen:
+        return records.BlueGreen(self.active_service, self.preview_service or None, self.preview_replica_count)
+
+
+class _Present(Shape):
+    """An object that is set, whatever is in it."""
+
+
+class _Pause(Shape):
+    duration: int | str | None = None
+
+
+class _SetCanaryScale(Shape):
+    replicas: int | None = None
+    weight: int | None = None
+    match_traffic_weight: bool = False
+
+    def record(self) -> records.CanaryScale:
+        return records.CanaryScale(self.replicas, self.weight, self.match_traffic_weight)
+
+
+class _CanaryStep(Shape):
+    set_weight: int | None = None
+    set_canary_scale: _SetCanaryScale | None = None
+    pause: _Pause | None = None
+    analysis: _Present | None = None
+
+    def record(self) -> records.CanaryStep:
+        return records.CanaryStep(
+            weight=self.set_weight,
+            scale=self.set_canary_scale.record() if self.set_canary_scale else None,
+            waits=self.analysis is not None or (self.pause is not None and self.pause.duration is None),
+        )
+
+
+class _Canary(Shape):
+    canary_service: Reference = NO_TEXT
+    stable_service: Reference = NO_TEXT
+    ping_pong: _PingPong | None = None
+    steps: Annotated[list[_CanaryStep], Meta(max_length=MAX_ENTRIES)] | None = None
+    traffic_routing: _Present | None = None
+    max_surge: int | str | None = None
+
+    def record(self) -> records.Canary:
+        services = self.ping_pong or _PingPong()
+        return records.Canary(
+            canary_service=self.canary_service or None,
+            stable_service=self.stable_service or None,
+            ping_service=services.ping_service or None,
+            pong_service=services.pong_service or None,
+            steps=tuple(step.record() for step in self.steps or ()),
+            is_routed=self.traffic_routing is not None,
+            surges=self.max_surge not in {0, "0", "0%"},
+        )
+
+
+class _Strategy(Shape):
+    blue_green: _BlueGreen | None = None
+    canary: _Canary | None = None
+
+
+class _RolloutSpec(Shape):
+    strategy: _Strategy | None = None
+    replicas: Replicas | None = None
+    paused: bool = False
+
+
+class _RunStatus(Shape):
+    name: Reference = NO_TEXT
+    status: Text = NO_TEXT
+    message: Text = NO_TEXT
+
+
+class _BlueGreenStatus(Shape):
+    scale_up_preview_check_point: bool = False
+    pre_promotion_analysis_run_status: _RunStatus | None = None
+    post_promotion_analysis_run_status: _RunStatus | None = None
+
+
+class _CanaryStatus(Shape):
+    stable_ping_pong: Reference = NO_TEXT
+    current_step_analysis_run_status: _RunStatus | None = None
+    current_background_analysis_run_status: _RunStatus | None = None
+
+
+class _PauseCondition(Shape):
+    reason: Text = NO_TEXT
+
+
+class _RolloutStatus(Shape):
+    phase: Text = NO_TEXT
+    message: Text = NO_TEXT
+    abort: bool = False
+    aborted_at: Moment | None = None
+    pause_conditions: Annotated[list[_PauseCondition], Meta(max_length=MAX_ENTRIES)] | None = None
+    promote_full: bool = False
+    current_step_index: int | None = None
+    conditions: list[Condition] | None = None
+    current_hash: Reference = field(default=NO_TEXT, name="currentPodHash")
+    stable_hash: Reference = field(default=NO_TEXT, name="stableRS")
+    observed_generation: Reference = NO_TEXT
+    workload_observed_generation: Reference = NO_TEXT
+    canary: _CanaryStatus | None = None
+    blue_green: _BlueGreenStatus | None = None
+
+    def runs(self) -> tuple[records.RunStatus, ...]:
+        blue_green, canary = self.blue_green or _BlueGreenStatus(), self.canary or _CanaryStatus()
+        runs_by_use = {
+            "prePromotionAnalysis": blue_green.pre_promotion_analysis_run_status,
+            "postPromotionAnalysis": blue_green.post_promotion_analysis_run_status,
+            "step": canary.current_step_analysis_run_status,
+            "background": canary.current_background_analysis_run_status,
+        }
+        return tuple(
+            records.RunStatus(use, run.name, run.status, run.message)
+            for use, run in runs_by_use.items()
+            if run and run.name
+        )
+
+
+class _RolloutAnnotations(Shape):
+    workload_generation: Reference = field(default=NO_TEXT, name="rollout.argoproj.io/workload-generation")
+
+
+class _RolloutMetadata(Metadata):
+    annotations: _RolloutAnnotations | None = None
+
+
+class Rollout(Shape):
+    """argoproj.io/v1alpha1 Rollout."""
+
+    metadata: _RolloutMetadata
+    spec: _RolloutSpec
+    status: _RolloutStatus | None = None
+
+    def record(self) -> records.Rollout:
+        """Return what we judge of it."""
+        status = self.status or _RolloutStatus()
+        annotations = self.metadata.annotations or _RolloutAnnotations()
+        strategy = self.spec.strategy or _Strategy()
+        return records.Rollout(
+            namespace=self.metadata.namespace,
+            name=self.metadata.name,
+            uid=self.metadata.required_uid,
+            replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the CRD's default
+            strategy=(strategy.blue_green or strategy.canary or _Canary()).record(),
+            generation=self.metadata.generation,
+            observed_generation=status.observed_generation,
+            workload_generation=annotations.workload_generation,
+            workload_observed_generation=status.workload_observed_generation,
+            current_hash=status.current_hash,
+            stable_hash=status.stable_hash,
+            stable_ping_pong=status.canary.stable_ping_pong if status.canary else "",
+            activity=_activity(status, self.spec),
+        )
+
+
+def _activity(status: _RolloutStatus, spec: _RolloutSpec) -> records.Activity:
+    conditions = status.conditions or ()
+    invalid = [condition.message for condition in conditions if condition.type == "InvalidSpec" and condition.is_true]
+    return records.Activity(
+        phase=status.phase,
+        message=status.message,
+        is_aborted=status.abort,
+        aborted_at=status.aborted_at,
+        pauses=(*(pause.reason for pause in status.pause_conditions or ()), *(("Paused",) if spec.paused else ())),
+        is_promoted_full=status.promote_full,
+        is_preview_over=status.blue_green is not None and status.blue_green.scale_up_preview_check_point,
+        step=status.current_step_index,
+        invalid_spec=(invalid[0] or status.message or "no message") if invalid else "",
+        runs=status.runs(),
+    )
