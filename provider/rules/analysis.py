@@ -109,7 +109,7 @@ def _from_templates(
     problems = [
         unread.get(key) or f"{key[0]} {key[1] or '(no name)'} does not exist" for key in keys if key not in templates
     ]
-    specs = {key: mapping(templates[key].get("spec")) for key in known}
+    specs = {key: mapping(mapping(templates[key]).get("spec")) for key in known}
     passed, wrong = passed_by(rollout, _items(analysis.get("args")))
     declared = [
         (f"{key[0]} {key[1]}", mapping(argument))
