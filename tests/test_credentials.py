@@ -221,7 +221,7 @@ def test_a_secret_in_the_variable_kubeconfig(kubernetes, monkeypatch, shown, tri
     came, sentence = outcome(kubernetes)
 
     tried("credentials planted")
-    assert (came, sentence) == (NOT_CONFIGURED, "KUBECONFIG names no file that exists")
+    assert (came, sentence) == (NOT_CONFIGURED, "The file that KUBECONFIG names does not exist")
     assert leaked(shown()) == []
 
 

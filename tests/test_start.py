@@ -18,7 +18,7 @@ from tests.world.cluster import objects
 @pytest.mark.parametrize(
     ("variable", "says"),
     [
-        ("KUBECONFIG", "KUBECONFIG names no file that exists"),
+        ("KUBECONFIG", "The file that KUBECONFIG names does not exist"),
         ("AWS_PROFILE", "No usable AWS configuration"),
         ("PROVIDER_TOKENS_FILE", "PROVIDER_TOKENS_FILE cannot be used: No such file"),
     ],

@@ -33,8 +33,8 @@ from provider.model.records import (
 )
 from provider.rules import pods, target_sentences
 from provider.rules.expected_targets import (
-    Expected,
-    Seen,
+    ExpectedTarget,
+    ExpectedTargets,
     State,
     addresses_of,
     expected_targets,
@@ -158,7 +158,7 @@ class _Group:
     query: Query
     evidence: Evidence
     health: GroupHealth
-    expected: Expected
+    expected: ExpectedTargets
     grace: Grace
 
     @property
@@ -182,22 +182,22 @@ class _Group:
         return f"{self.healthy} of {self.wanted} {self.expected.noun} healthy in {self.name}"
 
     @cached_property
-    def unhealthy(self) -> tuple[Seen, ...]:
+    def unhealthy(self) -> tuple[ExpectedTarget, ...]:
         """The targets in any other state than healthy."""
         return tuple(target for target in self.expected.notable if target.state is not State.HEALTHY)
 
     @cached_property
-    def overdue(self) -> tuple[Seen, ...]:
+    def overdue(self) -> tuple[ExpectedTarget, ...]:
         """The targets that are `unhealthy` by their pod's own fault, for longer than the grace period."""
         return tuple(target for target in self.unhealthy if target.blames_pod and self.grace.is_over(target))
 
     @cached_property
-    def anomalous(self) -> tuple[Seen, ...]:
+    def anomalous(self) -> tuple[ExpectedTarget, ...]:
         """The pods that the load balancer finds anomalous among their peers."""
         return tuple(target for target in self.expected.notable if target.is_anomalous and target.pods)
 
     @cached_property
-    def shifted_away(self) -> tuple[Seen, ...]:
+    def shifted_away(self) -> tuple[ExpectedTarget, ...]:
         """The healthy targets in a zone that traffic is shifted away from."""
         return tuple(target for target in self.expected.notable if target.override and target.state is State.HEALTHY)
 

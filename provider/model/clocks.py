@@ -1,30 +1,30 @@
-"""The clocks of other systems: how far they are from ours, as far as their answers prove it.
+"""How far the clocks of other systems are from ours, as far as their answers prove it.
 
-An answer's `Date` has whole seconds and was written some time between the request and the answer. So it only proves
-that the other clock is ahead of ours by something between two bounds. Nothing is corrected that is not proven.
+An answer's `Date` has whole seconds and was written at some time between the request and the answer. So it only gives
+two bounds for how far the other clock is ahead of ours.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 A_SECOND = timedelta(seconds=1)
-"""Kubernetes keeps whole seconds: what it says happened at a time happened up to this much later."""
+"""Kubernetes' timestamps have whole seconds: an event happened up to this much later."""
 
 IN_STEP_SECONDS = 0.1
-"""Clocks that are no further apart than this agree: NTP keeps them no better, and times are told in whole seconds."""
+"""Clocks that are at most this far apart agree: NTP is not more precise."""
 
 APART_SECONDS = 5
 """Clocks that are further apart are reported."""
 
 TOO_FAR_SECONDS = 30
-"""Clocks that are further apart than this decide nothing."""
+"""Times of clocks that are further apart are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """The clock of one system: ahead of ours by at least `least` and at most `most` seconds; negative if it is behind.
+    """How far a system's clock is ahead of ours, in seconds between `least` and `most`; negative if it is behind.
 
-    Both are 0 while nothing proves that it is ahead or behind.
+    Both are 0 unless it is proven to be ahead or behind.
     """
 
     system: str
@@ -38,23 +38,23 @@ class Skew:
 
     @property
     def is_too_far(self) -> bool:
-        """Whether nothing may be decided by comparing a time of this system with ours."""
+        """Whether times of this system and ours must not be compared."""
         return abs(self.seconds) > TOO_FAR_SECONDS
 
     def earliest(self, ours: datetime) -> datetime:
-        """Return the earliest time that the other clock may show at a moment of ours."""
+        """Return the earliest time that the other clock may show at a time of ours."""
         return ours + timedelta(seconds=self.least)
 
     def latest(self, ours: datetime) -> datetime:
-        """Return the latest time that the other clock may show at a moment of ours."""
+        """Return the latest time that the other clock may show at a time of ours."""
         return ours + timedelta(seconds=self.most)
 
     def ours(self, theirs: datetime) -> datetime:
-        """Return the latest moment of our clock at which the other one may have shown a time."""
+        """Return the latest time of our clock at which the other may have shown `theirs`."""
         return theirs - timedelta(seconds=self.least)
 
     def sentence(self, now: datetime) -> str:
-        """Name both clocks with their times, and what to do; `now` is ours."""
+        """Return a sentence with both clocks' times and what to do; `now` is ours."""
         return (
             f"The clock of {self.system} shows {self.earliest(now):%H:%M:%S} UTC and that of the provider "
             f"{now:%H:%M:%S} UTC, more than {TOO_FAR_SECONDS} s apart. Synchronize both with NTP, then restart the "
@@ -63,7 +63,7 @@ class Skew:
 
 
 SAME_CLOCK = Skew("Kubernetes")
-"""Kubernetes' clock while nothing proves that it is ahead or behind."""
+"""Kubernetes' clock unless it is proven to be ahead or behind."""
 
 
 def proven(system: str, least: float, most: float) -> Skew:

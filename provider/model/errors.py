@@ -2,7 +2,7 @@
 
 `CannotTell`: the query is valid, but its evidence cannot be read. It becomes an Inconclusive verdict, because Argo
 discards the body of any status but 200 and aborts after a few of them. `BadQuery` and `RolloutNotFound`: the caller
-must correct the query; they become 400 and 404. Readers chain the client library's own error; its text goes to the
+must correct the query; they become 400 and 404. Readers chain the error of the client library; its text goes to the
 log, never into the answer.
 """
 
@@ -17,18 +17,18 @@ class _Shared(Exception):
     """A failure that is cached briefly, for other queries too."""
 
     read_at: datetime | None = None
-    """When the read that failed first was started: what fails because of it is that old."""
+    """When the read started that failed first; a failure that it caused is as old."""
 
     def detach(self) -> None:
-        """Drop what it was raised from, once that was logged: its frames hold the whole answer of an upstream."""
+        """Drop the logged cause and traceback: their frames hold the whole answer of an upstream."""
         self.__cause__ = self.__context__ = self.__traceback__ = None
 
 
 class CannotTell(_Shared):
-    """There is no evidence to judge: `reason` says why, `str()` is a sentence for the operator."""
+    """There is no evidence to judge: `reason` tells why, `str()` is a sentence for the operator."""
 
     def __init__(self, reason: Reason, sentence: str, observed: Observed | None = None) -> None:
-        """Keep the reason, its sentence, and what the answer shows of it (JSON)."""
+        """Keep the reason, its sentence, and what the answer shows."""
         super().__init__(sentence)
         self.reason = reason
         self.observed: Observed = observed or {}
@@ -38,12 +38,12 @@ class DeadlineExceeded(CannotTell):
     """The query's time limit ended before all its reads did."""
 
     def __init__(self, sentence: str) -> None:
-        """The sentence names the read that was still in flight."""
+        """Name the read that was still in flight."""
         super().__init__(Reason.DEADLINE_EXCEEDED, sentence)
 
 
 class NotConfigured(Exception):
-    """The environment names no usable cluster or AWS account; the sentence says what is wrong."""
+    """There is no usable cluster or AWS account in the environment; the sentence names the fault."""
 
 
 class RolloutNotFound(_Shared):
@@ -68,5 +68,5 @@ class BadQuery(Exception):
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of another library's error, for a sentence about the operator's own files."""
+    """Return the first line of a library's error, for a sentence about the operator's files."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,10 +1,10 @@
-"""Text that others wrote, made fit for one line of a terminal, a comment or a workflow's log."""
+"""Makes text from outside safe for one line of a terminal, a comment or a log."""
 
 
 def printable(text: str) -> str:
-    """Return a text in one line, with an escape for each character that is not visible.
+    """Return a text in one line, with every invisible character escaped.
 
-    A name with a line break or a terminal's control sequence could otherwise forge a line, or hide one.
+    Otherwise a line break or a terminal's control sequence in a name could forge or hide a line.
     """
     if text.isprintable():
         return text

@@ -27,7 +27,7 @@ from provider.rules.green_size import why_no_pods
 def find_green(topology: Topology, asked_hash: str | None) -> Green:
     """Return the Rollout's newest ReplicaSet, if Argo and Kubernetes have acted on the newest specs.
 
-    `asked_hash` is the hash that the caller means by green; None means whichever is green now.
+    `asked_hash` is the hash that the caller calls green; None accepts any.
     Raises CannotTell: RolloutNotObserved, Superseded, ReplicaSetNotFound, ReplicaSetNotObserved, NoPods,
     NoPodsDesired.
     """
@@ -39,7 +39,7 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
             f"Pod template hash {asked_hash} is not the current green of Rollout {rollout.name}; that is "
             f"{rollout.current_hash or 'not known yet'}",
         )
-    owned = [one for one in topology.replica_sets if one.owner_uid == rollout.uid]
+    owned = [replica_set for replica_set in topology.replica_sets if replica_set.owner_uid == rollout.uid]
     if not owned:
         raise CannotTell(
             Reason.REPLICA_SET_NOT_FOUND,
@@ -58,21 +58,21 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
             raise CannotTell(Reason.NO_PODS_DESIRED, f"{scaled}: {why}")
         raise CannotTell(Reason.NO_PODS, f"{scaled} (aborted, or not scaled up yet)")
     # Keyed by uid, so that a pod listed twice cannot stand in for a missing one.
-    own = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
-    return Green(rollout, replica_set, tuple(own.values()), topology.read_at, topology.pods_read_at)
+    pods = {pod.uid: pod for pod in topology.pods if pod.owner_uid == replica_set.uid and not pod.terminating}
+    return Green(rollout, replica_set, tuple(pods.values()), topology.read_at, topology.pods_read_at)
 
 
 def _require_observed(rollout: Rollout) -> None:
     """Refuse a status that Argo wrote for an older spec, or for an older template of the workloadRef."""
-    seen, wanted, of = rollout.observed_generation, str(rollout.generation), "generation"
-    if seen == wanted and rollout.workload_generation:
-        seen, wanted = rollout.workload_observed_generation, rollout.workload_generation
-        of = "workload generation"
-    if seen != wanted:
+    observed, newest, kind = rollout.observed_generation, str(rollout.generation), "generation"
+    if observed == newest and rollout.workload_generation:
+        observed, newest = rollout.workload_observed_generation, rollout.workload_generation
+        kind = "workload generation"
+    if observed != newest:
         raise CannotTell(
             Reason.ROLLOUT_NOT_OBSERVED,
-            f"Argo has not processed the latest change of Rollout {rollout.name} yet ({of} {wanted}, observed "
-            f"{seen or 'none'})",
+            f"Argo has not processed the latest change of Rollout {rollout.name} yet ({kind} {newest}, observed "
+            f"{observed or 'none'})",
         )
 
 
@@ -93,7 +93,7 @@ def stage_of(topology: Topology) -> Stage:
     """Tell whether green takes production traffic by its own Service yet.
 
     Ping-pong: once promoted, since promotion only swaps the names; otherwise by the selector of the production Service.
-    Raises CannotTell (ServiceNotFound): of a production Service that does not exist nobody knows what it selected.
+    Raises CannotTell (ServiceNotFound): what an absent production Service selected is unknown.
     """
     production = production_of(topology.rollout)
     if production:
@@ -102,7 +102,7 @@ def stage_of(topology: Topology) -> Stage:
 
 
 def _apparent_stage(topology: Topology) -> Stage:
-    """Tell the stage; before the switch if the production Service does not exist."""
+    """Return the stage; before the switch if the production Service does not exist."""
     rollout, production = topology.rollout, production_of(topology.rollout)
     if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
         return Stage.BEFORE_SWITCH if rollout.stable_hash and rollout.is_rolling else Stage.AFTER_SWITCH
@@ -127,10 +127,7 @@ def service_not_found(rollout: Rollout, name: str) -> CannotTell:
 
 
 def require_stage(topology: Topology, asked: Stage | None) -> None:
-    """Refuse to answer about another stage than the one asked for, or about an unknown one.
-
-    Raises CannotTell: ServiceNotFound, NotSwitched, AlreadySwitched.
-    """
+    """Raise CannotTell if the stage is not the one asked for: ServiceNotFound, NotSwitched, AlreadySwitched."""
     now = stage_of(topology)
     if asked is None or now is asked:
         return
@@ -153,16 +150,16 @@ def require_stage(topology: Topology, asked: Stage | None) -> None:
 def find_service(topology: Topology, green: Green, asked_service: str | None) -> GreenService:
     """Return the Service whose target groups are judged, once it selects green, with its bindings and endpoints.
 
-    `asked_service` overrides the choice by one of the strategy's own Services.
+    `asked_service` overrides the choice by another of the strategy's Services.
     Raises CannotTell: NoPreviewService, NoStrategyService, ServiceNotInStrategy, ServiceNotFound, ServiceNotSwitched,
     NoBinding, ServicePortNotFound.
     """
     rollout = green.rollout
     if asked_service and asked_service not in rollout.strategy.services:
-        own = ", ".join(rollout.strategy.services) or "none"
+        names = ", ".join(rollout.strategy.services) or "none"
         raise CannotTell(
             Reason.SERVICE_NOT_IN_STRATEGY,
-            f"Service {asked_service} is not in the strategy of Rollout {rollout.name}, whose Services are: {own}",
+            f"Service {asked_service} is not in the strategy of Rollout {rollout.name}, whose Services are: {names}",
         )
     name, stage = _choose(topology, rollout)
     if asked_service and asked_service != name:
@@ -175,7 +172,7 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
             Reason.SERVICE_NOT_SWITCHED,
             f"Service {name} does not select green ({rollout.current_hash}) yet: its selector has {now}",
         )
-    endpoints = tuple(one for one in topology.endpoints if one.service == name)
+    endpoints = tuple(endpoint for endpoint in topology.endpoints if endpoint.service == name)
     return GreenService(
         service=service,
         stage=stage,
@@ -185,21 +182,18 @@ def find_service(topology: Topology, green: Green, asked_service: str | None) ->
 
 
 def find_blue_bindings(topology: Topology, green: Green) -> tuple[Binding, ...]:
-    """Return the bindings of the Service by which blue takes production traffic while green is only being checked.
-
-    Empty where there is none that selects blue: on a first deploy, and after the switch.
-    """
+    """Return the bindings of the production Service while it selects blue, else none."""
     rollout = green.rollout
     name = production_of(rollout)
     if not name or not selects(topology.services.get(name), rollout.stable_hash):
         return ()
     if rollout.stable_hash == rollout.current_hash:
         return ()
-    return tuple(one for one in topology.bindings if one.service == name)
+    return tuple(binding for binding in topology.bindings if binding.service == name)
 
 
 def selects(service: Service | None, pod_hash: str) -> bool:
-    """Tell whether a Service's selector carries the hash: the truth about where its traffic goes."""
+    """Tell whether a Service's selector has the hash, which decides where its traffic goes."""
     return service is not None and bool(pod_hash) and service.selector.get(HASH_LABEL) == pod_hash
 
 
@@ -209,7 +203,7 @@ def _choose(topology: Topology, rollout: Rollout) -> tuple[str, Stage]:
         case BlueGreen() as strategy:
             return _choose_blue_green(rollout, strategy, stage), stage
         case Canary(ping_service=str(ping), pong_service=str(pong)):
-            # While rolling green is behind the Service that is not stable; promotion only swaps the names.
+            # During a rollout green is behind the Service that is not stable; promotion only swaps the names.
             is_ping = (production_of(rollout) == ping) is (stage is Stage.AFTER_SWITCH)
             return (ping if is_ping else pong), stage
         case Canary() as strategy:
@@ -217,7 +211,7 @@ def _choose(topology: Topology, rollout: Rollout) -> tuple[str, Stage]:
 
 
 def _choose_blue_green(rollout: Rollout, strategy: BlueGreen, stage: Stage) -> str:
-    """Take the active Service once it selects green, before that the preview Service."""
+    """Choose the active Service once it selects green, before that the preview Service."""
     if stage is Stage.AFTER_SWITCH:
         return strategy.active_service
     if not strategy.preview_service:
@@ -230,27 +224,27 @@ def _choose_blue_green(rollout: Rollout, strategy: BlueGreen, stage: Stage) -> s
 
 
 def _choose_canary(rollout: Rollout, strategy: Canary, stage: Stage) -> str:
-    """Take the stable Service once it selects green, before that the canary Service."""
+    """Choose the stable Service once it selects green, before that the canary Service."""
     if stage is Stage.AFTER_SWITCH and strategy.stable_service:
         return strategy.stable_service
     if not strategy.canary_service:
         raise CannotTell(
             Reason.NO_STRATEGY_SERVICE,
-            f"The canary strategy of Rollout {rollout.name} names no canaryService, so green has no target group of "
-            "its own: set canaryService and stableService, or pingPong",
+            f"The canary strategy of Rollout {rollout.name} names no canaryService, so green has no separate target "
+            "group: set canaryService and stableService, or pingPong",
         )
     return strategy.canary_service
 
 
 def _stage_of(topology: Topology, rollout: Rollout, service: str) -> Stage:
-    """Give the stage of a Service that the caller chose: after the switch only for one that carries production."""
+    """Return the stage of a Service that the caller chose: AfterSwitch only for the production Service."""
     after = service == production_of(rollout) and stage_of(topology) is Stage.AFTER_SWITCH
     return Stage.AFTER_SWITCH if after else Stage.BEFORE_SWITCH
 
 
 def bindings_of(topology: Topology, service: Service) -> tuple[Binding, ...]:
     """Return the bindings of a Service. Raises CannotTell: NoBinding, ServicePortNotFound."""
-    bindings = tuple(one for one in topology.bindings if one.service == service.name)
+    bindings = tuple(binding for binding in topology.bindings if binding.service == service.name)
     if not bindings:
         weight = (
             ". If a rule or route does, but with weight 0, the load balancer controller may make no binding: give it "
@@ -276,5 +270,5 @@ def service_port(service: Service, binding: Binding) -> ServicePort | None:
 
     Source: aws-load-balancer-controller pkg/k8s/service_utils.go.
     """
-    wanted = binding.port
-    return next((one for one in service.ports if wanted == (one.port if isinstance(wanted, int) else one.name)), None)
+    by_number = isinstance(binding.port, int)
+    return next((port for port in service.ports if binding.port == (port.port if by_number else port.name)), None)

@@ -1,4 +1,4 @@
-"""Whether Argo is going to give green any pods, and what to change where waiting brings none.
+"""Whether Argo will give green any pods, and what to change if it will not.
 
 Pure. Sources: argoproj/argo-rollouts utils/replicaset/canary.go (GetCanaryReplicasOrWeight,
 approximateWeightedCanaryStableReplicaCounts), utils/replicaset/replicaset.go (NewRSNewReplicas).
@@ -8,9 +8,9 @@ from provider.model.records import BlueGreen, Canary, CanaryScale, Rollout, Stag
 
 
 def why_no_pods(rollout: Rollout, stage: Stage) -> str:
-    """Say why Argo gives green no pods and what to change; empty while time alone can bring some.
+    """Return why Argo gives green no pods and what to change; empty if time alone can bring some.
 
-    An abort scales green down too, but what to do about it is said elsewhere.
+    Also empty after an abort, which scales green down too and has its own sentence.
     """
     activity = rollout.activity
     if activity.is_aborted and rollout.is_rolling:
@@ -30,7 +30,7 @@ def _with_all_replicas(rollout: Rollout) -> str:
 
 
 def _at_step(rollout: Rollout, canary: Canary) -> str:
-    """Follow the steps from the current one to the first that brings pods, or that does not end by itself."""
+    """Follow the steps from the current one to the first that adds pods or does not end by itself."""
     for index in range(rollout.activity.step or 0, len(canary.steps)):
         if _has_pods(rollout, canary, index):
             return ""
@@ -47,7 +47,7 @@ def _has_pods(rollout: Rollout, canary: Canary, index: int) -> bool:
     weight = scale.weight if scale and scale.weight is not None else _weight(canary, index)
     if canary.is_routed or canary.surges or rollout.replicas > 1:
         return weight * rollout.replicas > 0  # Argo rounds up
-    return weight * rollout.replicas >= 50  # one replica that is either blue's or green's
+    return weight * rollout.replicas >= 50  # the one replica is either blue's or green's
 
 
 def _scale(canary: Canary, index: int) -> CanaryScale | None:
@@ -70,7 +70,7 @@ def _what_to_change(rollout: Rollout, canary: Canary, index: int) -> str:
     if scale and (scale.replicas is not None or scale.weight is not None):
         return "at this step setCanaryScale asks for 0 pods. Raise it."
     if weight:
-        return f"without trafficRouting weight {weight} of 1 replica is 0 pods. Raise replicas, maxSurge or setWeight."
+        return f"without trafficRouting, weight {weight} of 1 replica is 0 pods. Raise replicas, maxSurge or setWeight."
     if not canary.is_routed:
         return (
             "at this step the canary has weight 0. Put a setWeight above 0 before it (setCanaryScale would need "

@@ -1,8 +1,8 @@
-"""How slow were green's requests, measured by blue's: from CloudWatch's TargetResponseTime.
+"""How slow green's requests were compared with blue's, from CloudWatch's TargetResponseTime.
 
-Pure. Green is as fast as blue if at most 5 % of its requests took longer than blue's 95th percentile times a factor,
-which is the same as: its own 95th percentile is within that factor. CloudWatch counts those requests itself: of
-`SampleCount` values the percentile rank `PR(:t)` is the percentage up to t (CloudWatch statistics definitions).
+Pure. Green is as fast as blue if at most 5 % of its requests took longer than blue's 95th percentile times a factor. In
+other words: green's 95th percentile is within that factor. CloudWatch counts those requests: of `SampleCount` values
+the percentile rank `PR(:t)` is the percentage up to t (CloudWatch statistics definitions).
 """
 
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from provider.rules.proportions import chance_of_as_few
 RESPONSE_TIME = "TargetResponseTime"
 
 SLOWEST_SHARE = 0.05
-"""The requests beyond the 95th percentile."""
+"""Share of the requests above the 95th percentile."""
 
 SIGNIFICANCE = 0.01
-"""Probability of calling a green warm of which just 5 % of the requests are slow."""
+"""Probability of calling green warm if exactly 5 % of its requests are slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """How many of green's requests were slower than the limit; in `unranked` minutes nobody knows."""
+    """How many of green's requests were slower than the limit; `unranked` minutes have no percentile rank."""
 
     requests: int
     count: int
@@ -42,12 +42,12 @@ class Slow:
 
 
 def metrics_of(group: TargetGroup) -> list[Metric]:
-    """Return how many requests a group answered, and their 95th percentile, by the minute."""
+    """Return the metrics of a group's number of requests and of their 95th percentile."""
     return [_metric(group, "SampleCount"), _metric(group, "p95")]
 
 
 def rank_of(group: TargetGroup, limit_seconds: float) -> Metric:
-    """Return the percentage of a group's requests that took no longer than the limit, by the minute."""
+    """Return the metric of the percentage of a group's requests that took no longer than the limit."""
     return _metric(group, f"PR(:{limit_seconds:.6f})")
 
 
@@ -60,13 +60,15 @@ def latency(groups: Iterable[TargetGroup], points: Points, window: Window) -> La
     for group in groups:
         counts, p95s = points.get(_metric(group, "SampleCount"), {}), points.get(_metric(group, "p95"), {})
         weighted += [
-            (_seconds(p95s[one]), _count(counts[one])) for one in window.minutes if one in p95s and one in counts
+            (_seconds(p95s[minute]), _count(counts[minute]))
+            for minute in window.minutes
+            if minute in p95s and minute in counts
         ]
     total = sum(count for _, count in weighted)
-    seen = 0
+    covered = 0
     for seconds, count in sorted(weighted):
-        seen += count
-        if 2 * seen >= total > 0:
+        covered += count
+        if 2 * covered >= total > 0:
             return Latency(total, seconds)
     return Latency(total, None)
 
@@ -93,27 +95,27 @@ def _metric(group: TargetGroup, statistic: str) -> Metric:
 
 def _count(value: float) -> int:
     if not (value >= 0 and float(value).is_integer()):
-        raise _strange(value, "a number of requests")
+        raise _malformed(value, "a number of requests")
     return int(value)
 
 
 def _seconds(value: float) -> float:
     if not 0 <= value < float("inf"):
-        raise _strange(value, "a time")
+        raise _malformed(value, "a time")
     return value
 
 
 def _percent(value: float) -> float:
     if not 0 <= value <= 100:
-        raise _strange(value, "a percentage")
+        raise _malformed(value, "a percentage")
     return value
 
 
-def _strange(value: float, wanted: str) -> CannotTell:
+def _malformed(value: float, expected: str) -> CannotTell:
     return CannotTell(
         Reason.AWS_MALFORMED,
         f"AWS's answer to cloudwatch:GetMetricData has the value {value:g} for a minute of {RESPONSE_TIME}, which is "
-        f"not {wanted}",
+        f"not {expected}",
     )
 
 

@@ -1,7 +1,7 @@
-"""Why green's pods are not ready, from a look at a few of them.
+"""Why green's pods are not ready, by the state of a few of them.
 
-Pure. A whole pod is large, so only a few are read, and only those that have had time to start. What they say explains
-an answer and never decides for or against green.
+Pure. Whole pods are large, so only a few are read, and only those that have had time to start. Their states explain an
+answer and never decide it.
 """
 
 from collections.abc import Iterable
@@ -14,31 +14,31 @@ from provider.model.reasons import Reason
 from provider.model.records import Endpoint, Green, PodState, Service
 
 MAX_PODS = 3
-"""Pods that one answer explains."""
+"""Pods in one answer."""
 
 START_SECONDS = 10
-"""A younger pod is just starting."""
+"""A younger pod is still starting."""
 
 _STARTING = ("Pending", "ContainerCreating", "PodInitializing")
-"""States that usually pass by themselves; any other state of another pod is named first."""
+"""States that usually pass by themselves; any other state is named first."""
 
 
 def to_explain(green: Green, endpoints: Iterable[Endpoint], now: datetime) -> tuple[str, ...]:
     """Name the oldest green pods that should be ready by now and are not, according to these endpoints."""
-    ready = {one.pod_uid for one in endpoints if one.ready}
+    ready = {endpoint.pod_uid for endpoint in endpoints if endpoint.ready}
     started = now - timedelta(seconds=START_SECONDS)
     slow = (pod for pod in green.pods if pod.uid not in ready and pod.created_at < started)
     return tuple(pod.name for pod in nsmallest(MAX_PODS, slow, key=lambda pod: (pod.created_at, pod.name)))
 
 
 def require_selected(service: Service, states: Iterable[PodState]) -> None:
-    """Raise CannotTell (SelectorMatchesNoPod) if the Service asks for a label that none of these green pods has."""
-    some = tuple(states)
+    """Raise CannotTell (SelectorMatchesNoPod) if the Service selects a label that none of these green pods has."""
+    pods = tuple(states)
     for label, value in service.selector.items():
-        if some and all(one.labels.get(label) != value for one in some):
+        if pods and all(pod.labels.get(label) != value for pod in pods):
             raise CannotTell(
                 Reason.SELECTOR_MATCHES_NO_POD,
-                f"Service {service.name} selects {label}={value}, but pod {some[0].name} does not have this label, so "
+                f"Service {service.name} selects {label}={value}, but pod {pods[0].name} does not have this label, so "
                 "the Service has no green pod. Remove it from the Service's selector, or add it to the Rollout's pod "
                 "template.",
                 {"service": service.name},
@@ -46,7 +46,7 @@ def require_selected(service: Service, states: Iterable[PodState]) -> None:
 
 
 def explanation(states: Iterable[PodState]) -> str:
-    """Return a clause that names the pod most in trouble, with its container's state and restarts; empty for none."""
+    """Return a clause with the worst pod's state, restarts and container; empty without states."""
     worst = next(iter(_worst_first(states)), None)
     if worst is None:
         return ""
@@ -56,7 +56,7 @@ def explanation(states: Iterable[PodState]) -> str:
 
 
 def observed(states: Iterable[PodState]) -> Observed:
-    """Return what an answer shows of these pods."""
+    """Return these pods for an answer."""
     shown = [_shown(state) for state in _worst_first(states)]
     return {"podsNotReady": shown} if shown else {}
 
@@ -69,5 +69,5 @@ def _shown(state: PodState) -> PodNotReady:
 
 
 def _worst_first(states: Iterable[PodState]) -> list[PodState]:
-    in_trouble = [one for one in states if one.state]
-    return sorted(in_trouble, key=lambda one: (one.state in _STARTING, -one.restarts, one.name))
+    not_ready = [pod for pod in states if pod.state]
+    return sorted(not_ready, key=lambda pod: (pod.state in _STARTING, -pod.restarts, pod.name))

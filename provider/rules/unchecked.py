@@ -1,9 +1,9 @@
-"""What no check before the switch covers: production target groups at a port where green is in none.
+"""Production target groups that no check before the switch covers.
 
-Pure. After the switch production's Service puts green's pods into every target group that it is bound to. The checks
-before the switch see those of green's own Service. A production group is covered if one of these reaches the same port
-of the pods, as the load balancer controller registers them, over the same kind of address. A group at a load balancer
-that green shares with production covers none at another one.
+Pure. After the switch green's pods are in every target group that the production Service is bound to. The checks before
+the switch judge the groups of green's Service. A production group is covered if one of these reaches the same port of
+the pods, as the load balancer controller registers them, over the same kind of address. A group at a load balancer that
+green shares with production does not cover a group at another one.
 """
 
 from dataclasses import replace
@@ -15,24 +15,24 @@ from provider.rules.green import production_of, service_port
 MAX_NAMES = 5
 """Target groups listed in an answer, whose body must stay small."""
 
-NAMED = 2
-"""Target groups named in the sentence; it counts the others."""
+MAX_IN_SENTENCE = 2
+"""Target groups that the sentence names; it counts the others."""
 
-_Bound = tuple[Binding, ServicePort]
+_BoundPort = tuple[Binding, ServicePort]
 
 
 def with_unchecked(verdict: Verdict, topology: Topology) -> Verdict:
-    """Name in a pass before the switch the production target groups that it says nothing about."""
+    """Add to a pass before the switch the production target groups that it does not cover."""
     if verdict.phase is not Phase.SUCCESSFUL or verdict.observed.get("stage") != Stage.BEFORE_SWITCH:
         return verdict
     names = unchecked(topology, str(verdict.observed.get("service")))
     if not names:
         return verdict
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    which = f"target group{'s' if len(names) > 1 else ''} {', '.join(names[:NAMED])}{more}"
+    others = f" and {len(names) - MAX_IN_SENTENCE} more" if len(names) > MAX_IN_SENTENCE else ""
+    groups = f"target group{'s' if len(names) > 1 else ''} {', '.join(names[:MAX_IN_SENTENCE])}{others}"
     return replace(
         verdict,
-        message=f"{verdict.message}; no check before the switch covers production {which}",
+        message=f"{verdict.message}; no check before the switch covers production {groups}",
         observed={**verdict.observed, "uncheckedTargetGroups": list(names[:MAX_NAMES])},
     )
 
@@ -57,20 +57,20 @@ def unchecked(topology: Topology, green_service: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _bound(topology: Topology, service: Service) -> list[_Bound]:
-    """Return the bindings of a Service with its port; the controller registers nothing for a port that is absent."""
-    own = (binding for binding in topology.bindings if binding.service == service.name)
-    return [(binding, port) for binding in own if (port := service_port(service, binding)) is not None]
+def _bound(topology: Topology, service: Service) -> list[_BoundPort]:
+    """Return the bindings of a Service, each with its ServicePort; the controller ignores a binding without one."""
+    bindings = (binding for binding in topology.bindings if binding.service == service.name)
+    return [(binding, port) for binding in bindings if (port := service_port(service, binding)) is not None]
 
 
-def _same_group(one: Binding, other: Binding) -> bool:
-    if one.arn and other.arn:
-        return one.arn == other.arn
-    return one.target_group == other.target_group
+def _same_group(first: Binding, second: Binding) -> bool:
+    if first.arn and second.arn:
+        return first.arn == second.arn
+    return first.target_group == second.target_group
 
 
 def _same_place(binding: Binding, other: Binding, shared: set[str]) -> bool:
-    """Tell whether both take the same kind of address at the same load balancer, or each at one of its own.
+    """Tell whether both take the same kind of address, at the same load balancer or at two that are not shared.
 
     `shared` are the stacks with groups of both Services.
     """
@@ -78,26 +78,31 @@ def _same_place(binding: Binding, other: Binding, shared: set[str]) -> bool:
     return same and binding.family == other.family
 
 
-def _same_pod_port(topology: Topology, one: ServicePort, other: ServicePort) -> bool:
+def _same_pod_port(topology: Topology, first: ServicePort, second: ServicePort) -> bool:
     """Tell whether two ServicePorts reach the same port of green's pods."""
-    first, second = _pod_port(topology, one), _pod_port(topology, other)
-    if isinstance(first, int) and isinstance(second, int):
-        return first == second
-    if isinstance(one.target_port, str) and isinstance(other.target_port, str):
-        return one.target_port == other.target_port
-    return one.port == other.port  # the number behind a name that no Service of the strategy resolves is unknown
+    numbers = _pod_port(topology, first), _pod_port(topology, second)
+    if all(isinstance(number, int) for number in numbers):
+        return numbers[0] == numbers[1]
+    if isinstance(first.target_port, str) and isinstance(second.target_port, str):
+        return first.target_port == second.target_port
+    return first.port == second.port  # the number of a port name that no Service resolves is unknown
 
 
 def _pod_port(topology: Topology, port: ServicePort) -> int | str:
-    """Return the number of a pod's port; its name if no EndpointSlice of green's pods says which number that is."""
+    """Return the number of a pod's port; its name if no EndpointSlice of green's pods has the number."""
     target = port.target_port or port.port
     if isinstance(target, int):
         return target
-    alike = {
-        (service.name, one.name)
+    same_target = {
+        (service.name, service_port.name)
         for service in topology.services.values()
-        for one in service.ports
-        if one.target_port == target
+        for service_port in service.ports
+        if service_port.target_port == target
     }
-    numbers = (number for one in topology.endpoints for name, number in one.ports if (one.service, name) in alike)
+    numbers = (
+        number
+        for endpoint in topology.endpoints
+        for name, number in endpoint.ports
+        if (endpoint.service, name) in same_target
+    )
     return next(numbers, target)

@@ -1,12 +1,11 @@
 """The call budget of one AWS API in one account and region, and the queue of Rollouts for it.
 
-Elastic Load Balancing allows an account a burst of 40 Describe calls per region and 10 more a second, shared with the
-load balancer controller that must register our targets. A gate that used them all would cause the outage it guards
-against, so the budget is at most half of them (docs.aws.amazon.com, elasticloadbalancing, elb-api-throttling).
+Elastic Load Balancing allows an account a burst of 40 Describe calls per region and 10 a second, which the load
+balancer controller needs too, to register our targets. So the budget is at most half of them (docs.aws.amazon.com,
+elasticloadbalancing, elb-api-throttling).
 
-With more Rollouts than calls it does not help to delay each of them a little: Argo wants consecutive passes. So
-Rollouts take turns. During its turn a Rollout is served first. The others keep their position in a queue, in the order
-of their first query, and are told when to ask again.
+Argo wants consecutive passes, so Rollouts take turns: during its turn a Rollout is served first. The others keep their
+position in a queue, in the order of their first query, and their answer says when to ask again.
 """
 
 import time
@@ -17,24 +16,24 @@ from threading import Condition
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 
-TURN_SECONDS, TURN_CALLS = 30.0, 60  # three consecutive passes at an interval of 10 s; calls that end a turn earlier
-QUEUE_SECONDS = 30.0  # a Rollout that was not asked about for this long leaves the queue
+TURN_SECONDS, TURN_CALLS = 30.0, 60  # the end of a turn; the time is that of three passes at an interval of 10 s
+QUEUE_SECONDS = 30.0  # a Rollout without a query for this long leaves the queue
 NEWCOMER_SECONDS = 2.0  # how long a call waits for a turn to begin, so that few threads wait at any time
-RESERVE = 0.5  # share of the burst that is kept for Rollouts in their turn
+RESERVE = 0.5  # share of the burst that is reserved for Rollouts in their turn
 RECOVERY_SECONDS = 60.0  # time without throttling until the full rate is restored
-SLOWEST = 1 / 16  # share of the rate kept when throttled: without any call the end of throttling would go unnoticed
+MIN_RATE = 1 / 16  # share of the rate kept when throttled; without calls the end of throttling would go unnoticed
 
 
 class CallBudget:
-    """A token bucket with a queue of Rollouts, which are opaque names. Thread-safe; the clock never goes back."""
+    """A token bucket with a queue of Rollouts (opaque names). Thread-safe; the clock is monotonic."""
 
     def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with a full bucket."""
-        self._most, self._burst, self._clock = per_second, burst, clock
+        """Start with a full bucket."""
+        self._max, self._burst, self._clock = per_second, burst, clock
         self._level, self._filled_at = burst, clock()
         self._slowed_to, self._throttled_at = per_second, clock() - RECOVERY_SECONDS
-        self._turns: dict[str, tuple[float, int]] = {}  # when a turn ends, and how many calls of it are left
-        self._queue: dict[str, float] = {}  # when each Rollout in it was last asked about
+        self._turns: dict[str, tuple[float, int]] = {}  # when a turn ends, and its remaining calls
+        self._queue: dict[str, float] = {}  # the last query of each Rollout in it
         self._waiting: list[object] = []  # calls of Rollouts in their turn
         self._lock = Condition()
 
@@ -65,7 +64,7 @@ class CallBudget:
                     self._waiting.remove(ticket)
 
     def charge(self) -> None:
-        """Take a call that cannot wait, a retry; the following ones wait longer."""
+        """Take a call that cannot wait, a retry; following calls wait longer."""
         with self._lock:
             self._level = self._fill() - 1
 
@@ -73,8 +72,8 @@ class CallBudget:
         """On throttling: halve the rate and empty the bucket."""
         with self._lock:
             level, now = self._fill(), self._clock()
-            if now - self._throttled_at >= 1:  # several throttled answers at once count once
-                self._slowed_to = max(self.per_second / 2, self._most * SLOWEST)
+            if now - self._throttled_at >= 1:  # concurrent throttled answers count once
+                self._slowed_to = max(self.per_second / 2, self._max * MIN_RATE)
                 self._throttled_at = now
             self._level = min(level, 0)
 
@@ -82,11 +81,11 @@ class CallBudget:
     def per_second(self) -> float:
         """The current rate: calls per second."""
         recovered = min(1.0, (self._clock() - self._throttled_at) / RECOVERY_SECONDS)
-        return self._slowed_to + (self._most - self._slowed_to) * recovered
+        return self._slowed_to + (self._max - self._slowed_to) * recovered
 
     @property
     def level(self) -> float:
-        """The calls that may be made at once; less than 0 if retries were made that could not wait."""
+        """The calls that may be made at once; negative after retries, which do not wait."""
         with self._lock:
             return self._fill()
 
@@ -97,7 +96,7 @@ class CallBudget:
             return sum(self._clock() - asked_at <= QUEUE_SECONDS for asked_at in self._queue.values())
 
     def _seconds_until(self, rollout: str, ticket: object | None = None) -> float:
-        """Return the seconds to wait if no other Rollout comes: Rollouts in their turn first, then the queue."""
+        """Return the seconds to wait if no other Rollout joins: Rollouts in their turn come first, then the queue."""
         level, one_call = self._fill(), min(1, self._burst)
         if self._has_turn(rollout):
             if ticket is not None and ticket not in self._waiting:
@@ -107,19 +106,19 @@ class CallBudget:
         now = self._clock()
         self._queue[rollout] = now
         self._queue = {name: asked for name, asked in self._queue.items() if now - asked <= QUEUE_SECONDS}
-        if level >= self._burst:  # those ahead do not need the calls now
+        if level >= self._burst:  # nobody ahead needs the calls now
             return 0.0
         ahead = len(self._waiting) + list(self._queue).index(rollout)
         return (self._burst * RESERVE + ahead + one_call - level) / self.per_second
 
     def _has_turn(self, rollout: str) -> bool:
-        """Tell whether it is the Rollout's turn; turns that are over are removed."""
+        """Tell whether it is the Rollout's turn; remove turns that are over."""
         now = self._clock()
         self._turns = {name: turn for name, turn in self._turns.items() if turn[0] > now and turn[1] > 0}
         return rollout in self._turns
 
     def _refusal(self, rollout: str, seconds: float) -> CannotTell:
-        """Say when the turn begins: after those ahead in the queue, as turns end one by one."""
+        """Estimate when the turn begins: turns end one by one, and those ahead in the queue come first."""
         place, now = list(self._queue).index(rollout) if rollout in self._queue else 0, self._clock()
         ends = sorted(until - now for until, _ in self._turns.values())
         if ends and rollout in self._queue:
@@ -134,7 +133,7 @@ class CallBudget:
         )
 
     def _fill(self) -> float:
-        """Add the calls that came back since the last time, and return the level."""
+        """Refill the bucket and return its level."""
         now = self._clock()
         self._level = min(self._burst, self._level + (now - self._filled_at) * self.per_second)
         self._filled_at = now

@@ -1,6 +1,6 @@
-"""The threads that reads run on: a pool for each place, so that one that does not answer holds up no other.
+"""The threads that reads run on: a pool for each place, so that a silent place delays no other.
 
-A place is Kubernetes, or an account and region of AWS. What waits for reads of its own must not run here: it would
+A place is Kubernetes, or an account and region of AWS. A call that waits for other reads must not run here: it would
 wait for its own threads.
 """
 
@@ -16,14 +16,14 @@ from provider.sources.deadline import Deadline
 KUBERNETES = "kubernetes"
 
 MAX_PLACES = 50
-"""Maximum number of pools; the least recently used goes first: bindings choose the regions and accounts."""
+"""Pools; the least recently used is closed first. Bindings choose the regions and accounts."""
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One read: the call, and what it reads in words for the operator."""
+    """One read: `what` it reads, in words for the operator, and the call."""
 
     what: str
     call: Callable[[], Any]
@@ -33,7 +33,7 @@ class Bulkheads:
     """A pool of at most `threads` threads for each place. Thread-safe."""
 
     def __init__(self, threads: int) -> None:
-        """Begin without a thread."""
+        """Start without threads."""
         self._threads = threads
         self._lock = Lock()
         self._pools: OrderedDict[Hashable, ThreadPoolExecutor] = OrderedDict()

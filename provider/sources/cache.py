@@ -1,4 +1,4 @@
-"""Readings and failures that queries share, for as long as they may be used, and within a number of records."""
+"""The cache of readings and failures, limited by their cache lifetimes and by the number of records."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -10,7 +10,7 @@ from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.records import Freshness, Kind
 
 MAX_RECORDS = 200_000
-"""Maximum number of cached records (pods, endpoints, targets, points), about 100 MB; the oldest are evicted first."""
+"""Cached records (pods, endpoints, targets, points), about 100 MB; the oldest are evicted first."""
 
 Key = tuple[Kind, Hashable]
 Value = TypeVar("Value")
@@ -39,7 +39,7 @@ class Cache:
     """The last reading and the last failure by key. Not thread-safe."""
 
     def __init__(self, freshness: Freshness, clock: Callable[[], datetime], extra_seconds: float) -> None:
-        """Keep entries for their cache lifetime and these seconds more, in which a query may still use them."""
+        """Keep entries for `extra_seconds` after their cache lifetime, since a running query may still use them."""
         self._freshness, self._clock, self._extra_seconds = freshness, clock, extra_seconds
         self._readings: dict[Kind, OrderedDict[Key, Reading[Any]]] = {kind: OrderedDict() for kind in Kind}
         self._failures: OrderedDict[Key, Failure] = OrderedDict()
@@ -55,7 +55,7 @@ class Cache:
         return self._failures.get(key)
 
     def put(self, key: Key, result: Result) -> None:
-        """Keep a result; a reading that is older than the one there comes from an abandoned call and is dropped."""
+        """Keep a result. A reading older than the cached one comes from an abandoned call and is dropped."""
         if isinstance(result, Failure):
             self._failures[key] = result
             self._failures.move_to_end(key)

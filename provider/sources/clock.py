@@ -1,4 +1,4 @@
-"""Our clock, which is never set, and what the answers of other systems tell of theirs."""
+"""The provider's clock, which is never set, and the clocks of other systems as far as their answers tell."""
 
 import logging
 import time
@@ -14,22 +14,22 @@ from typing import Protocol
 from provider.model.clocks import APART_SECONDS, SAME_CLOCK, Skew, proven
 
 DRIFT = 0.0005
-"""How fast two clocks may drift apart: NTP corrects a clock by at most so much of a second in a second."""
+"""How fast two clocks may drift apart, in seconds per second: what NTP corrects at most."""
 
-ABSURD_SECONDS = 86_400
-"""A `Date` further from our clock is a fault of whatever wrote it: nobody could have signed in with such a clock."""
+MAX_SKEW_SECONDS = 86_400
+"""A `Date` further from our clock is ignored as a defect: with such a clock no request could be signed."""
 
 LOG_PAUSE = timedelta(minutes=1)
-"""Between two lines about one clock: the servers behind one address may have clocks of their own."""
+"""Minimum time between two log lines about one clock: servers behind one address may differ."""
 
 MAX_CLOCKS = 100
-"""Maximum clocks that are known: others choose the regions."""
+"""Clocks that are kept; bindings choose the regions."""
 
 NAMES = {"kubernetes": "Kubernetes", "elbv2": "Elastic Load Balancing", "cloudwatch": "CloudWatch"}
-"""How sentences name the upstreams."""
+"""Names of the upstreams in sentences."""
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Where there is such a clock it goes on while the machine sleeps, when evidence grows old too."""
+"""CLOCK_BOOTTIME goes on while the machine sleeps, when evidence grows old too. Not every system has it."""
 
 
 def _machine() -> datetime:
@@ -41,30 +41,30 @@ def _seconds() -> float:
 
 
 class SteadyClock:
-    """The machine's time when the process started, plus the seconds since, by a clock that nobody sets."""
+    """The machine's time when the process started, plus the seconds since by a monotonic clock."""
 
     def __init__(self, machine: Callable[[], datetime] = _machine, seconds: Callable[[], float] = _seconds) -> None:
         """Start now; `machine` is read only once."""
         self._began_at, self._began, self._seconds = machine(), seconds(), seconds
 
     def __call__(self) -> datetime:
-        """Return the time, UTC: never earlier than before."""
+        """Return the time, UTC; it never goes back."""
         return self._began_at + timedelta(seconds=self._seconds() - self._began)
 
 
 steady = SteadyClock()
 
 
-class Shows(Protocol):
-    """Where the clocks are shown: the provider's metrics."""
+class Gauges(Protocol):
+    """The metrics of the clocks."""
 
     def shows_clock_skew(self, upstream: str, seconds: Callable[[], float]) -> None:
-        """Let each scrape read how far an upstream's clock is ahead of ours."""
+        """Export how far an upstream's clock is ahead of ours, read at each scrape."""
 
 
 @dataclass(slots=True)
 class _Clock:
-    """The bounds of a clock at a moment of ours, and what the log says of it."""
+    """The bounds of a clock's lead over ours at a time, and what was logged about it."""
 
     least: float
     most: float
@@ -76,8 +76,8 @@ class _Clock:
 class OtherClocks:
     """The clocks of Kubernetes and of AWS's services in each region, as far as their answers tell. Thread-safe."""
 
-    def __init__(self, clock: Callable[[], datetime], metrics: Shows) -> None:
-        """Know nothing yet; `clock` is ours."""
+    def __init__(self, clock: Callable[[], datetime], metrics: Gauges) -> None:
+        """Start without bounds; `clock` is ours."""
         self._clock = clock
         self._lock = Lock()
         self._clocks: OrderedDict[tuple[str, str], _Clock] = OrderedDict()
@@ -85,7 +85,7 @@ class OtherClocks:
             metrics.shows_clock_skew(upstream, partial(self._furthest, upstream))
 
     def asked(self, upstream: str, region: str = "") -> Callable[[Mapping[str, str]], None]:
-        """Return what gets the headers of the answer to a request that is sent now, by names in lower case."""
+        """Return the function to call with the headers (names in lower case) of a request that is sent now."""
         return partial(self._answered, (upstream, region), self._clock())
 
     def kubernetes(self) -> Skew:
@@ -93,31 +93,31 @@ class OtherClocks:
         return self._skew("kubernetes", "") or SAME_CLOCK
 
     def cloudwatch(self, region: str) -> Skew:
-        """Return how far CloudWatch's clock is from ours: before its first answer what the load balancers' tell."""
+        """Return how far CloudWatch's clock is from ours; before its first answer, how far that of ELBv2 is."""
         return self._skew("cloudwatch", region) or self._skew("elbv2", region) or Skew(NAMES["cloudwatch"])
 
     def apart(self) -> dict[str, float]:
-        """Return how far the clocks of upstreams are ahead of ours in seconds, of those that are to be reported."""
+        """Return how many seconds upstreams' clocks are ahead of ours, for those that are to be reported."""
         known = {upstream: round(self._furthest(upstream), 1) for upstream in NAMES}
         return {upstream: seconds for upstream, seconds in known.items() if abs(seconds) > APART_SECONDS}
 
     def _furthest(self, upstream: str) -> float:
-        """Return how far that clock of an upstream is ahead of ours which is furthest from it."""
+        """Return how far ahead of ours the most deviating clock of an upstream is, in seconds."""
         with self._lock:
             regions = [region for known, region in self._clocks if known == upstream]
         skews = [skew for region in regions if (skew := self._skew(upstream, region)) is not None]
         return max((skew.seconds for skew in skews), key=abs, default=0.0)
 
     def _skew(self, upstream: str, region: str) -> Skew | None:
-        """Return how far a clock is from ours; None before an answer told."""
+        """Return how far a clock is from ours; None before its first answer."""
         with self._lock:
             known = self._clocks.get((upstream, region))
             return proven(_name(upstream, region), known.least, known.most) if known else None
 
     def _answered(self, whose: tuple[str, str], sent: datetime, headers: Mapping[str, str]) -> None:
-        """Note the `Date` of an answer that arrives now; one that says nothing usable is ignored."""
+        """Use the `Date` of an answer that arrives now, if it has a usable one."""
         date, now = _date(headers), self._clock()
-        if date is None or abs((date - now).total_seconds()) > ABSURD_SECONDS:
+        if date is None or abs((date - now).total_seconds()) > MAX_SKEW_SECONDS:
             return
         least, most = (date - now).total_seconds(), (date - sent).total_seconds() + 1
         with self._lock:
@@ -137,7 +137,7 @@ def _name(upstream: str, region: str) -> str:
 
 
 def _narrow(known: _Clock, least: float, most: float, now: datetime) -> None:
-    """Join what is known of a clock with a new answer; one that contradicts it replaces it: a clock was set."""
+    """Narrow the bounds of a clock by a new answer. One that contradicts them replaces them: a clock was set."""
     drift = DRIFT * abs((now - known.at).total_seconds())
     narrowed = max(known.least - drift, least), min(known.most + drift, most)
     known.least, known.most = narrowed if narrowed[0] <= narrowed[1] else (least, most)
@@ -145,7 +145,7 @@ def _narrow(known: _Clock, least: float, most: float, now: datetime) -> None:
 
 
 def _is_news(known: _Clock, seconds: float, now: datetime) -> bool:
-    """Tell whether a line in the log is due, and remember it."""
+    """Tell whether a log line is due, and note that it is written."""
     crossed = (abs(seconds) > APART_SECONDS) != (abs(known.logged) > APART_SECONDS)
     is_due = known.logged_at is None or now - known.logged_at >= LOG_PAUSE
     if not is_due or not (crossed or abs(seconds - known.logged) > APART_SECONDS):
@@ -155,7 +155,7 @@ def _is_news(known: _Clock, seconds: float, now: datetime) -> bool:
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:
-    """Return when an answer was written; None if that is not said, or the answer comes from a cache (`Age`)."""
+    """Return when an answer was written; None if it does not say so or comes from a cache (`Age`)."""
     if headers.get("date") is None or headers.get("age") is not None:
         return None
     try:

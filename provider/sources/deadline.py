@@ -1,7 +1,7 @@
 """The time limit of one query.
 
 Argo waits 10 s for an answer, so a query has one deadline (default: 8 s) for all its reads. The answer names the read
-that is still in flight then; the read itself ends by its own timeouts.
+that was still in flight; that read ends by its own timeouts.
 """
 
 import time
@@ -21,8 +21,8 @@ class Deadline:
     def __init__(self, seconds: float, *, rollout: str = "", began_at: datetime | None = None) -> None:
         """Start now.
 
-        `rollout` is the Rollout of the query: Rollouts take turns in the queue for AWS calls. Evidence read since
-        `began_at` was read for this query, so no query reads the same evidence twice.
+        `rollout` is the Rollout of the query, for the queue of AWS calls. Evidence read since `began_at` is fresh, so
+        that no query reads the same evidence twice.
         """
         self.seconds = seconds
         self.rollout = rollout

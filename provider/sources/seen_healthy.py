@@ -1,7 +1,7 @@
-"""Which targets this process has seen healthy, and since which look each of them is not.
+"""Which targets this process has seen healthy, and since when each of them is not.
 
-A target that was healthy a moment ago gets the grace period again; one that never was is judged by its pod's readiness.
-Nothing is remembered over a restart.
+A target that was healthy before gets the grace period again; one that never was is judged by its pod's readiness. A
+restart clears this memory.
 """
 
 from collections import OrderedDict
@@ -12,23 +12,23 @@ from threading import Lock
 from provider.model.records import PodTarget
 
 MAX_TARGETS = 50_000
-"""Targets remembered, about 15 MB; those seen longest ago go first."""
+"""Targets, about 15 MB; those read longest ago are dropped first."""
 
 
 class SeenHealthy:
     """The targets seen healthy, of all Rollouts. Thread-safe."""
 
     def __init__(self) -> None:
-        """Have seen nothing."""
+        """Start without targets."""
         self._lock = Lock()
-        # When each was last read, and the first look since it was healthy at which it was not.
+        # When each was last read, and when it was first found not healthy since it was healthy.
         self._targets: OrderedDict[PodTarget, tuple[datetime, datetime | None]] = OrderedDict()
 
     def note(self, targets: Mapping[PodTarget, bool], read_at: datetime, now: datetime) -> dict[PodTarget, datetime]:
-        """Remember a reading: which targets are healthy; return since which look those are not that were so before.
+        """Keep which targets are healthy; return since when those are not that were healthy before.
 
-        A reading that several queries share changes nothing after the first look at it, nor does one that is older. It
-        is counted from `now`, not from when its request was sent: a target may have been healthy until the answer came.
+        A reading counts once, however many queries share it, and an older one changes nothing. The time starts `now`,
+        not when the request was sent: the target may have been healthy until the answer came.
         """
         since: dict[PodTarget, datetime] = {}
         with self._lock:

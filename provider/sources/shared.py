@@ -19,7 +19,7 @@ from provider.model.reasons import Reason
 from provider.model.records import Freshness, Kind
 from provider.sources.bulkheads import KUBERNETES, Bulkheads
 from provider.sources.cache import Cache, Failure, Key, Reading, Result, Value
-from provider.sources.clock import OtherClocks, Shows, steady
+from provider.sources.clock import Gauges, OtherClocks, steady
 from provider.sources.deadline import Deadline
 
 
@@ -27,9 +27,9 @@ from provider.sources.deadline import Deadline
 class Request(Generic[Value]):
     """A piece of evidence to read: `kind` and `key` identify it, `what` names it for the operator.
 
-    `call` returns the value, or a Reading if parts of it were read earlier. `place` is whose threads it runs on.
-    `is_outdated` expires a value before its cache lifetime. `bypass_cache`: only what is read after the query began
-    counts.
+    `call` returns the value, or a Reading if parts of it were read earlier; it runs on the threads of `place`.
+    `is_outdated` expires a value before its cache lifetime. With `bypass_cache` only reads that start after the query
+    began count.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ class Request(Generic[Value]):
 
     @property
     def cache_key(self) -> Key:
-        """What it is cached under."""
+        """Its key in the cache."""
         return (self.kind, self.key)
 
 
@@ -72,8 +72,8 @@ class Pending(Generic[Value]):
         return outcome
 
 
-class Counts(Shows, Protocol):
-    """Where sharing is counted: the provider's metrics."""
+class Counters(Gauges, Protocol):
+    """The metrics of sharing."""
 
     def shared(self, kind: str, outcome: str) -> None:
         """Count requested evidence that was `fresh`, `joined` a read in flight, or was `read`."""
@@ -89,7 +89,7 @@ class Shared:
         self,
         threads: Bulkheads,
         freshness: Freshness,
-        metrics: Counts,
+        metrics: Counters,
         *,
         flight_seconds: float,
         clock: Callable[[], datetime] = steady,
@@ -101,7 +101,7 @@ class Shared:
         self._cache = Cache(freshness, lambda: self.clock(), flight_seconds)  # noqa: PLW0108 - a benchmark sets the clock
         self._flights: dict[Key, _Flight] = {}
         self.other_clocks = OtherClocks(lambda: self.clock(), metrics)  # noqa: PLW0108 - as above
-        """How far the clocks of those are from ours that evidence is read from."""
+        """How far the clocks of the upstreams are from ours."""
 
     @property
     def records(self) -> int:
@@ -110,9 +110,9 @@ class Shared:
 
     def start(self, request: Request[Value], deadline: Deadline) -> Pending[Value]:
         """Start to read what is not cached, without waiting."""
-        pending, own = self._find(request, deadline)
-        if own is not None:
-            self.threads.submit(request.place, partial(self._fly, request, own))
+        pending, flight = self._find(request, deadline)
+        if flight is not None:
+            self.threads.submit(request.place, partial(self._fly, request, flight))
         return pending
 
     def read(self, request: Request[Value], deadline: Deadline) -> Reading[Value]:
@@ -121,24 +121,24 @@ class Shared:
 
     def compose(self, request: Request[Value], deadline: Deadline) -> Reading[Value]:
         """Return evidence that takes several reads: its call runs in this thread, since it waits for other threads."""
-        pending, own = self._find(request, deadline)
-        if own is not None:
-            self._fly(request, own)
+        pending, flight = self._find(request, deadline)
+        if flight is not None:
+            self._fly(request, flight)
         return pending.result(deadline)
 
     def _find(self, request: Request[Value], deadline: Deadline) -> tuple[Pending[Value], _Flight | None]:
-        """Return what is cached or in flight, or a new flight of this query's own."""
+        """Return what is cached or in flight; the second item is a new flight that this query must make."""
         key = request.cache_key
         with self._lock:
             cached = self._usable(request, deadline)
             flight = self._flights.get(key)
-            own = None
+            new = None
             if cached is None and (flight is None or not self._may_join(flight, request, deadline)):
-                flight = own = self._flights[key] = _Flight()
-        self._metrics.shared(request.kind, "read" if own else "joined" if cached is None else "fresh")
+                flight = new = self._flights[key] = _Flight()
+        self._metrics.shared(request.kind, "read" if new else "joined" if cached is None else "fresh")
         outcome = cached or flight
         assert outcome is not None  # noqa: S101 - one of the two is there
-        return Pending(request, outcome), own
+        return Pending(request, outcome), new
 
     def _may_join(self, flight: _Flight, request: Request[Any], deadline: Deadline) -> bool:
         """Tell whether a read in flight is worth waiting for, and recent enough for this query."""
@@ -165,12 +165,12 @@ class Shared:
         return None
 
     def _fly(self, request: Request[Any], flight: _Flight) -> None:
-        """Make the call, cache its result, and hand it to all who wait."""
+        """Make the call, cache its result, and pass it to all waiting queries."""
         key = request.cache_key
         with self._lock:
             flight.reads_since = monotonic()
             is_awaited = self._flights.get(key) is flight
-        if not is_awaited:  # replaced meanwhile: in an outage old calls must not queue up behind slow ones
+        if not is_awaited:  # replaced by a newer flight: in an outage, calls must not queue up
             flight.landed.set_exception(DeadlineExceeded(f"Reading {request.what} did not start in time"))
             return
         read_at = self.clock()
@@ -179,7 +179,7 @@ class Shared:
             value = request.call()
             result = value if isinstance(value, Reading) else Reading(value, read_at)
         except (CannotTell, RolloutNotFound) as error:
-            error.read_at = error.read_at or read_at  # caused by another one it is as old, or it would never expire
+            error.read_at = error.read_at or read_at  # as old as the failure that caused it, or it would never expire
             error.detach()
             result = Failure(error, error.read_at)
         except Exception as error:  # noqa: BLE001 - a defect is raised in the queries that wait for it

@@ -8,7 +8,7 @@ from heapq import nsmallest
 from provider.checks import target_health
 from provider.model.errors import CannotTell
 from provider.model.records import GroupHealth, PodState
-from provider.rules.expected_targets import Seen, State, expected_targets
+from provider.rules.expected_targets import ExpectedTarget, State, expected_targets
 
 LETTERS = {
     State.HEALTHY: "",
@@ -56,7 +56,7 @@ class Group:
     load_balancers: str
 
 
-Named = tuple[GroupHealth, tuple[tuple[str, str, Seen], ...]]
+Named = tuple[GroupHealth, tuple[tuple[str, str, ExpectedTarget], ...]]
 """A target group with the name, address and state of each of green's targets."""
 
 

@@ -48,16 +48,16 @@ _QUOTAS = {
     "TooManyTargets": "targets of the load balancer or the target group",
     "TooManyRegistrationsForTargetId": "registrations of one target",
 }
-"""What RegisterTargets refuses when a quota is used up, by AWS's code (ELBv2 API reference)."""
+"""Quotas that RegisterTargets can exceed, by AWS's code (ELBv2 API reference)."""
 _CLOCK = {"RequestExpired", "RequestTimeTooSkewed"}
-"""A signature is valid for five minutes before and after its time, so a wrong clock invalidates it."""
-_OF_STS = ("AssumeRole", "GetSessionToken")
+"""Codes for a wrong clock: a signature is valid for five minutes before and after its time."""
+_STS_OPERATIONS = ("AssumeRole", "GetSessionToken")
 _UNAVAILABLE = {"InternalFailure", "InternalError", "ServiceUnavailable", "HealthUnavailable"}
 _SERVER_ERROR = 500
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,64}")
 
 
-_NOT_UNDERSTOOD = (  # tests/upstream/botocore-parser-errors.sh
+_PARSER_ERRORS = (  # tests/upstream/botocore-parser-errors.sh
     ResponseParserError,
     ValueError,
     TypeError,
@@ -71,7 +71,7 @@ _NOT_UNDERSTOOD = (  # tests/upstream/botocore-parser-errors.sh
 
 @contextmanager
 def naming(action: str, what: str, role_arn: str = "") -> Iterator[None]:
-    """Turn whatever botocore raises within into a CannotTell.
+    """Turn the errors that botocore raises inside into CannotTell.
 
     `action` is the IAM action, `what` the resource in words, `role_arn` the role that signs, empty for the provider's.
     """
@@ -79,7 +79,7 @@ def naming(action: str, what: str, role_arn: str = "") -> Iterator[None]:
         yield
     except (boto.BotoCoreError, boto.ClientError) as error:
         raise named(error, action, what, role_arn) from error
-    except _NOT_UNDERSTOOD as error:
+    except _PARSER_ERRORS as error:
         raise malformed(action, what) from error
     except OSError as error:  # the role's token file is missing or unreadable
         raise no_credentials(action) from error
@@ -113,7 +113,7 @@ def named(error: boto.BotoCoreError | boto.ClientError, action: str, what: str, 
                 "install it beside the provider, or choose another profile (AWS_PROFILE)",
             )
         case boto.HTTPClientError() if type(error.kwargs.get("error")) in {ValueError, UnicodeEncodeError}:
-            return no_credentials(action)  # http.client refused a header, and only credentials come from outside
+            return no_credentials(action)  # http.client refused a header; only the credentials can be at fault
         case boto.EndpointConnectionError(kwargs={"error": NameResolutionError() as cause}):
             why = f"cannot resolve {cause.conn.host}"
             return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS cannot be reached ({why}) for {action} of {what}")
@@ -134,19 +134,19 @@ def no_credentials(action: str) -> CannotTell:
 
 
 def _way_to_credentials() -> str:
-    """Say where credentials come from: in a pod from its ServiceAccount, elsewhere from a person's profile."""
+    """Say how to get credentials: in a pod by its ServiceAccount, elsewhere by a profile."""
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return "give the provider's ServiceAccount a role (EKS Pod Identity or IRSA)"
     return "choose a profile (AWS_PROFILE) and sign in (aws sso login)"
 
 
 def cannot_assume(error: boto.ClientError | boto.ParamValidationError, action: str, role_arn: str) -> CannotTell:
-    """Return the CannotTell for a role that cannot be assumed, unless STS or the default credentials fail.
+    """Return the CannotTell for a failed AssumeRole.
 
-    STS says AccessDenied for all of: no such role, no permission, no trust, another external id.
+    STS answers AccessDenied for all of: no such role, no permission, no trust, another external id.
     """
     if isinstance(error, boto.ParamValidationError):
-        why = "its external id is none"
+        why = "the external id is not valid"
     else:
         why = _code(error)
         if _is_outage(error) or why in THROTTLED | _CREDENTIALS or error.operation_name != "AssumeRole":
@@ -154,24 +154,24 @@ def cannot_assume(error: boto.ClientError | boto.ParamValidationError, action: s
     return CannotTell(
         Reason.AWS_CREDENTIALS,
         f"AWS does not let the provider assume role {role_arn} ({why}): allow the provider's IAM role {action} on it, "
-        "and let its trust policy trust the provider's role, with the TargetGroupBinding's assumeRoleExternalId if it "
-        "wants one",
+        "and let its trust policy trust the provider's role, with the TargetGroupBinding's assumeRoleExternalId if the "
+        "policy requires one",
     )
 
 
 def whose(role_arn: str) -> str:
-    """Say which role lacks a permission: that of another account, or without one the provider's."""
+    """Name the role that lacks a permission: the given one, or the provider's."""
     return f"role {role_arn}" if role_arn else "the provider's IAM role"
 
 
 def malformed(action: str, what: str) -> CannotTell:
-    """Return the CannotTell for an answer that is not what the API promises."""
-    return CannotTell(Reason.AWS_MALFORMED, f"AWS's answer to {action} of {what} is not what its API promises")
+    """Return the CannotTell for an answer that does not match the API."""
+    return CannotTell(Reason.AWS_MALFORMED, f"AWS's answer to {action} of {what} does not match its API")
 
 
 @contextmanager
 def well_formed(action: str, what: str) -> Iterator[None]:
-    """Turn an answer that lacks what the API promises into a CannotTell."""
+    """Raise CannotTell for an answer that lacks a field of the API."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
@@ -180,7 +180,7 @@ def well_formed(action: str, what: str) -> Iterator[None]:
 
 def _code(error: boto.ClientError) -> str:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    return code if _CODE.fullmatch(code) else "no code"  # it becomes part of a sentence, so it must look like a code
+    return code if _CODE.fullmatch(code) else "no code"  # it becomes part of a sentence
 
 
 def _status(error: boto.ClientError) -> int:
@@ -193,14 +193,14 @@ def _is_outage(error: boto.ClientError) -> bool:
 
 def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> CannotTell:
     code, status = _code(error), _status(error)
-    by_sts = error.operation_name.startswith(_OF_STS)
-    asked = (
+    by_sts = error.operation_name.startswith(_STS_OPERATIONS)
+    request = (
         f"{error.operation_name} for {action}" if by_sts and not action.startswith("sts:") else f"{action} of {what}"
     )
     if code in THROTTLED:
-        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {asked} ({code})")
+        return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {request} ({code})")
     if _is_outage(error):
-        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {asked}")
+        return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {request}")
     if code in _CLOCK:
         return CannotTell(
             Reason.AWS_CREDENTIALS,
@@ -211,13 +211,13 @@ def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> 
             Reason.AWS_CREDENTIALS,
             f"AWS rejects the credentials of role {role_arn} ({code}) for {action}: the role will be assumed again",
         )
-    # A role that cannot be assumed says AccessDenied too, but by another operation than ours.
+    # AccessDenied of AssumeRole: the provider's credentials cannot assume the role.
     if code in _CREDENTIALS or by_sts:
         return CannotTell(
             Reason.AWS_CREDENTIALS,
             f"AWS rejects the provider's credentials ({code}) for {action}: {_way_to_credentials()}",
         )
-    if code.isdigit():  # botocore uses the status where a response has no code: it is not from AWS
+    if code.isdigit():  # botocore's substitute for a missing code: the answer is not from AWS
         return malformed(action, what)
     if code in _FORBIDDEN:
         return CannotTell(

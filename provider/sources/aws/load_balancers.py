@@ -1,7 +1,7 @@
-"""Reads ELBv2: the health of targets, and through `target_groups` the groups that they are in.
+"""Reads ELBv2: the health of targets, and through `target_groups` their groups.
 
 Nothing here judges. A read that fails raises CannotTell naming the IAM action and the target group; an answer without
-the list it promises is malformed, never empty.
+its list is malformed, never empty.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,21 +25,21 @@ from provider.telemetry import Metrics
 BURST_SECONDS = 4
 """Burst, in seconds of the rate: AWS's bucket holds 40 calls and refills by 10 a second."""
 
-FEW_TARGETS, MANY_TIMES = 100, 2
-"""Targets are requested by name up to this number, in a group this many times larger (AWS documents no maximum)."""
+MAX_NAMED_TARGETS, MIN_SIZE_RATIO = 100, 2
+"""Targets are requested by name up to this number, in a group at least this many times larger (AWS has no maximum)."""
 
-BESIDE = {"Include": ["All"]}
-"""Asks for anomalies and zonal shifts too, which AWS tells beside a target's state. A region need not know it."""
+INCLUDE_ALL = {"Include": ["All"]}
+"""Requests anomalies and zonal shifts in addition to the state. Some regions reject it."""
 
 MAX_SIZES = 10_000
-"""Maximum target groups whose size is remembered."""
+"""Target groups whose size is cached."""
 
 
 class LoadBalancers:
     """Evidence from Elastic Load Balancing."""
 
     def __init__(self, account: Account, shared: Shared, metrics: Metrics, *, calls_per_second: float) -> None:
-        """Read with the account's credentials; its home region is the one of target groups that are bound by name."""
+        """Read with the account's credentials; target groups that are bound by name are in its home region."""
         self._account = account
         self._shared = shared
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
@@ -49,10 +49,10 @@ class LoadBalancers:
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
         self._groups = TargetGroups(account, self._elbv2, shared)
         self.listeners = Listeners(self._elbv2, shared.threads)
-        """What listener rules say, which only handover needs."""
+        """Reads listener rules, for handover."""
         self._sizes: dict[GroupKey, int] = {}
-        self._knows_beside: dict[str, bool] = {}
-        """By region, whether it answers a request with BESIDE; once known, it is not tried out again."""
+        self._accepts_include_all: dict[str, bool] = {}
+        """By region, as far as it is known."""
 
     @property
     def answered(self) -> bool:
@@ -60,7 +60,7 @@ class LoadBalancers:
         return self._elbv2.answered
 
     def ping(self, deadline: Deadline) -> None:
-        """Ask for one target group of the home region; this warms its connection too. Raises CannotTell."""
+        """Read one target group of the home region, which also opens the connection. Raises CannotTell."""
         what = "any target group"
         home = Place(self._account.home_region(what))
         ping = partial(self._elbv2.call, "DescribeTargetGroups", home, what, deadline, PageSize=1)
@@ -79,7 +79,7 @@ class LoadBalancers:
         return self._elbv2.calls_per_second(place)
 
     def may_read(self, binding: Binding) -> bool:
-        """Tell whether a binding needs no role, or one on the list."""
+        """Tell whether a binding needs no role, or a listed one."""
         return self._account.roles.allow(binding)
 
     def health(
@@ -90,9 +90,9 @@ class LoadBalancers:
     ) -> tuple[GroupHealth, ...]:
         """Read each binding's target group and the health of its targets, in the order of the bindings.
 
-        `wanted` returns the (address, port) that matter in a binding's group, or nothing if they are more than so many:
-        where they are few in a large group only these are asked for. One round trip; two where a binding has a name
-        instead of an ARN. Raises CannotTell: BindingNeedsRole for a role not on the list, and what reads raise.
+        `wanted` returns the (address, port) that matter in a binding's group, or nothing if they are more than the
+        given maximum. A few of a large group are requested by name. One round trip; two if a binding has a name instead
+        of an ARN. Raises CannotTell: BindingNeedsRole for a role that is not listed, and what reads raise.
         """
         groups = self._groups.find(bindings, deadline)
         started = [
@@ -111,7 +111,7 @@ class LoadBalancers:
         return tuple(self._described(self._groups.find(bindings, deadline), deadline))
 
     def _described(self, keys: Sequence[GroupKey], deadline: Deadline) -> list[Reading[TargetGroup]]:
-        """Read the settings of target groups. Raises what AWS said of the first that it does not know."""
+        """Read the settings of target groups. Raises CannotTell for the first that AWS does not know."""
         requests = self._groups.described(keys, deadline)
         started = {place: self._shared.start(request, deadline) for place, request in requests.items()}
         by_key: dict[GroupKey, Reading[TargetGroup | CannotTell]] = {}
@@ -129,20 +129,20 @@ class LoadBalancers:
     def _health(
         self, group: GroupKey, only: frozenset[tuple[str, int]], deadline: Deadline
     ) -> Request[tuple[Target, ...]]:
-        """Return what to read for the health of a target group's targets, all or some."""
+        """Return the request for the health of a group's targets: of all, or of `only` these."""
         place, arn = group
         what = f"target health of {name_of(arn)}"
         call = partial(self._targets, group, only, deadline)
         return Request(Kind.TARGET_HEALTH, (group, only), what, call, place.scope)
 
     def attributes(self, group: TargetGroup, deadline: Deadline) -> Mapping[str, str]:
-        """Return a target group's attributes: one call, of which only preflight needs the result. Raises CannotTell."""
+        """Return a target group's attributes, for preflight: one call. Raises CannotTell."""
         operation, what = "DescribeTargetGroupAttributes", f"target group {group.name}"
 
         def call() -> Mapping[str, str]:
             answer = self._elbv2.call(operation, group.place, what, deadline, TargetGroupArn=group.arn)
             with well_formed(self._elbv2.action(operation), what):
-                return {one["Key"]: one["Value"] for one in answer["Attributes"]}
+                return {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}
 
         (attributes,) = self._shared.threads.read(group.place.scope, deadline, Read(what, call))
         return dict(attributes)
@@ -154,48 +154,48 @@ class LoadBalancers:
     def _only(
         self, group: GroupKey, wanted: Callable[[int], Collection[tuple[str, int]]]
     ) -> frozenset[tuple[str, int]]:
-        """Return the targets to ask for by name: those wanted, if they are few in a large group; else none, for all."""
-        most = min(FEW_TARGETS, self._sizes.get(group, 0) // MANY_TIMES)
-        some = wanted(most) if most else ()
-        return frozenset(some) if len(some) <= most else frozenset()
+        """Return the targets to request by name if they are few in a large group; empty to request all."""
+        maximum = min(MAX_NAMED_TARGETS, self._sizes.get(group, 0) // MIN_SIZE_RATIO)
+        targets = wanted(maximum) if maximum else ()
+        return frozenset(targets) if len(targets) <= maximum else frozenset()
 
     def _targets(self, group: GroupKey, only: frozenset[tuple[str, int]], deadline: Deadline) -> tuple[Target, ...]:
-        """Describe the health of one group's targets, all or some; this API has no pages."""
+        """Describe the health of a group's targets: of all, or of `only` these. This API has no pages."""
         region = group[0].region
-        some = {"Targets": [{"Id": address, "Port": port} for address, port in sorted(only)]}
-        beside = BESIDE if self._knows_beside.get(region, True) else {}
-        # AWS may refuse to speak of a target that is not registered, and a region may not know BESIDE.
-        ways: list[Mapping[str, Any]] = [{**some, **beside}, beside] if only else [beside]
-        if region not in self._knows_beside:
-            ways.append({})
-        targets, way = self._first_accepted(group, ways, deadline)
-        self._knows_beside.setdefault(region, "Include" in way)
+        named = {"Targets": [{"Id": address, "Port": port} for address, port in sorted(only)]}
+        include = INCLUDE_ALL if self._accepts_include_all.get(region, True) else {}
+        # AWS may reject a target that is not registered, and a region may reject INCLUDE_ALL.
+        attempts: list[Mapping[str, Any]] = [{**named, **include}, include] if only else [include]
+        if region not in self._accepts_include_all:
+            attempts.append({})
+        targets, accepted = self._first_accepted(group, attempts, deadline)
+        self._accepts_include_all.setdefault(region, "Include" in accepted)
         if not only:
-            self._remember_size(group, targets)
+            self._note_size(group, targets)
         return targets
 
     def _first_accepted(
-        self, group: GroupKey, ways: Sequence[Mapping[str, Any]], deadline: Deadline
+        self, group: GroupKey, attempts: Sequence[Mapping[str, Any]], deadline: Deadline
     ) -> tuple[tuple[Target, ...], Mapping[str, Any]]:
-        """Ask in one way after the other until AWS accepts one; return the targets and that way."""
-        *others, last = ways
-        for way in others:
+        """Try arguments until AWS accepts some; return the targets and these arguments."""
+        *others, last = attempts
+        for arguments in others:
             try:
-                return self._health_of(group, way, deadline), way
+                return self._health_of(group, arguments, deadline), arguments
             except CannotTell as error:
                 if error.reason is not Reason.AWS_REJECTED:
                     raise
         return self._health_of(group, last, deadline), last
 
-    def _health_of(self, group: GroupKey, some: Mapping[str, Any], deadline: Deadline) -> tuple[Target, ...]:
+    def _health_of(self, group: GroupKey, arguments: Mapping[str, Any], deadline: Deadline) -> tuple[Target, ...]:
         place, arn = group
         answer = self._elbv2.call(
-            target_health_xml.OPERATION, place, name_of(arn), deadline, TargetGroupArn=arn, **some
+            target_health_xml.OPERATION, place, name_of(arn), deadline, TargetGroupArn=arn, **arguments
         )
         return cast(tuple[Target, ...], answer[target_health_xml.TARGETS])
 
-    def _remember_size(self, group: GroupKey, targets: tuple[Target, ...]) -> None:
-        """Remember the size of an address group; instance groups are always read whole."""
+    def _note_size(self, group: GroupKey, targets: tuple[Target, ...]) -> None:
+        """Cache the size of a group of addresses; groups of instances are always read whole."""
         while len(self._sizes) >= MAX_SIZES:
             self._sizes.pop(next(iter(self._sizes)), None)
         self._sizes[group] = 0 if targets and targets[0].id.startswith("i-") else len(targets)

@@ -1,4 +1,4 @@
-"""Calls to AWS: regional clients with explicit timeouts and retries, and errors worded for the operator."""
+"""Calls to AWS: a client for each place, timeouts, retries, the call budget, and errors worded for the operator."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -25,24 +25,24 @@ from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
 
 MAX_PAGES = 50
-"""More pages than any question needs: 20,000 target groups, or 5 million data points."""
+"""More pages than any query needs: 20,000 target groups, or 5 million data points."""
 
 MAX_CLIENTS = 50
-"""Maximum clients of one service, least recently used ones go first: others choose the regions and external ids."""
+"""Clients of one service; the least recently used is dropped first. Bindings choose the regions and external ids."""
 
-_SENTENCES, _TOKENS = {"Message", "Description"}, {"NextToken", "NextMarker"}
-"""Keys of texts that are only shown, and of those that are sent back as they came."""
+_SHOWN, _TOKENS = {"Message", "Description"}, {"NextToken", "NextMarker"}
+"""Keys of texts that are only shown, and of texts that are sent back unchanged."""
 
 CALL_SECONDS = 1.5
-"""Time a query keeps for the call itself while it waits in the queue."""
+"""Time of a query that is reserved for the call itself while it waits in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The credentials to read with, and how long a call may take. The session's region is the home region.
+    """The credentials to read with, and the timeouts of a call. The session's region is the home region.
 
-    `roles` are those that the credentials may be used to act as, in other accounts. Calls are counted by `seconds`, a
-    clock that never goes back.
+    `roles` are the roles that may be assumed in other accounts. The call budget is timed by `seconds`, a monotonic
+    clock.
     """
 
     session: boto3.Session
@@ -54,7 +54,7 @@ class Account:
 
     @property
     def config(self) -> Config:
-        """What every client is made with."""
+        """The configuration of every client."""
         return client_config(
             self.connect_timeout_seconds,
             self.read_timeout_seconds,
@@ -63,12 +63,15 @@ class Account:
         )
 
     def client(self, service: str, place: Place) -> Any:
-        """Make a client; its credentials are fetched when it first signs. Sessions are not thread-safe, clients are."""
+        """Return a new client, which fetches its credentials when it first signs.
+
+        Sessions are not thread-safe, clients are.
+        """
         session: Any = self.roles.session(place, self.session, self.config) if place.role_arn else self.session
         return session.client(service, region_name=place.region, config=self.config)
 
     def home_region(self, what: str) -> str:
-        """Return the region of what has no ARN. Raises CannotTell (AwsRegionMissing) if none is configured."""
+        """Return the configured region, for `what` has no ARN. Raises CannotTell (AwsRegionMissing)."""
         region: str | None = self.session.region_name
         if not region:
             raise CannotTell(
@@ -97,10 +100,7 @@ class Service:
     _making_clients = Lock()  # of any service: they share sessions
 
     def __init__(self, account: Account, api: Api, metrics: Metrics, clocks: OtherClocks | None = None) -> None:
-        """Call this API with the account's credentials, or as the roles that these may be used for.
-
-        `clocks` are told what each answer says of the time.
-        """
+        """Call this API with the account's credentials or as one of its roles; `clocks` read the Date of answers."""
         self._account = account
         self._api = api
         self._metrics = metrics
@@ -108,21 +108,21 @@ class Service:
         self._clients: OrderedDict[Place, Any] = OrderedDict()
         self._budgets: dict[tuple[str, str], CallBudget] = {}
         self.answered = False
-        """Whether the service ever answered anything at all, a refusal included."""
+        """Whether the service has ever answered, even with a refusal."""
 
     def require_turn(self, deadline: Deadline) -> None:
         """Refuse a query whose Rollout is in a queue. Raises CannotTell (AwsBudget)."""
-        for calls in tuple(self._budgets.values()):
-            calls.require_turn(deadline.rollout)
+        for budget in tuple(self._budgets.values()):
+            budget.require_turn(deadline.rollout)
 
     def call(self, operation: str, place: Place, what: str, deadline: Deadline, **arguments: Any) -> Any:
         """Call an operation about `what` (in words), once the budget allows it.
 
         Raises CannotTell: AwsBudget if the deadline comes first, and errors that name the IAM action.
         """
-        self._calls(place).take(deadline.rollout, max(deadline.remaining_seconds() - CALL_SECONDS, 0))
+        self._budget(place).take(deadline.rollout, max(deadline.remaining_seconds() - CALL_SECONDS, 0))
         action = self.action(operation)
-        told = self._clocks.asked(self._api.name, place.region) if self._clocks else None
+        note_time = self._clocks.asked(self._api.name, place.region) if self._clocks else lambda _: None
         with self._metrics.upstream(self._api.name, operation):
             try:
                 with naming(action, what, place.role_arn):
@@ -130,47 +130,47 @@ class Service:
             except CannotTell as error:
                 if isinstance(error.__cause__, ClientError):
                     self.answered = True
-                    _tell(told, error.__cause__.response)
+                    note_time(_headers(error.__cause__.response))
                     if error.reason is Reason.AWS_CREDENTIALS and error.__cause__.operation_name == operation:
                         self._forget(place)
                 raise
             self.answered = True
-            _tell(told, answer)
+            note_time(_headers(answer))
             return answer
 
     def pages(
         self, operation: str, place: Place, what: str, deadline: Deadline, token: tuple[str, str], **arguments: Any
     ) -> Iterator[dict[str, Any]]:
-        """Yield every page of an operation; `token` names it in the answer and in the next request.
+        """Yield every page of an operation; `token` has its names in the answer and in the request.
 
-        Raises as `call`, also if there is no end: a reader must not go round for ever after its query.
+        Raises as `call`, and AwsMalformed after MAX_PAGES.
         """
-        answered, asked = token
+        in_answer, in_request = token
         for _ in range(MAX_PAGES):
             page = self.call(operation, place, what, deadline, **arguments)
             yield page
-            if not page.get(answered):
+            if not page.get(in_answer):
                 return
-            arguments[asked] = page[answered]
+            arguments[in_request] = page[in_answer]
         raise malformed(self.action(operation), what)
 
     def calls_per_second(self, place: Place) -> float:
         """Return the current rate at a place in calls per second: lower after AWS throttled."""
-        return self._calls(place).per_second
+        return self._budget(place).per_second
 
     def calls_left(self) -> float:
-        """Return the calls that may be made at once, where they are fewest."""
-        return min((one.level for one in tuple(self._budgets.values())), default=self._api.burst)
+        """Return the calls that may be made at once, in the account and region with the fewest."""
+        return min((budget.level for budget in tuple(self._budgets.values())), default=self._api.burst)
 
     def waiting(self) -> int:
-        """Return how many Rollouts are in the queue, where it is longest."""
-        return max((one.queued for one in tuple(self._budgets.values())), default=0)
+        """Return how many Rollouts are in the longest queue."""
+        return max((budget.queued for budget in tuple(self._budgets.values())), default=0)
 
     def action(self, operation: str) -> str:
         """Return the IAM action of an operation."""
         return f"{self._api.iam_prefix}:{operation}"
 
-    def _calls(self, place: Place) -> CallBudget:
+    def _budget(self, place: Place) -> CallBudget:
         with self._making_clients:
             if place.scope not in self._budgets:
                 budget = CallBudget(self._api.calls_per_second, self._api.burst, self._account.seconds)
@@ -185,7 +185,9 @@ class Service:
             client = self._account.client(self._api.name, place)
         for event, handler in self._api.events.items():
             client.meta.events.register(event, handler)
-        client.meta.events.register("response-received", _Watch(self._metrics, self._api.name, self._calls(place)))
+        client.meta.events.register(
+            "response-received", _ResponseHandler(self._metrics, self._api.name, self._budget(place))
+        )
         with self._making_clients:
             client = self._clients.setdefault(place, client)
             while len(self._clients) > MAX_CLIENTS:
@@ -201,31 +203,30 @@ class Service:
             self._account.roles.forget(place)
 
 
-def _tell(told: Callable[[Mapping[str, str]], None] | None, answer: Mapping[str, Any]) -> None:
-    """Hand on the headers of an answer."""
-    if told is not None:
-        told(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
+def _headers(answer: Mapping[str, Any]) -> Mapping[str, str]:
+    headers: Mapping[str, str] = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
-    """Sees every answer, those included that botocore asks again after: botocore's event `response-received`.
+class _ResponseHandler:
+    """Handles botocore's event `response-received`: every answer, also those before a retry.
 
-    It bounds the texts of an answer before anybody else sees them, so that an error does not quote a whole page.
+    It bounds the texts of an answer before they are used, so that an error does not quote a whole page.
     """
 
     metrics: Metrics
     service: str
-    calls: CallBudget
+    budget: CallBudget
 
     def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
         _bound(parsed_response)
         is_retry = context.get("retries", {}).get("attempt", 1) > 1
         if is_retry:
-            self.calls.charge()
+            self.budget.charge()
         throttled = (parsed_response or {}).get("Error", {}).get("Code") in THROTTLED
         if throttled:
-            self.calls.throttled()
+            self.budget.throttled()
         self.metrics.aws_call(self.service, throttled=throttled, retry=is_retry)
 
 
@@ -236,4 +237,4 @@ def _bound(answer: Any) -> None:
         if isinstance(value, dict | list):
             _bound(value)
         elif isinstance(value, str) and key not in _TOKENS:
-            answer[key] = cut(value) if key in _SENTENCES else reference(value, ARN)
+            answer[key] = cut(value) if key in _SHOWN else reference(value, ARN)

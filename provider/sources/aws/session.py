@@ -1,10 +1,9 @@
-"""The session of the provider's own credentials: a boto3 session with the default credential chain.
+"""The session of the provider's credentials: a boto3 session with the default credential chain.
 
 Three things differ from the default:
 
-- Timeouts are short. botocore asks STS for a role's credentials (IRSA) with a client of its own, which would wait for a
-  minute.
-- An answer of STS without credentials or expiry is not kept. botocore would keep it until the process ends.
+- Timeouts are short, also those of the client with which botocore asks STS for a role's credentials (IRSA).
+- An answer of STS without credentials or expiry is not cached. botocore would cache it until the process ends.
 - White space around a credential is dropped: a Secret or file made with `echo` ends in a newline.
 """
 
@@ -25,45 +24,44 @@ from provider.model.errors import NotConfigured, first_line
 from provider.redaction import hide
 
 ATTEMPTS = 2
-"""Tries of one call, the first included (botocore's default: 3, with sleeps in between)."""
-
+"""Attempts of one call, the first included (botocore's default: 3, with sleeps in between)."""
 
 USER_AGENT = f"alb-provider/{__version__}"
-"""What CloudTrail shows as the caller, with the SDK's own name; botocore would put a longer one together each time."""
+"""What CloudTrail shows as the caller. botocore would compose a longer one for each request."""
 
 
-def client_config(connect_timeout_seconds: float, read_timeout_seconds: float, **more: Any) -> Config:
-    """Return what every client is made with: explicit timeouts and tries."""
+def client_config(connect_timeout_seconds: float, read_timeout_seconds: float, **options: Any) -> Config:
+    """Return the configuration of a client: explicit timeouts and attempts."""
     return Config(
         connect_timeout=connect_timeout_seconds,
         read_timeout=read_timeout_seconds,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         user_agent=USER_AGENT,
-        **more,
+        **options,
     )
 
 
 def open_session(region: str | None, config: Config) -> boto3.Session:
-    """Return the session; `config` applies to every client made of it, the SDK's own included.
+    """Return the session; `config` also applies to the clients that the SDK makes itself.
 
-    Raises NotConfigured where AWS_PROFILE names no profile or a configuration file is malformed.
+    Raises NotConfigured if the profile of AWS_PROFILE does not exist or a configuration file is malformed.
     """
     try:
         core = botocore.session.get_session()
         core.set_default_client_config(config)
         core.register("before-parameter-build.sts.AssumeRoleWithWebIdentity", _trim_web_identity)
-        resolver: Any = create_credential_resolver(core, cache=_Whole(), region_name=region)
-        trimmed = _Trimmed()
+        resolver: Any = create_credential_resolver(core, cache=_CompleteAnswers(), region_name=region)
+        trimmed = _TrimmedEnvironment()
         resolver.get_provider("env").environ = trimmed
-        resolver.get_provider("container-role")._environ = trimmed  # noqa: SLF001 - profiles use this very provider
+        resolver.get_provider("container-role")._environ = trimmed  # noqa: SLF001 - profiles use the same object
         core.register_component("credential_provider", resolver)
         return boto3.Session(botocore_session=core, region_name=region)
     except BotoCoreError as error:
         raise NotConfigured(f"No usable AWS configuration: {first_line(error)}") from error
 
 
-class _Whole(dict[str, Any]):
-    """A cache that keeps only answers with credentials and an expiration."""
+class _CompleteAnswers(dict[str, Any]):
+    """A cache of answers that have credentials and an expiration."""
 
     def __setitem__(self, key: str, answer: Any) -> None:
         """Drop any other answer, so that STS is called again."""
@@ -71,8 +69,8 @@ class _Whole(dict[str, Any]):
             super().__setitem__(key, answer)
 
 
-class _Trimmed(Mapping[str, str]):
-    """The environment with white space around each value dropped, and a token file replaced by the token in it.
+class _TrimmedEnvironment(Mapping[str, str]):
+    """The environment with trimmed values, and with the token in place of its file.
 
     A value that does not fit a header raises CredentialRetrievalError, which does not quote it.
     """
@@ -81,7 +79,7 @@ class _Trimmed(Mapping[str, str]):
     _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
     def __getitem__(self, name: str) -> str:
-        if name == self._TOKEN_FILE:  # botocore then asks for the token itself
+        if name == self._TOKEN_FILE:  # so botocore reads the token's variable
             raise KeyError(name)
         is_file = name == self._TOKEN and self._TOKEN_FILE in os.environ
         value = Path(os.environ[self._TOKEN_FILE].strip()).read_text("utf-8") if is_file else os.environ[name]
@@ -89,7 +87,7 @@ class _Trimmed(Mapping[str, str]):
             hide(value)
             if not re.fullmatch(r"[!-~]*" if name in self._KEYS else r"[ -~]*", value.strip()):
                 where = self._TOKEN_FILE if is_file else name
-                raise CredentialRetrievalError(provider=where, error_msg="it does not fit into a header")
+                raise CredentialRetrievalError(provider=where, error_msg="it does not fit in a header")
         return value.strip()
 
     def __iter__(self) -> Iterator[str]:

@@ -1,14 +1,15 @@
-"""Finds target groups: where each binding's is, how it is set, and which others a load balancer forwards to.
+"""Finds target groups: where each binding's is, its settings, and which groups a load balancer forwards to.
 
 Nothing here judges. A read that fails raises CannotTell naming the IAM action and the target group; an answer without
-the list it promises is malformed, never empty. Everything shared is kept under its place, so that what was read as one
-role, or with one external id, is never told to a binding with another.
+its list is malformed, never empty. Evidence is shared by place, so a binding never gets what was read as another role
+or with another external id.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from provider.model.errors import CannotTell
@@ -40,9 +41,9 @@ class TargetGroups:
     def find(self, bindings: tuple[Binding, ...], deadline: Deadline) -> list[GroupKey]:
         """Return each binding's target group, resolving names where there is no ARN.
 
-        Raises CannotTell: BindingNeedsRole and TargetGroupNotFound before AWS is asked about any, and what reads raise.
+        Raises CannotTell: BindingNeedsRole and TargetGroupNotFound before any call to AWS, and what reads raise.
         """
-        places = [self._place(one) for one in bindings]
+        places = [self._place(binding) for binding in bindings]
         arns = self._arns(list(zip(places, bindings, strict=True)), deadline)
         for arn, binding in zip(arns, bindings, strict=True):
             if not _ARN.fullmatch(arn):
@@ -54,7 +55,7 @@ class TargetGroups:
         return list(zip(places, arns, strict=True))
 
     def described(self, keys: Iterable[GroupKey], deadline: Deadline) -> dict[Place, Request[Groups]]:
-        """Return what to read for target groups' settings: one DescribeTargetGroups per place."""
+        """Return the requests for target groups' settings: one DescribeTargetGroups per place."""
         by_place: dict[Place, dict[str, None]] = {}
         for place, arn in keys:
             by_place.setdefault(place, {})[arn] = None
@@ -90,8 +91,8 @@ class TargetGroups:
         match = _ARN.fullmatch(binding.arn)
         if match:
             return match["region"]
-        named = binding.group_name and not binding.arn  # an ARN of something else is refused before its region is used
-        return self._account.home_region(binding.group_name) if named else ""
+        is_named = binding.group_name and not binding.arn  # any other ARN is refused before its region is used
+        return self._account.home_region(binding.group_name) if is_named else ""
 
     def _arns(self, bindings: Sequence[tuple[Place, Binding]], deadline: Deadline) -> list[str]:
         """Return each binding's ARN; empty for a name that AWS does not know."""
@@ -110,7 +111,7 @@ class TargetGroups:
         ]
 
     def _resolved(self, place: Place, names: tuple[str, ...], deadline: Deadline) -> Request[Mapping[str, str]]:
-        """Return what to read for the ARNs of named target groups."""
+        """Return the request for the ARNs of named target groups."""
         what = f"target groups {', '.join(names)}"
 
         def call() -> Mapping[str, str]:
@@ -120,7 +121,7 @@ class TargetGroups:
         return Request(Kind.TOPOLOGY, (place, "names", names), what, call, place.scope)
 
     def _describe(self, place: Place, arns: Sequence[str], deadline: Deadline) -> Groups:
-        """Describe target groups by ARN; if one is unknown AWS refuses all, so each is then described alone."""
+        """Describe target groups by ARN. AWS refuses all if one is unknown, so then each is described alone."""
         try:
             groups: Groups = {
                 group.arn: group for group in self._groups(place, _names(arns), deadline, TargetGroupArns=arns)
@@ -130,14 +131,14 @@ class TargetGroups:
                 raise
             if len(arns) == 1:
                 return {arns[0]: error}
-            return {arn: group for one in arns for arn, group in self._describe(place, [one], deadline).items()}
+            return dict(chain.from_iterable(self._describe(place, [arn], deadline).items() for arn in arns))
         absent = [arn for arn in arns if arn not in groups]
         if absent:  # AWS describes every one or refuses
             raise malformed("elasticloadbalancing:DescribeTargetGroups", _names(absent))
         return groups
 
     def _may_have_changed(self, groups: Groups, age: timedelta) -> bool:
-        """Tell whether to describe groups again soon: one was unknown, or in no listener rule, and may be now."""
+        """Tell whether a group that was unknown, or in no listener rule, should be described again."""
         freshness = self._shared.freshness
         return any(
             age > timedelta(seconds=freshness.failures if isinstance(group, CannotTell) else freshness.topology)
@@ -145,19 +146,18 @@ class TargetGroups:
             if isinstance(group, CannotTell) or not group.in_use
         )
 
-    def _groups(self, place: Place, what: str, deadline: Deadline, **wanted: Any) -> list[TargetGroup]:
+    def _groups(self, place: Place, what: str, deadline: Deadline, **arguments: Any) -> list[TargetGroup]:
         """Describe target groups, page by page."""
-        found: list[TargetGroup] = []
-        for page in self._elbv2.pages(
-            "DescribeTargetGroups", place, what, deadline, ("NextMarker", "Marker"), **wanted
-        ):
+        groups: list[TargetGroup] = []
+        token = ("NextMarker", "Marker")
+        for page in self._elbv2.pages("DescribeTargetGroups", place, what, deadline, token, **arguments):
             with well_formed("elasticloadbalancing:DescribeTargetGroups", what):
-                found.extend(_group(one, place) for one in page["TargetGroups"])
-        return found
+                groups.extend(_group(group, place) for group in page["TargetGroups"])
+        return groups
 
 
 def name_of(arn: str) -> str:
-    """Return the name in a target group's ARN. Raises CannotTell (TargetGroupNotFound) if it is none."""
+    """Return the name in a target group's ARN. Raises CannotTell (TargetGroupNotFound) for any other text."""
     match = _ARN.fullmatch(arn)
     if match is None:
         raise CannotTell(Reason.TARGET_GROUP_NOT_FOUND, f"This is not the ARN of a target group: {arn[:120]}")
@@ -182,7 +182,7 @@ def _group(answer: dict[str, Any], place: Place) -> TargetGroup:
 
 
 def _health_check(answer: dict[str, Any]) -> HealthCheck:
-    """Return what is shown of the health check; a Network Load Balancer's has no path and no codes."""
+    """Return the settings of the health check; a Network Load Balancer's has no path and no codes."""
     matcher = answer.get("Matcher") or {}
     return HealthCheck(
         protocol=answer.get("HealthCheckProtocol", ""),

@@ -1,7 +1,7 @@
 """Parses DescribeTargetHealth's XML; botocore's own parser would be the largest CPU cost of a query.
 
-botocore emits `before-parse` for whoever knows better; signing, retries and errors stay its own. An answer of another
-shape is refused (ValueError), never read as an empty one. Source: ELBv2 API Reference 2015-12-01, DescribeTargetHealth.
+It is called by botocore's event `before-parse`; signing, retries and errors stay with botocore. An answer of another
+shape raises ValueError, and is never read as empty. Source: ELBv2 API Reference 2015-12-01, DescribeTargetHealth.
 """
 
 from http import HTTPStatus
@@ -20,17 +20,17 @@ TARGETS = "TargetHealthDescriptions"
 EVENT = f"before-parse.elastic-load-balancing-v2.{OPERATION}"
 
 _NO_OVERRIDE = {"", "no_override", "unknown"}
-"""AWS's words for a target from which traffic is not kept away, or of which it does not know."""
+"""AWS's words for a target without an override, or whose override it does not know."""
 
-_NOTHING = f"<{OPERATION}Response><{OPERATION}Result/></{OPERATION}Response>".encode()
-"""The empty result left for botocore's own parser."""
+_EMPTY_ANSWER = f"<{OPERATION}Response><{OPERATION}Result/></{OPERATION}Response>".encode()
+"""What botocore's parser gets instead."""
 
 
 def before_parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Take the targets out of a successful answer. Raises ValueError if it is not what the API promises."""
+    """Parse the targets of a successful answer. Raises ValueError if it does not match the API."""
     if response_dict["status_code"] == HTTPStatus.OK:
         customized_response_dict[TARGETS] = parse(response_dict["body"])
-        response_dict["body"] = _NOTHING
+        response_dict["body"] = _EMPTY_ANSWER
 
 
 def parse(body: bytes) -> tuple[Target, ...]:
@@ -43,11 +43,11 @@ def parse(body: bytes) -> tuple[Target, ...]:
     prefix = f"{namespace}}}" if namespace else ""
     if root.tag != f"{prefix}{OPERATION}Response":
         raise ValueError(f"its root is {root.tag[:100]}")
-    found = root.find(f"{prefix}{OPERATION}Result/{prefix}{TARGETS}")
-    if found is None:
+    targets = root.find(f"{prefix}{OPERATION}Result/{prefix}{TARGETS}")
+    if targets is None:
         raise ValueError(f"no {TARGETS}")
     names = _Names(prefix)
-    return tuple(map(names.target, found))
+    return tuple(map(names.target, targets))
 
 
 class _Names:
@@ -67,9 +67,9 @@ class _Names:
         id_, port, state = target.findtext(self.id), target.findtext(self.port), health.findtext(self.state)
         if not id_ or not port or not state:
             raise ValueError("a target has no Id, Port or State")
-        # Its address is in EndpointSlices too, and thousands are "healthy": one text of each is kept in memory.
+        # Interned: EndpointSlices have the address too, and thousands of targets the same state.
         id_, state = intern(reference(id_, ARN)), intern(reference(state, NAME))
-        # A path in findtext would leave the C code of ElementTree.
+        # find with a plain tag stays in the C code of ElementTree.
         anomaly, override = member.find(self.anomaly), member.find(self.override)
         is_anomalous = anomaly is not None and anomaly.findtext(self.result) == "anomalous"
         overridden = cut(override.findtext(self.state) or "") if override is not None else ""

@@ -1,11 +1,11 @@
 """The connection to the cluster: which kubeconfig or ServiceAccount it uses, and what each request sends of it.
 
-The client library (kubernetes 37) reads the files; three things are ours, because it does them unlike kubectl:
+The client library (kubernetes 37) reads the files. We do three things ourselves, because it differs from kubectl:
 
 - White space around a token is dropped. A token that still fits no header is KubernetesUnauthorized; the library would
   raise an error that quotes it.
-- The user that a kubeconfig impersonates (`as`, `as-groups` …) is sent; the library ignores it, and other rights apply.
-- No error of the library reaches a sentence or the log: some quote the kubeconfig, token included.
+- The user that a kubeconfig impersonates (`as`, `as-groups` …) is sent; the library ignores it, so other rights apply.
+- Errors of the library reach no sentence and no log: some quote the kubeconfig with its token.
 """
 
 import re
@@ -39,10 +39,10 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _TOKEN = "BearerToken"  # noqa: S105 - the client library's name for the header, not a token
 # tests/upstream/urllib3-no-status-retries.sh
-_TRIED_TWICE = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0, raise_on_status=False)
-_FITS_A_HEADER = re.compile(r"[!-~]+")
+_ONE_RETRY = urllib3.Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0, raise_on_status=False)
+_HEADER_VALUE = re.compile(r"[!-~]+")
 _EXTRA_KEY_SAFE = "!#$&'*+-.^_`|~"
-"""What client-go leaves as it is in the name of a header of `as-user-extra`."""
+"""Characters that client-go does not escape in the header names of `as-user-extra`."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -50,7 +50,7 @@ _NO_QUERY: Mapping[str, str] = {}
 
 
 class Client(ApiClient):
-    """The library's client, by its connections and credentials; each request also says whom it impersonates."""
+    """The library's connections and credentials, with a lean way to send a request and with impersonation."""
 
     def __init__(self, configuration: Configuration, impersonated: Headers = ()) -> None:
         """Send as the configuration says."""
@@ -60,7 +60,7 @@ class Client(ApiClient):
         manager, host = self.rest_client.pool_manager, configuration.host
         self._open: Callable[..., Any] = manager.urlopen
         self._root = host
-        if manager.proxy is None:  # a proxy may want the whole URL; else the connections need not be looked up by it
+        if manager.proxy is None:  # a proxy may need the whole URL; otherwise one pool of connections is enough
             self._open, self._root = manager.connection_from_url(host).urlopen, urllib3.util.parse_url(host).path or ""
 
     def send(
@@ -75,16 +75,18 @@ class Client(ApiClient):
         compressed: bool = False,
         on_headers: Callable[[Mapping[str, str]], None] | None = None,
     ) -> tuple[int, bytes]:
-        """Send one request, with `content` as JSON; return the status and the body, which may come `compressed`.
+        """Send one request, with `content` as JSON; return the status and the body.
 
-        `timeouts` are the seconds to connect and to wait for an answer. `on_headers` gets the answer's headers before
-        its body is read. Of a body that is larger than MAX_BODY_BYTES one byte more is returned, and the connection is
-        closed. Raises CannotTell (KubernetesUnauthorized) without usable credentials, urllib3's HTTPError,
-        and OSError. The library's own `call_api` would check and copy headers, path and query several times over, which
+        `timeouts` are the seconds to connect and to wait for an answer; `compressed` accepts gzip. `on_headers` gets
+        the answer's headers before its body is read. A body larger than MAX_BODY_BYTES is cut after one byte more, and
+        the connection is closed. Raises CannotTell (KubernetesUnauthorized) without usable credentials, urllib3's
+        HTTPError, and OSError. The library's `call_api` checks and copies headers, path and query several times, which
         costs more than sending them.
         """
         plain = {**self.default_headers, "Accept": accept}
-        plain |= {one["key"]: one["value"] for one in self.configuration.auth_settings().values()}  # renews the token
+        plain |= {
+            auth["key"]: auth["value"] for auth in self.configuration.auth_settings().values()
+        }  # renews the token
         if content is not None:
             plain["Content-Type"] = "application/json"
         if compressed:
@@ -109,9 +111,9 @@ class Client(ApiClient):
 
 
 def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Client:
-    """Return a client for the cluster that KUBECONFIG, the pod's ServiceAccount or ~/.kube/config names, in this order.
+    """Return a client for the cluster of KUBECONFIG, the pod's ServiceAccount or ~/.kube/config, in this order.
 
-    Raises NotConfigured when there is none.
+    Raises NotConfigured if none of them is usable.
     """
     kubeconfig = environ.get("KUBECONFIG", "").strip()
     in_cluster = not kubeconfig and "KUBERNETES_SERVICE_HOST" in environ
@@ -126,7 +128,7 @@ def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Clien
             impersonated = _load_kubeconfig(kubeconfig or HOME_KUBECONFIG, configuration)
         if configuration.refresh_api_key_hook is not None:
             configuration.refresh_api_key_hook = _trimmed(configuration.refresh_api_key_hook)
-        configuration.retries = _TRIED_TWICE  # the library's default is three retries
+        configuration.retries = _ONE_RETRY  # the library's default is three
         configuration.connection_pool_maxsize = pool_size
         configuration.keep_alive = True
         return Client(configuration, impersonated)
@@ -137,7 +139,7 @@ def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Clien
 
 
 def context_namespace(service_account: Path = SERVICE_ACCOUNT) -> str:
-    """Return the namespace that kubectl would use here: the context's, in a pod the pod's own, else `default`."""
+    """Return the namespace that kubectl would use: that of the context or of the pod, else `default`."""
     kubeconfig = environ.get("KUBECONFIG", "").strip()
     try:
         if not kubeconfig and "KUBERNETES_SERVICE_HOST" in environ:
@@ -151,14 +153,14 @@ def context_namespace(service_account: Path = SERVICE_ACCOUNT) -> str:
 
 def _load_kubeconfig(path: str, configuration: Configuration) -> Headers:
     """Read a kubeconfig into the configuration; return the headers of the user that it impersonates."""
-    # The path is handed over: the library would use the KUBECONFIG of the moment when it was imported.
+    # Without the path the library uses the value of KUBECONFIG when it was imported.
     # tests/upstream/kubernetes-kubeconfig-at-import.sh
     merged = KubeConfigMerger(path).config
     if merged is None:
         raise NotConfigured(
             "There is no kubeconfig: neither KUBECONFIG nor ~/.kube/config names a file that exists"
             if path == HOME_KUBECONFIG
-            else "KUBECONFIG names no file that exists"
+            else "The file that KUBECONFIG names does not exist"
         )
     loader = KubeConfigLoader(config_dict=merged, config_base_path=None)
     loader.load_and_set(configuration)
@@ -187,22 +189,21 @@ def _impersonated(user: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _trimmed(renew: Callable[[Any], None]) -> Any:
-    """Return the hook that the library calls before each request, with the token it finds made fit for a header.
+    """Return the hook that the library calls before each request, with the token trimmed.
 
-    The library's own hook writes into an object of the call's own: in the shared one another thread would find the
-    token before it is trimmed.
+    The library's hook writes into a separate object, so that no other thread can use the token before it is trimmed.
     """
 
     def hook(configuration: Configuration) -> None:
-        found = SimpleNamespace(api_key={})
+        renewed = SimpleNamespace(api_key={})
         try:
-            renew(found)
-            scheme, _, token = found.api_key[_TOKEN].partition(" ")
+            renew(renewed)
+            scheme, _, token = renewed.api_key[_TOKEN].partition(" ")
         except Exception as error:  # noqa: BLE001 - a file that is gone, a login that fails: the library raises anything
             raise _unauthorized(_why(error)) from None
         token = token.strip()
         hide(token)
-        if not _FITS_A_HEADER.fullmatch(token):
+        if not _HEADER_VALUE.fullmatch(token):
             raise _unauthorized("the token is empty" if not token else "the token is not one word of ASCII characters")
         configuration.api_key[_TOKEN] = f"{scheme} {token}"
 
@@ -217,12 +218,12 @@ def _unauthorized(why: str) -> CannotTell:
 
 
 def _why(error: Exception) -> str:
-    """Say what is wrong without quoting a file: the library's errors may contain the user with its token."""
+    """Describe an error without quoting a file: the library's messages may contain the user with its token."""
     match error:
         case MarkedYAMLError() if error.problem_mark is not None:
-            return f"it is not YAML (line {error.problem_mark.line + 1})"
+            return f"it is not valid YAML (line {error.problem_mark.line + 1})"
         case YAMLError():
-            return "it is not YAML"
+            return "it is not valid YAML"
         case ConfigException():
             missing = re.search(r"Expected (?:key|object with name) ([\w.@:-]{1,80}) in", str(error))
             return f"it has no {missing[1]}" if missing else "it is incomplete"

@@ -1,7 +1,7 @@
 """Writes Kubernetes Events on Rollouts: the only writes to Kubernetes, off unless PROVIDER_EVENTS=enabled.
 
-An Event is news, not evidence: it is queued and written by a thread of its own, and one that cannot be written is
-counted, logged and dropped. It never delays or changes an answer.
+Events are queued and written by a separate thread. One that cannot be written is counted, logged and dropped; it never
+delays or changes an answer.
 """
 
 import logging
@@ -23,18 +23,18 @@ from provider.sources.kubernetes.kubernetes_errors import refused, unreachable
 from provider.telemetry import Metrics
 
 BURST, SECONDS_PER_EVENT = 25, 300.0
-"""Events of one Rollout: as many at once as client-go's own recorder allows an object, then one in five minutes."""
+"""Limit of Events per Rollout, as in client-go's recorder: a burst, then one in five minutes."""
 
-MOST_QUEUED, MOST_ROLLOUTS = 100, 1000
-MOST_MESSAGE = 1024
-"""Bytes of a message that the API takes (kubernetes pkg/apis/core/validation/events.go)."""
+MAX_QUEUED, MAX_ROLLOUTS = 100, 1000
+MAX_MESSAGE_BYTES = 1024
+"""What the API accepts (kubernetes pkg/apis/core/validation/events.go)."""
 
 COMPONENT = "alb-provider"
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What an Event says, and of which Rollout."""
+    """What an Event says, and about which Rollout."""
 
     namespace: str
     rollout: str
@@ -60,12 +60,12 @@ class Events:
         self._client = connect()
         self._connect_again = connect
         self._metrics, self._clock, self._timeout = metrics, clock, timeout_seconds
-        self._queue: Queue[News] = Queue(MOST_QUEUED)
+        self._queue: Queue[News] = Queue(MAX_QUEUED)
         self._lock = Lock()
-        self._left: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
+        self._buckets: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
 
     def note(self, news: News) -> None:
-        """Queue an Event. Never waits: beyond the limit of its Rollout, or of the queue, it is dropped."""
+        """Queue an Event without waiting; it is dropped beyond the limit of its Rollout, or of the queue."""
         if not self._allows(news):
             self._metrics.event("dropped")
             return
@@ -75,7 +75,7 @@ class Events:
             self._metrics.event("dropped")
 
     def run(self, stopping: Event) -> None:
-        """Write what is queued until told to stop."""
+        """Write queued Events until `stopping` is set."""
         while not stopping.is_set():
             try:
                 news = self._queue.get(timeout=0.5)
@@ -86,8 +86,8 @@ class Events:
             except CannotTell as error:
                 self._metrics.event("failed")
                 logging.getLogger(__name__).warning("%s", error)
-            except Exception:  # a thread that dies would end all Events in silence
-                logging.getLogger(__name__).exception("Writing an Event has a defect")
+            except Exception:  # the thread must go on
+                logging.getLogger(__name__).exception("Defect while writing an Event")
 
     def write(self, news: News) -> None:
         """Write one Event. Raises CannotTell."""
@@ -108,20 +108,20 @@ class Events:
             raise unreachable(what, error) from error
 
     def _allows(self, news: News) -> bool:
-        """Take one of the Rollout's Events, which come back with time."""
+        """Take a token from the Rollout's bucket."""
         now = self._clock()
         with self._lock:
-            left, at = self._left.pop(news.uid, (float(BURST), now))
-            left = min(float(BURST), left + (now - at).total_seconds() / SECONDS_PER_EVENT)
-            allowed = left >= 1
-            self._left[news.uid] = (left - 1 if allowed else left, now)
-            while len(self._left) > MOST_ROLLOUTS:
-                self._left.popitem(last=False)
+            level, at = self._buckets.pop(news.uid, (float(BURST), now))
+            level = min(float(BURST), level + (now - at).total_seconds() / SECONDS_PER_EVENT)
+            allowed = level >= 1
+            self._buckets[news.uid] = (level - 1 if allowed else level, now)
+            while len(self._buckets) > MAX_ROLLOUTS:
+                self._buckets.popitem(last=False)
             return allowed
 
 
 def _manifest(news: News) -> dict[str, object]:
-    """Return the Event (core/v1), as `kubectl describe rollout` finds it: by the Rollout's uid."""
+    """Return the Event (core/v1); `kubectl describe rollout` finds it by the Rollout's uid."""
     at = news.at.strftime("%Y-%m-%dT%H:%M:%SZ")
     encoded = news.message.encode()
     return {
@@ -136,7 +136,7 @@ def _manifest(news: News) -> dict[str, object]:
             "uid": news.uid,
         },
         "reason": news.reason,
-        "message": encoded[:MOST_MESSAGE].decode(errors="ignore"),
+        "message": encoded[:MAX_MESSAGE_BYTES].decode(errors="ignore"),
         "type": "Warning" if news.is_warning else "Normal",
         "source": {"component": COMPONENT},
         "reportingComponent": COMPONENT,

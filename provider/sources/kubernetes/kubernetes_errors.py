@@ -1,4 +1,4 @@
-"""Names what the Kubernetes API refuses, or fails to say, by what the operator must do."""
+"""Turns errors of the Kubernetes API into reasons and sentences that tell the operator what to fix."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,18 @@ from provider.model.reasons import Reason
 from provider.sources.kubernetes import shapes
 
 _NOT_SERVED = b"404 page not found", "the server could not find the requested resource"
-"""How the API server says that it does not know a resource; a proxy's own 404 must not read as that.
+"""The API server's 404 for a resource that it does not serve, told apart from a proxy's 404.
 
-As a text, or in newer servers (kubernetes#138219) as the message of a Status; of an absent object the message names it.
+A text, or in newer servers (kubernetes#138219) the message of a Status. The message for an absent object names it.
 """
 
 
 class TooLarge(CannotTell):
-    """An answer that is larger than it may be."""
+    """An answer that is larger than the limit."""
 
-    def __init__(self, what: str, most_bytes: int) -> None:
+    def __init__(self, what: str, max_bytes: int) -> None:
         """Name the request."""
-        sentence = f"The Kubernetes API's answer to {what} is larger than {most_bytes // 2**20} MiB"
+        sentence = f"The Kubernetes API's answer to {what} is larger than {max_bytes // 2**20} MiB"
         super().__init__(Reason.KUBERNETES_MALFORMED, sentence)
 
 
@@ -33,28 +33,28 @@ class Absent(Exception):
 
 @contextmanager
 def well_formed(what: str) -> Iterator[None]:
-    """Turn an answer of another shape into a CannotTell."""
+    """Raise CannotTell for an answer of another shape."""
     try:
         yield
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested beyond reason
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # RecursionError: too deeply nested
         raise malformed(what) from error
 
 
 def malformed(what: str) -> CannotTell:
-    """Return the CannotTell for an answer that the API server would not give."""
+    """Return the CannotTell for an answer that is not the API server's."""
     return CannotTell(
         Reason.KUBERNETES_MALFORMED,
-        f"The Kubernetes API's answer to {what} is not what its schema promises; is there a proxy in between?",
+        f"The Kubernetes API's answer to {what} does not match its schema; is there a proxy in between?",
     )
 
 
 def unreachable(what: str, error: Exception) -> CannotTell:
     """Return the CannotTell for a request without a complete answer."""
     cause = error.reason if isinstance(error, http.MaxRetryError) else error
-    # A redirect, which is followed nowhere, since the token would go along; or what is no gzip, although it says so.
+    # A redirect is not followed, since the token would go along; DecodeError: the body is not gzip as declared.
     if isinstance(cause, http.ResponseError | http.DecodeError):
         return malformed(what)
-    # urllib3 derives a refused connection from its ConnectTimeoutError; that is no time-out.
+    # urllib3 derives a refused connection from ConnectTimeoutError, but it is not a timeout.
     if isinstance(cause, http.TimeoutError) and not isinstance(cause, http.NewConnectionError):
         return CannotTell(Reason.KUBERNETES_TIMEOUT, f"The Kubernetes API did not answer in time: {what}")
     why = f"cannot resolve {cause.conn.host}" if isinstance(cause, http.NameResolutionError) else type(cause).__name__
@@ -62,7 +62,7 @@ def unreachable(what: str, error: Exception) -> CannotTell:
 
 
 def refused(what: str, status: int, body: bytes) -> Exception:
-    """Return what to raise for a status other than 200: a reason and what the operator must do."""
+    """Return what to raise for a status that is not the expected one."""
     verb, _, resource = what.partition(" ")
     match status:
         case HTTPStatus.NOT_FOUND:
@@ -89,7 +89,7 @@ def refused(what: str, status: int, body: bytes) -> Exception:
 
 
 def _not_found(what: str, body: bytes) -> Exception:
-    """Tell an object that does not exist from an API that is not served, and from a 404 of somebody else."""
+    """Tell an absent object from an API that is not served, and from the 404 of a proxy."""
     text, message = _NOT_SERVED
     try:
         status: shapes.Status = shapes.decoder(shapes.Status).decode(body)

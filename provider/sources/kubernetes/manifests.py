@@ -1,6 +1,6 @@
 """Reads the objects that a preflight inspects, whole and as the API has them.
 
-Only the preflight reads them, so their rights are optional: what may not be read is said, and the rest is inspected.
+Only the preflight reads them, so their rights are optional: it names what it may not read, and inspects the rest.
 """
 
 from collections.abc import Mapping
@@ -37,35 +37,35 @@ KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Manifests:
     """The objects by kind, and the kinds that could not be read, each with a sentence."""
 
     objects: Mapping[str, tuple[Mapping[str, Any], ...]]
     unread: Mapping[str, str]
 
 
-def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> Found:
+def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
     """Read a Rollout and what a preflight inspects. Raises RolloutNotFound, and CannotTell for the Rollout itself."""
     names = {"Rollout": rollout, "Namespace": namespace}
 
-    def one(kind: str, api: Api) -> tuple[Mapping[str, Any], ...] | CannotTell:
+    def read_kind(kind: str, api: Api) -> tuple[Mapping[str, Any], ...] | CannotTell:
         try:
-            found = cluster.server.whole(api, namespace, names.get(kind, ""), deadline)
+            manifests = cluster.server.whole(api, namespace, names.get(kind, ""), deadline)
         except CannotTell as error:
             return error
-        return tuple({**each, "kind": kind} for each in found)
+        return tuple({**manifest, "kind": kind} for manifest in manifests)
 
-    wanted = [*KINDS.items(), *(("TargetGroupBinding", api) for api in BINDING_APIS)]
-    results = cluster.read(deadline, *(Read(api.rbac, partial(one, kind, api)) for kind, api in wanted))
+    requested = [*KINDS.items(), *(("TargetGroupBinding", api) for api in BINDING_APIS)]
+    results = cluster.read(deadline, *(Read(api.rbac, partial(read_kind, kind, api)) for kind, api in requested))
     objects: dict[str, tuple[Mapping[str, Any], ...]] = {}
     unread: dict[str, str] = {}
-    for (kind, _), found in zip(wanted, results, strict=True):
-        if not isinstance(found, CannotTell):
-            objects[kind] = (*objects.get(kind, ()), *found)
+    for (kind, _), result in zip(requested, results, strict=True):
+        if not isinstance(result, CannotTell):
+            objects[kind] = (*objects.get(kind, ()), *result)
         elif kind == "Rollout":
-            raise found
-        elif kind != "TargetGroupBinding" or found.reason is not Reason.KUBERNETES_API_MISSING:
-            unread[kind] = str(found)  # one of the two APIs of bindings is nearly always missing
+            raise result
+        elif kind != "TargetGroupBinding" or result.reason is not Reason.KUBERNETES_API_MISSING:
+            unread[kind] = str(result)  # clusters usually serve one of the two binding APIs
     if not objects.get("Rollout"):
         raise RolloutNotFound(f"There is no Rollout {rollout} in namespace {namespace}")
-    return Found(objects, unread)
+    return Manifests(objects, unread)

@@ -1,7 +1,7 @@
-"""Which of the APIs of bindings does the cluster serve? Not found is not none while there may be such an API.
+"""Which binding APIs the cluster serves. A 404 does not prove that there are no bindings.
 
-Most clusters have one of the two. An API that is not served answers 404, and so does one that is only out of reach: its
-CustomResourceDefinition is being established again, or one of several API servers lags behind.
+Most clusters serve one of the two. An API that is not served answers 404, and so does one that is temporarily missing:
+while its CustomResourceDefinition is established again, or while one of several API servers lags behind.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.api_server import Api, ApiServer, listing
 
 NOT_SERVED_HOLDS = timedelta(minutes=1)
-"""Within this time an API that was not served is not asked again, where the answer decides nothing."""
+"""How long a 404 is cached for reads that decide nothing."""
 
 
 class ServedApis:
-    """What this process knows of the APIs. Thread-safe."""
+    """What this process has seen of each API. Thread-safe."""
 
     def __init__(self, server: ApiServer, clock: Callable[[], datetime]) -> None:
-        """Know nothing."""
+        """Start without any knowledge."""
         self._server, self._clock = server, clock
         self._lock = Lock()
         self._served: set[str] = set()
@@ -33,20 +33,20 @@ class ServedApis:
     ) -> list[Any] | None:
         """List all records, or return None where the cluster does not serve this API. Raises CannotTell.
 
-        What a cluster serves changes when somebody installs it, so an API that was never served is asked for once a
-        minute. One that this process has seen is never without objects again.
+        An API that was never served is tried once a minute, since it may be installed later. After it was served once,
+        a 404 raises CannotTell.
 
-        Where the answer decides, a 404 counts only from `decides_since` on, and only if the discovery of the API's
-        group lacks it too, since a process that has just started does not know what was served. Seen with a real API
-        server (1.34): while it starts, both are a 503; while a CustomResourceDefinition is not established (again), the
-        list is a 404 and `/apis/<group>` has its version. `/apis` does not help: after a start it lacks groups.
+        If the answer decides, a 404 counts only from `decides_since` on, and only if the discovery of the API's group
+        lacks the version too: a process that has just started does not know what was served before. With a real API
+        server (1.34) both are a 503 while it starts; while a CustomResourceDefinition is not established, the list is a
+        404 and `/apis/<group>` has its version. `/apis` does not help: after a start it lacks groups.
         """
-        asked_at = self._clock()
-        if self._is_known_to_be_absent(api, asked_at, decides_since):
+        requested_at = self._clock()
+        if self._is_cached_as_absent(api, requested_at, decides_since):
             records = None
         else:
             records = self._server.read_list_or_none(api, namespace, shape, deadline)
-            self._note(api, namespace, asked_at, is_served=records is not None)
+            self._note(api, namespace, requested_at, is_served=records is not None)
         if records is None and decides_since is not None and self._server.is_discovered(api, deadline):
             raise _missing(
                 f"The cluster has {api.group}/{api.version} and answers 404 ({listing(api, namespace)})",
@@ -54,7 +54,7 @@ class ServedApis:
             )
         return records
 
-    def _is_known_to_be_absent(self, api: Api, now: datetime, decides_since: datetime | None) -> bool:
+    def _is_cached_as_absent(self, api: Api, now: datetime, decides_since: datetime | None) -> bool:
         with self._lock:
             not_served_at = self._not_served.get(api.rbac)
         if not_served_at is None or not_served_at > now:
@@ -63,14 +63,14 @@ class ServedApis:
             return not_served_at >= decides_since
         return now - not_served_at < NOT_SERVED_HOLDS
 
-    def _note(self, api: Api, namespace: str, asked_at: datetime, *, is_served: bool) -> None:
-        """Remember an answer. Raises CannotTell if the API was served before and is not now."""
+    def _note(self, api: Api, namespace: str, requested_at: datetime, *, is_served: bool) -> None:
+        """Keep an answer. Raises CannotTell if the API was served before and is not now."""
         with self._lock:
             if is_served:
                 self._served.add(api.rbac)
                 self._not_served.pop(api.rbac, None)
             elif api.rbac not in self._served:
-                self._not_served[api.rbac] = asked_at
+                self._not_served[api.rbac] = requested_at
             else:
                 raise _missing(
                     f"The cluster served this API before and answers 404 now ({listing(api, namespace)})",
@@ -78,5 +78,5 @@ class ServedApis:
                 )
 
 
-def _missing(says: str, todo: str) -> CannotTell:
-    return CannotTell(Reason.KUBERNETES_API_MISSING, f"{says}, so it is unknown what there is. {todo}.")
+def _missing(observation: str, todo: str) -> CannotTell:
+    return CannotTell(Reason.KUBERNETES_API_MISSING, f"{observation}, so it is unknown which bindings exist. {todo}.")

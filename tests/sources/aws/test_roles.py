@@ -292,7 +292,7 @@ def test_an_external_id_that_cannot_be_one_is_named(abroad, client):
     found = client.get(HEALTH).json
 
     assert found["reason"] == "AwsCredentials"
-    assert f"{ROLE} (its external id is none)" in found["message"]
+    assert f"{ROLE} (the external id is not valid)" in found["message"]
 
 
 def test_what_the_role_may_not_do_is_the_roles_fault(abroad, client):

@@ -147,7 +147,7 @@ def test_an_empty_kubeconfig_variable_is_unset(environment, api, monkeypatch, tm
     ("text", "sentence"),
     [
         ("", "Cannot use KUBECONFIG to reach Kubernetes: it is incomplete"),
-        ("{:[", "Cannot use KUBECONFIG to reach Kubernetes: it is not YAML (line 1)"),
+        ("{:[", "Cannot use KUBECONFIG to reach Kubernetes: it is not valid YAML (line 1)"),
         ("users: []", "Cannot use KUBECONFIG to reach Kubernetes: it has no current-context"),
         ("current-context: a\ncontexts: []", "Cannot use KUBECONFIG to reach Kubernetes: it has no a"),
     ],

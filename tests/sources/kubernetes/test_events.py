@@ -13,7 +13,7 @@ from provider.history.switches import Switches
 from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.sources.kubernetes.connection import connect
-from provider.sources.kubernetes.events import BURST, MOST_MESSAGE, SECONDS_PER_EVENT, Events, News
+from provider.sources.kubernetes.events import BURST, MAX_MESSAGE_BYTES, SECONDS_PER_EVENT, Events, News
 from tests.records import NOW
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"
@@ -122,7 +122,7 @@ def test_a_long_message_is_cut(events, world):
     events.write(replace(NEWS, message="×" * 1000))
 
     [found] = stored(world)
-    assert found["message"] == "×" * (MOST_MESSAGE // 2)
+    assert found["message"] == "×" * (MAX_MESSAGE_BYTES // 2)
 
 
 def test_what_cannot_be_written_names_the_verb(events, world):
