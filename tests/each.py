@@ -24,7 +24,9 @@ def each(names: str, cases: Mapping[str, Any]) -> Callable[[Test], Test]:
                 with subtests.test(name):
                     test(**dict(zip(parameters, values, strict=True)), **fixtures)
 
-        fixtures = [one for one in inspect.signature(test).parameters.values() if one.name not in parameters]
+        fixtures = [
+            parameter for parameter in inspect.signature(test).parameters.values() if parameter.name not in parameters
+        ]
         update_wrapper(tried, test)
         del tried.__wrapped__  # type: ignore[attr-defined]
         asked = inspect.Parameter("subtests", inspect.Parameter.POSITIONAL_OR_KEYWORD)

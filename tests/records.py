@@ -150,7 +150,7 @@ def evidence(
             service("preview"), Stage.BEFORE_SWITCH, tuple(endpoint(number) for number in range(desired)), (binding(),)
         ),
         groups=groups,
-        ready_since={one.uid: NOW - ready_for for one in pods} if ready_for is not None else {},
+        ready_since={pod.uid: NOW - ready_for for pod in pods} if ready_for is not None else {},
         instance_ids={},
     )
     return replace(base, **changes)

@@ -73,7 +73,7 @@ class Reason(StrEnum):
         meaning: str = "",
         todo: str = "",
     ) -> Self:
-        """Make a member of its word and what is told of it; `Reason(word)` finds one."""
+        """Make a member; `Reason(word)` looks one up."""
         reason = str.__new__(cls, value)
         reason._value_ = value
         reason.phase, reason.action, reason.meaning, reason.todo = phase, action, meaning, todo

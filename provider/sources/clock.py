@@ -84,7 +84,7 @@ class OtherClocks:
         for upstream in NAMES:
             metrics.shows_clock_skew(upstream, partial(self._furthest, upstream))
 
-    def asked(self, upstream: str, region: str = "") -> Callable[[Mapping[str, str]], None]:
+    def observer(self, upstream: str, region: str = "") -> Callable[[Mapping[str, str]], None]:
         """Return the function to call with the headers (names in lower case) of a request that is sent now."""
         return partial(self._answered, (upstream, region), self._clock())
 
@@ -114,19 +114,19 @@ class OtherClocks:
             known = self._clocks.get((upstream, region))
             return proven(_name(upstream, region), known.least, known.most) if known else None
 
-    def _answered(self, whose: tuple[str, str], sent: datetime, headers: Mapping[str, str]) -> None:
+    def _answered(self, upstream: tuple[str, str], sent: datetime, headers: Mapping[str, str]) -> None:
         """Use the `Date` of an answer that arrives now, if it has a usable one."""
         date, now = _date(headers), self._clock()
         if date is None or abs((date - now).total_seconds()) > MAX_SKEW_SECONDS:
             return
         least, most = (date - now).total_seconds(), (date - sent).total_seconds() + 1
         with self._lock:
-            known = self._clocks.setdefault(whose, _Clock(least, most, now))
-            self._clocks.move_to_end(whose)
+            known = self._clocks.setdefault(upstream, _Clock(least, most, now))
+            self._clocks.move_to_end(upstream)
             _narrow(known, least, most, now)
             while len(self._clocks) > MAX_CLOCKS:
                 self._clocks.popitem(last=False)
-            skew = proven(_name(*whose), known.least, known.most)
+            skew = proven(_name(*upstream), known.least, known.most)
             is_news = _is_news(known, skew.seconds, now)
         if is_news:
             _log(skew)

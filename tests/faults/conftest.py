@@ -81,7 +81,7 @@ def chosen_of(request: pytest.FixtureRequest) -> list[Combination]:
     """The combinations of the asking module that this session is to run."""
     items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
     found = [item.callspec.params.get("combination") for item in items if hasattr(item, "callspec")]
-    return [one for one in found if isinstance(one, Combination)]
+    return [item for item in found if isinstance(item, Combination)]
 
 
 def assert_law(combination: Combination, outcome: Outcome) -> None:

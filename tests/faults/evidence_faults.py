@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 from provider.model.reasons import Reason
@@ -47,28 +49,27 @@ def changed(name: str, change: Callable[[Any], object], leads_to: LeadsTo) -> Fa
     return rewritten(name, rewrite, leads_to)
 
 
+def _holders(answer: Any, path: tuple[str | int, ...]) -> list[Any]:
+    """What holds the last key of a path: in the object, or in every item of the list."""
+    return [reduce(getitem, path[:-1], item) for item in answer.get("items", [answer])]
+
+
 def put(*path: str | int, value: object) -> Callable[[Any], None]:
-    """Set the value at a path of keys; `items` stands for every item of a list."""
+    """Set the value at a path of keys, in every item."""
 
     def change(answer: Any) -> None:
-        for one in answer.get("items", [answer]):
-            part = one
-            for step in path[:-1]:
-                part = part[step]
-            part[path[-1]] = value
+        for holder in _holders(answer, path):
+            holder[path[-1]] = value
 
     return change
 
 
 def drop(*path: str) -> Callable[[Any], None]:
-    """Take out what is at a path of keys, in every item."""
+    """Remove the value at a path of keys, in every item."""
 
     def change(answer: Any) -> None:
-        for one in answer.get("items", [answer]):
-            part = one
-            for step in path[:-1]:
-                part = part[step]
-            del part[path[-1]]
+        for holder in _holders(answer, path):
+            del holder[path[-1]]
 
     return change
 
@@ -85,8 +86,8 @@ def first_for_last(answer: Json) -> None:
 
 def at_other_addresses(answer: Json) -> None:
     """Give every endpoint another address."""
-    for one in answer["items"]:
-        for number, endpoint in enumerate(one["endpoints"]):
+    for endpoint_slice in answer["items"]:
+        for number, endpoint in enumerate(endpoint_slice["endpoints"]):
             endpoint["addresses"] = [f"192.0.2.{number}"]
 
 
@@ -224,32 +225,31 @@ def series(name: str, metric: int, leads_to: LeadsTo, **changes: object) -> Faul
     """Change one series of GetMetricData: 0 is green's 5xx, 1 its requests, 4 the load balancer's requests."""
 
     def change(answer: Any) -> None:
-        found = next(one for one in answer["MetricDataResults"] if one["Id"] == f"m{metric}")
-        template = next(one for one in answer["MetricDataResults"] if one["Id"] == "m1")
-        found["Timestamps"] = list(template["Timestamps"])
-        for key, value in changes.items():
-            found[key] = [value] * len(found["Timestamps"]) if key in ("Values", "Timestamps") else value
-        if "Values" not in changes:
-            found["Values"] = [1.0] * len(found["Timestamps"])
+        changed_result = next(result for result in answer["MetricDataResults"] if result["Id"] == f"m{metric}")
+        template = next(result for result in answer["MetricDataResults"] if result["Id"] == "m1")
+        changed_result["Timestamps"] = list(template["Timestamps"])
+        count = len(template["Timestamps"])
+        for key, value in {"Values": 1.0, **changes}.items():
+            changed_result[key] = [value] * count if key in ("Values", "Timestamps") else value
 
     return changed(name, change, leads_to)
 
 
 def _only_the_future(answer: Any) -> None:
-    for one in answer["MetricDataResults"]:
-        one["Timestamps"] = [stamp + 86_400 for stamp in one["Timestamps"]]
+    for result in answer["MetricDataResults"]:
+        result["Timestamps"] = [stamp + 86_400 for stamp in result["Timestamps"]]
 
 
 def _too_much(answer: Any) -> None:
-    for one in answer["MetricDataResults"]:
-        one["Timestamps"] += [stamp + 86_400 for stamp in one["Timestamps"]]
-        one["Values"] *= 2
+    for result in answer["MetricDataResults"]:
+        result["Timestamps"] += [stamp + 86_400 for stamp in result["Timestamps"]]
+        result["Values"] *= 2
 
 
 def _the_same_minute_again(answer: Any) -> None:
-    for one in answer["MetricDataResults"]:
-        one["Timestamps"] *= 2
-        one["Values"] *= 2
+    for result in answer["MetricDataResults"]:
+        result["Timestamps"] *= 2
+        result["Values"] *= 2
 
 
 _STRANGE = {

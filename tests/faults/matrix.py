@@ -1,4 +1,4 @@
-"""Runs combinations of a call and a fault, each call on a lane of its own, and keeps what was answered.
+"""Runs combinations of a call and a fault, each call on its own lane, and keeps the answers.
 
 The lanes run at the same time, since most faults are waited for; the combinations of one lane run one after another, so
 that the answer after a fault is also the good one before the next. All lanes share one provider, as all Rollouts of a
@@ -29,7 +29,7 @@ LANES_AT_ONCE = 5
 
 
 class As(Enum):
-    """Outcomes that are no Inconclusive with a reason."""
+    """Outcomes other than Inconclusive with a reason."""
 
     WITHOUT = "as without the fault: the evidence is complete and good all the same"
     NOT_FOUND = "404: Kubernetes itself says that there is no such Rollout"
@@ -45,7 +45,7 @@ class Running(Protocol):
     """A fault that has begun."""
 
     def end(self) -> None:
-        """Let everything be well again."""
+        """End the fault."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Answer:
     @property
     def body(self) -> dict[str, Any]:
         """The JSON object."""
-        found: dict[str, Any] = json.loads(self.text)
-        return found
+        body: dict[str, Any] = json.loads(self.text)
+        return body
 
     @property
     def outcome(self) -> tuple[str, str]:
@@ -108,15 +108,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cache:
-    """What is known when a fault begins: nothing (cold), or what a good answer rested on until just now (warm).
+    """What is cached when a fault begins: nothing (cold), or the evidence of a good answer just before (warm).
 
-    The answer before a fault is the good one after the fault before it.
+    That answer is the one after the end of the fault before.
     """
 
     freshness_seconds: float
 
     def expire(self) -> None:
-        """Let what is known become too old to be used again."""
+        """Wait until cached evidence is too old to be used."""
         time.sleep(self.freshness_seconds * 1.1)
 
 
@@ -133,11 +133,11 @@ class Apps:
     """Tracebacks behind every 500, oldest first: what a failing test must show."""
 
     def __post_init__(self) -> None:
-        """Take down every exception that leaves a view."""
+        """Keep every exception that leaves a view."""
         for app in (self.patient, self.hurried):
-            got_request_exception.connect(self._take_down, app)
+            got_request_exception.connect(self._keep, app)
 
-    def _take_down(self, _: Flask, exception: BaseException) -> None:
+    def _keep(self, _: Flask, exception: BaseException) -> None:
         self.defects.append("".join(traceback.format_exception(exception)))
 
 
@@ -171,7 +171,7 @@ class Lane:
         """
         outcome = self._meet(fault, cache)
         expected = leads_to if isinstance(leads_to, tuple) else (leads_to,)
-        if outcome.during.timed_out and outcome.during.body["reason"] not in {one.value for one in expected}:
+        if outcome.during.timed_out and outcome.during.body["reason"] not in {reason.value for reason in expected}:
             return self._meet(fault, cache)
         return outcome
 
@@ -196,9 +196,9 @@ def spread(combinations: Sequence[Combination]) -> list[Any]:
     """Return all combinations as parameters; not long are those by which each call and each fault is tried once."""
     tried: set[str] = set()
     found = []
-    for one in combinations:
-        new = {f"call {one.call.name}", f"fault {one.fault.name}", one.cache} - tried
-        found.append(pytest.param(one, id=str(one), marks=[] if new else [pytest.mark.long]))
+    for combination in combinations:
+        new = {f"call {combination.call.name}", f"fault {combination.fault.name}", combination.cache} - tried
+        found.append(pytest.param(combination, id=str(combination), marks=[] if new else [pytest.mark.long]))
         tried |= new
     return found
 
@@ -219,10 +219,10 @@ class Run:
 
     def outcome(self, combination: Combination) -> Outcome:
         """Return what came of a combination, or raise what kept its lane from trying it."""
-        found = self._outcomes[str(combination)]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        outcome = self._outcomes[str(combination)]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _drive(self, lane: Lane, world: World, combinations: list[Combination]) -> None:
         done = 0
@@ -230,31 +230,35 @@ class Run:
             lane.call.build(world, lane.name)
             lane.ask()
             CACHES[combinations[0].cache].expire()
-            for one in combinations:
-                self._outcomes[str(one)] = lane.meet(one.fault, one.leads_to, CACHES[one.cache])
+            for combination in combinations:
+                self._outcomes[str(combination)] = lane.meet(
+                    combination.fault, combination.leads_to, CACHES[combination.cache]
+                )
                 done += 1
         except Exception as error:  # noqa: BLE001 - the tests that ask for it raise it
-            self._outcomes |= {str(one): error for one in combinations[done:]}
+            self._outcomes |= {str(combination): error for combination in combinations[done:]}
 
 
 def lane_per_call(
     world: World, start: Callable[[str], Apps], combinations: Iterable[Combination]
 ) -> list[tuple[Lane, list[Combination]]]:
-    """Give every call a lane of each cache, and one more where AWS throttles it.
+    """Give every call a lane of each cache, and combination more where AWS throttles it.
 
     The lanes of a cache share a provider, but those that AWS throttles: calls are then rare for a minute, whoever asks.
     """
     by_lane: dict[tuple[str, str, bool], list[Combination]] = {}
-    for one in combinations:
-        by_lane.setdefault((one.call.name, one.cache, one.leads_to is Reason.AWS_THROTTLED), []).append(one)
+    for combination in combinations:
+        by_lane.setdefault(
+            (combination.call.name, combination.cache, combination.leads_to is Reason.AWS_THROTTLED), []
+        ).append(combination)
     shared: dict[str, Apps] = {}
     lanes = []
-    for number, ((_, cache, throttled), some) in enumerate(by_lane.items()):
-        call = some[0].call
+    for number, ((_, cache, throttled), lane_combinations) in enumerate(by_lane.items()):
+        call = lane_combinations[0].call
         faults = world.kubernetes_faults if call.match.startswith("/") else world.aws.faults
         if throttled:
             apps = start(cache)
         else:
             apps = shared[cache] = shared.get(cache) or start(cache)
-        lanes.append((Lane(f"lane{number:02}", call, faults, apps), some))
+        lanes.append((Lane(f"lane{number:02}", call, faults, apps), lane_combinations))
     return lanes

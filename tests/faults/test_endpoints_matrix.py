@@ -87,7 +87,7 @@ def run(request: pytest.FixtureRequest, matrix_world: World, tmp_path_factory: p
         for name in ("NO_PROXY", "no_proxy"):
             patch.setenv(name, "127.0.0.1,localhost,.test")
         for upstream, call in UPSTREAMS.items():
-            some = [one for one in chosen if one.fault.name.startswith(upstream)]
+            some = [combination for combination in chosen if combination.fault.name.startswith(upstream)]
             if not some:
                 continue
             name = upstream.lower()

@@ -19,7 +19,7 @@ def test_a_kubernetes_read_that_fails_blocks_in_time_and_recovers(run: Run, comb
 
 def test_every_exception_is_about_a_combination_that_exists() -> None:
     """An exception to the table of faults names a read and a fault that the matrix has."""
-    known = {(one.call.name, one.fault.name) for one in kubernetes_faults.combinations()}
+    known = {(combination.call.name, combination.fault.name) for combination in kubernetes_faults.combinations()}
 
     assert set(kubernetes_faults.EXCEPTIONS) - known == set()
     assert len(KUBERNETES_CALLS) == len({call.name for call in KUBERNETES_CALLS})

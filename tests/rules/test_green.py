@@ -22,7 +22,7 @@ def test_green_is_the_rollouts_own_replica_set_of_the_current_hash():
     green = find_green(topology(replica_sets=(foreign, replica_set())), GREEN)
 
     assert green.replica_set.name == f"web-{GREEN}"
-    assert [one.name for one in green.pods] == [f"web-{GREEN}-{number}" for number in range(3)]
+    assert [pod.name for pod in green.pods] == [f"web-{GREEN}-{number}" for number in range(3)]
 
 
 def test_greens_pods_are_its_living_own_ones():
@@ -31,7 +31,7 @@ def test_greens_pods_are_its_living_own_ones():
 
     green = find_green(topology(pods=pods), None)
 
-    assert [one.name for one in green.pods] == [f"web-{GREEN}-0"]
+    assert [pod.name for pod in green.pods] == [f"web-{GREEN}-0"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_green_service_by_strategy_and_stage(strategy, selecting_green, roll
     found = find_service(look, find_green(look, GREEN), None)
 
     assert (found.service.name, found.stage) == (chosen, stage)
-    assert {one.service for one in found.bindings} == {chosen}
+    assert {binding.service for binding in found.bindings} == {chosen}
 
 
 def _services(**hashes):
@@ -151,7 +151,7 @@ def test_service_overrides_the_choice(strategy, asked, stage):
     found = find_service(look, find_green(look, GREEN), asked)
 
     assert (found.service.name, found.stage) == (asked, stage)
-    assert [one.service for one in found.endpoints] == [asked]
+    assert [endpoint.service for endpoint in found.endpoints] == [asked]
 
 
 @pytest.mark.parametrize(

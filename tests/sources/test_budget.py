@@ -105,8 +105,8 @@ def test_the_calls_are_used(budget, clock):
 def test_turns_come_in_the_order_of_asking(budget, clock):
     """The first in the queue gets the first free turn, whichever caller asks again first."""
     askers = [f"shop/web-{number}" for number in range(40)]
-    served = [one for one in askers if may(budget, one)]
-    waiting = [one for one in askers if one not in served]
+    served = [asker for asker in askers if may(budget, asker)]
+    waiting = [asker for asker in askers if asker not in served]
     order = []
     for _ in range(600):
         clock.now += 0.1
@@ -115,7 +115,7 @@ def test_turns_come_in_the_order_of_asking(budget, clock):
                 order.append(one)
 
     assert len(order) >= 10
-    assert max(abs(order.index(one) - waiting.index(one)) for one in order) <= BURST / 2
+    assert max(abs(order.index(name) - waiting.index(name)) for name in order) <= BURST / 2
 
 
 def test_of_a_long_line_only_those_in_front_go_on(budget, clock):
@@ -148,7 +148,7 @@ def test_who_leaves_is_not_waited_for(budget, clock):
 def test_a_refusal_says_when_the_turn_comes(budget, clock):
     """The sentence and `retryAfterSeconds` give the waiting time; after it the Rollout has its turn."""
     holders = [f"shop/web-{number}" for number in range(10)]
-    assert all(may(budget, one) for one in holders)
+    assert all(may(budget, holder) for holder in holders)
     for _ in range(BURST):
         budget.charge()
 

@@ -49,7 +49,7 @@ class Upstream:
 
     def answer(self, there=0.0, back=0.0, **headers):
         """Ask: the request takes `there` seconds, the answer `back`; `headers` replace its own."""
-        told = self.clocks.asked("kubernetes")
+        told = self.clocks.observer("kubernetes")
         self.now += timedelta(seconds=there)
         written = format_datetime(self.now + timedelta(seconds=self.ahead), usegmt=True)
         self.now += timedelta(seconds=back)
@@ -111,7 +111,7 @@ def test_a_date_that_says_nothing_is_ignored(headers):
 @given(st.text(max_size=60), st.text(max_size=5) | st.none())
 def test_no_header_is_an_error(date, age):
     """Whatever a proxy writes into Date and Age, an answer is an answer."""
-    told = Upstream().clocks.asked("kubernetes")
+    told = Upstream().clocks.observer("kubernetes")
 
     told({"date": date} | ({} if age is None else {"age": age}))
     told({})
@@ -162,14 +162,14 @@ def test_each_region_has_a_clock_and_the_furthest_is_shown():
     """The metric and the answer show, of each upstream, the clock that is furthest from ours."""
     upstream = Upstream()
     for region, ahead in (("eu-west-1", 8), ("us-east-1", -40), ("eu-north-1", 0)):
-        upstream.clocks.asked("cloudwatch", region)(
+        upstream.clocks.observer("cloudwatch", region)(
             {"date": format_datetime(upstream.now + timedelta(seconds=ahead), usegmt=True)}
         )
     shown = partial(upstream.metrics.registry.get_sample_value, "alb_provider_clock_skew_seconds")
 
-    assert [upstream.clocks.cloudwatch(one).seconds for one in ("eu-west-1", "us-east-1", "mars")] == [8, -39, 0]
+    assert [upstream.clocks.cloudwatch(region).seconds for region in ("eu-west-1", "us-east-1", "mars")] == [8, -39, 0]
     assert upstream.clocks.apart() == {"cloudwatch": -39}
-    assert [shown({"upstream": one}) for one in ("kubernetes", "elbv2", "cloudwatch")] == [0, 0, -39]
+    assert [shown({"upstream": upstream}) for upstream in ("kubernetes", "elbv2", "cloudwatch")] == [0, 0, -39]
 
 
 def test_the_load_balancers_clock_counts_until_cloudwatch_has_answered():
@@ -178,7 +178,7 @@ def test_the_load_balancers_clock_counts_until_cloudwatch_has_answered():
 
     def told(service, ahead):
         date = format_datetime(upstream.now + timedelta(seconds=ahead), usegmt=True)
-        upstream.clocks.asked(service, "eu-west-1")({"date": date})
+        upstream.clocks.observer(service, "eu-west-1")({"date": date})
 
     told("elbv2", 20)
     before = upstream.clocks.cloudwatch("eu-west-1").seconds
@@ -191,6 +191,6 @@ def test_memory_is_bounded():
     """Clocks of many regions, which others choose, do not add up."""
     upstream = Upstream()
     for number in range(1000):
-        upstream.clocks.asked("elbv2", f"region-{number}")({"date": format_datetime(NOON, usegmt=True)})
+        upstream.clocks.observer("elbv2", f"region-{number}")({"date": format_datetime(NOON, usegmt=True)})
 
     assert len(upstream.clocks._clocks) <= 100

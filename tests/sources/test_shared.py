@@ -116,7 +116,7 @@ def test_concurrent_questions_share_one_read(ask, source):
         source.begun.wait(LONG)
         source.released.set()
 
-        assert {one.result() for one in asked} == {1}
+        assert {future.result() for future in asked} == {1}
     assert source.calls == 1
 
 

@@ -108,7 +108,7 @@ def test_a_crowd_costs_as_much_as_one(client, calls):
     with ThreadPoolExecutor(30) as askers:
         answers = list(askers.map(client.application.test_client().get, asked))
 
-    assert {one.json["phase"] for one in answers} == {"Successful"}
+    assert {answer.json["phase"] for answer in answers} == {"Successful"}
     assert calls() == sorted([*LOOK, CONFIRMED, "DescribeTargetGroups", "DescribeTargetHealth"])
 
 
@@ -247,15 +247,17 @@ def test_the_fast_parser_reads_what_botocores_own_does(world):
         "before-parse.elastic-load-balancing-v2.DescribeTargetHealth", unique_id="keep the body"
     )
 
-    assert [(one.id, one.port, one.state, one.reason, one.description) for one in parse(bodies[0])] == [
+    assert [
+        (target.id, target.port, target.state, target.reason, target.description) for target in parse(bodies[0])
+    ] == [
         (
-            one["Target"]["Id"],
-            one["Target"]["Port"],
-            one["TargetHealth"]["State"],
-            one["TargetHealth"].get("Reason", ""),
-            one["TargetHealth"].get("Description", ""),
+            their["Target"]["Id"],
+            their["Target"]["Port"],
+            their["TargetHealth"]["State"],
+            their["TargetHealth"].get("Reason", ""),
+            their["TargetHealth"].get("Description", ""),
         )
-        for one in theirs
+        for their in theirs
     ]
     assert len(theirs) == 4
 

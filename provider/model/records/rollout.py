@@ -78,7 +78,7 @@ class Canary:
 
     @property
     def production_service(self) -> str | None:
-        """The Service whose selector carries production traffic; None for ping-pong, where the status decides."""
+        """The Service that carries production traffic; None for ping-pong, where the status decides."""
         return None if self.is_ping_pong else self.stable_service
 
 

@@ -122,7 +122,7 @@ class Service:
         """
         self._budget(place).take(deadline.rollout, max(deadline.remaining_seconds() - CALL_SECONDS, 0))
         action = self.action(operation)
-        note_time = self._clocks.asked(self._api.name, place.region) if self._clocks else lambda _: None
+        note_time = self._clocks.observer(self._api.name, place.region) if self._clocks else lambda _: None
         with self._metrics.upstream(self._api.name, operation):
             try:
                 with naming(action, what, place.role_arn):

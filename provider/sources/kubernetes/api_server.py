@@ -136,7 +136,7 @@ class ApiServer:
             with well_formed(what):
                 item = shapes.decoder(shape).decode(body)
                 if item.metadata.name != name or (api.namespaced and item.metadata.namespace != namespace):
-                    raise malformed(what)  # somebody else's evidence
+                    raise malformed(what)  # about another object
                 return item.record()
 
     def read_list(
@@ -204,7 +204,7 @@ class ApiServer:
         for items in self._pages(api, namespace, shape, deadline, selector):
             with well_formed(what):
                 if any(item.metadata.namespace != namespace for item in items):
-                    raise malformed(what)  # somebody else's evidence
+                    raise malformed(what)  # about another object
                 records += [record for item in items if (record := item.record()) is not None]
         return records
 
@@ -281,7 +281,9 @@ class ApiServer:
         remaining = deadline.remaining_seconds()
         timeouts = min(self._connect, remaining), min(self._read, remaining)
         try:
-            status, body = client.send(method, path, timeouts, on_headers=self._clocks.asked("kubernetes"), **options)
+            status, body = client.send(
+                method, path, timeouts, on_headers=self._clocks.observer("kubernetes"), **options
+            )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(what, error) from error
         if len(body) > MAX_BODY_BYTES:

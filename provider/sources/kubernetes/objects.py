@@ -33,7 +33,7 @@ class Objects:
         return cast(Rollout, rollout)
 
     def service(self, namespace: str, name: str, deadline: Deadline) -> Service | None:
-        """Read a Service; None if there is none."""
+        """Read a Service; None if it does not exist."""
         return cast(Service | None, self._server.read_one(SERVICES, namespace, name, shapes.Service, deadline))
 
     def service_read(self, namespace: str, name: str, deadline: Deadline) -> Read:

@@ -138,7 +138,7 @@ class Cluster:
         return dict(self._shared.compose(request, deadline).value)
 
     def metric_results(self, namespace: str, name: str, deadline: Deadline) -> tuple[MetricResult, ...]:
-        """Return the counters of an AnalysisRun; empty if there is none of this name. Raises CannotTell."""
+        """Return the counters of an AnalysisRun; empty if it does not exist. Raises CannotTell."""
         read = partial(self.server.read_one, ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline.renewed())
         request = Request(Kind.TOPOLOGY, ("analysis run", namespace, name), f"AnalysisRun {name}", read)
         return self._shared.read(request, deadline).value or ()

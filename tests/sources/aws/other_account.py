@@ -77,7 +77,7 @@ class OtherAccount:
 
     def signed(self, calls: list[Call]) -> list[tuple[str, bool]]:
         """Name each call, and tell whether it was signed with credentials that this account gave."""
-        keys = {one.access_key_id for one in self.sessions}
+        keys = {session.access_key_id for session in self.sessions}
         return [(call.name, _key(call) in keys) for call in calls]
 
 

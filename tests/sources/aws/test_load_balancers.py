@@ -82,7 +82,7 @@ def test_what_aws_says_beside_the_state_is_read(world, health):
 
     (found,) = health(bound(arn))
 
-    assert [(one.is_anomalous, one.override) for one in found.targets] == [
+    assert [(target.is_anomalous, target.override) for target in found.targets] == [
         (True, ""),
         (False, "zonal_shift_active"),
         (False, ""),
@@ -101,7 +101,9 @@ def test_a_region_that_does_not_know_them_is_asked_without(world, health):
     (first,), calls = health(bound(arn)), len(asked(world))
     (second,) = health(bound(other))
 
-    assert [(one.state, one.is_anomalous) for one in (*first.targets, *second.targets)] == [("healthy", False)] * 2
+    assert [(target.state, target.is_anomalous) for target in (*first.targets, *second.targets)] == [
+        ("healthy", False)
+    ] * 2
     assert (calls, len(asked(world))) == (3, 2)
 
 
@@ -127,7 +129,7 @@ def test_every_region_is_asked_about_its_own_groups(world, health):
 
     found = health(bound(far), bound(near), bound(nearer))
 
-    assert [(one.group.name, len(one.targets)) for one in found] == [("far", 1), ("near", 0), ("nearer", 0)]
+    assert [(health.group.name, len(health.targets)) for health in found] == [("far", 1), ("near", 0), ("nearer", 0)]
     assert asked(world) == [
         ("DescribeTargetGroups", REGION),
         ("DescribeTargetGroups", OTHER_REGION),
@@ -144,7 +146,7 @@ def test_a_name_is_resolved_to_its_group(world, health):
 
     found = health(bound(by_arn), bound(group_name="by-name"))
 
-    assert [(one.group.arn, len(one.targets)) for one in found] == [(by_arn, 0), (by_name, 1)]
+    assert [(health.group.arn, len(health.targets)) for health in found] == [(by_arn, 0), (by_name, 1)]
     assert asked(world)[:2] == [("DescribeTargetGroups", REGION)] * 2
 
 
@@ -189,9 +191,9 @@ def test_answers_are_in_the_order_of_the_bindings(world, health):
 
     found = health(*bindings)
 
-    assert [one.binding for one in found] == bindings
-    assert [one.group.name for one in found] == ["second", "first", "second"]
-    assert [[target.id for target in one.targets] for one in found] == [["10.0.0.2"], ["10.0.0.1"], ["10.0.0.2"]]
+    assert [health.binding for health in found] == bindings
+    assert [health.group.name for health in found] == ["second", "first", "second"]
+    assert [[target.id for target in health.targets] for health in found] == [["10.0.0.2"], ["10.0.0.1"], ["10.0.0.2"]]
 
 
 def test_one_address_with_two_ports_is_two_targets(world, health):
@@ -225,7 +227,7 @@ def test_pages_of_target_groups_are_joined(world, health):
     found = health(bound(first), bound(second))
 
     # The real second page holds only `second`; without the marker it would hold `first` again, with its real settings.
-    assert [(one.group.name, one.group.health_check_interval_seconds) for one in found] == [
+    assert [(health.group.name, health.group.health_check_interval_seconds) for health in found] == [
         ("first", 99),
         ("second", 15),
     ]
@@ -323,7 +325,7 @@ def test_what_aws_says_is_cut_to_2_kib(world, health):
     (found,) = health(bound(arn))
 
     assert len({target.id for target in found.targets}) == 2
-    texts = [text for one in found.targets for text in (one.id, one.state, one.reason, one.description)]
+    texts = [text for target in found.targets for text in (target.id, target.state, target.reason, target.description)]
     assert max(map(len, texts)) == 2048
 
 

@@ -84,7 +84,7 @@ def test_a_listed_role_is_assumed_once_and_signs_every_call(abroad, other, clien
     answers = [client.get(HEALTH).json for _ in range(2)]
 
     (session,) = other.sessions
-    assert [one["phase"] for one in answers] == ["Successful"] * 2
+    assert [answer["phase"] for answer in answers] == ["Successful"] * 2
     signed = other.signed(abroad.world.aws.calls)  # a busy machine may have a call made twice
     assert signed.count(("AssumeRole", False)) == 1
     assert set(signed) == {("AssumeRole", False), ("DescribeTargetGroups", True), ("DescribeTargetHealth", True)}
@@ -104,7 +104,7 @@ def test_a_session_may_only_read(other, client):
     (statement,) = json.loads(session.policy)["Statement"]
     assert statement["Action"] == list(READS)
     assert sorted(READS) == sorted(
-        action for policy in policies for one in policy["Statement"] for action in one["Action"]
+        action for policy in policies for statement in policy["Statement"] for action in statement["Action"]
     )
 
 
@@ -260,7 +260,6 @@ def test_blue_in_another_account(scene, other, client, listed):
     ("code", "status", "reason", "says"),
     [
         ("AccessDenied", 403, "AwsCredentials", "trust policy"),
-        ("RegionDisabledException", 403, "AwsCredentials", "trust policy"),
         ("ExpiredTokenException", 400, "AwsCredentials", "rejects the provider's credentials"),
         ("Throttling", 400, "AwsThrottled", "throttles sts:AssumeRole"),
         ("ServiceUnavailable", 503, "AwsUnavailable", "error (503"),
@@ -342,8 +341,8 @@ def test_credentials_that_are_expired_already_are_named(abroad, client, caplog):
     assert "planted" not in json.dumps(found) + caplog.text
 
 
-@pytest.mark.parametrize("body", ["<AssumeRoleResponse/>", "no XML", "<html></html>"])
-def test_an_answer_of_sts_that_is_none_is_malformed(abroad, client, body):
+@pytest.mark.parametrize("body", ["<AssumeRoleResponse/>", "no XML"])
+def test_an_answer_of_another_shape_is_malformed(abroad, client, body):
     """Whatever STS's answer lacks, the question is AwsMalformed and says that it was the role's."""
     abroad.world.aws.faults.add("AssumeRole", body=body, content_type="text/xml")
 
@@ -381,7 +380,7 @@ def test_evidence_of_one_external_id_is_none_for_another(abroad, other, sources,
         with pytest.raises(CannotTell, match="assumeRoleExternalId") as refused:
             reader.health((wrong,), deadline)
         assert refused.value.reason is Reason.AWS_CREDENTIALS
-    assert [one.external_id for one in other.sessions] == [EXTERNAL_ID]
+    assert [session.external_id for session in other.sessions] == [EXTERNAL_ID]
     assert len(reader.health((right,), deadline)) == 1
 
 
@@ -443,8 +442,8 @@ def test_no_parameter_carries_an_arn_a_role_or_a_url(world, client, question, na
         client.post(f"/v1/{question}", json={"namespace": "shop", "rollout": "web", name: ROLE}),
     ]
 
-    assert [one.status_code for one in answers] == [400, 400]
-    assert all(name in one.get_json()["detail"] for one in answers)
+    assert [answer.status_code for answer in answers] == [400, 400]
+    assert all(name in answer.get_json()["detail"] for answer in answers)
     assert world.aws.calls == world.kubernetes_faults.calls == []
 
 
@@ -467,7 +466,7 @@ def test_no_name_can_be_an_arn_or_a_url(client, question, value):
 
 
 def _is_text(schema):
-    return any(one.get("type") == "string" or "enum" in one for one in schema.get("anyOf", [schema]))
+    return any(variant.get("type") == "string" or "enum" in variant for variant in schema.get("anyOf", [schema]))
 
 
 def test_a_name_that_is_a_load_balancers_arn_disturbs_nobody(world, sources, metrics, account):
@@ -491,7 +490,7 @@ def test_the_permission_is_documented():
     deploy = (ROOT / "deploy" / "README.md").read_text(encoding="utf-8")
     policies = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", deploy, re.DOTALL)]
 
-    trust, own = (one["Statement"][0] for one in policies)
+    trust, own = (policy["Statement"][0] for policy in policies)
     assert "`sts:AssumeRole` on the roles in `PROVIDER_ASSUME_ROLE_ARNS`" in security
     assert trust["Condition"] == {"StringEquals": {"sts:ExternalId": "<the bindings' assumeRoleExternalId>"}}
     assert "sts:AssumeRole" in trust["Action"]

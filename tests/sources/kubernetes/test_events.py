@@ -43,7 +43,7 @@ def write_queued(events):
 
 def stored(world):
     """The Events in the cluster, the oldest first."""
-    return [json.loads(one.encoded) for one in world.kubernetes.stored("Event", "shop")]
+    return [json.loads(event.encoded) for event in world.kubernetes.stored("Event", "shop")]
 
 
 def count(metrics, outcome):
@@ -61,7 +61,7 @@ def test_a_change_is_an_event_on_the_rollout(scene, client, events, world):
 
     found = stored(world)
 
-    assert [(one["type"], one["reason"]) for one in found] == [
+    assert [(event["type"], event["reason"]) for event in found] == [
         ("Normal", "TargetsHealthy"),
         ("Warning", "RolloutAborted"),
     ]

@@ -109,7 +109,7 @@ def test_lists_that_are_too_old_are_dropped():
         pods.note(one, PODS, {"preview": service("preview")}, NOW + timedelta(minutes=3 * number))
     later = NOW + timedelta(minutes=6)
 
-    assert [pods.of(one, later, 3600) is not None for one in (rollout(), kept)] == [False, True]
+    assert [pods.of(asked, later, 3600) is not None for asked in (rollout(), kept)] == [False, True]
 
 
 def test_a_green_that_no_service_selects_is_always_listed():
@@ -140,7 +140,7 @@ def ask(client, world, wall_clock):
 
 
 def lists(calls):
-    return sum("/pods?" in one for one in calls)
+    return sum("/pods?" in call for call in calls)
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_look_after_a_look_lists_no_pods(ask):
     assert (first["reason"], second["reason"]) == ("TargetsInitial", "TargetsInitial")
     assert "pods" not in first["observed"]["evidenceAgeSeconds"]
     assert second["observed"]["evidenceAgeSeconds"]["pods"] == pytest.approx(10, abs=2)
-    [slices] = [one for one in not_listed if "endpointslices" in one]
+    [slices] = [call for call in not_listed if "endpointslices" in call]
     assert "web-active" not in slices
 
 
@@ -173,7 +173,7 @@ def test_a_pass_before_the_switch_lists_the_pods(ask, scene):
         scene.world.aws.load_balancers.pin(scene.active_arn, address, 8080, "healthy")
     answers = [ask(), ask(), ask()]
 
-    assert {one["phase"] for one, _ in answers} == {"Successful"}
+    assert {answer["phase"] for answer, _ in answers} == {"Successful"}
     assert [lists(calls) for _, calls in answers] == [1, 0, 0]
 
 
@@ -183,7 +183,7 @@ def test_a_failure_lists_the_pods(ask, scene):
         scene.pin(address, "unhealthy", "Target.Timeout")
     answers = [ask(), ask()]
 
-    assert [one["phase"] for one, _ in answers] == ["Failed", "Failed"]
+    assert [answer["phase"] for answer, _ in answers] == ["Failed", "Failed"]
     assert [lists(calls) for _, calls in answers] == [1, 1]
 
 
@@ -257,7 +257,7 @@ def test_an_api_that_is_not_served_is_not_asked_each_time(ask, world, wall_clock
     """Which of the two binding APIs a cluster serves is asked once a minute, and an API that comes is found."""
 
     def asked(calls):
-        return sum("eks.amazonaws.com" in one for one in calls)
+        return sum("eks.amazonaws.com" in call for call in calls)
 
     first, second = ask()[1], ask()[1]
     world.kubernetes.serve("eks.amazonaws.com")

@@ -502,10 +502,14 @@ def test_an_endpoint_is_read_as_the_controller_reads_it(scene, world, look, endp
     own = endpoint_of(uid_of_a_pod(scene)) | endpoint
     world.kubernetes.put(slice_of("special", endpoints=[own], ports=ports, family="IPv6"))
 
-    special = [one for one in look().endpoints if one.family == "IPv6"]
+    special = [endpoint for endpoint in look().endpoints if endpoint.family == "IPv6"]
 
-    assert [(one.address, one.ready, one.node_name) for one in special] == ([expected] if expected else [])
-    assert all(one.ports == (("http", 8080), ("", 9090)) and one.service == "web-preview" for one in special)
+    assert [(endpoint.address, endpoint.ready, endpoint.node_name) for endpoint in special] == (
+        [expected] if expected else []
+    )
+    assert all(
+        endpoint.ports == (("http", 8080), ("", 9090)) and endpoint.service == "web-preview" for endpoint in special
+    )
 
 
 @pytest.mark.parametrize(
@@ -539,7 +543,7 @@ def test_bindings_of_both_apis_are_joined(world, look):
 
     found = look().bindings
 
-    assert [one.name for one in found] == ["k8s-shop-web-preview", "auto"]
+    assert [binding.name for binding in found] == ["k8s-shop-web-preview", "auto"]
     assert found[1] == Binding("auto", "web-preview", "http", "", "by-name", "IPv6", "arn:aws:iam::1:role/r", "shop")
 
 
@@ -577,7 +581,7 @@ def test_one_binding_api_is_enough(world, look, unserved, expected):
         world.kubernetes.unserve(group)
 
     if isinstance(expected, list):
-        assert [one.name for one in look().bindings] == expected
+        assert [binding.name for binding in look().bindings] == expected
     else:
         with pytest.raises(CannotTell, match=r"targetgroupbindings.elbv2.k8s.aws nor .*eks.amazonaws.com") as refused:
             look()
@@ -648,7 +652,7 @@ def test_the_address_of_a_pod_that_has_ended_is_nobodys(scene, world, sources, l
     rollout, deadline = look().rollout, Deadline(10)
 
     assert sources.cluster.addresses_of_version("shop", GREEN, deadline) == frozenset(scene.addresses[1:])
-    assert [one.name for one in sources.cluster.addresses_of_pods(rollout, deadline)] == [
+    assert [address.name for address in sources.cluster.addresses_of_pods(rollout, deadline)] == [
         pod["metadata"]["name"] for pod in scene.pods[1:]
     ]
     assert all(NOT_ENDED in call for call in calls(world) if call.startswith(f"{PODS}?"))

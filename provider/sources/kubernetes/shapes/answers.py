@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Status(Shape):
-    """v1 Status: how the API server itself says that something is wrong; a proxy's error page has another shape."""
+    """v1 Status: an error of the API server itself; a proxy's error page has another shape."""
 
     kind: str
     reason: str = ""

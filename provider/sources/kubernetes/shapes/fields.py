@@ -95,7 +95,7 @@ class Metadata(Shape):
 
     @property
     def required_uid(self) -> str:
-        """The object's uid. Raises ValidationError without one: ownership could not be told."""
+        """The object's uid. Raises ValidationError without one."""
         if not self.uid:
             raise msgspec.ValidationError(f"{self.name} has no uid")
         return self.uid

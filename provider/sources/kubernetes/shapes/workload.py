@@ -47,7 +47,7 @@ class _ReplicaSetAnnotations(Shape):
 
     @property
     def scale_down_at(self) -> datetime | None:
-        """The time that it holds; None without one, or if it is not a time (anybody may write annotations)."""
+        """The time that it holds; None without one, or if it is not a time (anyone can write annotations)."""
         try:
             return msgspec.convert(self.scale_down_deadline or None, Moment | None, strict=False)
         except msgspec.ValidationError:
@@ -122,7 +122,7 @@ class _ContainerStatus(Shape):
 
     @property
     def reason(self) -> str:
-        """What keeps it from being ready, in Kubernetes' words."""
+        """Why it is not ready, in Kubernetes' words."""
         state = self.state or _ContainerState()
         cause = state.waiting or state.terminated
         return cause.reason if cause and cause.reason else "running but not ready"
@@ -153,7 +153,7 @@ class _PodStatus(Shape):
 
 
 class Pod(Shape):
-    """v1 Pod, whole: its addresses, its labels, and what keeps it from being ready."""
+    """v1 Pod, whole: its addresses, its labels, and why it is not ready."""
 
     metadata: LabeledMetadata
     status: _PodStatus
@@ -181,7 +181,7 @@ class Pod(Shape):
         )
 
     def _state(self) -> tuple[str, str, int]:
-        """Return what keeps it from being ready, in which container, and how often that one restarted."""
+        """Return why it is not ready, the container, and how often that container restarted."""
         status = self.status
         containers = [*(status.init_container_statuses or ()), *(status.container_statuses or ())]
         not_ready = [container for container in containers if not container.ready]
