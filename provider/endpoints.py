@@ -1,4 +1,4 @@
-"""The endpoints that a metric can query: what each is about, its parameters and its methods."""
+"""The endpoints that a metric can query, with their parameters and HTTP methods."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from provider.handover import question as handover
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint below /v1: its documentation, the model of its parameters, and the HTTP methods that it takes."""
+    """An endpoint below /v1: its documentation, the model of its parameters, and its HTTP methods."""
 
     about: str
     query: type[Query]
@@ -17,6 +17,6 @@ class Endpoint:
 
 
 def endpoints() -> dict[str, Endpoint]:
-    """Return every endpoint by name: the checks, and the handover, which is a POST since it changes something."""
+    """Return every endpoint by name: the checks, and the handover, which is POST only because it writes."""
     checks = {name: Endpoint(check.about, check.query) for name, check in QUESTIONS.items()}
     return checks | {handover.NAME: Endpoint(str(handover.__doc__), handover.Query, ("POST",))}

@@ -6,8 +6,9 @@ therefore searches every line, and removes what follows a name such as `token:`,
 ids, JSON web tokens, long runs of base64, user and password in a URL, the value of a header that http.client rejected,
 and the credentials that the provider itself uses (`hide`).
 
-Others choose the text, so the time must grow no faster than its length. Each pattern therefore looks at a character a
-fixed number of times: it begins where a word begins (a lookbehind), and it never gives back what it took (`++`, `*+`).
+Others choose the text, so the time must grow no faster than its length. Each pattern therefore reads a character only a
+fixed number of times: it begins at the start of a word (a lookbehind), and its quantifiers never backtrack (`++`,
+`*+`).
 """
 
 import re
@@ -26,18 +27,18 @@ MAX_LINE = 16 * 1024
 """Characters of a log line: containerd and CRI-O split a longer one, and its parts are not JSON."""
 
 _MAX_MESSAGE_BYTES = 1024
-"""Of a message in a line that was cut: JSON may write six characters for each byte."""
+"""Maximum bytes of a message in a line that was cut: JSON may write six characters for each byte."""
 
 _MAX_TRACEBACK = 8 * 1024
-"""Characters of a traceback that are kept: its end, which names the error."""
+"""Maximum characters of a traceback: its end, which names the error."""
 
 _MIN_SECRET = 8
-"""Minimum length of a value after such a name: "tokens: 3 are valid" is a sentence."""
+"""Minimum length of a secret after such a name, so that "tokens: 3 are valid" stays."""
 
 _MIN_BASE64 = 40
 
-_MOST_HIDDEN = 100
-"""Words of our own credentials that are remembered: tokens are rotated every hour or so."""
+_MAX_HIDDEN = 100
+"""Maximum number of words of our own credentials in memory: tokens are rotated about every hour."""
 
 _VALUE = re.compile(r"""[^\s"'\\,;&<]++""")
 
@@ -61,17 +62,17 @@ _BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/=])(?=[a-z0-9+/=]*+[A-Z])(?=[A-Z0-9+/=]*+[a-z])[A-Za-z0-9+/=]{{{_MIN_BASE64},}}+"
 )
 
-_OTHERS = (
+_CREDENTIALS = (
     re.compile(r"""://([^/@"'<>]{1,300}+)@"""),
     re.compile(r"[Ii]nvalid header value ([^\n]++)"),
     re.compile(r"(\b(?:AKIA|ASIA)[A-Z0-9]{12,}+)"),
     re.compile(r"(\beyJ[\w-]{8,}+(?:\.[\w-]*+)*+)"),
 )
-"""Each with the credential as its group. `eyJ` is `{"` in base64: how a JSON web token begins."""
+"""The group of each is the credential. A JSON web token begins with `eyJ`, which is `{"` in base64."""
 
 
 class _Part(IntEnum):
-    """What a part of a text is; of two that begin together a name is looked at first."""
+    """The kind of a part of a text. Of two parts that begin together, a name comes first."""
 
     NAME = 0
     BASE64 = 1
@@ -83,16 +84,16 @@ _hiding = Lock()
 
 
 def hide(credential: str) -> None:
-    """Remove the words of a credential of ours from every text from now on, whatever they look like."""
+    """Remove the words of one of our own credentials from every later text, whatever they look like."""
     global _hidden  # noqa: PLW0603 - one log per process
     new = [word for word in credential.split() if len(word) >= _MIN_SECRET and word not in _hidden]
     if new:
         with _hiding:
-            _hidden = (*_hidden, *new)[-_MOST_HIDDEN:]
+            _hidden = (*_hidden, *new)[-_MAX_HIDDEN:]
 
 
 def redacted(text: str) -> str:
-    """Return the text without our credentials and what looks like one; keep the name before it."""
+    """Return the text without our credentials and without what looks like one; the name before it stays."""
     for word in _hidden:
         text = text.replace(word, REMOVED)
     kept: list[str] = []
@@ -101,7 +102,7 @@ def redacted(text: str) -> str:
         if part is _Part.NAME:
             name_end = stop
         elif part is _Part.BASE64 and start < name_end < start + _MIN_BASE64:
-            continue  # a name and its value, which is another part
+            continue  # a name with its value, which is a part by itself
         else:
             if start > end or not kept:
                 kept += text[end:start], REMOVED
@@ -110,21 +111,21 @@ def redacted(text: str) -> str:
 
 
 def _parts(text: str) -> Iterator[tuple[int, _Part, int]]:
-    """Yield where the text has names, and what looks like a credential; these may overlap."""
+    """Yield the places of names and of what looks like a credential; they may overlap."""
     for pattern in (_ASSIGNED, _SCHEME):
         end = 0
         for name in pattern.finditer(text):
             if pattern is _ASSIGNED and not _OF_A_SECRET.search(name[0]):
                 continue
             yield name.start(), _Part.NAME, name.end()
-            if name.end() >= end:  # else it is within the last value, and ends with it
+            if name.end() >= end:  # otherwise it is part of the last value
                 value = _VALUE.match(text, name.end())
-                assert value is not None  # noqa: S101 - _IS_VALUE has seen it
+                assert value is not None  # noqa: S101 - _IS_VALUE requires one
                 end = value.end()
                 yield value.start(), _Part.CREDENTIAL, end
     for run in _BASE64.finditer(text):
         yield run.start(), _Part.BASE64, run.end()
-    for pattern in _OTHERS:
+    for pattern in _CREDENTIALS:
         for match in pattern.finditer(text):
             yield match.start(1), _Part.CREDENTIAL, match.end(1)
 
@@ -139,13 +140,13 @@ class RedactingFormatter(JsonFormatter):
         return shown | ({"exc_info": redacted(traceback)[-_MAX_TRACEBACK:]} if traceback else {})
 
     def serialize_log_record(self, log_data: dict[str, Any]) -> str:
-        """Return the line; of one that would be too long only what every line has."""
+        """Return the line; if it would be too long, only with the fields of every line."""
         line = super().serialize_log_record(log_data)
         if len(line) <= MAX_LINE:
             return line
-        always: dict[str, Any] = {name: log_data[name] for name in ("timestamp", "level", "logger") if name in log_data}
+        fields: dict[str, Any] = {name: log_data[name] for name in ("timestamp", "level", "logger") if name in log_data}
         message = cut(str(log_data.get("message", "")), _MAX_MESSAGE_BYTES)
-        return super().serialize_log_record({**always, "message": message, "cut": True})
+        return super().serialize_log_record({**fields, "message": message, "cut": True})
 
 
 def _redacted(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The only reader of the environment: one frozen, validated object.
+"""The settings, read from the environment and validated; nothing else reads PROVIDER_* variables.
 
 The variable of a setting is `PROVIDER_` and its name in capitals. The client libraries read their own variables
 (KUBECONFIG, the AWS credential chain), except AWS_REGION: every AWS SDK but boto3 knows it.
@@ -55,8 +55,8 @@ class Settings(BaseSettings):
         default=300,
         ge=0,
         le=300,
-        description="How long a list of green's pods holds while the ReplicaSet and the EndpointSlices account for "
-        "each of them; 0 lists them at each look. What decides before the switch lists them anyway.",
+        description="How long a list of green's pods is used while the ReplicaSet and the EndpointSlices account for "
+        "each of them; 0: not at all. A pass before the switch and a failure always list them again.",
     )
     target_health_fresh_seconds: float = Field(default=2, ge=0, le=60, description="How long target health is cached.")
     target_groups_fresh_seconds: float = Field(
@@ -98,8 +98,8 @@ class Settings(BaseSettings):
         default=30,
         ge=0,
         le=3600,
-        description="How often the production Service of each Rollout queried in the last 6 hours is read, to notice a "
-        "switch that no pass preceded. 0: never.",
+        description="Seconds between two reads of the production Service of a Rollout queried in the last 6 hours, to "
+        "notice a switch that no pass preceded. 0: never.",
     )
     events: Literal["disabled", "enabled"] = Field(
         default="disabled",
@@ -115,11 +115,11 @@ class Settings(BaseSettings):
         default=60,
         ge=10,
         le=3600,
-        description="A handover that was not queried for so long is undone.",
+        description="Seconds without a query after which a handover is undone.",
     )
     handover_without_tokens: bool = Field(
         default=False,
-        description="`true`: enable handover although anyone who reaches the port may ask for one.",
+        description="`true`: enable handover without tokens, although anyone who reaches the port could request one.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO",
@@ -155,18 +155,18 @@ class Settings(BaseSettings):
     @field_validator("assume_role_arns")
     @classmethod
     def _are_roles(cls, value: str) -> str:
-        """Refuse what is not the ARN of a role: a mistyped one would only show when a query needs it."""
-        wrong = [one for one in _split(value) if not _ROLE_ARN.fullmatch(one)]
+        """Refuse what is not the ARN of a role: otherwise a typo would only show when a query needs the role."""
+        wrong = [arn for arn in _split(value) if not _ROLE_ARN.fullmatch(arn)]
         if wrong:
             raise ValueError(
-                f"not the ARN of a role: {', '.join(one[:200] or '(nothing)' for one in wrong)} (one looks "
-                "like arn:aws:iam::123456789012:role/targets)"
+                f"not the ARN of a role: {', '.join(arn[:200] or '(empty)' for arn in wrong)} (an example: "
+                "arn:aws:iam::123456789012:role/targets)"
             )
         return value
 
     @model_validator(mode="after")
     def _have_both_tls_files(self) -> Self:
-        """Refuse one file without the other: the server would answer unencrypted."""
+        """Refuse one file without the other: otherwise the server would answer unencrypted."""
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             missing = "CERT" if self.tls_cert_file is None else "KEY"
             raise ValueError(
@@ -175,8 +175,8 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _write_for_no_stranger(self) -> Self:
-        """Refuse to change target groups for anyone who reaches the port."""
+    def _require_tokens_for_handover(self) -> Self:
+        """Refuse handovers for anyone who reaches the port, unless that is set too."""
         if self.handover == "enabled" and not self.tokens_file and not self.handover_without_tokens:
             raise ValueError(
                 f"{PREFIX}HANDOVER=enabled needs {PREFIX}TOKENS_FILE: otherwise anyone who reaches the port could "
@@ -190,12 +190,12 @@ class Settings(BaseSettings):
         if self.connections < self.threads + RESERVE_CONNECTIONS:
             raise ValueError(
                 f"{PREFIX}CONNECTIONS ({self.connections}) must be at least {PREFIX}THREADS ({self.threads}) + "
-                f"{RESERVE_CONNECTIONS}, so that probes and metrics always get one"
+                f"{RESERVE_CONNECTIONS}, so that probes and metrics always get a connection"
             )
         return self
 
     @model_validator(mode="after")
-    def _fit_together(self) -> Self:
+    def _let_queries_finish(self) -> Self:
         """Give queries in flight enough time when the server stops."""
         if self.graceful_timeout_seconds < self.budget_seconds:
             raise ValueError(
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
 
 
 def _split(arns: str) -> list[str]:
-    return [one.strip() for one in arns.split(",")] if arns.strip() else []
+    return [arn.strip() for arn in arns.split(",")] if arns.strip() else []
 
 
 _SERVICE_LINKS = (
@@ -232,20 +232,20 @@ _SERVICE_LINKS = (
 
 
 class BadSettings(Exception):
-    """A setting is unknown or malformed; the text names each one."""
+    """A setting is unknown or malformed; the text names each such setting."""
 
 
 def load() -> Settings:
-    """Read and validate the environment. Raises BadSettings, also for a mistyped name: it must not mean the default."""
+    """Read and validate the environment. Raises BadSettings, also for an unknown name, which may be a typo."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
     unknown = sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
         hint = f". {_SERVICE_LINKS}" if f"{PREFIX}SERVICE_HOST" in unknown else ""
-        raise BadSettings(f"Unknown settings: {', '.join(unknown)}. Known ones: {', '.join(sorted(known))}{hint}")
+        raise BadSettings(f"Unknown settings: {', '.join(unknown)}. Known settings: {', '.join(sorted(known))}{hint}")
     try:
         return Settings()
     except ValidationError as error:
-        raise BadSettings("; ".join(_sentence(one["loc"], one["msg"]) for one in error.errors())) from error
+        raise BadSettings("; ".join(_sentence(details["loc"], details["msg"]) for details in error.errors())) from error
 
 
 def aws_region() -> str | None:
@@ -253,6 +253,6 @@ def aws_region() -> str | None:
     return os.environ.get("AWS_REGION", "").strip() or None
 
 
-def _sentence(where: tuple[int | str, ...], message: str) -> str:
-    name = f"{PREFIX}{where[0]}".upper() + ": " if where else ""
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = f"{PREFIX}{location[0]}".upper() + ": " if location else ""
     return name + message.removeprefix("Value error, ")

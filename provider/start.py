@@ -1,4 +1,4 @@
-"""Build everything from the settings: the readers for the command line, the application for the server."""
+"""Build the readers and the application from the settings."""
 
 import ctypes
 import gc
@@ -40,14 +40,14 @@ from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 
-GARBAGE = 20_000
-"""Allocations between two runs of the garbage collector (Python: 700). One large answer makes thousands."""
+GC_THRESHOLD = 20_000
+"""Allocations between two runs of the garbage collector (Python: 700). A large answer makes thousands."""
 
-M_MMAP_THRESHOLD, LARGE_BYTES = -3, 64 * 1024
-"""glibc's option (malloc.h), and the size from which on memory is given back as soon as it is free."""
+M_MMAP_THRESHOLD, MMAP_BYTES = -3, 64 * 1024
+"""glibc's option (malloc.h): blocks of this size and larger are returned to the system as soon as they are free."""
 
-ASK_AGAIN_SECONDS = 2
-"""Pause between attempts to reach an upstream that has not answered since the start."""
+RETRY_SECONDS = 2
+"""Pause between attempts to reach an upstream that has not replied since the start."""
 
 
 def account_of(chosen: Settings, actions: Sequence[str] = READS) -> Account:
@@ -105,24 +105,24 @@ def events_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Events | 
     return events
 
 
-def spare_the_collector() -> None:
-    """Exempt everything made so far from garbage collection: it stays until the process ends.
+def freeze_garbage_collection() -> None:
+    """Exempt all current objects from garbage collection: they live until the process ends.
 
-    Otherwise the collector walks through all data of the client libraries at every large answer of Kubernetes or AWS.
+    Otherwise every large answer of Kubernetes or AWS makes the collector visit all data of the client libraries.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def return_large_blocks() -> None:
-    """Give the memory of a large answer back to the system at once, where the C library is glibc.
+    """Return the memory of large answers to the system at once, if the C library is glibc.
 
-    By itself it keeps blocks of up to 32 MiB for later, in a heap for each of its threads: 50 MiB after 64 queries at a
-    time about Rollouts of 1.5 MiB.
+    By default glibc keeps blocks of up to 32 MiB in a heap for each thread: 50 MiB after 64 concurrent queries about
+    Rollouts of 1.5 MiB.
     """
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
 
 
 def served_app() -> Flask:
@@ -136,7 +136,7 @@ def served_app() -> Flask:
         handovers = handovers_of(chosen, sources, metrics)
     except NotConfigured as error:
         logging.getLogger(__name__).critical("%s", error)
-        sys.exit(Arbiter.APP_LOAD_ERROR)  # otherwise gunicorn retries for ever
+        sys.exit(Arbiter.APP_LOAD_ERROR)  # otherwise gunicorn retries forever
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
@@ -146,12 +146,12 @@ def served_app() -> Flask:
         watch = (chosen.switch_watch_seconds, sources, threading.Event())
         threading.Thread(target=switches.run, args=watch, daemon=True, name="switches").start()
     app = create_app(sources, metrics, access, Admission(chosen.threads), floors, switches, handovers)
-    spare_the_collector()
+    freeze_garbage_collection()
     return app
 
 
 def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
-    """Send a cheap request until the upstream has answered once; log each failure with its reason."""
+    """Send a cheap request until the upstream has replied once; log each failure with its reason."""
     log = logging.getLogger(__name__)
     while not reader.answered:
         try:
@@ -161,5 +161,5 @@ def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
         except Exception:  # a thread that dies prints its error to standard error, past the redaction of the log
             log.exception("%s: the provider has a defect", name)
         if not reader.answered:
-            time.sleep(ASK_AGAIN_SECONDS)
+            time.sleep(RETRY_SECONDS)
     log.info("%s answers", name)

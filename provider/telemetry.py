@@ -1,14 +1,14 @@
 """Metrics and JSON logs.
 
 Labels hold checks, phases, reasons, services and operations, all from closed lists, so the number of series is bounded.
-Only alb_provider_ungated_switches_total and alb_provider_rollout_info name Rollouts: those queried lately, at most 200,
-removed when they are forgotten. Hashes are in the log only.
+Only alb_provider_ungated_switches_total and alb_provider_rollout_info name Rollouts: at most 200, those queried lately.
+Hashes are in the log only.
 """
 
 import logging
 import logging.config
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -26,121 +26,114 @@ _UPSTREAM_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """The provider's metrics, in a registry of their own."""
+    """The provider's metrics, in a registry of their own. Every metric is present from the first scrape on."""
 
     def __init__(self) -> None:
-        """Register every metric, so that each is present from the first scrape on: one flat list, however long."""
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)  # processor time, memory, open files, start
-        self._answers = Counter(
-            "alb_provider_answers",
-            "Queries answered, by check, phase and reason.",
-            ["question", "phase", "reason"],
-            registry=self.registry,
+        self._declare_answers()
+        self._declare_evidence()
+        self._declare_upstreams()
+        self._declare_handover()
+        self._gauge("build_info", "Always 1.", "version").labels(__version__).set(1)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"alb_provider_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"alb_provider_{name}", about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"alb_provider_{name}", about, labels, buckets=buckets, registry=self.registry)
+
+    def _declare_answers(self) -> None:
+        """Declare what clients got, and what is shown of the Rollouts that were queried lately."""
+        self._answers = self._counter(
+            "answers", "Queries answered, by check, phase and reason.", "question", "phase", "reason"
         )
-        self._answer_seconds = Histogram(
-            "alb_provider_answer_seconds",
-            "Time from a query to its answer, in seconds.",
-            ["question"],
-            buckets=_QUESTION_BUCKETS,
-            registry=self.registry,
+        self._answer_seconds = self._histogram(
+            "answer_seconds", "Time from a query to its answer, in seconds.", _QUESTION_BUCKETS, "question"
         )
-        self._refusals = Counter(
-            "alb_provider_refused_requests",
-            "Requests refused, by HTTP status.",
-            ["status"],
-            registry=self.registry,
-        )
-        self._upstream_seconds = Histogram(
-            "alb_provider_upstream_seconds",
-            "Time of one upstream read including its retries, in seconds, by outcome (ok or the reason).",
-            ["upstream", "operation", "outcome"],
-            buckets=_UPSTREAM_BUCKETS,
-            registry=self.registry,
-        )
-        self._shared = Counter(
-            "alb_provider_shared_evidence",
-            "Lookups of evidence, by outcome: fresh (cached), joined (a read in flight) or read.",
-            ["kind", "outcome"],
-            registry=self.registry,
-        )
-        self._kept = Gauge("alb_provider_shared_records", "Records of evidence in the cache.", registry=self.registry)
-        self._aws_calls = Counter(
-            "alb_provider_aws_calls",
-            "Calls of AWS, by whether AWS throttled them and whether they repeat one that failed.",
-            ["upstream", "throttled", "retry"],
-            registry=self.registry,
-        )
-        self._ungated = Counter(
-            "alb_provider_ungated_switches",
+        self._refusals = self._counter("refused_requests", "Requests refused, by HTTP status.", "status")
+        self._ungated = self._counter(
+            "ungated_switches",
             "Switches that no Successful answer of this replica preceded, of Rollouts queried lately.",
-            ["rollout_namespace", "rollout"],
-            registry=self.registry,
+            "rollout_namespace",
+            "rollout",
         )
-        self._rollout_info = Gauge(
-            "alb_provider_rollout_info",
+        self._rollout_info = self._gauge(
+            "rollout_info",
             "Always 1: phase and reason of the last answer about a Rollout, by endpoint; Rollouts queried lately.",
-            ["rollout_namespace", "rollout", "question", "phase", "reason"],
-            registry=self.registry,
+            *("rollout_namespace", "rollout", "question", "phase", "reason"),
         )
         self._info: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-        self._evidence_age = Histogram(
-            "alb_provider_evidence_age_seconds",
-            "Age of the evidence of an answer, in seconds, by kind.",
-            ["kind"],
-            buckets=_AGE_BUCKETS,
-            registry=self.registry,
+        self._events = self._counter(
+            "events", "Kubernetes Events, by outcome: written, failed, or dropped (too many).", "outcome"
+        )
+
+    def _declare_evidence(self) -> None:
+        """Declare the age and the sharing of evidence."""
+        self._evidence_age = self._histogram(
+            "evidence_age_seconds", "Age of the evidence of an answer, in seconds, by kind.", _AGE_BUCKETS, "kind"
         )
         for kind in Kind:
             self._evidence_age.labels(kind.value)
-        self._budget = Gauge(
-            "alb_provider_aws_call_budget",
-            "ELBv2 calls that may be made at once now, in the region with the fewest.",
-            registry=self.registry,
+        self._shared = self._counter(
+            "shared_evidence",
+            "Lookups of evidence, by outcome: fresh (cached), joined (a read in flight) or read.",
+            "kind",
+            "outcome",
         )
-        self._queue = Gauge(
-            "alb_provider_aws_queue_length",
+        self._kept = self._gauge("shared_records", "Records of evidence in the cache.")
+
+    def _declare_upstreams(self) -> None:
+        """Declare the reads of Kubernetes and AWS, the call budget and the clocks."""
+        self._upstream_seconds = self._histogram(
+            "upstream_seconds",
+            "Time of one upstream read including its retries, in seconds, by outcome (ok or the reason).",
+            _UPSTREAM_BUCKETS,
+            *("upstream", "operation", "outcome"),
+        )
+        self._aws_calls = self._counter(
+            "aws_calls",
+            "Calls of AWS, by whether AWS throttled them and whether they repeat one that failed.",
+            *("upstream", "throttled", "retry"),
+        )
+        self._budget = self._gauge(
+            "aws_call_budget", "ELBv2 calls that may be made at once now, in the region with the fewest."
+        )
+        self._queue = self._gauge(
+            "aws_queue_length",
             "Rollouts that wait for their turn of the ELBv2 call budget, in the region with the most.",
-            registry=self.registry,
         )
-        self._clock_skew = Gauge(
-            "alb_provider_clock_skew_seconds",
+        self._clock_skew = self._gauge(
+            "clock_skew_seconds",
             "How far an upstream's clock is ahead of ours for certain, in seconds, in the region where it is furthest.",
-            ["upstream"],
-            registry=self.registry,
+            "upstream",
         )
         for upstream in ("kubernetes", "elbv2", "cloudwatch"):
             self._clock_skew.labels(upstream)
-        self._events = Counter(
-            "alb_provider_events",
-            "Kubernetes Events, by outcome: written, failed, or dropped (too many).",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self._writes = Counter(
-            "alb_provider_written_targets",
+
+    def _declare_handover(self) -> None:
+        """Declare what handovers write and leave behind."""
+        self._writes = self._counter(
+            "written_targets",
             "Targets named in calls that change a target group (handover), by operation.",
-            ["operation"],
-            registry=self.registry,
+            "operation",
         )
-        self._handover_seconds = Histogram(
-            "alb_provider_handover_switch_seconds",
+        self._handover_seconds = self._histogram(
+            "handover_switch_seconds",
             "Time from a switch after a handover until every green pod was a healthy production target, in seconds.",
-            buckets=_SWITCH_BUCKETS,
-            registry=self.registry,
+            _SWITCH_BUCKETS,
         )
-        self._handover_resets = Counter(
-            "alb_provider_handover_reset_targets",
+        self._handover_resets = self._counter(
+            "handover_reset_targets",
             "Green targets that a handover found healthy in production and that had to start again.",
-            registry=self.registry,
         )
-        self._left_behind = Gauge(
-            "alb_provider_left_behind_targets",
+        self._left_behind = self._gauge(
+            "left_behind_targets",
             "Targets in production groups that are pods of a Rollout which its production Service does not select.",
-            registry=self.registry,
         )
-        build = Gauge("alb_provider_build_info", "Always 1.", ["version"], registry=self.registry)
-        build.labels(__version__).set(1)
 
     def answered(self, question: str, verdict: Verdict, seconds: float) -> None:
         """Count an answer."""
@@ -154,7 +147,7 @@ class Metrics:
         self._refusals.labels(str(status)).inc()
 
     def watches(self, namespace: str, rollout: str) -> None:
-        """Show a Rollout from 0 on: a series that began with 1 would not count as an increase."""
+        """Start a Rollout's series at 0: Prometheus would not count a series that begins with 1 as an increase."""
         self._ungated.labels(namespace, rollout)
 
     def ungated_switch(self, namespace: str, rollout: str) -> None:
@@ -162,7 +155,7 @@ class Metrics:
         self._ungated.labels(namespace, rollout).inc()
 
     def forgets(self, namespace: str, rollout: str) -> None:
-        """Remove the series of a Rollout that nobody queries any more."""
+        """Remove the series of a Rollout that is no longer queried."""
         with suppress(KeyError):
             self._ungated.remove(namespace, rollout)
 
@@ -175,16 +168,16 @@ class Metrics:
         self._kept.set(records)
 
     def decided(self, namespace: str, rollout: str, question: str, verdict: Verdict) -> None:
-        """Show the phase and reason of the last answer about a Rollout, in place of the ones before."""
+        """Show the phase and reason of the last answer about a Rollout, instead of the previous ones."""
         shown = self._info.setdefault((namespace, rollout), {})
-        before = shown.get(question)
-        if before is not None:
-            self._rollout_info.remove(namespace, rollout, question, *before)
+        previous = shown.get(question)
+        if previous is not None:
+            self._rollout_info.remove(namespace, rollout, question, *previous)
         shown[question] = (verdict.phase.value, verdict.reason.value)
         self._rollout_info.labels(namespace, rollout, question, *shown[question]).set(1)
 
     def undecided(self, namespace: str, rollout: str) -> None:
-        """Remove what is shown of a Rollout that nobody queries any more."""
+        """Remove the last answers about a Rollout that is no longer queried."""
         for question, shown in self._info.pop((namespace, rollout), {}).items():
             self._rollout_info.remove(namespace, rollout, question, *shown)
 
@@ -193,7 +186,7 @@ class Metrics:
         self._aws_calls.labels(service, str(throttled).lower(), str(retry).lower()).inc()
 
     def shows_budget(self, calls: Callable[[], float], waiting: Callable[[], int]) -> None:
-        """Let each scrape read what is left of the call budget, and how many Rollouts wait for it."""
+        """Let each scrape read the remaining call budget, and the number of Rollouts that wait for it."""
         self._budget.set_function(calls)
         self._queue.set_function(waiting)
 
@@ -223,7 +216,7 @@ class Metrics:
 
     @contextmanager
     def upstream(self, service: str, operation: str) -> Iterator[None]:
-        """Time one upstream read; its outcome is `ok` or the reason of the CannotTell it raises."""
+        """Time an upstream read; its outcome is `ok` or the reason of the CannotTell that it raises."""
         started, outcome = time.perf_counter(), "ok"
         try:
             yield
@@ -239,7 +232,7 @@ class Metrics:
 
 
 def _cause(error: Exception) -> str:
-    """Describe the client library's own error. str, not repr: the repr of a UnicodeError quotes the whole value."""
+    """Describe the client library's error. str, not repr: the repr of a UnicodeError quotes the whole value."""
     cause = error.__cause__
     return f"{type(cause).__name__}: {cause}" if cause else "none"
 
@@ -265,7 +258,7 @@ def logging_config(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # gunicorn adds handlers of its own to its loggers unless they propagate.
+            # gunicorn adds handlers to its loggers unless they propagate.
             "gunicorn.error": {"handlers": [], "propagate": True},
             "gunicorn.access": {"handlers": [], "propagate": False},
             # Below WARNING botocore and urllib3 log request details, which can contain credentials.

@@ -151,7 +151,7 @@ def test_an_unknown_variable_is_refused_by_name(load, variable):
     with pytest.raises(BadSettings) as raised:
         load({variable: "8080"})
 
-    unknown, _, known = str(raised.value).partition(". Known ones: ")
+    unknown, _, known = str(raised.value).partition(". Known settings: ")
     assert unknown == f"Unknown settings: {variable}"
     assert set(known.split(", ")) == {f"PROVIDER_{name.upper()}" for name in DEFAULTS}
 
@@ -225,7 +225,7 @@ def test_what_is_no_role_is_refused_by_name(load, wrong):
         load({"PROVIDER_ASSUME_ROLE_ARNS": f"{good},{wrong}"})
 
     assert str(raised.value).startswith(
-        f"PROVIDER_ASSUME_ROLE_ARNS: not the ARN of a role: {wrong or '(nothing)'} (one looks like "
+        f"PROVIDER_ASSUME_ROLE_ARNS: not the ARN of a role: {wrong or '(empty)'} (an example: "
     )
 
 
@@ -273,7 +273,7 @@ def test_settings_that_just_go_together(load):
     ("variable", "value", "sentence"),
     [
         ("PROVIDER_PORT", "http", "Error: PROVIDER_PORT: Input should be a valid integer"),
-        ("PROVIDER_PROT", "8080", "Error: Unknown settings: PROVIDER_PROT. Known ones: "),
+        ("PROVIDER_PROT", "8080", "Error: Unknown settings: PROVIDER_PROT. Known settings: "),
     ],
     ids=["malformed", "unknown"],
 )

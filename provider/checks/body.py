@@ -73,9 +73,8 @@ _SMALLER = (
 
 
 def _cut(text: str, length: int) -> str:
-    """Cut a text, and replace all but printable ASCII and ×: text of Kubernetes and AWS must neither grow nor hide."""
-    clean = text.isascii() and text.isprintable()
-    plain = text if clean else "".join(letter if " " <= letter <= "~" or letter == "×" else "?" for letter in text)
+    """Cut a text, and replace all but printable ASCII and ×, since JSON escapes would make it longer."""
+    plain = "".join(letter if " " <= letter <= "~" or letter == "×" else "?" for letter in text)
     return plain if len(plain) <= length else plain[: length - 3] + "..."
 
 
@@ -86,5 +85,5 @@ def _cut_texts(value: Any, length: int) -> Any:
     if isinstance(value, int | float) or value is None:
         return value
     if isinstance(value, Mapping):
-        return {key: _cut_texts(one, length) for key, one in value.items()}
-    return [_cut_texts(one, length) for one in value]
+        return {key: _cut_texts(item, length) for key, item in value.items()}
+    return [_cut_texts(item, length) for item in value]

@@ -1,8 +1,8 @@
 """Is green ready in every respect: available, a healthy target everywhere, and answering without 5xx?
 
 The worst phase of its checks decides: Failed, then Inconclusive, then Successful. `observed.checks` has one line per
-check. The gate takes the parameters of all of them (`minHealthyPercent` is of its replicas and of its targets), and
-`checks` to select some.
+check. The gate takes the parameters of all of them (`minHealthyPercent` holds for replicas and for targets), and
+`checks` to select among them.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Query(target_health.Query, errors.Query, warm.Query):
     @field_validator("checks")
     @classmethod
     def _are_checks(cls, value: str | None) -> str | None:
-        """Refuse what names no check, or one twice."""
+        """Refuse a name that is not a check's, and a check that is named twice."""
         names = (value or "").split(",")
         if value is not None and (len(set(names)) < len(names) or not set(names) <= set(NAMES)):
             raise ValueError(f"must name some of {', '.join(NAMES)}, each once, separated by commas")
@@ -87,30 +87,30 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     *others, last = query.parts
     # Gathering waits for reads, so it must not occupy the threads that reads run on.
     started = [sources.gathering.submit(gather_part, part) for part in others]
-    of_last = gather_part(last)
-    gathered = [*(future.result() for future in started), of_last]  # each keeps the deadline by itself
+    last_gathered = gather_part(last)
+    gathered = [*(future.result() for future in started), last_gathered]  # each keeps the deadline by itself
     return Evidence(green, tuple(zip(query.parts, gathered, strict=True)))
 
 
-def _verdict(part: AnyCheck, query: Query, found: question.Evidence | CannotTell, now: datetime) -> Verdict:
+def _verdict(part: AnyCheck, query: Query, evidence: question.Evidence | CannotTell, now: datetime) -> Verdict:
     """Judge one check. Missing evidence makes this check Inconclusive; the others still count."""
-    if isinstance(found, CannotTell):
-        return cannot_tell(found, {})
+    if isinstance(evidence, CannotTell):
+        return cannot_tell(evidence, {})
     try:
-        return part.judge(query, found, now)
+        return part.judge(query, evidence, now)
     except CannotTell as error:
         return cannot_tell(error, {})
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
-    """Let the worst check decide: by phase, then one that needs a person before one that only waits, then the first."""
-    verdicts = [(part, _verdict(part, query, found, now)) for part, found in evidence.parts]
-    phase = max((verdict.phase for _, verdict in verdicts), key=lambda one: one.severity)
+    """Let the worst check decide: by phase, then a fix before a wait, then the first."""
+    verdicts = [(part, _verdict(part, query, gathered, now)) for part, gathered in evidence.parts]
+    phase = max((verdict.phase for _, verdict in verdicts), key=lambda phase: phase.severity)
     deciding = [(part, verdict) for part, verdict in verdicts if verdict.phase is phase]
-    deciding.sort(key=lambda one: one[1].reason.action is not Action.FIX)
+    deciding.sort(key=lambda judged: judged[1].reason.action is not Action.FIX)
     passed = phase is Phase.SUCCESSFUL
-    said = [f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding)]
-    message = "; ".join(said).replace(".; ", ". ")
+    sentences = [f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding)]
+    message = "; ".join(sentences).replace(".; ", ". ")
     charted = [verdict.number for part, verdict in verdicts if part.charts == "healthyPercent"]
     observed = evidence.green.observed()
     for _, verdict in reversed(deciding):

@@ -24,12 +24,12 @@ class Query(parameters.Query):
     )
 
     def is_met(self, healthy: int, desired: int) -> bool:
-        """Tell whether enough of the desired ones are healthy, or available."""
+        """Tell whether enough of the desired replicas are healthy, or available."""
         return healthy * 100 >= self.min_healthy_percent * desired
 
     @property
     def met(self) -> str:
-        """A clause for the sentence of a pass that lacks some of them."""
+        """A clause for the sentence of a pass without all of them."""
         return f"; minHealthyPercent={self.min_healthy_percent:g} is met"
 
 
@@ -38,7 +38,7 @@ def read_states(
 ) -> tuple[PodState, ...]:
     """Return the states of a few pods that should be ready by now and are not.
 
-    Empty if there are none, and if they cannot be read: they only explain an answer, which must not wait for them.
+    Empty also if they cannot be read: they only explain an answer, and do not decide it.
     """
     names = pods.to_explain(green, endpoints, sources.by_kubernetes())
     if not names:

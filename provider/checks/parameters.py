@@ -1,4 +1,4 @@
-"""The parameters of a query: how one is declared, which every endpoint has, and how a request becomes a query.
+"""The parameters of a query: their declaration, those that every endpoint has, and their parsing.
 
 What is known of a parameter stands where it is declared. Floors, preflight, the command line, OpenAPI and the
 documentation read it there.
@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite, nan
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from provider.model import lengths
 from provider.model.errors import BadQuery, Problem
@@ -22,14 +23,14 @@ from provider.model.records import Stage
 
 @runtime_checkable
 class Strictness(Protocol):
-    """In which direction a parameter makes a pass harder, so that it can have a floor."""
+    """In which direction a parameter makes a pass harder, so that it can have a minimum (a floor)."""
 
     @property
     def words(self) -> str:
         """What stands between the parameter and its floor in a sentence."""
 
     def parse(self, text: str) -> Any:
-        """Return a floor. Raises ValueError with a sentence that goes on after the parameter's name."""
+        """Return a floor. Raises ValueError with a clause that follows the parameter's name."""
 
     def holds(self, given: Any, floor: Any) -> bool:
         """Tell whether a parameter is at least as strict as its floor."""
@@ -79,7 +80,7 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class Including:
-    """A list of names, of which more are stricter; `default` is what None stands for."""
+    """A list of names: the more, the stricter. `default` is what None stands for."""
 
     names: tuple[str, ...]
     default: tuple[str, ...]
@@ -100,7 +101,7 @@ class Including:
 
 @dataclass(frozen=True, slots=True)
 class _Decides:
-    """It decides about a pass, but its values have no order, so it cannot have a floor."""
+    """The parameter can loosen a pass, but its values have no order, so it cannot have a floor."""
 
 
 DECIDES = _Decides()
@@ -111,7 +112,7 @@ def Parameter(  # noqa: N802 - declares as pydantic's Field does
 ) -> Any:
     """Declare a parameter: pydantic's Field, and what makes it `stricter`; None if it cannot loosen a pass.
 
-    `examples` has a value that it accepts, for one without default and choices.
+    A text needs `examples` with a value that it accepts, unless it has a default or choices.
     """
     field = Field(default, description=description, **rest)
     if stricter is not None:
@@ -129,24 +130,28 @@ def accepted_text(field: FieldInfo) -> str:
     """Return a text that the parameter accepts: its example, its first choice, its default, or its minimum."""
     if field.examples:
         return str(field.examples[0])
-    choices = re.findall(r"Literal\[(.*)\]", str(field.annotation))
+    choices = _choices(field.annotation)
     if choices:
-        return str(choices[0]).split(",")[0].strip("'")
-    minimum = next((data.ge for data in field.metadata if hasattr(data, "ge")), 1)
-    return str(minimum if field.default is None else field.default)
+        return str(choices[0])
+    if field.default not in {None, PydanticUndefined}:
+        return str(field.default)
+    return str(next((data.ge for data in field.metadata if hasattr(data, "ge")), 1))
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """Return the values of a Literal, which may be one member of a union; empty if there is no Literal."""
+    kinds = (annotation, *get_args(annotation))
+    return next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
 
 
 _DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-_TOKENS_HAVE = 16
-"""Shorter texts are no bearer token, so a sentence may quote them."""
-
 _SCIENTIFIC = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?[eE]\+?[0-9]{1,2}")
 _LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 
 
 class Subject(BaseModel):
-    """Which Rollout a request is about; camelCase on the wire. Unknown, malformed and empty parameters are refused."""
+    """The Rollout of a request; camelCase on the wire. Unknown, malformed and empty parameters are refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
@@ -162,9 +167,9 @@ class Subject(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _as_tools_write_it(cls, value: object, field: ValidationInfo) -> object:
-        """Drop blanks around a value and its list items, and read 1e+06 as a whole number, as Helm and Argo write it.
+        """Strip a value and its list items, and read 1e+06, as Helm and Argo write it, as a whole number.
 
-        An empty value is refused: Argo sends it for an argument that it could not resolve.
+        An empty value is refused: Argo sends one for an argument that it cannot resolve.
         """
         if isinstance(value, str):
             value = ",".join(item.strip() for item in value.split(","))
@@ -205,7 +210,7 @@ class Query(Subject):
 
     @property
     def asked_stage(self) -> Stage | None:
-        """The stage that was asked for."""
+        """The only stage that the query is about; None for either."""
         return Stage(self.stage[:1].upper() + self.stage[1:]) if self.stage else None
 
 
@@ -213,7 +218,7 @@ _Parsed = TypeVar("_Parsed", bound=Subject)
 
 
 def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, object]]) -> _Parsed:
-    """Make the parameters of an endpoint of wire names and values. Raises BadQuery naming every one at fault."""
+    """Parse wire names and values into the parameters of an endpoint. Raises BadQuery naming each one at fault."""
     pairs = list(fields)
     names = [name for name, _ in pairs]
     problems = [
@@ -222,7 +227,7 @@ def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, ob
     try:
         query = model.model_validate(dict(pairs))
     except ValidationError as error:
-        raise BadQuery((*problems, *(_problem(model, endpoint, one) for one in error.errors()))) from error
+        raise BadQuery((*problems, *(_problem(model, endpoint, details) for details in error.errors()))) from error
     if problems:
         raise BadQuery(tuple(problems))
     return query
@@ -230,10 +235,10 @@ def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, ob
 
 def _problem(model: type[Subject], endpoint: str, error: Any) -> Problem:
     """Put pydantic's error into a sentence that begins with the parameter's name."""
-    # An error without a place is about the names themselves: one of them is not valid Unicode.
+    # An error without a location is about the names themselves: a name is not valid Unicode.
     name = str((*error["loc"], "body")[0])[:100]
     limits, given = error.get("ctx", {}), str(error["input"])
-    got = f" (got {given})" if len(given) < _TOKENS_HAVE else ""
+    got = f" (got {given})" if len(given) < lengths.TOKEN else ""
     match error["type"]:
         case "extra_forbidden":
             known = ", ".join(sorted(str(field.alias) for field in model.model_fields.values()))

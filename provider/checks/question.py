@@ -1,8 +1,8 @@
-"""What every question shares: its parameters, what a check is, and the one way from a question to an answer.
+"""What all checks share: the type of a check, and the way from a query to an answer.
 
-A check is a file in `provider/checks/`: `gather` asks the readers for its evidence, `judge` is a pure function of the
-query, the evidence and the time. This module does the rest once for all of them: find green, keep the time limit,
-turn "could not look" into a verdict, and refuse stale evidence.
+A check is a file in `provider/checks/`: `gather` reads its evidence, `judge` is a pure function of the query, the
+evidence and the time. This module does the rest for all of them: find green, keep the deadline, turn a failed read into
+a verdict, and refuse stale evidence.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ from provider.sources.shared import Shared
 
 
 class Evidence(Protocol):
-    """What a check gathers, and when."""
+    """What a check has read, and when."""
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -39,9 +39,9 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The readers, what questions share, and the time of every question: all that an answer needs.
+    """Everything a check needs at run time: readers, shared evidence, clock, thread pools.
 
-    What waits for reads of its own, beside a query's own thread, runs on `gathering`.
+    The checks of a gate wait for their reads on the threads of `gathering`.
     """
 
     cluster: Cluster
@@ -54,16 +54,16 @@ class Sources:
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """The one clock by which evidence is read and judged: it is never set."""
+        """The clock by which evidence is dated and judged; setting the system's time does not move it."""
         return self.shared.clock
 
     @property
     def other_clocks(self) -> OtherClocks:
-        """The clocks of Kubernetes and AWS, with whose times evidence is compared."""
+        """The clocks of Kubernetes and AWS, whose times are in the evidence."""
         return self.shared.other_clocks
 
     def by_kubernetes(self) -> datetime:
-        """Return the time by Kubernetes' clock: the earliest that it may show."""
+        """Return the earliest time that Kubernetes' clock may show."""
         return self.other_clocks.kubernetes().earliest(self.clock())
 
 
@@ -75,9 +75,9 @@ E = TypeVar("E", bound=Evidence)
 class Check(Generic[Q, E]):
     """One check: its query Q, and the evidence E that it gathers and judges.
 
-    `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether its answer
-    needs AWS, whose calls are counted. `act` does what the verdict asks for and returns the answer: a question that
-    acts is never answered from what was read before it. Without `by_default` a gate makes the check only if named.
+    `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether a query
+    needs AWS, whose calls are limited. `act` carries a verdict out and returns the answer; a check that acts never uses
+    a topology that was read before the query. Without `by_default` a gate makes the check only if it is named.
     """
 
     name: str
@@ -96,13 +96,13 @@ AnyCheck = Check[Any, Any]
 
 
 def parse(check: Check[Q, E], fields: Iterable[tuple[str, object]]) -> Q:
-    """Make a check's query of wire names and values. Raises BadQuery naming every parameter at fault."""
+    """Parse wire names and values into a check's query. Raises BadQuery naming each parameter at fault."""
     return parse_as(check.query, check.name, fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an answer was made of, for whoever remembers it: `evidence` is None if some could not be read."""
+    """What an answer rests on, for the history; `evidence` is None if it could not be read."""
 
     check: str
     query: Query
@@ -113,29 +113,29 @@ class Look:
 
     @property
     def by_check(self) -> Mapping[str, Evidence]:
-        """The evidence of each check: the one that was asked for, or those that a query consists of (`by_check`)."""
+        """The evidence by check: of the query's check, or of those that it consists of (`by_check`)."""
         if self.evidence is None:
             return {}
         parts: Mapping[str, Evidence] = getattr(self.evidence, "by_check", {self.check: self.evidence})
         return parts
 
 
-Saw = Callable[[Look], None]
-"""Is told of every look."""
+Observer = Callable[[Look], None]
+"""Called with what each answer rests on."""
 
 
-def nobody(_: Look) -> None:
-    """Remember nothing."""
+def ignore(_: Look) -> None:
+    """Do nothing."""
 
 
-def answer(check: Check[Q, E], query: Q, sources: Sources, saw: Saw = nobody) -> Verdict:
+def answer(check: Check[Q, E], query: Q, sources: Sources, observe: Observer = ignore) -> Verdict:
     """Answer a query before its deadline, from shared evidence where that is fresh.
 
     Raises RolloutNotFound; everything else that prevents a read is an Inconclusive verdict.
     """
-    about = f"{query.namespace}/{query.rollout}"
-    deadline = Deadline(sources.budget_seconds, rollout=about, began_at=sources.clock())
-    verdict, read_at = _look_and_judge(check, query, sources, deadline, saw)
+    rollout = f"{query.namespace}/{query.rollout}"
+    deadline = Deadline(sources.budget_seconds, rollout=rollout, began_at=sources.clock())
+    verdict, read_at = _read_and_judge(check, query, sources, deadline, observe)
     limits = {kind: sources.shared.freshness.limit(kind, sources.budget_seconds) for kind in read_at}
     verdict = refuse_stale(verdict, read_at, sources.clock(), limits)
     skew = sources.other_clocks.apart()
@@ -147,35 +147,35 @@ def with_action(verdict: Verdict) -> Verdict:
     return replace(verdict, observed={**verdict.observed, "action": verdict.reason.action.value})
 
 
-def _look_and_judge(
-    check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline, saw: Saw
+def _read_and_judge(
+    check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline, observe: Observer
 ) -> tuple[Verdict, Mapping[Kind, datetime]]:
     """Return the verdict, and when the oldest part of each kind of its evidence was read."""
-    known: Observed = {}
+    observed: Observed = {}
     read_at: Mapping[Kind, datetime] = {}
     topology: Topology | None = None
     try:
         topology = _topology(check, query, sources, deadline)
         read_at = {Kind.TOPOLOGY: topology.read_at}
         rollout_state.require_valid(topology.rollout)
-        known = find_green(topology, query.pod_template_hash).observed()
+        observed = find_green(topology, query.pod_template_hash).observed()
         evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
         if _decides(verdict, topology):
-            look, topology = topology, sources.cluster.confirmed(topology, deadline)
-            if topology is not look:
+            first, topology = topology, sources.cluster.confirmed(topology, deadline)
+            if topology is not first:
                 evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
         if check.act:
             verdict = check.act(query, evidence, verdict, deadline)
     except CannotTell as error:
-        verdict = cannot_tell(error, known)
+        verdict = cannot_tell(error, observed)
         if topology is not None:
             verdict = rollout_state.in_context(verdict, topology, sources.by_kubernetes())
         verdict = with_action(verdict)
         if topology is not None:
-            saw(Look(check.name, query, topology, None, verdict, sources.clock()))
+            observe(Look(check.name, query, topology, None, verdict, sources.clock()))
         return verdict, read_at
     verdict = with_action(verdict)
-    saw(Look(check.name, query, topology, evidence, verdict, sources.clock()))
+    observe(Look(check.name, query, topology, evidence, verdict, sources.clock()))
     return verdict, evidence.read_at
 
 
@@ -190,10 +190,9 @@ def _gather_and_judge(
 
 
 def _decides(verdict: Verdict, topology: Topology) -> bool:
-    """Tell whether Argo acts on a verdict, so that what it rests on must be confirmed first (`Cluster.confirmed`).
+    """Tell whether Argo acts on a verdict, so that its evidence must be confirmed first (`Cluster.confirmed`).
 
-    Before the switch a pass lets Argo switch, and a failure aborts at any time. Waiting, and a pass after the switch,
-    change nothing that a look a moment later would not see.
+    A pass before the switch lets Argo switch, and a failure aborts at any time. Any other verdict is asked for again.
     """
     if verdict.phase is Phase.SUCCESSFUL:
         return stage_of(topology) is Stage.BEFORE_SWITCH
@@ -205,32 +204,32 @@ def _topology(check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline
     if check.asks_aws(query):
         sources.load_balancers.require_turn(deadline)
     read = partial(sources.cluster.topology, query.namespace, query.rollout, deadline)
-    look = read(bypass_cache=check.act is not None)
-    now = _switch(query, look, sources, deadline)
-    return look if now is None else look.with_switch(now) or read(bypass_cache=True)
+    topology = read(bypass_cache=check.act is not None)
+    switch = _switch(query, topology, sources, deadline)
+    return topology if switch is None else topology.with_switch(switch) or read(bypass_cache=True)
 
 
-def _switch(query: Query, look: Topology, sources: Sources, deadline: Deadline) -> Switch | None:
-    """Read again what tells the stage, if the look is older than the query and the stage may have changed since.
+def _switch(query: Query, topology: Topology, sources: Sources, deadline: Deadline) -> Switch | None:
+    """Read again what tells the stage, if the topology is older than the query and the stage may have changed since.
 
-    A look is shared for seconds, and Argo asks in the very second of the switch. Without a stage asked for, a Rollout
-    whose green is stable needs no second read: a new version would have another hash.
+    A topology is cached for seconds, and Argo asks in the very second of the switch. A query without a stage about a
+    Rollout whose green is stable needs no second read: a new version would have another hash.
     """
     assert deadline.began_at is not None  # noqa: S101 - answer() sets it
-    if look.read_at >= deadline.began_at or not (query.stage or look.rollout.is_rolling):
+    if topology.read_at >= deadline.began_at or not (query.stage or topology.rollout.is_rolling):
         return None
-    return sources.cluster.switch(look.rollout, deadline)
+    return sources.cluster.switch(topology.rollout, deadline)
 
 
-def cannot_tell(error: CannotTell, known: Observed) -> Verdict:
-    """Make the Inconclusive verdict of a CannotTell, with what is known all the same."""
-    return Verdict(Phase.INCONCLUSIVE, error.reason, str(error), observed={**known, **error.observed})
+def cannot_tell(error: CannotTell, observed: Observed) -> Verdict:
+    """Return the Inconclusive verdict of a failed read, with what was observed before it."""
+    return Verdict(Phase.INCONCLUSIVE, error.reason, str(error), observed={**observed, **error.observed})
 
 
 def refuse_stale(
     verdict: Verdict, read_at: Mapping[Kind, datetime], now: datetime, limits: Mapping[Kind, float]
 ) -> Verdict:
-    """Add the age of the evidence to a verdict, and let neither a pass nor a failure rest on old or future evidence.
+    """Add the age of the evidence to a verdict; old or future evidence makes a pass or a failure Inconclusive.
 
     `limits` are in seconds.
     """

@@ -32,7 +32,7 @@ class Evidence:
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:  # noqa: ARG001 - the signature of every check
-    """Return green, and if replicas are missing what its pods say about that."""
+    """Return green and, if replicas are missing, why its pods are not ready."""
     if green.replica_set.available >= green.desired:
         return Evidence(green)
     return Evidence(green, read_states(green, topology.endpoints, sources, deadline))

@@ -1,10 +1,10 @@
 """Is every green pod a healthy target in every target group bound to the green Service?
 
 Successful once `minHealthyPercent` of green's desired replicas are healthy targets in every group. Failed when the
-percentage is out of reach, because too many pods are `unhealthy` although their containers have been ready for longer
-than the grace period; a target that this process has seen healthy gets that period again from the first look at which
-it is not. With `anomalies=fail` also when the load balancer finds a pod anomalous among its peers. Inconclusive
-otherwise. With instance targets nodes are judged, never single pods.
+percentage is out of reach: too many pods are `unhealthy` although their containers have been ready for longer than the
+grace period. A target that this process has seen healthy gets that period again, from when it was first seen unhealthy.
+With `anomalies=fail` also when the load balancer finds a pod anomalous among its peers. Inconclusive otherwise. With
+instance targets nodes are judged, not single pods.
 """
 
 from collections.abc import Collection, Mapping
@@ -46,10 +46,7 @@ from provider.rules.green import find_service
 from provider.sources.deadline import Deadline
 
 MAX_EXAMPLES = 5
-"""Targets listed in an answer, whose body must stay small."""
-
-PAIR = 2
-"""Two target groups are "both"."""
+"""Maximum number of targets listed in an answer, whose body must stay small."""
 
 MARGIN_SECONDS = 30
 """Added to unhealthy threshold x interval for the default grace period: registration and a slow first response."""
@@ -109,10 +106,10 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     """Read the health of the green Service's target groups, and what explains an unhealthy target."""
     service = find_service(topology, green, query.service)
 
-    def wanted(binding: Binding, most: int) -> Collection[tuple[str, int]]:
-        return addresses_of(green, service, binding) if len(green.pods) <= most else ()
+    def addresses(binding: Binding, limit: int) -> Collection[tuple[str, int]]:
+        return addresses_of(green, service, binding) if len(green.pods) <= limit else ()
 
-    groups = sources.load_balancers.health(service.bindings, deadline, wanted)
+    groups = sources.load_balancers.health(service.bindings, deadline, addresses)
     instance_ids: Mapping[str, str] = {}
     local = service.service.external_traffic_policy == "Local"
     if local and any(health.group.target_type == "instance" for health in groups):
@@ -125,7 +122,7 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
 
 
 def _with_times(query: Query, evidence: Evidence, sources: Sources, deadline: Deadline) -> Evidence:
-    """Add since when targets are not healthy that were, and since when the pods are ready whose readiness decides."""
+    """Add since when targets are no longer healthy, and since when those pods are ready whose readiness decides."""
     now = sources.clock()
     groups = _groups(query, evidence, now)
     unwell_since: dict[PodTarget, datetime] = {}
@@ -142,7 +139,7 @@ def _with_times(query: Query, evidence: Evidence, sources: Sources, deadline: De
 
 
 def _states(green: Green, service: GreenService, sources: Sources, deadline: Deadline) -> tuple[PodState, ...]:
-    """Read a few pods that should be ready and are not. Raises CannotTell: SelectorMatchesNoPod."""
+    """Return the states of a few pods that should be ready and are not. Raises CannotTell: SelectorMatchesNoPod."""
     if green.replica_set.available >= green.desired and service.endpoints:
         return ()
     states = read_states(green, service.endpoints, sources, deadline)
@@ -153,7 +150,7 @@ def _states(green: Green, service: GreenService, sources: Sources, deadline: Dea
 
 @dataclass(frozen=True)
 class _Group:
-    """One target group as its rules see it: what green should have there, what is there, and since when."""
+    """A target group with what its rules need: the targets that green should have, their states, and since when."""
 
     query: Query
     evidence: Evidence
@@ -170,16 +167,16 @@ class _Group:
         return self.expected.counts[State.HEALTHY]
 
     @property
-    def wanted(self) -> int:
+    def desired(self) -> int:
         return len(self.expected.targets)
 
     @property
     def percent(self) -> float:
-        return percent(self.healthy, self.wanted)
+        return percent(self.healthy, self.desired)
 
     @property
     def sentence(self) -> str:
-        return f"{self.healthy} of {self.wanted} {self.expected.noun} healthy in {self.name}"
+        return f"{self.healthy} of {self.desired} {self.expected.noun} healthy in {self.name}"
 
     @cached_property
     def unhealthy(self) -> tuple[ExpectedTarget, ...]:
@@ -188,7 +185,7 @@ class _Group:
 
     @cached_property
     def overdue(self) -> tuple[ExpectedTarget, ...]:
-        """The targets that are `unhealthy` by their pod's own fault, for longer than the grace period."""
+        """The targets that are `unhealthy` because of their pod, for longer than the grace period."""
         return tuple(target for target in self.unhealthy if target.blames_pod and self.grace.is_over(target))
 
     @cached_property
@@ -208,10 +205,10 @@ class _Group:
 
     def is_enough(self, *, without: int) -> bool:
         """Tell whether enough targets would be healthy if all but `without` were."""
-        return not without if self.expected.every else self.query.is_met(self.wanted - without, self.wanted)
+        return not without if self.expected.every else self.query.is_met(self.desired - without, self.desired)
 
     def observed(self) -> TargetGroupHealth:
-        """Return what an answer shows of the group: targets by state, without states that none is in."""
+        """Return the group in an answer: its targets by state, without states that no target is in."""
         counts = {state.value: self.expected.counts[state] for state in State}
         counts |= {"anomalous": len(self.anomalous), "shiftedAway": len(self.shifted_away)}
         by_state = {f"{word}Count": number for word, number in counts.items() if number}
@@ -228,7 +225,7 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a rule decides. `todo` is for a person; empty where the reason says it, or waiting may help."""
+    """The decision of a rule. `todo` tells a person what to do; empty if the reason does, or if waiting helps."""
 
     reason: Reason
     sentence: str
@@ -245,7 +242,7 @@ def _not_in_use(group: _Group) -> _Outcome | None:
 
 
 def _nothing_expected(group: _Group) -> _Outcome | None:
-    return None if group.wanted else _Outcome(Reason.TARGETS_MISSING, group.sentence)
+    return None if group.desired else _Outcome(Reason.TARGETS_MISSING, group.sentence)
 
 
 def _out_of_reach(group: _Group) -> _Outcome | None:
@@ -264,7 +261,7 @@ def _anomalous(group: _Group) -> _Outcome | None:
 
 
 def _unhealthy_for_an_unknown_time(group: _Group) -> _Outcome | None:
-    """Apply where clocks differ too much to tell since when a pod has been ready."""
+    """Apply when clocks differ too much to tell since when a pod has been ready."""
     if not group.is_out_of_reach:
         return None
     sentence = f"{group.sentence}; {target_sentences.count_by_cause(group.overdue)}, and it is unknown for how long"
@@ -272,7 +269,7 @@ def _unhealthy_for_an_unknown_time(group: _Group) -> _Outcome | None:
 
 
 def _too_few_ready(group: _Group) -> _Outcome | None:
-    """With instance targets a node can be healthy without any green pod, so require ready pods too."""
+    """With instance targets a node can be healthy without a green pod, so require ready pods too."""
     if group.health.group.target_type != "instance":
         return None
     green, service = group.evidence.green, group.evidence.service
@@ -291,7 +288,7 @@ def _all_shifted_away(group: _Group) -> _Outcome | None:
 
 
 def _enough_healthy(group: _Group) -> _Outcome | None:
-    if not group.is_enough(without=group.wanted - group.healthy):
+    if not group.is_enough(without=group.desired - group.healthy):
         return None
     others = f"{target_sentences.rest(group.unhealthy)}{group.query.met}" if group.unhealthy else ""
     return _Outcome(Reason.TARGETS_HEALTHY, f"{group.sentence}{others}")
@@ -307,11 +304,11 @@ RULES = (
     _all_shifted_away,
     _enough_healthy,
 )
-"""The rules of one target group, in order: the first that applies decides. If none does, green waits."""
+"""The rules of one target group, in order: the first that applies decides. If no rule does, green waits."""
 
 
 def _waits(group: _Group) -> _Outcome:
-    """Wait: the worst target says what for, one that waiting does not help before the others."""
+    """Wait, for the reason of the worst target: first one that waiting does not help."""
     fault = next((target.fault for target in group.unhealthy if target.fault), None)
     worst = max(group.expected.counts, key=lambda state: state.severity)
     in_grace = [target for target in group.unhealthy if target.blames_pod and not group.grace.is_over(target)]
@@ -323,7 +320,7 @@ def _waits(group: _Group) -> _Outcome:
 
 
 def _judge_group(group: _Group) -> _Outcome:
-    """Apply the rules, and complete the sentence by what AWS says of targets beside their state."""
+    """Apply the rules, and add to the sentence what AWS reports in addition to the state of targets."""
     outcome = next((outcome for rule in RULES if (outcome := rule(group))), None) or _waits(group)
     return replace(
         outcome,
@@ -361,13 +358,13 @@ def _order(judged: tuple[_Group, _Outcome]) -> tuple[int, bool, float]:
 
 
 def _sentence(judged: list[tuple[_Group, _Outcome]]) -> str:
-    """Return the sentence of the first group, or one for all of them if every target of each is healthy."""
+    """Return the sentence of the first group, or a common one if every target of each group is healthy."""
     (_, worst), number = judged[0], len(judged)
     if number == 1:
         return worst.sentence
     alike = {outcome.sentence.removesuffix(f" in {group.name}") for group, outcome in judged}
     if len(alike) == 1 and worst.reason.phase is Phase.SUCCESSFUL:
-        return f"{alike.pop()} in {'both' if number == PAIR else f'all {number}'} target groups"
+        return f"{alike.pop()} in {'both' if number == 2 else f'all {number}'} target groups"
     return f"{worst.sentence}, the worst of {number} target groups"
 
 
@@ -397,7 +394,7 @@ def _groups(query: Query, evidence: Evidence, now: datetime) -> list[_Group]:
 
 
 def _suspects(group: _Group, grace: Grace) -> set[str]:
-    """Name the pods whose readiness decides between Failed and waiting; none while the group cannot fail."""
+    """Name the pods whose readiness decides between Failed and waiting; empty while the group cannot fail."""
     old = [target for target in group.unhealthy if target.blames_pod and grace.is_old_enough(target)]
     return set() if group.is_enough(without=len(old)) else {pod.name for target in old for pod in target.pods}
 

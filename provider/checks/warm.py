@@ -1,9 +1,8 @@
 """Is green as fast as blue, or still cold?
 
 Over whole minutes of CloudWatch's TargetResponseTime, before the switch: Successful when green's 95th percentile is at
-most `maxLatencyFactor` times blue's, beyond chance: so few of its requests took longer that a green which is slower
-would hardly show it (1 in 100). Inconclusive otherwise; requests warm green, such as those of
-`alb-provider warm-up`. A gate makes this check only if `checks` names it.
+most `maxLatencyFactor` times blue's, with a probability of error of at most 1 %. Inconclusive otherwise. Requests warm
+green, such as those of `alb-provider warm-up`. A gate makes this check only if `checks` names it.
 """
 
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from provider.checks.question import Check, Sources
 from provider.checks.traffic import Subjects, read_subjects, read_wanted
 from provider.model.answer import Observed
 from provider.model.errors import CannotTell
-from provider.model.reasons import Phase, Reason
+from provider.model.reasons import Reason
 from provider.model.records import Green, Kind, Points, Topology, Verdict
 from provider.rules.green import find_service
 from provider.rules.latency import SLOWEST_SHARE, Latency, Slow, are_few, latency, metrics_of, rank_of, slow
@@ -32,13 +31,13 @@ class Query(traffic.Query):
         stricter=LOWER,
         ge=1,
         le=100,
-        description="`warm`: how many times as long as blue's 95th percentile green's may be.",
+        description="`warm`: maximum 95th percentile of green, as a multiple of blue's.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The subjects, and every point of their response times; `limit_seconds` is 0 where blue has no percentile."""
+    """The subjects, and the points of their response times; `limit_seconds` is 0 if blue has no percentile."""
 
     subjects: Subjects
     points: Points
@@ -62,8 +61,8 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     limit = query.max_latency_factor * blue.p95 if blue.p95 is not None else 0.0
     if limit:
         ranks = [(group, [rank_of(group, limit)]) for group in subjects.groups]
-        more, then = read_wanted(ranks, subjects.window, sources, deadline)
-        points, read_at = {**points, **more}, min(read_at, then)
+        ranked, ranked_at = read_wanted(ranks, subjects.window, sources, deadline)
+        points, read_at = {**points, **ranked}, min(read_at, ranked_at)
     return Evidence(subjects, points, limit, {**subjects.read_at, Kind.METRICS: read_at})
 
 
@@ -73,16 +72,16 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: 
     window = subjects.window
     between = f"between {window.start:%H:%M} and {window.end:%H:%M} UTC"
     green, blue = latency(subjects.groups, points, window), latency(subjects.blue, points, window)
-    found = slow(subjects.groups, evidence.limit_seconds, points, window)
+    slower = slow(subjects.groups, evidence.limit_seconds, points, window)
     ratio = round(green.p95 / blue.p95, 2) if green.p95 is not None and blue.p95 else 0.0
-    phase, reason, says = _decide(query, evidence, (green, blue, found), between)
+    reason, sentence = _decide(query, evidence.limit_seconds, (green, blue, slower), between)
     observed: Observed = {
         **subjects.green.observed(),
         "service": subjects.service.service.name,
         "stage": subjects.service.stage.value,
         "windowStart": window.start.isoformat(),
         "windowEnd": window.end.isoformat(),
-        "latency": {"requestCount": green.requests, "slowCount": found.count},
+        "latency": {"requestCount": green.requests, "slowCount": slower.count},
         "blue": {"requestCount": blue.requests},
         "limitSeconds": round(evidence.limit_seconds, 6),
         "latencyRatio": ratio,
@@ -91,30 +90,32 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: 
         observed["latency"]["p95Seconds"] = green.p95
     if blue.p95 is not None:
         observed["blue"]["p95Seconds"] = blue.p95
-    return Verdict(phase, reason, f"{says}{subjects.green.coverage}", ratio, observed)
+    return Verdict(reason.phase, reason, f"{sentence}{subjects.green.coverage}", ratio, observed)
 
 
 def _decide(
-    query: Query, evidence: Evidence, measured: tuple[Latency, Latency, Slow], between: str
-) -> tuple[Phase, Reason, str]:
-    green, blue, found = measured
+    query: Query, limit_seconds: float, measured: tuple[Latency, Latency, Slow], between: str
+) -> tuple[Reason, str]:
+    green, blue, slower = measured
     fewest = max(query.min_requests, FEWEST_TO_COMPARE)
     if min(green.requests, blue.requests) < fewest:
-        says = f"Green answered {green.requests} requests and blue {blue.requests} {between}"
-        return Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}: a comparison needs {fewest} on each side"
-    if found.unranked or not evidence.limit_seconds:
-        says = f"CloudWatch does not tell how many of green's {green.requests} requests were slow {between}"
-        return Phase.INCONCLUSIVE, Reason.NO_DATA, says
-    share = 100 * found.count / found.requests
-    says = (
-        f"{share:.1f} % of green's {found.requests} requests took longer than {evidence.limit_seconds:.3g} s, "
+        counts = f"Green answered {green.requests} requests and blue {blue.requests} {between}"
+        return Reason.TOO_FEW_REQUESTS, f"{counts}: a comparison needs {fewest} on each side"
+    if slower.unranked or not limit_seconds:
+        return (
+            Reason.NO_DATA,
+            f"CloudWatch does not tell how many of green's {green.requests} requests were slow {between}",
+        )
+    share = 100 * slower.count / slower.requests
+    sentence = (
+        f"{share:.1f} % of green's {slower.requests} requests took longer than {limit_seconds:.3g} s, "
         f"{query.max_latency_factor:g} times blue's 95th percentile, {between}"
     )
-    if are_few(found.count, found.requests):
-        return Phase.SUCCESSFUL, Reason.GREEN_WARM, says
-    if found.count > SLOWEST_SHARE * found.requests:
-        return Phase.INCONCLUSIVE, Reason.GREEN_COLD, f"{says}; at most 5 % may: green is cold"
-    return Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}; too close to 5 % to tell from so few requests"
+    if are_few(slower.count, slower.requests):
+        return Reason.GREEN_WARM, sentence
+    if slower.count > SLOWEST_SHARE * slower.requests:
+        return Reason.GREEN_COLD, f"{sentence}; at most 5 % may: green is cold"
+    return Reason.TOO_FEW_REQUESTS, f"{sentence}; {slower.requests} requests are too few to tell that from 5 %"
 
 
 CHECK = Check(

@@ -1,4 +1,4 @@
-"""Where the commands get an answer: from Kubernetes and AWS with the caller's own credentials, or from a provider.
+"""The sources of answers: Kubernetes and AWS, read with the caller's own credentials, or a provider.
 
 Whatever prevents an answer is a ClickException, for which the command line exits with 3.
 """
@@ -34,7 +34,7 @@ from provider.telemetry import Metrics, logging_config
 HTTP_TIMEOUT_SECONDS = 15
 """For --url: more than a provider's time limit for an answer (8 s by default)."""
 
-_A_TOKEN = re.compile(r"[!-~]+")
+_TOKEN = re.compile(r"[!-~]+")
 
 Fields = list[tuple[str, str]]
 
@@ -46,7 +46,7 @@ NAMESPACE = click.Option(
 )
 
 
-def _address_of_a_provider(flag: str) -> click.Option:
+def _address_option(flag: str) -> click.Option:
     return click.Option(
         [flag],
         envvar="ALB_PROVIDER_URL",
@@ -56,9 +56,9 @@ def _address_of_a_provider(flag: str) -> click.Option:
     )
 
 
-URL = _address_of_a_provider("--url")
-PROVIDER = _address_of_a_provider("--provider")
-"""The same for a command whose --url is another address."""
+URL = _address_option("--url")
+PROVIDER = _address_option("--provider")
+"""The same for a command with another --url."""
 
 TOKEN_FILE = click.Option(["--token-file"], help="File that holds the bearer token to send to that provider.")
 
@@ -70,7 +70,7 @@ class Asks(Protocol):
         """Return the answer as JSON. Raises ClickException."""
 
     def history(self, namespace: str, rollout: str) -> dict[str, Any]:
-        """Return what a replica remembers, as JSON; nothing where none is asked. Raises ClickException."""
+        """Return what a replica remembers, as JSON; empty if there is no replica. Raises ClickException."""
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
@@ -80,7 +80,7 @@ class Here:
     """Answers from Kubernetes and AWS, read with the caller's own credentials."""
 
     def __init__(self, flag: str) -> None:
-        """Connect with the first query; `flag` is the one that would give a provider's address."""
+        """Connect at the first query; `flag` is the option for a provider's address, named in errors."""
         self._flag = flag
         self._sources: Sources | None = None
 
@@ -88,16 +88,16 @@ class Here:
         """Return the answer as JSON. Raises ClickException."""
         try:
             query: Query = parse(question, fields)
-            found = answer(question, query, self._connected())
+            verdict = answer(question, query, self._connected())
         except BadQuery as error:
-            sentences = (_flag_problem(one.parameter, one.detail) for one in error.problems)
+            sentences = (_flag_problem(problem.parameter, problem.detail) for problem in error.problems)
             raise click.UsageError("; ".join(sentences)) from error
         except RolloutNotFound as error:
             raise click.ClickException(str(error)) from error
-        return cast(Answer, json.loads(body.encode(found)))
+        return cast(Answer, json.loads(body.encode(verdict)))
 
-    def history(self, namespace: str, rollout: str) -> dict[str, Any]:  # noqa: ARG002 - a provider over HTTP needs them
-        """Return nothing: this process has seen no answer but its own."""
+    def history(self, namespace: str, rollout: str) -> dict[str, Any]:  # noqa: ARG002 - the signature of Asks.history
+        """Return nothing: this process remembers nothing."""
         return {}
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
@@ -122,61 +122,61 @@ class There:
     """Asks a running provider over HTTP."""
 
     def __init__(self, url: str, token_file: str | None, flag: str) -> None:
-        """Ask at the address that this flag gives. Raises ClickException if it is none."""
+        """Ask the provider at this address, which the option `flag` gave. Raises ClickException."""
         address = http_address(url, flag)
         if set("?#") & set(address):
             raise click.ClickException(f"{flag} must end before ? or #: give an address such as http://localhost:8080")
-        self.base = re.sub(r"/v1(/[a-z-]*)?$", "", address)  # that of an endpoint leads to its provider
+        self.base = re.sub(r"/v1(/[a-z-]*)?$", "", address)  # accept the address of an endpoint too
         self._has_token = token_file is not None
         self._auth = _Bearer(_token(token_file) if token_file is not None else None)
 
     def ask(self, question: AnyCheck, fields: Fields) -> Answer:
         """Return the answer as JSON. Raises ClickException."""
-        found = self._get(question.name, fields)
+        document = self._get(question.name, fields)
         try:
-            msgspec.convert(found, Answer)
+            msgspec.convert(document, Answer)
         except msgspec.ValidationError as error:
             raise click.ClickException(f"{self.base}/v1/{question.name} answered 200: not an answer") from error
-        return cast(Answer, found)  # with what a newer provider adds
+        return cast(Answer, document)  # with the keys that a newer provider adds
 
     def history(self, namespace: str, rollout: str) -> dict[str, Any]:
         """Return what the replica that answers remembers. Raises ClickException."""
-        found = self._get(recall.NAME, [("namespace", namespace), ("rollout", rollout)])
+        document = self._get(recall.NAME, [("namespace", namespace), ("rollout", rollout)])
         try:
-            return History.model_validate(found).model_dump(mode="json")
+            return History.model_validate(document).model_dump(mode="json")
         except ValidationError as error:
             raise click.ClickException(f"{self.base}/v1/{recall.NAME} answered 200: not a history") from error
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
-        found = self._get(live.NAME, [("namespace", namespace), ("rollout", rollout)])
-        if not isinstance(found, dict):
+        document = self._get(live.NAME, [("namespace", namespace), ("rollout", rollout)])
+        if not isinstance(document, dict):
             raise click.ClickException(f"{self.base}/v1/{live.NAME} answered 200: not a preflight")
-        return _hosts(found)
+        return _hosts(document)
 
     def _get(self, endpoint: str, fields: Fields) -> Any:
-        where = f"{self.base}/v1/{endpoint}"
+        url = f"{self.base}/v1/{endpoint}"
         try:
             response = requests.get(
-                where, params=fields, auth=self._auth, timeout=HTTP_TIMEOUT_SECONDS, allow_redirects=False
+                url, params=fields, auth=self._auth, timeout=HTTP_TIMEOUT_SECONDS, allow_redirects=False
             )
-            found = response.json()
+            document = response.json()
         except requests.JSONDecodeError as error:
             raise click.ClickException(
-                f"{where} answered {response.status_code} without JSON: is it a provider?"
+                f"{url} answered {response.status_code} without JSON: is it a provider?"
             ) from error
         except (requests.RequestException, ValueError) as error:  # its text may quote a proxy's password
             raise click.ClickException(f"Cannot reach {self.base}: {_why_not_reached(error, self.base)}") from error
         if response.status_code == requests.codes.ok:
-            return found
+            return document
         if response.status_code == requests.codes.unauthorized and not self._has_token:
             raise click.ClickException(f"{self.base} requires a bearer token (--token-file)")
-        detail = found.get("detail", "") if isinstance(found, dict) else ""
-        raise click.ClickException(f"{where} answered {response.status_code}: {detail or 'not an answer'}")
+        detail = document.get("detail", "") if isinstance(document, dict) else ""
+        raise click.ClickException(f"{url} answered {response.status_code}: {detail or 'not an answer'}")
 
 
 def asks(url: str | None, token_file: str | None, flag: str = "--url") -> Asks:
-    """Return who answers: the provider at the address that a flag gives, or this process. Raises ClickException."""
+    """Return the provider at an address, which the option `flag` gave, or else this process. Raises ClickException."""
     if url is not None:
         return There(url, token_file, flag)
     if token_file is not None:
@@ -186,12 +186,12 @@ def asks(url: str | None, token_file: str | None, flag: str = "--url") -> Asks:
 
 def _hosts(preflight: dict[str, Any]) -> dict[str, list[str]]:
     """Return the hosts in an answer of preflight. Raises ClickException that says why there are none."""
-    found = preflight.get("hosts")
-    if not found:
-        unread = {one["kind"]: one["says"] for one in preflight.get("notChecked", [])}
+    hosts: dict[str, list[str]] | None = preflight.get("hosts")
+    if not hosts:
+        unread = {part["kind"]: part["says"] for part in preflight.get("notChecked", [])}
         why = unread.get("ListenerRule") or unread.get("TargetGroup") or unread.get("Rollout") or "no answer has them"
         raise click.ClickException(f"The hosts of the Rollout's listener rules are not known ({why}); see --any-host")
-    return dict(found)
+    return hosts
 
 
 def _flag_problem(parameter: str, detail: str) -> str:
@@ -236,7 +236,7 @@ def _token(token_file: str) -> str:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
         raise click.ClickException(f"Cannot read the file of --token-file: {why}") from error
-    if not _A_TOKEN.fullmatch(token):
+    if not _TOKEN.fullmatch(token):
         what = "is not one word of printable ASCII characters" if token else "is empty"
         raise click.ClickException(f"The content of the file of --token-file {what}")
     return token

@@ -37,7 +37,7 @@ EXIT_CODES_HELP = (
 
 
 class _Checks(click.Group):
-    """A command for each check that there is."""
+    """A command for each check."""
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(QUESTIONS)
@@ -51,7 +51,7 @@ check = _Checks("check", help=f"Ask the load balancer and print the answer.\n\n{
 
 def _command(question: AnyCheck) -> click.Command:
     """Return the command of one check; its flags are the parameters in kebab-case."""
-    about, _, more = question.about.strip().partition("\n\n")
+    summary, _, details = question.about.strip().partition("\n\n")
 
     def run(
         url: str | None,
@@ -74,32 +74,32 @@ def _command(question: AnyCheck) -> click.Command:
         show = _OUTPUTS["json" if as_json else output]
         name = f"Rollout {given['namespace']}/{given['rollout']}"
         if wait:
-            found, decided = wait_for(
-                lambda more: source.ask(question, pinned(fields, more)), interval, timeout, passes
+            answer, has_decided = wait_for(
+                lambda pins: source.ask(question, pinned(fields, pins)), interval, timeout, passes
             )
-            click.echo(show(found, name))
-            sys.exit(exit_code(found) if decided else EXIT_CODES[Phase.INCONCLUSIVE])
-        found = source.ask(question, fields)
-        click.echo(show(found, name))
+            click.echo(show(answer, name))
+            sys.exit(exit_code(answer) if has_decided else EXIT_CODES[Phase.INCONCLUSIVE])
+        answer = source.ask(question, fields)
+        click.echo(show(answer, name))
         if watch:
-            found = follow(found, lambda: source.ask(question, fields), partial(_echo_change, show, name), interval)
-        sys.exit(exit_code(found))
+            answer = follow(answer, lambda: source.ask(question, fields), partial(_echo_change, show, name), interval)
+        sys.exit(exit_code(answer))
 
     return click.Command(
         question.name,
-        params=[*_flags(question), URL, TOKEN_FILE, *_SHOWN, WATCH, WAIT, INTERVAL, TIMEOUT, PASSES],
+        params=[*_flags(question), URL, TOKEN_FILE, *_OUTPUT_FLAGS, WATCH, WAIT, INTERVAL, TIMEOUT, PASSES],
         callback=run,
-        help=f"{about}\n\n{more}\n\n{EXIT_CODES_HELP}",
+        help=f"{summary}\n\n{details}\n\n{EXIT_CODES_HELP}",
     )
 
 
-def _echo_change(show: Callable[[Answer, str], str], name: str, now: Answer) -> None:
-    """Print an answer that changed: in one line, or whole where a program reads it."""
-    click.echo(readable.change(now) if show is readable.answer else show(now, name))
+def _echo_change(show: Callable[[Answer, str], str], name: str, answer: Answer) -> None:
+    """Print an answer that changed: on one line for a person, in full for a program."""
+    click.echo(readable.change(answer) if show is readable.answer else show(answer, name))
 
 
 def _flags(question: AnyCheck) -> list[click.Parameter]:
-    """Return an option for each parameter of a check, with its range, its choices and its default."""
+    """Return an option for each parameter of a check."""
     schema = question.query.model_json_schema(by_alias=True)
     return [
         NAMESPACE,
@@ -116,20 +116,20 @@ def _flags(question: AnyCheck) -> list[click.Parameter]:
 
 
 def _limits(field: dict[str, Any]) -> str:
-    """Say what a parameter may be, and what it is by default."""
-    plain = next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
-    said = []
-    if "enum" in plain or "const" in plain:
-        said.append(f"one of {', '.join(plain.get('enum', [plain.get('const')]))}")
-    least = plain.get("minimum", plain.get("exclusiveMinimum"))
-    if least is not None and "maximum" in plain:
-        said.append(f"{'more than ' if 'exclusiveMinimum' in plain else ''}{least:g} to {plain['maximum']:g}")
+    """Return the choices or the range of a parameter, and its default."""
+    schema = next((part for part in field.get("anyOf", [field]) if part.get("type") != "null"), field)
+    limits = []
+    if "enum" in schema or "const" in schema:
+        limits.append(f"one of {', '.join(schema.get('enum', [schema.get('const')]))}")
+    minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
+    if minimum is not None and "maximum" in schema:
+        limits.append(f"{'more than ' if 'exclusiveMinimum' in schema else ''}{minimum:g} to {schema['maximum']:g}")
     if field.get("default") is not None:
-        said.append(f"default: {field['default']}")
-    return f"  [{'; '.join(said)}]" if said else ""
+        limits.append(f"default: {field['default']}")
+    return f"  [{'; '.join(limits)}]" if limits else ""
 
 
-_SHOWN: list[click.Parameter] = [
+_OUTPUT_FLAGS: list[click.Parameter] = [
     click.Option(
         ["--output", "-o"],
         type=click.Choice(["table", "json", "yaml"]),
@@ -141,19 +141,19 @@ _SHOWN: list[click.Parameter] = [
 ]
 
 
-def _json(found: Answer, name: str) -> str:  # noqa: ARG001 - as every output
-    return json.dumps(found, indent=1, sort_keys=True)
+def _json(answer: Answer, name: str) -> str:  # noqa: ARG001 - the signature of every output
+    return json.dumps(answer, indent=1, sort_keys=True)
 
 
-def _yaml(found: Answer, name: str) -> str:  # noqa: ARG001 - as every output
-    return yaml.safe_dump(found, sort_keys=True).rstrip()
+def _yaml(answer: Answer, name: str) -> str:  # noqa: ARG001 - the signature of every output
+    return yaml.safe_dump(answer, sort_keys=True).rstrip()
 
 
 _OUTPUTS: dict[str, Callable[[Answer, str], str]] = {"table": readable.answer, "json": _json, "yaml": _yaml}
 
 
-def exit_code(found: Answer) -> int:
+def exit_code(answer: Answer) -> int:
     """Return the exit code of an answer."""
-    phase = Phase(found["phase"])
-    needs_a_person = phase is Phase.INCONCLUSIVE and found["observed"].get("action") == "fix"
+    phase = Phase(answer["phase"])
+    needs_a_person = phase is Phase.INCONCLUSIVE and answer["observed"].get("action") == "fix"
     return NEEDS_A_PERSON if needs_a_person else EXIT_CODES[phase]

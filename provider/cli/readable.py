@@ -10,34 +10,35 @@ from provider.model.records import Kind
 STAGES = {"BeforeSwitch": "before the switch", "AfterSwitch": "after the switch"}
 
 
-def answer(found: Answer, name: str) -> str:
-    """Return what it is about, phase and reason, the sentence, then tables of targets, requests and checks."""
-    about = [subject(found, name), f"{found['phase']} ({found['reason']})", found["message"]]
-    lines = [printable(line) for line in about]
-    for rows in tables(found["observed"]):
+def answer(document: Answer, name: str) -> str:
+    """Return the subject, phase and reason, the sentence, then tables of targets, requests and checks."""
+    head = [subject(document, name), f"{document['phase']} ({document['reason']})", document["message"]]
+    lines = [printable(line) for line in head]
+    for rows in tables(document["observed"]):
         lines += ["", *rows]
     return "\n".join(lines)
 
 
-def subject(found: Answer, name: str) -> str:
+def subject(document: Answer, name: str) -> str:
     """Return one line with the Rollout, green's hash, stage, Service, desired pods and the age of the evidence."""
-    seen, age = found["observed"], _age(found["observed"].get("evidenceAgeSeconds", {}))
+    observed = document["observed"]
+    age = _age(observed.get("evidenceAgeSeconds", {}))
     parts = [
         name,
-        f"green {seen['podTemplateHash']}" if "podTemplateHash" in seen else "",
-        STAGES.get(seen.get("stage", ""), ""),
-        f"Service {seen['service']}" if "service" in seen else "",
-        f"{seen['desiredCount']} pods wanted" if "desiredCount" in seen else "",
+        f"green {observed['podTemplateHash']}" if "podTemplateHash" in observed else "",
+        STAGES.get(observed.get("stage", ""), ""),
+        f"Service {observed['service']}" if "service" in observed else "",
+        f"{observed['desiredCount']} pods wanted" if "desiredCount" in observed else "",
         f"evidence {age:g} s old" if age is not None else "",
     ]
     return ", ".join(part for part in parts if part)
 
 
 def _age(ages: dict[str, float]) -> float | None:
-    """Return the age of target health; for a check without it the oldest of what decided."""
+    """Return the age of target health; for a check without it, of the oldest evidence that decided."""
     if Kind.TARGET_HEALTH in ages:
         return ages[Kind.TARGET_HEALTH]
-    # Both are cached for minutes, and no answer waits for them.
+    # These two are cached for minutes, and no answer waits for them.
     return max((age for kind, age in ages.items() if kind not in {Kind.TARGET_GROUPS, Kind.PODS}), default=None)
 
 
@@ -45,7 +46,7 @@ def tables(observed: Observed) -> list[list[str]]:
     """Return the lines of each table that has rows; each line is printable."""
     groups = observed.get("targetGroups", [])
     states = sorted({key for group in groups for key in group if key.endswith("Count")})
-    found: list[tuple[list[str], list[list[object]]]] = [
+    contents: list[tuple[list[str], list[list[object]]]] = [
         (
             ["TARGET GROUP", "HEALTHY %", *(state.removesuffix("Count").upper() for state in states)],
             _cells(groups, ("name", "healthyPercent", *states), missing=0),
@@ -67,16 +68,19 @@ def tables(observed: Observed) -> list[list[str]]:
             _cells(observed.get("checks", []), ("check", "phase", "reason")),
         ),
     ]
-    return [_table([head, *([printable(str(cell)) for cell in row] for row in rows)]) for head, rows in found if rows]
+    return [
+        _table([head, *([printable(str(cell)) for cell in row] for row in rows)]) for head, rows in contents if rows
+    ]
 
 
 def _cells(rows: Iterable[Mapping[str, object]], keys: Iterable[str], missing: object = "-") -> list[list[object]]:
     return [[row.get(key, missing) for key in keys] for row in rows]
 
 
-def change(found: Answer) -> str:
-    """Return one line of an answer that changed, with the time."""
-    return printable(f"{datetime.now(UTC):%H:%M:%S} UTC  {found['phase']} ({found['reason']}): {found['message']}")
+def change(document: Answer) -> str:
+    """Return an answer that changed on one line, with the time."""
+    outcome = f"{document['phase']} ({document['reason']}): {document['message']}"
+    return printable(f"{datetime.now(UTC):%H:%M:%S} UTC  {outcome}")
 
 
 _COUNTS = ("name", "requestCount", "target5xxCount", "connectionErrorCount", "errorPercent")

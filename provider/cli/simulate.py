@@ -50,10 +50,10 @@ def simulate(
         "lasts_seconds": float(seconds),
         "seed": seed,
     }
-    found = outcomes(situations(**numbers))
-    click.echo(FORMATS[output](found))
+    results = outcomes(situations(**numbers))
+    click.echo(FORMATS[output](results))
     if svg_file is not None:
         try:
-            Path(svg_file).write_text(svg(found), encoding="utf-8")
+            Path(svg_file).write_text(svg(results), encoding="utf-8")
         except OSError as error:
             raise click.ClickException(f"Cannot write {svg_file}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Asking again and again: what `--watch` and `--wait` do."""
+"""Repeated queries: `--watch` and `--wait`."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from provider.cli import readable
 from provider.model.answer import Answer
 from provider.model.printable import printable
 
-WATCH = click.Option(["--watch"], is_flag=True, help="Go on asking, and print what changes, until Ctrl-C.")
+WATCH = click.Option(["--watch"], is_flag=True, help="Repeat the query until Ctrl-C, and print changes.")
 INTERVAL = click.Option(
     ["--interval"],
     type=click.FloatRange(min=1, max=3600),
@@ -56,62 +56,62 @@ def follow(first: _Answer, ask: Callable[[], _Answer], show: Callable[[_Answer],
             try:
                 now = ask()
             except click.ClickException as error:
-                _tell_no_answer(error)
+                _echo_no_answer(error)
                 continue
             before, found = found, now
-            if _news(before) != _news(now):
+            if _outcome(before) != _outcome(now):
                 show(now)
     return found
 
 
-def _news(answer: Answer) -> tuple[str, str, str]:
+def _outcome(answer: Answer) -> tuple[str, str, str]:
     return answer["phase"], answer["reason"], answer["message"]
 
 
-def pinned(fields: list[tuple[str, str]], more: dict[str, str]) -> list[tuple[str, str]]:
-    """Add what is pinned to the parameters of a query, but for those that were given."""
+def pinned(fields: list[tuple[str, str]], pins: dict[str, str]) -> list[tuple[str, str]]:
+    """Add the pinned parameters to those of a query, which come first."""
     given = {name for name, _ in fields}
-    return [*fields, *((name, value) for name, value in more.items() if name not in given)]
+    return [*fields, *((name, value) for name, value in pins.items() if name not in given)]
 
 
 def wait_for(
     ask: Callable[[dict[str, str]], Answer], interval: float, timeout: float, passes: int
 ) -> tuple[Answer, bool]:
-    """Ask until an answer decides; return the last one, and whether it decided before the time was over.
+    """Ask until an answer decides; return the last answer, and whether it decided before the timeout.
 
-    The version and the stage of the first answer that names them are pinned: a newer version, or a switch in between,
-    would otherwise be taken for what was waited for. Progress goes to standard error. Raises ClickException if the
-    first query gets no answer: waiting does not mend a wrong flag or a wrong address.
+    The version and the stage of the first answer that names them are pinned, so that a newer version or a switch is not
+    taken for the one that is waited for. Progress goes to standard error. Raises ClickException if the first query
+    fails: waiting does not mend a wrong flag or a wrong address.
     """
-    until, in_a_row = time.monotonic() + timeout, 0
-    found = ask({})
-    more = _pins(found)
+    until, consecutive = time.monotonic() + timeout, 0
+    answer = ask({})
+    pins = _pins(answer)
     while True:
-        in_a_row = in_a_row + 1 if found["phase"] == "Successful" else 0
-        click.echo(f"{readable.change(found)} ({in_a_row} of {passes})", err=True)
-        if found["phase"] == "Failed" or found["observed"].get("action") == "fix" or in_a_row >= passes:
-            return found, True
+        consecutive = consecutive + 1 if answer["phase"] == "Successful" else 0
+        click.echo(f"{readable.change(answer)} ({consecutive} of {passes})", err=True)
+        if answer["phase"] == "Failed" or answer["observed"].get("action") == "fix" or consecutive >= passes:
+            return answer, True
         while True:
             if time.monotonic() + interval >= until:
-                click.echo(f"The time is over, with {in_a_row} of {passes} consecutive passes", err=True)
-                return found, False
+                click.echo(f"The time is over, with {consecutive} of {passes} consecutive passes", err=True)
+                return answer, False
             time.sleep(interval)
             try:
-                found = ask(more)
+                answer = ask(pins)
                 break
             except click.ClickException as error:
-                in_a_row = 0
-                _tell_no_answer(error)
-        more = more or _pins(found)
+                consecutive = 0
+                _echo_no_answer(error)
+        pins = pins or _pins(answer)
 
 
-def _tell_no_answer(error: click.ClickException) -> None:
+def _echo_no_answer(error: click.ClickException) -> None:
     click.echo(f"{datetime.now(UTC):%H:%M:%S} UTC  no answer: {printable(error.format_message())}", err=True)
 
 
-def _pins(found: Answer) -> dict[str, str]:
-    seen = found["observed"]
-    if "podTemplateHash" not in seen or "stage" not in seen:
+def _pins(answer: Answer) -> dict[str, str]:
+    observed = answer["observed"]
+    if "podTemplateHash" not in observed or "stage" not in observed:
         return {}
-    stage = str(seen["stage"])
-    return {"podTemplateHash": str(seen["podTemplateHash"]), "stage": stage[:1].lower() + stage[1:]}
+    stage = observed["stage"]
+    return {"podTemplateHash": observed["podTemplateHash"], "stage": stage[:1].lower() + stage[1:]}

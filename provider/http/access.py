@@ -6,8 +6,8 @@ One token per line, optionally followed by the namespaces it may query, separate
     Zp7LdN2sHf4QjUe9  shop,shop-test    # one team's
 
 The file is read from disk again when it changes (a mounted Secret does so within about a minute). To rotate a token,
-add the new one before you remove the old one. A line with a fault is left out and logged; a file that is gone lets
-nobody in. Without PROVIDER_TOKENS_FILE anyone may query.
+add the new one before you remove the old one. A line with a fault is ignored and logged. Without the file no token is
+valid. Without PROVIDER_TOKENS_FILE anyone may query.
 """
 
 import hmac
@@ -16,9 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from provider.http.reread import Reread, words_of
-
-MIN_LENGTH = 16
-"""Minimum number of characters of a token: a shorter one could be guessed."""
+from provider.model import lengths
 
 SCHEME = "Bearer"
 
@@ -55,7 +53,7 @@ ANYTHING = Grant(None)
 class OpenAccess:
     """Anyone who reaches the port may query."""
 
-    def grant(self, authorization: str | None) -> Grant:  # noqa: ARG002 - what TokenAccess needs
+    def grant(self, authorization: str | None) -> Grant:  # noqa: ARG002 - the signature of TokenAccess.grant
         """Grant everything."""
         return ANYTHING
 
@@ -80,14 +78,12 @@ class TokenAccess:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != SCHEME.lower():  # in any case of letters (RFC 9110, 11.1)
             raise Unauthorized("This provider requires a bearer token in the Authorization header")
-        asked = _digest(token.strip())
-        found = None
-        for known, grant in tokens:  # compare with all, so that the time reveals nothing
-            if hmac.compare_digest(known, asked):
-                found = grant
-        if found is None:
+        digest = _digest(token.strip())
+        # Compare with all of them, so that the time reveals nothing.
+        grants = [grant for valid, grant in tokens if hmac.compare_digest(valid, digest)]
+        if not grants:
             raise Unauthorized("The bearer token is not valid")
-        return found
+        return grants[0]
 
     def describe(self) -> str:
         """Say how many tokens are valid."""
@@ -100,8 +96,8 @@ def _parse(text: str, faults: list[str]) -> list[tuple[bytes, Grant]]:
     for number, words in words_of(text, faults):
         names = frozenset(name for word in words[1:] for name in word.split(",") if name)
         digest = _digest(words[0])
-        if len(words[0]) < MIN_LENGTH or not words[0].isascii():
-            faults.append(f"the token in line {number} must have at least {MIN_LENGTH} characters, ASCII only")
+        if len(words[0]) < lengths.TOKEN or not words[0].isascii():
+            faults.append(f"the token in line {number} must have at least {lengths.TOKEN} characters, ASCII only")
         elif len(words) > 1 and not names:
             faults.append(f"line {number} names no namespace after its token")
         elif lines.setdefault(digest, number) != number:

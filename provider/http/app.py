@@ -1,21 +1,20 @@
-"""The Flask application: routes, refusals, probes and metrics. Nothing here knows what a target is."""
+"""The Flask application: routes, refusals, probes and metrics."""
 
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, Request, Response, current_app, request
+from flask import Flask, Response, current_app, request
 from gunicorn.http.errors import ParseException
 from prometheus_client.exposition import choose_encoder
-from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from provider import DOCUMENTATION, __version__
 from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS, body
 from provider.checks.parameters import Query, Subject, parse_as
-from provider.checks.question import AnyCheck, Check, E, Q, Sources, answer, parse
+from provider.checks.question import AnyCheck, Sources, answer, parse
 from provider.endpoints import endpoints
 from provider.handover import Handovers
 from provider.handover import question as handover
@@ -103,8 +102,8 @@ def _hardened(application: "WSGIApplication") -> "WSGIApplication":
 
     def hardened(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *failure: Any) -> Any:
-            own = {name for name, _ in headers}  # a page may load its style and script
-            return start_response(status, headers + [one for one in ours if one[0] not in own], *failure)
+            names = {name for name, _ in headers}  # a page may load its style and script
+            return start_response(status, headers + [pair for pair in ours if pair[0] not in names], *failure)
 
         return application(environ, start)
 
@@ -112,11 +111,11 @@ def _hardened(application: "WSGIApplication") -> "WSGIApplication":
 
 
 def _refuse_by_problems(app: Flask) -> None:
-    """Turn every error that leaves a view into a problem document: the one place where that happens."""
+    """Turn every error that leaves a view into a problem document."""
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Response:
-        """Flask turns a defect into a 500 that comes here too, after logging it."""
+        """Refuse also what is a defect: Flask logs it, and passes a 500 on to here."""
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         return _problem(error.code or 500, error.description or "The request cannot be answered.", headers=headers)
 
@@ -155,10 +154,10 @@ def _problem(
     status: int, detail: str, errors: tuple[Problem, ...] = (), headers: dict[str, str] | None = None
 ) -> Response:
     """Refuse the current request: count it, log it, and say why."""
-    asked = request.environ
+    environ = request.environ
     refusals: Refusals = current_app.extensions[REFUSALS]
-    where = refusals.shown(asked.get("PATH_INFO", ""), asked.get("QUERY_STRING", ""))
-    refusals.refused(status, detail, asked.get("REMOTE_ADDR", ""), where)
+    line = refusals.shown(environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""))
+    refusals.refused(status, detail, environ.get("REMOTE_ADDR", ""), line)
     return Response(problems.problem(status, detail, errors), status, headers, content_type=problems.MEDIA_TYPE)
 
 
@@ -176,12 +175,8 @@ def _question(
 
     def view() -> Response:
         started = time.perf_counter()
-        asked = request.environ
-        grant = access.grant(asked.get("HTTP_AUTHORIZATION"))
-        if asked["REQUEST_METHOD"] == "POST":
-            query = _asked_by_body(check)
-        else:
-            query = _asked_by_url(check, asked.get("QUERY_STRING", ""))
+        grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
+        query = parse(check, _fields_of_body() if request.method == "POST" else _fields_of_url())
         grant.require(query.namespace)
         floors.require(query)
         with admission:  # only now: neither an unauthorized nor a slow client takes a place
@@ -197,31 +192,25 @@ def _question(
     return view
 
 
-def _asked_by_url(check: Check[Q, E], query_string: str) -> Q:
-    """Return the query of a GET."""
-    lists = _parameters(query_string).lists()
-    return parse(check, [(name, value) for name, values in lists for value in values])
-
-
-def _parameters(query_string: str) -> MultiDict[str, str]:
-    """Parse the query string of a URL. Raises BadQuery."""
+def _fields_of_url() -> list[tuple[str, str]]:
+    """Return the parameters in the URL of the current request. Raises BadQuery."""
     try:
-        return Request({"QUERY_STRING": query_string}).args
+        return list(request.args.items(multi=True))
     except UnicodeDecodeError as error:
         raise BadQuery((Problem("query string", "is not ASCII: percent-encode it as UTF-8"),)) from error
 
 
-def _asked_by_body(check: Check[Q, E]) -> Q:
-    """Return the query of a POST: the parameters in its JSON object."""
-    for name in _parameters(request.environ.get("QUERY_STRING", "")):
+def _fields_of_body() -> tuple[tuple[str, object], ...]:
+    """Return the parameters in the JSON body of the current request. Raises BadQuery."""
+    for name, _ in _fields_of_url():
         raise BadQuery((Problem(name[:100], "must be in the JSON body of a POST, not in its URL"),))
     try:
         fields = json.loads(request.get_data(), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise BadQuery((Problem("body", "is not JSON"),)) from error
-    if not isinstance(fields, tuple):  # the hook makes a tuple of pairs of an object, also of `{}`
+    if not isinstance(fields, tuple):  # the hook turns an object into a tuple of pairs
         raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
-    return parse(check, fields)
+    return fields
 
 
 def _history(journal: Journal, access: OpenAccess | TokenAccess) -> Any:
@@ -255,10 +244,9 @@ _Subject = TypeVar("_Subject", bound=Subject)
 
 
 def _subject(model: type[_Subject], endpoint: str, access: OpenAccess | TokenAccess) -> _Subject:
-    """Return which Rollout the current request is about. Raises Unauthorized, Forbidden and BadQuery."""
+    """Return the subject of the current request. Raises Unauthorized, Forbidden and BadQuery."""
     grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
-    lists = _parameters(request.environ.get("QUERY_STRING", "")).lists()
-    subject = parse_as(model, endpoint, [(name, value) for name, values in lists for value in values])
+    subject = parse_as(model, endpoint, _fields_of_url())
     grant.require(subject.namespace)
     return subject
 
@@ -272,10 +260,10 @@ def _no_handover() -> Response:
 
 def _ready(sources: Sources) -> Response:
     """Ready after the first response (even a refusal) from both Kubernetes and AWS."""
-    answered = {"kubernetes": sources.cluster.answered, "aws": sources.load_balancers.answered}
-    silent = [name for name, has in answered.items() if not has]
+    has_replied = {"kubernetes": sources.cluster.answered, "aws": sources.load_balancers.answered}
+    silent = [name for name, replied in has_replied.items() if not replied]
     if not silent:
-        return _json(json.dumps({"status": "ready", **answered}).encode())
+        return _json(json.dumps({"status": "ready", **has_replied}).encode())
     detail = f"No answer yet from: {', '.join(silent)}. The log says why."
     return Response(
         problems.problem(503, detail), 503, {"Retry-After": str(RETRY_AFTER_SECONDS)}, content_type=problems.MEDIA_TYPE

@@ -1,13 +1,13 @@
-"""Limits that no caller can loosen: minimums per namespace, from a file of the platform team.
+"""Floors: minimums per namespace that no query may go below, from a file of the platform team.
 
 One line per namespace, `*` for all others; `#` begins a comment:
 
     *       minHealthyPercent=100 checks=replicas,target-health
     batch   minHealthyPercent=80                                   # the other floors of * still hold here
 
-A query below a floor is refused with 400, also if it leaves the parameter out and its default is below. The file is
-read from disk again when it changes; while it has a fault, the floors of its last version without one hold in addition
-to those in its good lines. Floors are about parameters: a caller can still query one check alone.
+A query below a floor is refused with 400, also if it leaves out a parameter whose default is below. The file is read
+from disk again when it changes; while it has a fault, the floors of its last faultless version hold in addition to
+those in its valid lines. Floors are about parameters: a caller can still query a single check.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ EVERYWHERE = "*"
 
 
 def rules() -> dict[str, Strictness]:
-    """Return by name what makes a parameter stricter, for each that can have a floor."""
+    """Return the parameters that can have a floor, each with what makes it stricter."""
     fields = [field for endpoint in endpoints().values() for field in endpoint.query.model_fields.values()]
     kinds = {str(field.alias): strictness_of(field) for field in fields}
     return {name: kind for name, kind in kinds.items() if isinstance(kind, Strictness)}
@@ -45,12 +45,12 @@ class Floors:
     def require(self, query: Query) -> None:
         """Raise BadQuery naming every parameter that is below its floor."""
         given = {str(field.alias): getattr(query, name) for name, field in type(query).model_fields.items()}
-        known, problems = rules(), dict[str, Problem]()
+        limits, problems = rules(), dict[str, Problem]()
         for by_namespace in (self._file.content(), self._file.faultless):
             floors = {**by_namespace.get(EVERYWHERE, {}), **by_namespace.get(query.namespace, {})}
             for name, floor in floors.items():
-                if name in given and name not in problems and not known[name].holds(given[name], floor):
-                    problems[name] = Problem(name, _sentence(known[name], given[name], floor, query.namespace))
+                if name in given and name not in problems and not limits[name].holds(given[name], floor):
+                    problems[name] = Problem(name, _sentence(limits[name], given[name], floor, query.namespace))
         if problems:
             raise BadQuery(tuple(problems.values()))
 
@@ -62,7 +62,7 @@ def _sentence(rule: Strictness, given: object, floor: object, namespace: str) ->
 
 
 def _parse(text: str, faults: list[str]) -> dict[str, dict[str, Any]]:
-    known, floors = rules(), dict[str, dict[str, Any]]()
+    limits, floors = rules(), dict[str, dict[str, Any]]()
     for number, (namespace, *settings) in words_of(text, faults):
         if not settings or "=" in namespace:
             faults.append(f"line {number} must be a namespace, or {EVERYWHERE}, followed by name=value")
@@ -73,11 +73,11 @@ def _parse(text: str, faults: list[str]) -> dict[str, dict[str, Any]]:
         floors[namespace] = {}
         for setting in settings:
             name, equals, value = setting.partition("=")
-            if not equals or name not in known:
-                faults.append(f"line {number}: {name} has no floor. These have one: {', '.join(known)}")
+            if not equals or name not in limits:
+                faults.append(f"line {number}: {name} cannot have a floor. These parameters can: {', '.join(limits)}")
                 continue
             try:
-                floors[namespace][name] = known[name].parse(value)
+                floors[namespace][name] = limits[name].parse(value)
             except ValueError as error:
                 faults.append(f"line {number}: the floor of {name} {error}")
     return floors

@@ -1,7 +1,4 @@
-"""The OpenAPI description, generated from the checks, their query models and the reasons.
-
-None of it is written by hand: a parameter, a bound or a reason added to the code is in `/openapi.json` at once.
-"""
+"""The OpenAPI description, generated from the checks, their query models, the answer and the reasons."""
 
 from typing import Any
 
@@ -80,7 +77,7 @@ class ProblemDocument(BaseModel):
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     _, schemas = models_json_schema(
-        [*((one, "serialization") for one in (History, Preflight)), (ProblemDocument, "validation")],
+        [(History, "serialization"), (Preflight, "serialization"), (ProblemDocument, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     _, answer = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
@@ -108,7 +105,7 @@ def _path(name: str, about: str, query: type[Subject]) -> dict[str, Any]:
     common = {"summary": summary, "description": description, "responses": _responses()}
     fields = _fields(query)
     return {
-        "get": {"operationId": f"get-{name}", "parameters": [_parameter(*one) for one in fields], **common},
+        "get": {"operationId": f"get-{name}", "parameters": [_parameter(*field) for field in fields], **common},
         "post": {"operationId": f"post-{name}", "requestBody": _body(fields), **common},
     }
 
@@ -119,10 +116,10 @@ def _endpoint(name: str, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _read(name: str, about: str, schema: str, query: type[Subject]) -> dict[str, Any]:
-    """Describe a path about one Rollout that gives no verdict, and so has no POST."""
+    """Describe a path about a Rollout that gives no verdict, and so has no POST."""
     path = _path(name, about, query)["get"]
-    found = {"schema": {"$ref": f"#/components/schemas/{schema}"}}
-    ok = {"description": "What is known of the Rollout.", "content": {JSON: found}}
+    content = {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    ok = {"description": "What is known of the Rollout.", "content": content}
     return {"get": {**path, "responses": {**path["responses"], "200": ok}}}
 
 
@@ -131,7 +128,7 @@ def _fields(query: type[Subject]) -> list[tuple[str, dict[str, Any], bool]]:
     schema = query.model_json_schema(by_alias=True)
     fields = []
     for name, field in schema["properties"].items():
-        optional: dict[str, Any] = next((one for one in field.get("anyOf", ()) if one.get("type") != "null"), {})
+        optional: dict[str, Any] = next((part for part in field.get("anyOf", ()) if part.get("type") != "null"), {})
         plain = {**{key: value for key, value in field.items() if key not in {"anyOf", "title"}}, **optional}
         if plain.get("default", "") is None:
             del plain["default"]
@@ -167,7 +164,7 @@ def _responses() -> dict[str, Any]:
             **problem,
         },
         "401": {"description": "The provider requires a bearer token, and the request has no valid one.", **problem},
-        "403": {"description": "The token may not query this namespace, or handover is off here.", **problem},
+        "403": {"description": "The token may not query this namespace, or handover is disabled.", **problem},
         "404": {"description": "There is no such Rollout.", **problem},
         "408": {"description": "The request did not arrive in time.", **problem},
         "413": {"description": "The body is too large.", **problem},

@@ -16,8 +16,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Headers of every response, also of refusals: an answer is never cached, and a browser must not guess its type, run
-it, frame it, load it from another site or send a referrer."""
+"""Headers of every response: no cache may keep it, and a browser must not guess its type, run it, frame it, load it
+from another site or send a referrer."""
 
 _MAX_ERRORS = 20
 _MAX_DETAIL = 500
@@ -32,5 +32,5 @@ def problem(status: int, detail: str, errors: Sequence[Problem] = ()) -> bytes:
         "detail": detail[:_MAX_DETAIL],
     }
     if errors:
-        document["errors"] = [{"parameter": one.parameter, "detail": one.detail} for one in errors[:_MAX_ERRORS]]
+        document["errors"] = [{"parameter": error.parameter, "detail": error.detail} for error in errors[:_MAX_ERRORS]]
     return json.dumps(document).encode()

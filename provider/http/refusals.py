@@ -1,7 +1,7 @@
-"""Refused requests: each is one line of the log and one count, since most clients throw the problem document away.
+"""Refused requests: each is counted and logged, since most clients discard the problem document.
 
-A line names the path, the parameters and their values, but no value that could be a token: somebody's template may have
-put it into the wrong place.
+The log shows the path, the parameters and their values, but not a value that could be a token: a template may have put
+one into the wrong parameter.
 """
 
 import logging
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
+from provider.model import lengths
 from provider.telemetry import Metrics
 
 REFUSALS = "refusals"
@@ -21,17 +22,15 @@ SECONDS_BETWEEN_LINES = 1.0
 """Minimum time between two lines about the same client address and status."""
 
 MAX_CLIENTS = 1000
-"""Number of pairs of a client address and a status that are remembered; the oldest is dropped."""
+"""Maximum number of pairs of a client address and a status in memory; beyond that the oldest is dropped."""
 
 _MAX_LINE = 500
-_TOKENS_HAVE = 16
-"""A shorter text is no token: access.py accepts none."""
 _NAME = re.compile(r"[a-z0-9.,-]{1,63}")
 
 
 @dataclass(slots=True)
 class _Client:
-    """When a line about a client was last written, and how many were left out since."""
+    """When a refusal of this client was last logged, and how many were left out since."""
 
     written_at: float
     left_out: int = 0
@@ -41,7 +40,7 @@ class Refusals:
     """Counts and logs what is refused, whether by the application or by the server before it."""
 
     def __init__(self, metrics: Metrics, parameters: Collection[str], seconds: Callable[[], float] = monotonic) -> None:
-        """Count in these metrics; `parameters` are the names we know, `seconds` is a clock that never goes back."""
+        """Count in these metrics; `parameters` are the known names, `seconds` is a monotonic clock."""
         self._metrics = metrics
         self._parameters = frozenset(parameters)
         self._seconds = seconds
@@ -57,18 +56,18 @@ class Refusals:
             logging.getLogger(__name__).warning("%s", sentence, extra=extra)
 
     def _next_line(self, address: str, status: int) -> int | None:
-        """Return how many lines were left out before this one; None if it is to be left out too."""
+        """Return how many lines were left out before this one; None if this one is left out too."""
         now = self._seconds()
         with self._lock:
-            known = self._clients.get((address, status))
-            if known is not None and now - known.written_at < SECONDS_BETWEEN_LINES:
-                known.left_out += 1
+            client = self._clients.get((address, status))
+            if client is not None and now - client.written_at < SECONDS_BETWEEN_LINES:
+                client.left_out += 1
                 return None
             self._clients[address, status] = _Client(now)
             self._clients.move_to_end((address, status))
             if len(self._clients) > MAX_CLIENTS:
                 self._clients.popitem(last=False)
-            return known.left_out if known else 0
+            return client.left_out if client else 0
 
     def shown(self, path: str, query: str) -> str:
         """Return a request's path and parameters for the log, with `...` for whatever could be a token."""
@@ -78,12 +77,12 @@ class Refusals:
         return (f"{parts}?{parameters}" if parameters else parts)[:_MAX_LINE]
 
     def shown_line(self, received: bytes) -> str:
-        """Return the same of a request that could not be parsed; empty if its first bytes are not HTTP."""
+        """Return the same for a request that could not be parsed; empty if its first bytes are not HTTP."""
         path, _, query = _target(received).partition("?")
         return self.shown(path, query)
 
     def blank_in(self, received: bytes) -> str:
-        """Say which parameter's value has the blank that breaks a request line; empty if it has none."""
+        """Say which parameter's value has the blank that breaks the request line; empty if there is no blank."""
         before, blank, _ = _target(received).partition(" ")
         if not blank:
             return ""
@@ -92,11 +91,11 @@ class Refusals:
         return f"There is a blank in {where}, which breaks the request line. Remove it from the argument, or write %20."
 
     def _harmless(self, text: str) -> str:
-        return text if len(text) < _TOKENS_HAVE or text in self._parameters or _NAME.fullmatch(text) else "..."
+        return text if len(text) < lengths.TOKEN or text in self._parameters or _NAME.fullmatch(text) else "..."
 
 
 def _target(received: bytes) -> str:
     """Return what stands between the method and the version of a request line, blanks included."""
     line = received.partition(b"\r\n")[0].decode("latin-1")
-    found = re.fullmatch(r"[A-Z]{1,20} (/.*?)(?: HTTP/[0-9.]+)?", line)
-    return found[1] if found else ""
+    match = re.fullmatch(r"[A-Z]{1,20} (/.*?)(?: HTTP/[0-9.]+)?", line)
+    return match[1] if match else ""

@@ -10,22 +10,22 @@ from provider.model.errors import NotConfigured
 
 Content = TypeVar("Content")
 
-MOST_FAULTS = 5
-"""The faults that are named; the others are counted."""
+MAX_FAULTS = 5
+"""Maximum number of faults that are named; the others are counted."""
 
 
 class Reread(Generic[Content]):
-    """The parsed content of a file that must have no fault at the start; later its good lines count.
+    """The parsed content of a file that must be faultless at the start; later its valid lines count.
 
-    A file that cannot be read is a file without lines. What is wrong is logged when it changes; until nothing is, the
-    file is read at each query.
+    A file that cannot be read counts as empty. Its faults are logged when they change; while it has any, the file is
+    read at each query.
     """
 
     def __init__(self, setting: str, path: Path, parse: Callable[[str, list[str]], Content], meanwhile: str) -> None:
         """Read the file now. Raises NotConfigured, naming the setting and every fault.
 
-        `parse` returns the content of the good lines and adds a sentence for each fault, which must not quote a secret.
-        `meanwhile` tells the log what holds until the file has no fault.
+        `parse` returns the content of the valid lines and adds a sentence for each fault, which never quotes a secret.
+        `meanwhile` is logged with the faults: what holds until they are mended.
         """
         self._setting, self._path, self._parse, self._meanwhile = setting, path, parse, meanwhile
         self._reading = Lock()
@@ -34,10 +34,10 @@ class Reread(Generic[Content]):
         if self.wrong:
             raise NotConfigured(f"{setting} cannot be used: {self.wrong}")
         self.faultless = self._content
-        """The content of the last version of the file that had no fault."""
+        """The content of the last faultless version of the file."""
 
     def content(self) -> Content:
-        """Return what the file says now."""
+        """Return the current content of the file."""
         with self._reading:
             stamp = self._stamp_now()
             if stamp != self._stamp or self.wrong:
@@ -53,7 +53,7 @@ class Reread(Generic[Content]):
             return self._content
 
     def _stamp_now(self) -> tuple[int, int, int] | None:
-        """Return what differs once the file has changed; None if it is not there."""
+        """Return what changes with the file; None if it does not exist."""
         try:
             status = self._path.stat()
         except OSError:
@@ -61,7 +61,7 @@ class Reread(Generic[Content]):
         return status.st_mtime_ns, status.st_size, status.st_ino
 
     def _read(self) -> tuple[Content, str]:
-        """Return the content, and what is wrong with the file in one text."""
+        """Return the content, and the faults as a sentence; empty without faults."""
         faults: list[str] = []
         try:
             text = self._path.read_bytes().decode("utf-8-sig", "replace")
@@ -69,13 +69,13 @@ class Reread(Generic[Content]):
             text = ""
             faults.append(error.strerror or type(error).__name__)
         content = self._parse(text, faults)
-        more = len(faults) - MOST_FAULTS
-        return content, "; ".join([*faults[:MOST_FAULTS], *([f"{more} more faults"] if more > 0 else [])])
+        others = [f"{len(faults) - MAX_FAULTS} more faults"] if len(faults) > MAX_FAULTS else []
+        return content, "; ".join([*faults[:MAX_FAULTS], *others])
 
 
 def words_of(text: str, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the words of each line that has some; `#` begins a comment."""
-    # Not splitlines(): it also ends a line, and with it a comment, at characters that no editor shows as a new line.
+    """Yield the number and the words of each line with words; `#` begins a comment."""
+    # Not splitlines(): it also ends a line, and so a comment, at characters that editors do not show as a new line.
     for number, line in enumerate(text.split("\n"), start=1):
         words = line.partition("#")[0].split()
         if any("\N{REPLACEMENT CHARACTER}" in word for word in words):

@@ -24,8 +24,12 @@ MESSAGE_BYTES = 2048
 """The maximum of a text that is only shown."""
 
 
+TOKEN = 16
+"""Minimum of a bearer token: a shorter one could be guessed. So a shorter text cannot be one, and may be shown."""
+
+
 def cut(text: str, max_bytes: int = MESSAGE_BYTES) -> str:
-    """Return a text that is only shown, cut to its beginning and `...`."""
+    """Return the beginning of a text that is only shown, with `...` if it had more."""
     if len(text) * 4 <= max_bytes:  # a character has at most four bytes
         return text
     encoded = text[: max_bytes + 1].encode(errors="replace")

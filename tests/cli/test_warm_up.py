@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from provider.advice.warm_up.sending import MOST_AT_ONCE
+from provider.advice.warm_up.sending import MAX_PENDING
 from tests.world.server.http_server import HttpServer
 
 COMMAND = ("warm-up", "-n", "shop", "--rollout", "web", "--interval", "1", "--ramp-seconds", "0", "--rate", "100")
@@ -62,7 +62,7 @@ def test_green_is_warmed_until_it_is_as_fast_as_blue(run, serve):
     assert len(green.paths) > 120
     assert set(green.paths) == set(blue.paths) == {"GET /a"}
     assert set(green.headers) == {("1", None)}
-    assert len(green.paths) - MOST_AT_ONCE <= found["green"]["requestCount"] <= len(green.paths)
+    assert len(green.paths) - MAX_PENDING <= found["green"]["requestCount"] <= len(green.paths)
     assert found["green"]["failedCount"] == 0
     assert "took longer than 1.5 times blue's" in err
 

@@ -179,8 +179,8 @@ def test_a_stricter_floor_counts_beside_a_fault(limited, file):
     [
         ("shop", "line 1 must be a namespace, or *, followed by name=value"),
         ("minHealthyPercent=90", "line 1 must be a namespace, or *, followed by name=value"),
-        ("\n* timeout=3", f"line 2: timeout has no floor. These have one: {', '.join(rules())}"),
-        ("* minHealthyPercent", f"line 1: minHealthyPercent has no floor. These have one: {', '.join(rules())}"),
+        ("\n* timeout=3", f"line 2: timeout cannot have a floor. These parameters can: {', '.join(rules())}"),
+        ("* minHealthyPercent", "line 1: minHealthyPercent cannot have a floor. These parameters can: "),
         ("* minHealthyPercent=all", "line 1: the floor of minHealthyPercent is not a number"),
         ("* minHealthyPercent=nan", "line 1: the floor of minHealthyPercent is not a number"),
         ("* onNoData=maybe", "line 1: the floor of onNoData is not one of pass, inconclusive, fail"),

@@ -1,5 +1,4 @@
 """Warms green up before the switch: real requests through the preview rule, until it is as fast as blue.
 
-`plan` says what is sent and how fast, `hosts` where it may be sent, `sending` sends, `measured` judges what was
-measured.
+`plan` is what is sent and how fast, `hosts` where it may be sent; `sending` sends, `measured` judges response times.
 """

@@ -1,6 +1,6 @@
-"""May requests be sent to this host? Only to those of the Rollout's own listener rules.
+"""Which hosts may get requests: those of the Rollout's own listener rules.
 
-Pure. A warm-up must not become a way to send load to others. Wildcards are those of a listener rule's host condition:
+Pure. Otherwise a warm-up could send load to others. Wildcards are those of a listener rule's host condition:
 `*` for any characters, `?` for one (ELBv2, HostHeaderConditionConfig).
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 
 def is_among(host: str, patterns: Iterable[str]) -> bool:
-    """Tell whether a host is one of these, whatever the case of its letters."""
-    return any(re.fullmatch(_regular(one), host.lower()) for one in patterns)
+    """Tell whether a host matches one of these patterns, ignoring case."""
+    return any(re.fullmatch(_regular(pattern), host.lower()) for pattern in patterns)
 
 
 def _regular(pattern: str) -> str:

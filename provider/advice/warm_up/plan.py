@@ -1,4 +1,4 @@
-"""What is sent, and how fast.
+"""The requests of a warm-up, and their rate.
 
 A file of requests has one per line, `[METHOD] PATH [WEIGHT]`, and `#` begins a comment:
 
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 METHODS = ("GET", "HEAD")
 
-MOST_WEIGHT = 1000
+MAX_WEIGHT = 1000
 
 
 class BadPlan(Exception):
-    """The requests cannot be understood; the text says which line and why."""
+    """The requests are malformed; the text names the line and the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request; among all it is sent in proportion to its weight."""
+    """A request, which is sent in proportion to its weight."""
 
     path: str
     method: str = "GET"
@@ -31,19 +31,19 @@ class Request:
 
 
 def requests_of(lines: Iterable[str]) -> tuple[Request, ...]:
-    """Read requests. Raises BadPlan naming the first line that is none, or if there are none at all."""
-    found = []
+    """Parse requests. Raises BadPlan naming the first malformed line, or if there is no request."""
+    requests = []
     for number, line in enumerate(lines, 1):
         words = line.split("#", 1)[0].split()
         if not words:
             continue
         try:
-            found.append(_request(words))
+            requests.append(_request(words))
         except ValueError as error:
             raise BadPlan(f"line {number}: {error}") from error
-    if not found:
+    if not requests:
         raise BadPlan("there are no requests in it")
-    return tuple(found)
+    return tuple(requests)
 
 
 def _request(words: list[str]) -> Request:
@@ -54,17 +54,17 @@ def _request(words: list[str]) -> Request:
         raise ValueError("the path must begin with /")
     path, *weights = words
     weight = weights[0] if weights else "1"
-    if len(weights) > 1 or not (weight.isdecimal() and 1 <= int(weight) <= MOST_WEIGHT):
-        raise ValueError(f"after the path comes a weight between 1 and {MOST_WEIGHT}, or nothing")
+    if len(weights) > 1 or not (weight.isdecimal() and 1 <= int(weight) <= MAX_WEIGHT):
+        raise ValueError(f"after the path comes a weight between 1 and {MAX_WEIGHT}, or nothing")
     return Request(path, method, int(weight))
 
 
 def in_turn(requests: tuple[Request, ...]) -> Iterator[Request]:
-    """Yield requests for ever, each as often as its weight says, and evenly mixed."""
+    """Yield requests without end, each in proportion to its weight and evenly mixed."""
     due = [0] * len(requests)
-    total = sum(one.weight for one in requests)
+    total = sum(request.weight for request in requests)
     while True:
-        due = [each + one.weight for each, one in zip(due, requests, strict=True)]
+        due = [share + request.weight for share, request in zip(due, requests, strict=True)]
         next_ = max(range(len(requests)), key=due.__getitem__)
         due[next_] -= total
         yield requests[next_]

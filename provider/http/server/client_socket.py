@@ -1,9 +1,9 @@
 """The socket of one client, with a time limit for sending its request and for taking its answer.
 
-Without it a slow client holds a thread for ever: gunicorn's gthread (27.0) has no timeout for the rest of a request,
-for the TLS handshake or for sending an answer. A few hundred connections that send one byte a minute, or that ask and
-do not read (Slowloris), would then occupy every thread, and neither Argo nor the probes would get an answer. Here every
-wait has an end, and another thread can end it early (`cut`) to make room.
+gunicorn's gthread (27.0) has no timeout for the rest of a request, for the TLS handshake or for sending an answer. A
+few hundred clients that send one byte a minute, or that do not read their answer (Slowloris), would occupy every
+thread, and neither Argo nor the probes would get an answer. Here every wait has a time limit, and another thread can
+end it early (`cut`) to make room.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ class TooSlow(ParseException):  # type: ignore[misc] # gunicorn has no types
 
 
 class Client:
-    """A socket with deadlines. gunicorn uses it as one: everything else is passed on to the socket."""
+    """A socket with deadlines, for gunicorn; all other methods are the socket's."""
 
     def __init__(self, connection: socket.socket, timeout_seconds: float) -> None:
-        """Allow `timeout_seconds` for each whole request, and as much again for its answer."""
+        """Allow `timeout_seconds` for each request, and again for its answer."""
         self._socket = connection
         self._timeout_seconds = timeout_seconds
         self._deadline = 0.0
         self.is_waited_for = True
-        """Whether we wait for the client; only then may it be cut. False while its query is being answered."""
+        """Whether a thread waits for the client; only then may it be cut. False while its query is being answered."""
         self.got_answer = False
         """Whether anything was sent since `begin`; if so, an error must not become a second answer."""
         self.received = b""
@@ -75,7 +75,7 @@ class Client:
             raise ConnectionResetError(errno.ECONNRESET, "The client does not take its answer") from error
 
     def linger(self) -> None:
-        """Close our direction, and wait up to LINGER_SECONDS for the client to hang up."""
+        """Stop sending, and wait up to LINGER_SECONDS for the client to hang up."""
         until = time.monotonic() + LINGER_SECONDS
         left = _LINGER_BYTES
         with contextlib.suppress(OSError, TooSlow, ValueError):

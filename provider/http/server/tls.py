@@ -1,8 +1,7 @@
 """The server's certificate and key, read from disk again when the files change.
 
-A mounted Secret is renewed while the server runs. Every handshake therefore uses the current files; open connections
-keep their certificate. While the two files do not match, because only one has been replaced yet, the previous pair
-stays in use.
+A mounted Secret is renewed while the server runs. Every handshake uses the current files; open connections keep their
+certificate. While the files do not match, because only one of them has been replaced, the previous pair stays in use.
 """
 
 import logging
@@ -21,9 +20,9 @@ class Certificate:
         """Read the files now. Raises NotConfigured if they cannot be used."""
         self._files = (cert_file, key_file)
         self._reading = Lock()
-        self._complained_of: object = None
+        self._logged: object = None
         try:
-            self._seen = self._look()
+            self._stamp = self._stamp_now()
             self._context = self._load()
         except (OSError, ValueError) as error:
             raise NotConfigured(self._sentence(error)) from error
@@ -36,25 +35,25 @@ class Certificate:
     def context(self) -> ssl.SSLContext:
         """Return the TLS context for a new connection."""
         with self._reading:
-            seen: object = None
+            stamp: object = None
             try:
-                seen = self._look()
-                if seen != self._seen:
+                stamp = self._stamp_now()
+                if stamp != self._stamp:
                     self._context = self._load()
-                    self._seen = seen
+                    self._stamp = stamp
                     logging.getLogger(__name__).info("TLS certificate reloaded")
             except (OSError, ValueError) as error:
-                if seen is None or seen != self._complained_of:  # once per state of the files, not per connection
-                    self._complained_of = seen
+                if stamp is None or stamp != self._logged:  # once per state of the files, not per connection
+                    self._logged = stamp
                     logging.getLogger(__name__).warning(
                         "%s; the previous certificate stays in use", self._sentence(error)
                     )
             return self._context
 
-    def _look(self) -> tuple[tuple[int, int, int], ...]:
-        """Return what changes with the files; in a mounted Secret, the link then points to other files."""
-        found = [file.stat() for file in self._files]
-        return tuple((status.st_mtime_ns, status.st_size, status.st_ino) for status in found)
+    def _stamp_now(self) -> tuple[tuple[int, int, int], ...]:
+        """Return what changes with the files; a mounted Secret replaces a link to them."""
+        stats = [file.stat() for file in self._files]
+        return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -76,12 +75,9 @@ def _refuse() -> str:
 
 def _why(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        fits = error.reason != "KEY_VALUES_MISMATCH"
-        return (
-            f"they are not a PEM certificate and its key ({error.reason})"
-            if fits
-            else "the key does not belong to the certificate"
-        )
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return "the key does not belong to the certificate"
+        return f"they are not a PEM certificate and its key ({error.reason})"
     if isinstance(error, OSError):
         return str(error.strerror or type(error).__name__)
     return str(error)

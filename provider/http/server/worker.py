@@ -1,16 +1,16 @@
-"""The gunicorn worker: gthread, with a limit on what any client may take from the others.
+"""The gunicorn worker: gthread, with limits for each client.
 
-Without it a few hundred idle, slow or silent connections lock everyone out. gthread (27.0) stops accepting when it has
-`worker_connections`, however idle they are: the probes fail, and Kubernetes restarts a healthy pod. Its accept loop
-also waits up to 2 s for each client to hang up. No setting changes that. Here:
+gthread (27.0) stops accepting at `worker_connections`, even if all of them are idle: a few hundred idle, slow or silent
+connections make the probes fail, and Kubernetes restarts a healthy pod. Its accept loop also waits up to 2 s for each
+client to hang up. No setting changes that. Here:
 
-- A connection gets a thread when its first byte arrives; one that sends nothing is closed after the client's time.
-- There is a thread for every connection, so none waits for another one's client. How many queries are answered at the
-  same time is limited in the application (admission.py).
-- When the connections are used up, the one that has been idle or slow for longest is closed for a new one, so a probe
-  always gets in.
+- A connection gets a thread when its first byte arrives; one that sends nothing is closed after the client timeout.
+- There is a thread for every connection, so none waits for another client. The number of queries answered at the same
+  time is limited in the application (admission.py).
+- At the maximum number of connections the one that has been idle or slow for longest is closed for a new one, so a
+  probe always gets in.
 - A stop first accepts every connection in the system's queue, then closes the listener. A client that connects between
-  these two is reset; in the cluster `preStop` has ended new connections by then.
+  these two is reset; in a cluster `preStop` has ended new connections by then.
 - Requests that are not valid HTTP are refused with a problem document, counted and logged; gunicorn sends an HTML page.
 """
 
@@ -66,11 +66,11 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     """Time for a client to send a request, and again to take its answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Allow as many connections as there are threads, without the spare ones."""
+        """Allow as many connections as there are threads, except the spare ones."""
         super().__init__(*args, **kwargs)
         self._max_connections = self.cfg.threads - SPARE_THREADS
         self.max_keepalived = self._max_connections
-        self._served: dict[Connection, None] = {}  # those with a thread, the oldest first
+        self._served: dict[Connection, None] = {}  # connections with a thread, oldest first
 
     @classmethod
     def check_config(cls, cfg: object, log: object) -> None:
@@ -100,9 +100,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 self.nr_conns -= 1
                 connection.close()
                 return
-        slow = next((one for one in self._served if one.sock.is_waited_for), None)
+        slow = next((connection for connection in self._served if connection.sock.is_waited_for), None)
         if slow is not None:
-            del self._served[slow]  # so that the next one to be closed is another
+            del self._served[slow]  # so that the next call closes another one
             slow.sock.cut()
 
     def on_pending_socket_readable(self, conn: Connection, client: Client) -> None:
@@ -128,13 +128,13 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     def handle(self, conn: Connection) -> Any:
         """Serve one request of a connection, in a thread; return whether another one may follow."""
         conn.sock.begin()
-        goes_on = super().handle(conn)
-        if not goes_on:
+        keep_alive = super().handle(conn)
+        if not keep_alive:
             conn.sock.linger()
-        return goes_on
+        return keep_alive
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
-        """Let the application answer; until it sends something the client may not be cut."""
+        """Let the application answer; the client may not be cut until it sends the answer."""
         conn.sock.is_waited_for = False
         return super().handle_request(req, conn)
 
@@ -150,7 +150,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def handle_error(self, req: object, client: Client, addr: object, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's signature
         """Refuse a request that never reached the application."""
-        status = next((one for kind, one in _STATUS.items() if isinstance(exc, kind)), HTTPStatus.BAD_REQUEST)
+        status = next((status for kind, status in _STATUS.items() if isinstance(exc, kind)), HTTPStatus.BAD_REQUEST)
         if not isinstance(exc, errors.ParseException | OSError):
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             self.log.error("request failed outside the application", exc_info=exc)
@@ -179,10 +179,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             case HTTPStatus.REQUEST_URI_TOO_LONG:
                 return f"The request line is longer than {self.cfg.limit_request_line} bytes."
             case HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-                most, longest = self.cfg.limit_request_fields, self.cfg.limit_request_field_size
-                return f"The request has more than {most} header fields, or one that is longer than {longest} bytes."
+                count, size = self.cfg.limit_request_fields, self.cfg.limit_request_field_size
+                return f"The request has more than {count} header fields, or a field longer than {size} bytes."
             case HTTPStatus.EXPECTATION_FAILED:
-                return "The only expectation that is supported is 100-continue."
+                return "The only supported expectation is 100-continue."
         if isinstance(exc, ssl.SSLError):
             is_plain = exc.reason == "HTTP_REQUEST"
             return "This port speaks HTTPS: the address needs https://." if is_plain else "The TLS handshake failed."

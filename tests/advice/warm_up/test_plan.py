@@ -91,7 +91,7 @@ def test_the_newest_answers_are_compared(green, is_warm, says):
     found = judge(green, [0.02] * 475 + [0.1] * 25, 1.5)
 
     assert found.is_warm == is_warm
-    assert says in found.says
+    assert says in found.sentence
 
 
 @given(st.lists(st.floats(0.001, 10), min_size=1, max_size=300))
