@@ -6,9 +6,10 @@ import sys
 from typing import Any
 
 import pytest
+from gunicorn.arbiter import Arbiter
 
 from provider.redaction import redacted
-from provider.start import _warm
+from provider.start import _warm, served_app
 from tests.scene import Scene
 from tests.server import Server, bare_environment, free_port
 from tests.sources.aws.other_account import ROLE, OtherAccount
@@ -23,23 +24,28 @@ from tests.world.cluster import objects
         ("PROVIDER_TOKENS_FILE", "PROVIDER_TOKENS_FILE cannot be used: No such file"),
     ],
 )
-def test_a_server_that_cannot_be_built_says_why_and_ends(environment, variable, says):
+@pytest.mark.usefixtures("environment")
+def test_a_server_that_cannot_be_built_says_why_and_ends(monkeypatch, caplog, variable, says):
     """Without a usable cluster, account or tokens file the server ends at once with one CRITICAL line that says why."""
-    variables = bare_environment(environment) | {variable: "/none/of/this", "PROVIDER_PORT": str(free_port())}
+    monkeypatch.setenv(variable, "/none/of/this")
 
-    done = subprocess.run(
-        [sys.executable, "-m", "provider.cli.main", "serve"],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    with pytest.raises(SystemExit) as ended:
+        served_app()
 
-    critical = [line for line in map(json.loads, done.stderr.splitlines()) if line["level"] == "CRITICAL"]
+    (critical,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
+    assert ended.value.code == Arbiter.APP_LOAD_ERROR
+    assert says in critical.getMessage()
+
+
+def test_the_process_of_such_a_server_ends(environment):
+    """Such a server is not started again by gunicorn: its process ends with an error."""
+    variables = bare_environment(environment) | {"KUBECONFIG": "/none/of/this", "PROVIDER_PORT": str(free_port())}
+    serve = [sys.executable, "-m", "provider.cli.main", "serve"]
+
+    done = subprocess.run(serve, env=variables, capture_output=True, text=True, timeout=30, check=False)
+
     assert done.returncode != 0
-    assert len(critical) == 1
-    assert says in critical[0]["message"]
+    assert [json.loads(line)["level"] for line in done.stderr.splitlines()].count("CRITICAL") == 1
 
 
 class Broken:
@@ -63,8 +69,11 @@ def test_a_defect_of_a_thread_is_logged(sources, caplog):
     assert "Planted" not in redacted(record.exc_text or str(record.exc_info))
 
 
-def test_a_server_assumes_the_roles_of_its_setting(world, environment, tmp_path):
-    """With PROVIDER_ASSUME_ROLE_ARNS the real server reads a group of another account as the listed role."""
+def test_a_server_takes_its_settings(world, environment, tmp_path):
+    """The real server requires a token of its file, and reads a group of another account as the role of its setting."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("kWq3vX0m5TzR8bYc\n")
+    given = {"PROVIDER_TOKENS_FILE": str(tokens), "PROVIDER_ASSUME_ROLE_ARNS": ROLE}
     other, scene = OtherAccount(world), Scene(world).build()
     arn = other.target_group("theirs")
     scene.put(
@@ -73,24 +82,14 @@ def test_a_server_assumes_the_roles_of_its_setting(world, environment, tmp_path)
         )
     )
 
-    with Server(bare_environment(environment), tmp_path, PROVIDER_ASSUME_ROLE_ARNS=ROLE) as server:
-        found = server.ask("target-health", namespace="shop", rollout="web").json()
+    with Server(bare_environment(environment), tmp_path, **given) as server:
+        refused = server.ask("target-health", namespace="shop", rollout="web")
+        server.session.headers["Authorization"] = "Bearer kWq3vX0m5TzR8bYc"
+        answer = server.ask("target-health", namespace="shop", rollout="web").json()
     sessions = other.sessions
     other.clear()
 
-    assert (found["reason"], found["observed"]["targetGroups"][0]["name"]) == ("TargetsMissing", "theirs")
-    assert [(one.role_arn, one.external_id) for one in sessions] == [(ROLE, "shop")]
-
-
-def test_a_server_with_tokens_wants_one(environment, tmp_path):
-    """With PROVIDER_TOKENS_FILE the server refuses a query without a token, and its start-up log says so."""
-    tokens = tmp_path / "tokens"
-    tokens.write_text("kWq3vX0m5TzR8bYc\n")
-
-    with Server(bare_environment(environment), tmp_path, PROVIDER_TOKENS_FILE=str(tokens)) as server:
-        refused = server.ask("gate", namespace="shop", rollout="web")
-        server.session.headers["Authorization"] = "Bearer kWq3vX0m5TzR8bYc"
-        asked = server.ask("gate", namespace="shop", rollout="web")
-
-    assert (refused.status_code, asked.status_code) == (401, 404)
+    assert refused.status_code == 401
+    assert (answer["reason"], answer["observed"]["targetGroups"][0]["name"]) == ("TargetsMissing", "theirs")
+    assert [(session.role_arn, session.external_id) for session in sessions] == [(ROLE, "shop")]
     assert "A bearer token is required: 1 are valid" in [line["message"] for line in server.lines()]

@@ -1,6 +1,6 @@
 """A check that nobody has heard of works everywhere: what is known of its parameter stands where it is declared."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from click.testing import CliRunner
@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from provider.advice.preflight.inspection import inspect
 from provider.advice.preflight.manifests import Manifests
 from provider.checks import QUESTIONS, green_pods, replicas
-from provider.checks.parameters import LOWER, Ordered, Parameter
+from provider.checks.parameters import LOWER, Ordered, Parameter, accepted_text, parse_as
 from provider.checks.question import Check, parse
 from provider.cli.check import check as checks
+from provider.endpoints import endpoints
 from provider.http.app import create_app
 from provider.http.floors import Floors
 from provider.http.openapi import describe
@@ -26,13 +27,9 @@ class Query(green_pods.Query):
     max_sighs: int | None = Parameter(
         default=None, ge=0, le=9, stricter=LOWER, description="How many sighs are too many."
     )
-    mood: str = Parameter(
-        default="any",
-        pattern="^(any|good)$",
-        examples=["good"],
-        stricter=Ordered(("any", "good")),
-        description="Its mood.",
-    )
+    mood: Literal["any", "good"] = Parameter(default="any", stricter=Ordered(("any", "good")), description="Its mood.")
+    hour: Literal["never,late", "dawn"] | None = Parameter(default=None, description="When it sighs.")
+    waits: int = Parameter(default=2, ge=2, description="How often it waits.")
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +77,15 @@ def test_the_command_line_has_its_flag():
 
     assert "--max-sighs" in shown
     assert "0 to 9" in shown
+    assert "one of any, good; default: any" in " ".join(shown.split())
+
+
+def test_every_parameter_has_a_text_that_it_accepts():
+    """What stands for an unknown argument is valid for its parameter, of every endpoint, whatever the declaration."""
+    for name, endpoint in endpoints().items():
+        fields = [(str(field.alias), accepted_text(field)) for field in endpoint.query.model_fields.values()]
+
+        assert parse_as(endpoint.query, name, fields)
 
 
 @pytest.mark.parametrize(

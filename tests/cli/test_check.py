@@ -1,7 +1,6 @@
 """The command line: exit codes, what a person reads, and the same answer as over HTTP."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from provider.http.app import create_app
 from provider.model.answer import Answer
 from tests.world.server.http_server import HttpServer
 
+pytestmark = pytest.mark.usefixtures("environment")
+
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
 CHECK_WEB = ("check", "target-health", *ABOUT_WEB)
 ANSWER = {
@@ -33,25 +34,6 @@ ANSWER = {
 
 
 @pytest.fixture
-def shell(environment):
-    """Run the command line as a process of its own."""
-
-    def shell(*arguments, **more):
-        return subprocess.run(
-            [sys.executable, "-m", "provider.cli.main", *arguments],
-            env={name: one for name, one in os.environ.items() if not name.startswith("PROVIDER_")}
-            | environment
-            | more,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-
-    return shell
-
-
-@pytest.fixture
 def mixed(scene):
     """One target of each kind: healthy, initial, and unhealthy for long."""
     scene.pin(scene.addresses[0], "unhealthy", "Target.Timeout", "Request timed out")
@@ -60,7 +42,7 @@ def mixed(scene):
 
 
 @pytest.fixture
-def provider(app, environment):  # noqa: ARG001 - no proxy may stand in between
+def provider(app):
     """A provider that answers over HTTP."""
     with HttpServer(app) as server:
         yield server
@@ -93,17 +75,17 @@ def cells(line):
         pytest.param("initial", 2, "Inconclusive (TargetsInitial)", ["66.6", "2", "1"], id="Inconclusive"),
     ],
 )
-def test_exit_code_and_headline(shell, scene, state, code, headline, row):
+def test_exit_code_and_headline(run, scene, state, code, headline, row):
     """The exit code is 0 for Successful, 1 for Failed, 2 for Inconclusive; first comes what it is about, then why."""
     scene.pin(scene.addresses[0], state)
 
-    done = shell(*CHECK_WEB)
+    exited, out, err = run(*CHECK_WEB)
 
-    about, first, sentence, empty, head, group = done.stdout.splitlines()[:6]
+    about, first, sentence, empty, head, group = out.splitlines()[:6]
     assert about.startswith(
         "Rollout shop/web, green 6d9f7c, before the switch, Service web-preview, 3 pods wanted, evidence"
     )
-    assert (done.returncode, done.stderr, first, empty) == (code, "", headline, "")
+    assert (exited, err, first, empty) == (code, "", headline, "")
     assert sentence.startswith(f"{row[1]} of 3 green targets healthy in k8s-shop-web-preview")
     assert cells(head) == ["TARGET GROUP", "HEALTHY %", "HEALTHY", state.upper()][: len(row) + 1]
     assert cells(group) == ["k8s-shop-web-preview", *row]
@@ -155,7 +137,6 @@ def test_the_age_is_that_of_target_health(ages, shown):
 HOSTILE = "web\n::error::forged\r\x1b[2J\x9b2J\u202e\u2028\x85"
 
 
-@pytest.mark.usefixtures("environment")
 def test_an_answer_forges_no_line(run):
     """Whatever a server answers, each text is in one line, without control characters, and columns stay aligned."""
     example = {"name": HOSTILE, "address": "10.0.0.1", "port": 80, "state": "unhealthy", "description": HOSTILE}
@@ -173,15 +154,15 @@ def test_an_answer_forges_no_line(run):
 
 
 @pytest.mark.usefixtures("mixed")
-def test_json_is_the_answer_that_argo_gets(shell, run, client, provider):
+def test_json_is_the_answer_that_argo_gets(run, client, provider):
     """--json prints the HTTP answer, both with own credentials and with --url."""
     over_http = client.get("/v1/target-health?namespace=shop&rollout=web").get_json()
 
-    here = shell(*CHECK_WEB, "--json")
+    code_here, here = run(*CHECK_WEB, "--json")[:2]
     code, there, _ = run(*CHECK_WEB, "--json", "--url", f"{provider.url}/")
 
-    assert (here.returncode, code) == (1, 1)
-    assert without_ages(json.loads(here.stdout)) == without_ages(over_http)
+    assert (code_here, code) == (1, 1)
+    assert without_ages(json.loads(here)) == without_ages(over_http)
     assert without_ages(json.loads(there)) == without_ages(over_http)
 
 
@@ -269,13 +250,12 @@ def one_sentence(err):
         pytest.param(("--rollout", "none"), "There is no Rollout none in namespace shop", id="absent Rollout"),
     ],
 )
-@pytest.mark.usefixtures("world")
-def test_a_question_that_cannot_be_answered(shell, flags, sentence):
+def test_a_question_that_cannot_be_answered(run, flags, sentence):
     """A malformed query and an absent Rollout exit with 3 and a sentence that names the flags or the Rollout."""
-    done = shell(*CHECK_WEB, *flags)
+    code, out, err = run(*CHECK_WEB, *flags)
 
-    assert (done.returncode, done.stdout) == (3, "")
-    assert one_sentence(done.stderr) == sentence
+    assert (code, out) == (3, "")
+    assert one_sentence(err) == sentence
 
 
 @pytest.mark.parametrize(
@@ -288,16 +268,16 @@ def test_a_question_that_cannot_be_answered(shell, flags, sentence):
         pytest.param("PROVIDER_BUDGET_SECONDS", "0", None, id="bad setting"),
     ],
 )
-def test_an_environment_that_leads_nowhere(shell, tmp_path, variable, value, content):
+def test_an_environment_that_leads_nowhere(run, tmp_path, monkeypatch, variable, value, content):
     """An environment without a usable cluster or account exits with 3 and a sentence; 1 means that green is bad."""
     if content is not None:
         (tmp_path / value).write_text(content)
 
-    done = shell(*CHECK_WEB, **{variable: str(tmp_path / value) if variable == "KUBECONFIG" else value})
+    monkeypatch.setenv(variable, str(tmp_path / value) if variable == "KUBECONFIG" else value)
+    code, out, err = run(*CHECK_WEB)
 
-    assert "Traceback" not in done.stderr
-    assert (done.returncode, done.stdout) == (3, "")
-    assert one_sentence(done.stderr)
+    assert (code, out) == (3, "")
+    assert one_sentence(err)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +288,7 @@ def test_an_environment_that_leads_nowhere(shell, tmp_path, variable, value, con
     ],
 )
 @pytest.mark.usefixtures("scene")
-def test_an_unknown_host_of_kubernetes_and_aws(shell, tmp_path, world, variable, says):
+def test_an_unknown_host_of_kubernetes_and_aws(run, tmp_path, world, monkeypatch, variable, says):
     """The name that cannot be resolved is in the sentence of the answer."""
     value = "http://nohost.invalid"
     if variable == "KUBECONFIG":
@@ -316,9 +296,10 @@ def test_an_unknown_host_of_kubernetes_and_aws(shell, tmp_path, world, variable,
         value = str(tmp_path / "elsewhere.yaml")
         (tmp_path / "elsewhere.yaml").write_text(text)
 
-    done = shell(*CHECK_WEB, **{variable: value})
+    monkeypatch.setenv(variable, value)
+    _, out, _ = run(*CHECK_WEB)
 
-    assert says in done.stdout
+    assert says in out
 
 
 @pytest.mark.parametrize(
@@ -389,12 +370,12 @@ def test_the_address_of_an_endpoint_is_understood(run, provider, path):
 
 
 @pytest.mark.usefixtures("scene")
-def test_an_empty_address(shell):
+def test_an_empty_address(run):
     """An empty --url, such as from an unset variable, exits with 3 and does not fall back to own credentials."""
-    done = shell(*CHECK_WEB, "--url", "")
+    code, out, err = run(*CHECK_WEB, "--url", "")
 
-    assert (done.returncode, done.stdout) == (3, "")
-    assert one_sentence(done.stderr)
+    assert (code, out) == (3, "")
+    assert one_sentence(err)
 
 
 @pytest.mark.parametrize(
@@ -429,7 +410,6 @@ def test_an_address_that_is_none(run, url, sentence):
         ("Inconclusive", {"action": "fix"}, 4),
     ],
 )
-@pytest.mark.usefixtures("environment")
 def test_an_answer_that_needs_a_person_has_a_code_of_its_own(run, phase, observed, code):
     """An Inconclusive answer exits with 2 while waiting can help, and with 4 when a person must act."""
     with serving("200 OK", ANSWER | {"phase": phase, "observed": observed}) as server:
@@ -455,7 +435,6 @@ def test_an_answer_that_needs_a_person_has_a_code_of_its_own(run, phase, observe
         pytest.param(serving("200 OK", ANSWER | {"message": None}), "200: not an answer", id="no message"),
     ],
 )
-@pytest.mark.usefixtures("environment")
 def test_what_is_not_an_answer(run, server, sentence):
     """A response that is not an answer exits with 3 and a sentence."""
     with server:
@@ -465,7 +444,6 @@ def test_what_is_not_an_answer(run, server, sentence):
     assert one_sentence(err).startswith(f"{server.url}/v1/target-health answered {sentence}")
 
 
-@pytest.mark.usefixtures("environment")
 def test_a_defect_is_no_failure_of_green(run):
     """A defect exits with 3: Python's own 1 would mean that green is bad."""
     with serving("200 OK", b"[" * 200_000) as server:
@@ -510,7 +488,6 @@ def test_the_token_file_is_one_option():
     [(("check", "gate"), "--url"), (("explain",), "--url"), (("warm-up", "--url", "http://127.0.0.1:9"), "--provider")],
     ids=["check", "explain", "warm-up"],
 )
-@pytest.mark.usefixtures("environment")
 def test_a_token_without_a_provider(run, command, flag):
     """A --token-file that nothing would be sent to is misuse, and the sentence names the missing flag."""
     code, _, err = run(*command, *ABOUT_WEB, "--token-file", "token")
@@ -521,7 +498,6 @@ def test_a_token_without_a_provider(run, command, flag):
 
 @pytest.mark.parametrize("login", ["machine 127.0.0.1", "default"])
 @pytest.mark.parametrize(("flags", "sent"), [((), None), (("--token-file", "token"), f"Bearer {TOKEN}")])
-@pytest.mark.usefixtures("environment")
 def test_a_login_of_netrc_is_not_sent(run, monkeypatch, tmp_path, login, flags, sent):
     """Whatever ~/.netrc has for the host, the token of --token-file is sent, and without it nothing."""
     seen = []
@@ -574,7 +550,6 @@ def test_a_token_that_cannot_be_sent(run, tmp_path, content, sentence):
     ["", "\n", "\r", " "],
     ids=["plain", "newline", "CR", "blank"],
 )
-@pytest.mark.usefixtures("environment")
 def test_a_proxys_password_is_not_printed(run, monkeypatch, between):
     """A proxy's address whose password is malformed, or that does not answer, exits with 3 and does not show it."""
     for name in ("NO_PROXY", "no_proxy"):
@@ -589,7 +564,6 @@ def test_a_proxys_password_is_not_printed(run, monkeypatch, between):
     assert "Password" not in err
 
 
-@pytest.mark.usefixtures("environment")
 def test_failed_requests_are_a_table(run):
     """For `errors` a table has the requests and failures of each target group."""
     counts = {"name": "k8s-shop-web", "requestCount": 900, "target5xxCount": 72, "connectionErrorCount": 1}

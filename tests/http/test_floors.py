@@ -174,13 +174,16 @@ def test_a_stricter_floor_counts_beside_a_fault(limited, file):
     assert "must be at least 97 in namespace shop" in answer.json["detail"]
 
 
+NO_FLOOR = f"cannot have a floor. These parameters can: {', '.join(rules())}"
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
         ("shop", "line 1 must be a namespace, or *, followed by name=value"),
         ("minHealthyPercent=90", "line 1 must be a namespace, or *, followed by name=value"),
-        ("\n* timeout=3", f"line 2: timeout cannot have a floor. These parameters can: {', '.join(rules())}"),
-        ("* minHealthyPercent", "line 1: minHealthyPercent cannot have a floor. These parameters can: "),
+        ("\n* timeout=3", f"line 2: timeout {NO_FLOOR}"),
+        ("* minHealthyPercent", f"line 1: minHealthyPercent {NO_FLOOR}"),
         ("* minHealthyPercent=all", "line 1: the floor of minHealthyPercent is not a number"),
         ("* minHealthyPercent=nan", "line 1: the floor of minHealthyPercent is not a number"),
         ("* onNoData=maybe", "line 1: the floor of onNoData is not one of pass, inconclusive, fail"),

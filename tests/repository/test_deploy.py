@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -69,20 +70,21 @@ def manifest(path, kind):
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def render():
-    """What `kubectl apply -k` would apply, by kind and name."""
-    tool = [["kubectl", "kustomize"], ["kustomize", "build"]]
-    command = next((one for one in tool if shutil.which(one[0])), None)
+    """What `kubectl apply -k` would apply, by kind and name; each directory is rendered once."""
+    tools = [["kubectl", "kustomize"], ["kustomize", "build"]]
+    command = next((tool for tool in tools if shutil.which(tool[0])), None)
     if command is None:
         pytest.skip("Neither kubectl nor kustomize is on PATH, so no kustomization can be rendered.")
 
+    @cache
     def rendered(directory):
         done = subprocess.run([*command, str(directory)], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
-        found = list(yaml.safe_load_all(done.stdout))
-        by_name = {(one["kind"], one["metadata"]["name"]): one for one in found}
-        assert len(by_name) == len(found)
+        rendered = list(yaml.safe_load_all(done.stdout))
+        by_name = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in rendered}
+        assert len(by_name) == len(rendered)
         return by_name
 
     return rendered
@@ -177,14 +179,16 @@ def test_the_roles_of_aws_are_marked_placeholders(render):
     assert roles == {"irsa": annotation, "one-namespace": None, "pod-identity": None}
 
 
-@pytest.fixture
-def overlay_of(tmp_path):
-    """An overlay of one's own: the base with some components, in namespace `elsewhere`."""
+@pytest.fixture(scope="module")
+def overlay_of(tmp_path_factory):
+    """A user's overlay: the base with some components, in namespace `elsewhere`."""
+    deploy = tmp_path_factory.mktemp("copy") / "deploy"
+    shutil.copytree(DEPLOY, deploy)
 
+    @cache
     def made(*components):
-        shutil.copytree(DEPLOY, tmp_path / "deploy", dirs_exist_ok=True)
-        overlay = tmp_path / "deploy" / "overlays" / "own"
-        overlay.mkdir(exist_ok=True)
+        overlay = deploy / "overlays" / "-".join(("user", *components))
+        overlay.mkdir()
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",

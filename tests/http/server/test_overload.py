@@ -94,23 +94,32 @@ def test_a_place_is_given_back(sources, metrics):
     assert statuses == [404, 404, 500, 500]
 
 
+@pytest.fixture(scope="module")
+def narrow(shared_world, tmp_path_factory):
+    """A server that answers three queries at the same time."""
+    with serving(shared_world, tmp_path_factory.mktemp("narrow"), PROVIDER_THREADS="3") as running:
+        yield running
+
+
 @pytest.mark.usefixtures("scene")
-def test_others_are_answered_while_every_place_is_taken(world, tmp_path):
-    """While all places wait for AWS, one query more is refused, and probes and metrics are answered."""
-    with serving(world, tmp_path, PROVIDER_THREADS="3") as server, ThreadPoolExecutor(4) as callers:
+def test_others_are_answered_while_every_place_is_taken(world, narrow):
+    """While all places wait for AWS, another query is refused, and probes and metrics are answered."""
+    server = narrow
+    with ThreadPoolExecutor(4) as callers:
         world.aws.faults.add("DescribeTargetHealth", delay_seconds=60)
         done, waiting = wait([callers.submit(ask, server) for _ in range(4)], 20, FIRST_COMPLETED)
 
         others = [server.session.get(server.url + path, timeout=5) for path in ("/livez", "/readyz", "/metrics")]
-        still_waiting = [not one.done() for one in waiting]
+        still_waiting = [not future.done() for future in waiting]
         world.aws.faults.clear()
-        answers = [one.result() for one in waiting]
+        answers = [future.result() for future in waiting]
 
-        assert [(one.result().status_code, one.result().headers["Retry-After"]) for one in done] == [(503, "5")]
-        assert [one.status_code for one in others] == [200, 200, 200]
+        refused = [future.result() for future in done]
+        assert [(answer.status_code, answer.headers["Retry-After"]) for answer in refused] == [(503, "5")]
+        assert [answer.status_code for answer in others] == [200, 200, 200]
         assert 'alb_provider_refused_requests_total{status="503"}' in others[2].text
         assert still_waiting == [True, True, True]
-        assert [one.status_code for one in answers] == [200, 200, 200]
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 
 @pytest.fixture(scope="module")
@@ -217,23 +226,23 @@ def test_a_stop_loses_no_accepted_question(world, tmp_path):
 
 def children(pid):
     """The processes that a process started."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [int(pid) for pid in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
 
 
 @pytest.mark.usefixtures("scene")
-def test_a_reload_goes_on_listening(world, tmp_path):
+def test_a_reload_goes_on_listening(narrow):
     """After SIGHUP another process serves the same port, also once the first one has ended."""
-    with serving(world, tmp_path) as server:
-        (worker,) = children(server.process.pid)
-        server.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(children(server.process.pid)) == 1 and children(server.process.pid) != [worker])
+    (worker,) = children(narrow.process.pid)
+    narrow.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(children(narrow.process.pid)) == 1 and children(narrow.process.pid) != [worker])
 
-        assert phase(ask(server)) == (200, "Successful")
+    assert phase(ask(narrow)) == (200, "Successful")
 
 
-def test_a_killed_worker_is_replaced(scene, world, tmp_path):
+def test_a_killed_worker_is_replaced(scene, world, narrow):
     """After SIGKILL of the worker under load another one takes its place and answers correctly."""
-    with serving(world, tmp_path) as server, ThreadPoolExecutor(8) as callers:
+    server = narrow
+    with ThreadPoolExecutor(8) as callers:
         world.aws.faults.add("DescribeTargetHealth", delay_seconds=60)
         asked = [callers.submit(ask, server) for _ in range(8)]
         wait_until(lambda: any(call.name == "DescribeTargetHealth" for call in world.aws.calls))
@@ -243,10 +252,10 @@ def test_a_killed_worker_is_replaced(scene, world, tmp_path):
         world.aws.faults.clear()
         wait_until(lambda: children(server.process.pid) not in ([], [worker]))
 
-        lost = [one.exception() for one in asked]
-        assert any(isinstance(one, requests.ConnectionError) for one in lost)
-        # On a busy machine a caller may connect only now: the new worker answers it.
-        assert all(one is None or isinstance(one, requests.ConnectionError) for one in lost)
+        errors = [future.exception() for future in asked]
+        assert any(isinstance(error, requests.ConnectionError) for error in errors)
+        # A caller without a place was refused, and one that connects only now is answered by the new worker.
+        assert all(error is None or isinstance(error, requests.ConnectionError) for error in errors)
         wait_until(server.is_ready)
         assert phase(ask(server)) == (200, "Successful")
         scene.pin(scene.addresses[0], "initial")
@@ -263,7 +272,7 @@ def test_a_killed_server_starts_again(world, tmp_path):
         for pid in (*children(server.process.pid), server.process.pid):
             os.kill(pid, signal.SIGKILL)
         world.aws.faults.clear()
-        assert all(isinstance(one.exception(), requests.ConnectionError) for one in asked)
+        assert all(isinstance(future.exception(), requests.ConnectionError) for future in asked)
 
     (tmp_path / "again").mkdir()
     with serving(world, tmp_path / "again", PROVIDER_PORT=str(server.port)) as again:

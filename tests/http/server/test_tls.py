@@ -64,25 +64,39 @@ class Secret:
         (self.directory / "..new").rename(self.directory / "..data")
 
 
-@pytest.fixture
-def secret(tmp_path):
-    secret = Secret(tmp_path / "secret")
+@pytest.fixture(scope="module")
+def shared_secret(tmp_path_factory):
+    secret = Secret(tmp_path_factory.mktemp("tls") / "secret")
     secret.hold(*pair("first"))
     return secret
 
 
 @pytest.fixture
-def server(world, tmp_path, secret):
+def secret(shared_secret):
+    """The server's Secret with a pair of its own for each test."""
+    shared_secret.hold(*pair("first"))
+    return shared_secret
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_world, tmp_path_factory, shared_secret):
     """A server with TLS, for at most 34 connections."""
+    directory = tmp_path_factory.mktemp("server")
     settings = {
-        "PROVIDER_TLS_CERT_FILE": str(secret.cert_file),
-        "PROVIDER_TLS_KEY_FILE": str(secret.key_file),
+        "PROVIDER_TLS_CERT_FILE": str(shared_secret.cert_file),
+        "PROVIDER_TLS_KEY_FILE": str(shared_secret.key_file),
         "PROVIDER_THREADS": "2",
         "PROVIDER_CONNECTIONS": "34",
         "PROVIDER_CLIENT_TIMEOUT_SECONDS": "60",
     }
-    with Server(bare_environment(world.environment(tmp_path)), tmp_path, **settings) as running:
+    with Server(bare_environment(shared_world.environment(directory)), directory, **settings) as running:
         yield running
+
+
+@pytest.fixture
+def server(world, shared_server, secret):  # noqa: ARG001 - an empty world, and the first pair
+    """The server with the first pair, in an empty world."""
+    return shared_server
 
 
 def greeted_by(server, **more):
@@ -199,9 +213,10 @@ def test_a_broken_pair_changes_nothing(server, secret, broken):
 
 def test_files_that_are_gone_change_nothing(server, secret):
     """A Secret that is deleted while the server runs changes nothing."""
+    before = greeted_by(server)
     secret.cert_file.unlink()
 
-    assert greeted_by(server) == "first"
+    assert (before, greeted_by(server)) == ("first", "first")
     assert server.lines()[-1]["message"].endswith("No such file or directory; the previous certificate stays in use")
 
 
