@@ -39,7 +39,11 @@ def tests_of(paths: Iterable[str]) -> list[str]:
             found[str(mirror if (ROOT / mirror).is_file() else room)] = None
         elif path.suffix in {".md", ".yaml"}:
             found["tests/repository/test_docs.py"] = None
-    return [one for one in found if (ROOT / one).exists() and one != "tests" and not one.startswith(LEFT_OUT)]
+    return [
+        manifest
+        for manifest in found
+        if (ROOT / manifest).exists() and manifest != "tests" and not manifest.startswith(LEFT_OUT)
+    ]
 
 
 if __name__ == "__main__":

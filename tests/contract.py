@@ -61,7 +61,7 @@ def in_turn(answers: Iterable[dict[str, Any]]) -> str:
     for answer in answers:
         if found[-1:] != [said(answer)]:
             found.append(said(answer))
-    return "".join(f"{one} " for one in found)
+    return "".join(f"{manifest} " for manifest in found)
 
 
 def is_declared(answer: dict[str, Any]) -> bool:

@@ -65,7 +65,9 @@ def shown(capfd, caplog):
     ours = ("provider", "root")  # boto3 and urllib3 say nothing below WARNING, by logging_config
 
     def shown():
-        records = [one for one in caplog.records if one.name.startswith(ours) or one.levelno >= logging.WARNING]
+        records = [
+            record for record in caplog.records if record.name.startswith(ours) or record.levelno >= logging.WARNING
+        ]
         return "\n".join([*map(formatter.format, records), *capfd.readouterr()])
 
     return shown

@@ -64,7 +64,7 @@ def test_a_defect_of_a_thread_is_logged(sources, caplog):
 
     _warm("kubernetes", reader, sources)
 
-    (record,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert record.getMessage() == "kubernetes: the provider has a defect"
     assert "Planted" not in redacted(record.exc_text or str(record.exc_info))
 

@@ -97,7 +97,10 @@ def test_every_load_balancer_must_agree(client, scene, world):
     found = client.get("/v1/target-health?namespace=shop&rollout=web").json
 
     assert found["reason"] == "TargetsUnhealthyInGrace", found["message"]
-    assert [one["name"] for one in found["observed"]["targetGroups"]] == ["other", "k8s-shop-web-preview"]
+    assert [target_group["name"] for target_group in found["observed"]["targetGroups"]] == [
+        "other",
+        "k8s-shop-web-preview",
+    ]
     assert "the worst of 2 target groups" in found["message"]
 
 
@@ -113,8 +116,12 @@ def test_a_dual_stack_service_is_judged_by_the_binding_s_family(client, scene, w
     """With IPv4 and IPv6 endpoints each binding takes its own: a missing IPv6 target holds green, and is named so."""
     six = world.aws.target_group("six")
     slices = [
-        {**one, "addressType": "IPv6", "metadata": {**one["metadata"], "name": f"{one['metadata']['name']}-six"}}
-        for one in objects.endpoint_slices(scene.service, scene.pods)
+        {
+            **endpoint_slice,
+            "addressType": "IPv6",
+            "metadata": {**endpoint_slice["metadata"], "name": f"{endpoint_slice['metadata']['name']}-six"},
+        }
+        for endpoint_slice in objects.endpoint_slices(scene.service, scene.pods)
     ]
     for one in slices:
         one["endpoints"] = [
@@ -144,8 +151,8 @@ def test_no_http_metrics_is_a_reason_of_its_own(client, scene, kind, sentence):
 
     answers = [client.get(url).json for url in (EVERYTHING, "/v1/errors?namespace=shop&rollout=web", f"{GATE},warm")]
 
-    assert [(one["phase"], one["reason"]) for one in answers] == [("Inconclusive", "NoHttpMetrics")] * 3
-    assert all(f"is behind a {sentence}, which counts no HTTP responses" in one["message"] for one in answers)
+    assert [(answer["phase"], answer["reason"]) for answer in answers] == [("Inconclusive", "NoHttpMetrics")] * 3
+    assert all(f"is behind a {sentence}, which counts no HTTP responses" in answer["message"] for answer in answers)
     assert client.get(GATE).json["phase"] == "Successful"
 
 

@@ -13,8 +13,8 @@ BACKING_OFF = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m
 
 def put_slices(scene):
     """Put the scene with the EndpointSlices of its Service as it is now, and no older ones."""
-    for one in scene.world.kubernetes.all("EndpointSlice", "shop"):
-        scene.world.kubernetes.delete("EndpointSlice", "shop", one["metadata"]["name"])
+    for manifest in scene.world.kubernetes.all("EndpointSlice", "shop"):
+        scene.world.kubernetes.delete("EndpointSlice", "shop", manifest["metadata"]["name"])
     scene.put()
 
 
@@ -70,7 +70,7 @@ def test_a_pod_that_does_not_start_is_named_with_its_container(scene, client, st
         in (health["message"])
     )
     assert f"2 of 3 replicas of web-{GREEN} available; {name}: {says}" in gate["message"]
-    assert [(one["name"], one["restartCount"]) for one in gate["observed"]["podsNotReady"]] == [(name, restarts)]
+    assert [(pod["name"], pod["restartCount"]) for pod in gate["observed"]["podsNotReady"]] == [(name, restarts)]
     assert gate["observed"]["podsNotReady"][0]["state"] in says
 
 
@@ -82,7 +82,7 @@ def test_the_pod_most_in_trouble_is_named(scene, client):
     answer = client.get(HEALTH).json
 
     assert f"{scene.pods[2]['metadata']['name']}: CrashLoopBackOff" in answer["message"]
-    assert [one["state"] for one in answer["observed"]["podsNotReady"]] == ["CrashLoopBackOff", "ContainerCreating"]
+    assert [pod["state"] for pod in answer["observed"]["podsNotReady"]] == ["CrashLoopBackOff", "ContainerCreating"]
 
 
 def test_whole_pods_are_read_only_where_replicas_are_missing_for_long(scene, client, wall_clock):

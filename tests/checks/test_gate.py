@@ -82,7 +82,7 @@ def test_the_worst_check_decides(available, targets, phase, reason):
     verdict = asked((REPLICAS, of), (TARGET_HEALTH, evidence(group(*targets))))
 
     assert (verdict.phase, verdict.reason) == (phase, reason)
-    assert [one["check"] for one in verdict.observed["checks"]] == ["replicas", "target-health"]
+    assert [check["check"] for check in verdict.observed["checks"]] == ["replicas", "target-health"]
     assert verdict.number == (100.0 if targets is HEALTHY else 66.6)
 
 
@@ -115,12 +115,12 @@ def test_a_check_that_needs_a_person_is_named_before_one_that_waits():
 @given(st.lists(st.sampled_from([HEALTHY, NEW, SICK, None]), min_size=2, max_size=4))
 def test_the_gate_passes_only_if_every_check_does(parts):
     """A gate is Successful exactly if all of its checks are, in any mixture and order."""
-    gathered = [NO_AWS if one is None else evidence(group(*one)) for one in parts]
+    gathered = [NO_AWS if part is None else evidence(group(*part)) for part in parts]
 
-    verdict = asked(*((TARGET_HEALTH, one) for one in gathered))
+    verdict = asked(*((TARGET_HEALTH, evidence) for evidence in gathered))
 
-    assert (verdict.phase is Phase.SUCCESSFUL) == all(one is HEALTHY for one in parts)
-    assert (verdict.phase is Phase.FAILED) == any(one is SICK for one in parts)
+    assert (verdict.phase is Phase.SUCCESSFUL) == all(part is HEALTHY for part in parts)
+    assert (verdict.phase is Phase.FAILED) == any(part is SICK for part in parts)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_gate_charts_health_and_fails_on_5xx(failed, phase, reason):
     verdict = asked((TARGET_HEALTH, evidence(group(*HEALTHY))), (ERRORS, seen))
 
     assert (verdict.phase, verdict.reason, verdict.number) == (phase, reason, 100.0)
-    assert [one["phase"] for one in verdict.observed["checks"]] == ["Successful", phase.value]
+    assert [check["phase"] for check in verdict.observed["checks"]] == ["Successful", phase.value]
 
 
 def test_the_gates_evidence_is_as_old_as_its_oldest_part():
@@ -153,7 +153,7 @@ def test_checks_names_only_checks_that_there_are(checks):
     with pytest.raises(BadQuery) as raised:
         parse(QUESTIONS["gate"], [("namespace", "shop"), ("rollout", "web"), ("checks", checks)])
 
-    assert [one.parameter for one in raised.value.problems] == ["checks"]
+    assert [problem.parameter for problem in raised.value.problems] == ["checks"]
 
 
 def test_the_gate_takes_every_parameter_of_its_checks():

@@ -77,7 +77,7 @@ def test_the_grace_counts_from_the_first_look_at_which_it_was_not_healthy(scene,
     scene.pin(scene.addresses[1], *SICK)
     again = ask(10)
 
-    assert [one[0] for one in (waits, fails, recovers, again)] == [
+    assert [answer[0] for answer in (waits, fails, recovers, again)] == [
         "Inconclusive",
         "Failed",
         "Successful",
@@ -94,8 +94,8 @@ def test_every_query_shares_what_was_seen(scene, ask):
     first = [ask(10), *(ask(0, url) for url in (HEALTH, GATE, f"{HEALTH}&minHealthyPercent=90"))]
     second = [ask(60.5), ask(0, GATE)]
 
-    assert {one[0] for one in first} == {"Inconclusive"}
-    assert {one[0] for one in second} == {"Failed"}
+    assert {answer[0] for answer in first} == {"Inconclusive"}
+    assert {answer[0] for answer in second} == {"Failed"}
 
 
 def test_a_pod_with_the_address_of_another_was_not_seen_healthy(scene, ask):

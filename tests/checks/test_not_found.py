@@ -61,7 +61,7 @@ def test_an_api_that_was_served_is_never_without_bindings(two_apis: Scene, ask: 
     two_apis.world.kubernetes.serve(OWN)
 
     assert before["reason"] == ask()["reason"] == "TargetsInitial"
-    assert {(one["phase"], one["reason"]) for one in lost} == {("Inconclusive", "KubernetesApiMissing")}
+    assert {(answer["phase"], answer["reason"]) for answer in lost} == {("Inconclusive", "KubernetesApiMissing")}
     assert "restart the provider" in lost[0]["message"]
     assert lost[0]["observed"]["action"] == "fix"
 
@@ -78,7 +78,7 @@ def test_a_provider_that_has_just_started_asks_whether_the_api_exists(
     lost = [ask() for _ in range(6)]
     two_apis.world.kubernetes.serve(OWN)
 
-    assert {(one["phase"], one["reason"]) for one in lost} == {("Inconclusive", reason)}
+    assert {(answer["phase"], answer["reason"]) for answer in lost} == {("Inconclusive", reason)}
     assert ask()["reason"] == "TargetsInitial"
 
 
@@ -91,7 +91,7 @@ def test_a_404_is_not_remembered_where_a_verdict_decides(two_apis: Scene, ask: A
     assert ask()["phase"] == "Successful"  # nothing in the cluster tells that there is such an API
     two_apis.world.kubernetes.serve(OWN)
 
-    groups = [one["name"] for one in ask()["observed"]["targetGroups"]]
+    groups = [target_group["name"] for target_group in ask()["observed"]["targetGroups"]]
 
     assert groups == ["k8s-shop-web-preview", "k8s-shop-auto"]
 

@@ -245,4 +245,4 @@ def test_an_answer_says_whether_waiting_can_help(scene, client, wall_clock):
     scene.put()
     stuck = client.get(HEALTH).json
 
-    assert [one["observed"]["action"] for one in (decided, waits, stuck)] == ["none", "wait", "fix"]
+    assert [answer["observed"]["action"] for answer in (decided, waits, stuck)] == ["none", "wait", "fix"]

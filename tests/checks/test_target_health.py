@@ -111,7 +111,7 @@ def test_an_anomalous_pod_fails_green_on_request(anomalies, others, phase, says)
     assert (found.phase, found.reason) == (phase, says)
     assert "; web-6d9f7c-0 is anomalous: failing more often than the other targets" in found.message
     assert found.observed["targetGroups"][0]["anomalousCount"] == 1
-    assert next(one["anomalous"] for one in found.observed["examples"] if one["name"] == "web-6d9f7c-0")
+    assert next(example["anomalous"] for example in found.observed["examples"] if example["name"] == "web-6d9f7c-0")
 
 
 def test_an_anomalous_pod_that_is_unhealthy_is_still_told_its_grace():
@@ -130,7 +130,9 @@ def test_an_anomalous_pod_that_is_unhealthy_is_still_told_its_grace():
 )
 def test_a_green_that_no_traffic_can_reach_does_not_pass(shifted, phase, says):
     """Healthy targets under a zonal shift are counted apart, and are no pass if there are no others."""
-    found = verdict(group(*(target(one, override="zonal_shift_active" if one < shifted else "") for one in range(3))))
+    found = verdict(
+        group(*(target(number, override="zonal_shift_active" if number < shifted else "") for number in range(3)))
+    )
 
     assert (found.phase, found.reason) == (phase, says)
     assert found.observed["targetGroups"][0].get("shiftedAwayCount", 0) == shifted
@@ -139,7 +141,7 @@ def test_a_green_that_no_traffic_can_reach_does_not_pass(shifted, phase, says):
 
 def test_an_anomalous_node_blames_no_pod():
     """With instance targets a node serves pods of any version, so its anomaly fails nothing."""
-    nodes = [target(one, id=f"i-{one}", port=30080, is_anomalous=True) for one in range(3)]
+    nodes = [target(number, id=f"i-{number}", port=30080, is_anomalous=True) for number in range(3)]
 
     found = verdict(group(*nodes, target_type="instance"), parameters={"anomalies": "fail"})
 
@@ -356,7 +358,7 @@ def test_the_worst_of_several_groups_decides():
     assert (found.phase, found.reason, found.number) == (WAIT, Reason.TARGETS_INITIAL, 66.6)
     assert "k8s-slow" in found.message
     assert "the worst of 2 target groups" in found.message
-    assert [one["name"] for one in found.observed["targetGroups"]] == ["k8s-slow", "k8s-fine"]
+    assert [target_group["name"] for target_group in found.observed["targetGroups"]] == ["k8s-slow", "k8s-fine"]
 
 
 @pytest.mark.parametrize(("number", "says"), [(2, "both"), (3, "all 3")])
@@ -664,6 +666,6 @@ def test_examples_name_the_decisive_pods_and_are_few():
 
     result = judge(query(), found, NOW)
 
-    names = [one["name"] for one in result.observed["examples"]]
+    names = [example["name"] for example in result.observed["examples"]]
     assert len(names) == 5
     assert names[0] == pod(19).name

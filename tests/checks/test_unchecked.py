@@ -73,7 +73,7 @@ def test_many_groups_fit_the_answer(two_ports, client):
 @pytest.mark.usefixtures("two_ports")
 def test_a_preflight_finds_the_port(client):
     """A risk names the port that only production has."""
-    found = {one["code"]: one for one in client.get(PREFLIGHT).json["findings"]}["PortNotChecked"]
+    found = {finding["code"]: finding for finding in client.get(PREFLIGHT).json["findings"]}["PortNotChecked"]
 
     assert found["severity"] == "risk"
     assert found["says"].startswith(
@@ -95,7 +95,9 @@ def test_weight_0_may_be_why_there_is_no_binding(scene, client):
     blue_green = client.get(HEALTH).json
 
     assert before["phase"] == "Successful"
-    assert {(one["reason"], one["observed"]["action"]) for one in (canary, blue_green)} == {("NoBinding", "fix")}
+    assert {(answer["reason"], answer["observed"]["action"]) for answer in (canary, blue_green)} == {
+        ("NoBinding", "fix")
+    }
     assert "let an Ingress, Gateway or TargetGroupBinding use it" in canary["message"]
     assert "weight 0" in canary["message"]
     assert "weight" not in blue_green["message"]
@@ -117,7 +119,7 @@ def test_gates_that_pods_have_are_better_evidence_than_a_label(scene, client, la
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
     scene.put(namespace)
 
-    found = {one["code"]: one["says"] for one in client.get(PREFLIGHT).json["findings"]}
+    found = {finding["code"]: finding["says"] for finding in client.get(PREFLIGHT).json["findings"]}
 
     assert "ReadinessGateMissing" not in found
     assert ("PodsWithoutGate" in found) is (with_gate < 3)
@@ -144,7 +146,7 @@ def test_a_preflight_finds_production_without_hash(scene, client, service, says)
     else:
         scene.put(objects.service("web-active", selector={"app": "web"}))
 
-    [found] = [one for one in client.get(PREFLIGHT).json["findings"] if one["code"] == "ActiveWithoutHash"]
+    [found] = [finding for finding in client.get(PREFLIGHT).json["findings"] if finding["code"] == "ActiveWithoutHash"]
 
     assert "ActiveWithoutHash" not in {one["code"] for one in before}
     assert found["says"].startswith(says)

@@ -21,7 +21,7 @@ def own_logging() -> Iterator[None]:
     yield
     root.setLevel(level)
     root.handlers[:] = [
-        one for one in root.handlers if type(one) is not logging.StreamHandler
+        handler for handler in root.handlers if type(handler) is not logging.StreamHandler
     ]  # pytest's are of others
 
 

@@ -478,8 +478,8 @@ def test_the_token_file_is_one_option():
 
     for command in [*commands, *check.commands.values()]:
         assert command is not None
-        asks_a_provider = any(one.envvar == "ALB_PROVIDER_URL" for one in command.params)
-        tokens = [one for one in command.params if "--token-file" in one.opts]
+        asks_a_provider = any(param.envvar == "ALB_PROVIDER_URL" for param in command.params)
+        tokens = [param for param in command.params if "--token-file" in param.opts]
         assert tokens == ([TOKEN_FILE] if asks_a_provider else []), command.name
 
 

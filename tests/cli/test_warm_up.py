@@ -38,8 +38,8 @@ def serve():
         return servers[-1].url
 
     yield start
-    for one in servers:
-        one.stop()
+    for server in servers:
+        server.stop()
 
 
 @pytest.fixture

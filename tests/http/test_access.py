@@ -113,7 +113,7 @@ def test_a_bad_line_revokes_nobody_but_itself(guarded, file, caplog, bad, line, 
     statuses = [ask(guarded, token).status_code for token in (TEAM, NEW, ANY, OTHER, SHORT)]
 
     assert statuses == [200, 200, 401, 401, 401]
-    [logged] = [one.getMessage() for one in caplog.records if one.name == "provider.http.reread"]
+    [logged] = [record.getMessage() for record in caplog.records if record.name == "provider.http.reread"]
     assert logged.startswith(f"The file of PROVIDER_TOKENS_FILE cannot be read in full: {says}. ")
     assert not any(secret in caplog.text for secret in ("Planted", "ButNotAscii", TEAM, NEW, ANY, OTHER))
 
@@ -138,7 +138,7 @@ def test_a_file_without_a_valid_token_lets_nobody_in(guarded, file, break_it, wh
 
     refused = [ask(guarded, token) for token in (ANY, TEAM, None)]
 
-    assert [one.status_code for one in refused] == [401] * 3
+    assert [response.status_code for response in refused] == [401] * 3
     assert refused[0].json["detail"].startswith(f"The file of PROVIDER_TOKENS_FILE has no valid token ({why}")
     assert why in caplog.text
     if file.is_dir():

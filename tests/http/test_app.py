@@ -92,7 +92,7 @@ def log_line(caplog):
     caplog.set_level(logging.INFO, logger="provider.answers")
     config = logging_config("INFO")
     formatter = logging.config.DictConfigurator(config).configure_formatter(config["formatters"]["json"])
-    return lambda: [formatter.format(one) for one in caplog.records if one.name == "provider.answers"]
+    return lambda: [formatter.format(record) for record in caplog.records if record.name == "provider.answers"]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -272,7 +272,7 @@ def test_a_malformed_question_names_every_parameter_at_fault(client, method, que
     response = ask(client, method, question, fields)
 
     problem = problem_in(response, 400)
-    told = {one["parameter"]: one["detail"] for one in problem["errors"]}
+    told = {error["parameter"]: error["detail"] for error in problem["errors"]}
     assert told.keys() == faults.keys()
     assert {name: told[name] for name, says in faults.items() if says not in told[name]} == {}
     assert all(name in problem["detail"] for name in faults)
@@ -307,7 +307,7 @@ def test_a_value_of_another_json_type_is_refused(client, name, value):
 
     problem = problem_in(client.post("/v1/gate", json=fields), 400)
 
-    assert [one["parameter"] for one in problem["errors"]] == [name]
+    assert [error["parameter"] for error in problem["errors"]] == [name]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_a_json_number_out_of_bounds_is_refused(client, value):
 
     problem = problem_in(client.post("/v1/gate", data=json.dumps(fields)), 400)
 
-    assert [one["parameter"] for one in problem["errors"]] == ["minHealthyPercent"]
+    assert [error["parameter"] for error in problem["errors"]] == ["minHealthyPercent"]
 
 
 @pytest.mark.parametrize(
@@ -343,7 +343,7 @@ def test_a_body_that_is_no_object_of_parameters(client, data, parameter):
     """A POST whose body is not one JSON object of parameters is a 400 that says so."""
     response = client.post("/v1/gate", data=data, content_type="application/json")
 
-    assert [one["parameter"] for one in problem_in(response, 400)["errors"]] == [parameter]
+    assert [error["parameter"] for error in problem_in(response, 400)["errors"]] == [parameter]
 
 
 def test_a_name_that_is_no_text_is_malformed_too(client):
@@ -365,7 +365,7 @@ def test_a_post_takes_no_parameters_from_its_url(client):
     """Parameters in the URL of a POST are refused: a parameter has one place."""
     response = client.post("/v1/gate?rollout=web", json=dict(SHOP_WEB))
 
-    assert [one["parameter"] for one in problem_in(response, 400)["errors"]] == ["rollout"]
+    assert [error["parameter"] for error in problem_in(response, 400)["errors"]] == ["rollout"]
 
 
 def test_an_absent_rollout(client):
@@ -451,7 +451,7 @@ def test_ready_once_both_upstreams_have_answered(client, sources, world, upstrea
 
     both = "kubernetes, aws"
     silent = [both, "aws", None] if counts else [both, both, both]
-    assert [one.status_code for one in readiness] == [503 if names else 200 for names in silent]
+    assert [response.status_code for response in readiness] == [503 if names else 200 for names in silent]
     for response, names in zip(readiness, silent, strict=True):
         if names:
             assert problem_in(response, 503)["detail"].startswith(f"No answer yet from: {names}.")
@@ -524,7 +524,7 @@ def test_metrics_after_questions(client, scene):
     }
     closed = [sample.labels for sample in samples if sample.name not in about_rollouts]
     labels = {(name, value) for one in closed for name, value in one.items() if name != "le"}
-    assert {one for one in labels if one[1] not in LABELS[one[0]]} == set()
+    assert {label for label in labels if label[1] not in LABELS[label[0]]} == set()
     assert found["alb_provider_ungated_switches_total", "shop", "web"] == 0
     assert found["alb_provider_rollout_info", "AwsForbidden", "Inconclusive", "shop", "target-health", "web"] == 1
     assert found["alb_provider_evidence_age_seconds_count", "targetHealth"] == 1
@@ -590,7 +590,7 @@ def test_what_aws_says_cannot_forge_a_log_line(client, scene, log_line):
     assert "codes: [500]" in response.get_json()["message"]
     assert text.splitlines() == [text]
     assert text.isprintable()
-    assert all(one.isprintable() for one in everything_in(response.get_json()) if isinstance(one, str))
+    assert all(value.isprintable() for value in everything_in(response.get_json()) if isinstance(value, str))
 
 
 @pytest.mark.parametrize("timeouts", [{"connect_timeout_seconds": 1, "read_timeout_seconds": 2}], ids=["patient"])
@@ -658,7 +658,7 @@ OBSERVED = st.fixed_dictionaries(
         "examples": st.lists(EXAMPLES, max_size=5),
         "targetGroups": st.lists(GROUPS, max_size=40),
         "checks": st.lists(
-            st.sampled_from([{"check": one.name, "phase": "Inconclusive", "reason": max(Reason)} for one in PARTS]),
+            st.sampled_from([{"check": part.name, "phase": "Inconclusive", "reason": max(Reason)} for part in PARTS]),
             max_size=len(PARTS),
         ),
     },
@@ -679,7 +679,7 @@ def test_a_body_is_small_and_printable_whatever_is_in_it(phase, reason, message,
     answer = json.loads(encoded)
     assert len(encoded) < 2048
     assert encoded.decode("ascii").isprintable()
-    assert all(one.isprintable() for one in everything_in(answer) if isinstance(one, str))
+    assert all(value.isprintable() for value in everything_in(answer) if isinstance(value, str))
     assert answer["measurement"] == [number, phase, answer["message"]]
     assert (answer["phase"], answer["reason"]) == (phase, reason)
     assert answer["message"][:100] == "".join(one if " " <= one <= "~" or one == "×" else "?" for one in message[:100])

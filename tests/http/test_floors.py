@@ -71,7 +71,7 @@ def test_a_query_below_a_floor_is_refused(limited, question, more, refused):
     answer = limited.get(f"/v1/{question}?namespace=shop&rollout=web{more}")
 
     assert answer.status_code == (400 if refused else 200), answer.text
-    assert {one["parameter"]: one["detail"] for one in answer.json.get("errors", ())} == refused
+    assert {error["parameter"]: error["detail"] for error in answer.json.get("errors", ())} == refused
 
 
 @pytest.mark.parametrize(("namespace", "status"), [("other", 404), ("third", 400)])
@@ -97,7 +97,7 @@ def test_a_floor_can_ask_for_what_is_not_the_default(limited, more, refused):
     answer = limited.get(f"/v1/gate?namespace=warm&rollout=x{more}")
 
     assert answer.status_code == (400 if refused else 404)
-    assert {one["parameter"] for one in answer.json.get("errors", ())} == refused
+    assert {error["parameter"] for error in answer.json.get("errors", ())} == refused
 
 
 def test_a_body_is_held_to_the_floors(limited):
@@ -157,7 +157,7 @@ def test_no_floor_vanishes_by_a_fault(limited, file, caplog, fault):
         ("third", 99): 400,  # 100 was the floor of `*`
         ("third", 94): 400,
     }
-    [logged] = [one.getMessage() for one in caplog.records if one.name == "provider.http.reread"]
+    [logged] = [record.getMessage() for record in caplog.records if record.name == "provider.http.reread"]
     assert logged.startswith("The file of PROVIDER_FLOORS_FILE cannot be read in full: ")
     file.write_text("* minHealthyPercent=1\n")
     assert limited.get(f"{url}shop&minHealthyPercent=1").status_code == 200

@@ -93,7 +93,7 @@ def test_every_parameter_is_described(question):
     operations = describe()["paths"][f"/v1/{question}"]
     fields = QUESTIONS[question].query.model_fields.values()
 
-    of_get = {one["name"]: one for one in operations["get"]["parameters"]}
+    of_get = {parameter["name"]: parameter for parameter in operations["get"]["parameters"]}
     of_post = operations["post"]["requestBody"]["content"]["application/json"]["schema"]
 
     assert of_get.keys() == of_post["properties"].keys() == {field.alias for field in fields}
@@ -106,11 +106,13 @@ def test_a_number_is_described_with_its_bounds_and_may_be_a_text():
     """A number has its bounds and its default in the description; in a POST it may come as a text, as Argo sends it."""
     operations = describe()["paths"]["/v1/target-health"]
 
-    of_get = {one["name"]: one["schema"] for one in operations["get"]["parameters"]}["minHealthyPercent"]
+    of_get = {parameter["name"]: parameter["schema"] for parameter in operations["get"]["parameters"]}[
+        "minHealthyPercent"
+    ]
     of_post = operations["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
 
     assert of_get == {"type": "number", "minimum": 1, "maximum": 100, "default": 100}
-    assert [one["type"] for one in of_post["minHealthyPercent"]["anyOf"]] == ["number", "string"]
+    assert [schema["type"] for schema in of_post["minHealthyPercent"]["anyOf"]] == ["number", "string"]
 
 
 def test_every_reason_is_described():

@@ -31,7 +31,7 @@ def refusals(metrics, clock):
 @pytest.fixture
 def lines(caplog):
     """The refusals that were logged, as the server would write their fields."""
-    return lambda: [one for one in caplog.records if one.name == "provider.http.refusals"]
+    return lambda: [record for record in caplog.records if record.name == "provider.http.refusals"]
 
 
 def counted(metrics, status):

@@ -16,11 +16,11 @@ LOCK = ROOT / "requirements.lock"
 def verdict(found: list[dict[str, Any]]) -> tuple[int, str]:
     """Return the exit code and the sentence for pip-audit's list of dependencies."""
     bad = [
-        f"{one['name']} {one['version']}: {vulnerability['id']}"
-        for one in found
-        for vulnerability in one.get("vulns", ())
+        f"{manifest['name']} {manifest['version']}: {vulnerability['id']}"
+        for manifest in found
+        for vulnerability in manifest.get("vulns", ())
     ]
-    unknown = [one["name"] for one in found if "skip_reason" in one]
+    unknown = [manifest["name"] for manifest in found if "skip_reason" in manifest]
     if bad:
         return 1, f"{len(bad)} known vulnerabilities: {'; '.join(bad)}"
     if unknown:

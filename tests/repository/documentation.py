@@ -37,7 +37,7 @@ def parameters() -> list[str]:
 
 
 def _bounds(field: dict[str, Any]) -> str:
-    plain = next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
+    plain = next((schema for schema in field.get("anyOf", [field]) if schema.get("type") != "null"), field)
     if "maximum" not in plain:
         return ""
     least = f"{plain['minimum']:g}" if "minimum" in plain else f"more than {plain['exclusiveMinimum']:g}"

@@ -11,7 +11,9 @@ import yaml
 
 from provider import __version__
 from tests import ROOT
+from tests.repository import kustomize
 from tests.repository.documentation import CHART_FILES
+from tests.repository.kustomize import Objects, by_name
 
 CHART = ROOT / "deploy" / "chart"
 OF_HELM = {"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "helm.sh/chart"}
@@ -29,8 +31,6 @@ EVERYTHING = {
 
 KUBERNETES = "1.34.0"  # tests/upstream/helm-go-install-kube-version.sh
 """Without it a helm of `go install` takes every cluster for 1.20."""
-
-Objects = dict[tuple[str, str], dict[str, Any]]
 
 
 def helm(*arguments: str, values: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
@@ -58,19 +58,8 @@ def rendered(values: dict[str, Any] | None = None, release: str = "alb-provider"
     return by_name(done.stdout)
 
 
-def by_name(text: str) -> Objects:
-    found = [one for one in yaml.safe_load_all(text) if one]
-    named = {(one["kind"], one["metadata"]["name"]): one for one in found}
-    assert len(named) == len(found)
-    return named
-
-
 def kustomized(directory: Path, *components: str) -> Objects:
     """What the overlay for EKS Pod Identity makes with these components, in a folder beside it."""
-    tools = (["kubectl", "kustomize"], ["kustomize", "build"])
-    tool = next((one for one in tools if shutil.which(one[0])), None)
-    if tool is None:
-        pytest.skip("Neither kubectl nor kustomize is on PATH, so there is nothing to compare with.")
     deploy = directory / "deploy"
     shutil.copytree(ROOT / "deploy", deploy)
     overlay = deploy / "overlays" / "compared"
@@ -83,9 +72,7 @@ def kustomized(directory: Path, *components: str) -> Objects:
         "components": [f"../../components/{name}" for name in components],
     }
     (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-    done = subprocess.run([*tool, str(overlay)], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return by_name(done.stdout)
+    return by_name(kustomize.rendered(overlay))
 
 
 def comparable(one: dict[str, Any]) -> dict[str, Any]:
@@ -123,8 +110,8 @@ def test_helm_and_kustomize_make_the_same(tmp_path, components, values):
     """Every object of the overlay with its components is made by the chart too, and nothing else is."""
     ours, theirs = rendered(values), kustomized(tmp_path, *components)
     for found in (ours, theirs):
-        for one in found.values():  # Kubernetes' own default
-            for container in one.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+        for manifest in found.values():  # Kubernetes' own default
+            for container in manifest.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
                 container.setdefault("imagePullPolicy", "IfNotPresent")
 
     assert ours.keys() == {key for key in theirs if key[0] not in NOT_COMPARED}
@@ -143,7 +130,7 @@ def test_the_handover_instance_is_the_components(tmp_path):
             found["spec"]["template"]["spec"]["containers"][0].pop("imagePullPolicy")
         assert found == wanted, key
     reading = ours["Deployment", "alb-provider"]["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert "PROVIDER_HANDOVER" not in {one["name"] for one in reading}
+    assert "PROVIDER_HANDOVER" not in {item["name"] for item in reading}
 
 
 def test_the_chart_is_linted_and_says_what_to_ask(tmp_path):

@@ -3,14 +3,12 @@
 import json
 import re
 import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
-from kubernetes.client import models
 
 from provider import __version__
 from provider.checks import QUESTIONS
@@ -25,6 +23,7 @@ from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 from provider.telemetry import Metrics
 from tests import ROOT
 from tests.each import each
+from tests.repository.kustomize import by_name, refused, rendered
 from tests.scene import GREEN, Scene
 from tests.world.cluster import objects
 
@@ -66,28 +65,13 @@ def manifests(path):
 
 def manifest(path, kind):
     """The one object of a kind in a file below deploy/."""
-    (found,) = [one for one in manifests(DEPLOY / path) if one["kind"] == kind]
+    (found,) = [manifest for manifest in manifests(DEPLOY / path) if manifest["kind"] == kind]
     return found
 
 
-@pytest.fixture(scope="module")
-def render():
-    """What `kubectl apply -k` would apply, by kind and name; each directory is rendered once."""
-    tools = [["kubectl", "kustomize"], ["kustomize", "build"]]
-    command = next((tool for tool in tools if shutil.which(tool[0])), None)
-    if command is None:
-        pytest.skip("Neither kubectl nor kustomize is on PATH, so no kustomization can be rendered.")
-
-    @cache
-    def rendered(directory):
-        done = subprocess.run([*command, str(directory)], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        rendered = list(yaml.safe_load_all(done.stdout))
-        by_name = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in rendered}
-        assert len(by_name) == len(rendered)
-        return by_name
-
-    return rendered
+def render(directory):
+    """What `kubectl apply -k` would apply, by kind and name."""
+    return by_name(rendered(directory))
 
 
 def deployment():
@@ -112,9 +96,9 @@ def test_every_file_is_kubernetes_objects(path):
     found = manifests(path)
 
     assert found
-    assert {(one["apiVersion"], one["kind"]) for one in found} <= KINDS
-    assert {one["metadata"]["name"] for one in found} == {"alb-provider"}
-    assert path.parent.name == "one-namespace" or not any("namespace" in one["metadata"] for one in found)
+    assert {(manifest["apiVersion"], manifest["kind"]) for manifest in found} <= KINDS
+    assert {manifest["metadata"]["name"] for manifest in found} == {"alb-provider"}
+    assert path.parent.name == "one-namespace" or not any("namespace" in manifest["metadata"] for manifest in found)
 
 
 @each("path", {str(path.relative_to(DEPLOY)): path for path in DEPLOY.rglob("kustomization.yaml")})
@@ -125,32 +109,36 @@ def test_no_file_is_forgotten(path):
     assert yaml.safe_load(taken)["kind"] == (
         "Component" if path.parent.parent.name == "components" else "Kustomization"
     )
-    assert [one.name for one in path.parent.iterdir() if one != path and one.name not in taken] == []
+    assert [file.name for file in path.parent.iterdir() if file != path and file.name not in taken] == []
 
 
-def test_all_replicas_together_make_half_of_the_accounts_calls(render):
+def test_all_replicas_together_make_half_of_the_accounts_calls():
     """The replicas' ELBv2 calls add up to no more than half of the 10 a second that AWS gives an account."""
     deployment = render(ROOT / "deploy" / "base")["Deployment", "alb-provider"]["spec"]
     (running,) = deployment["template"]["spec"]["containers"]
 
-    (calls,) = [one["value"] for one in running["env"] if one["name"] == "PROVIDER_ELBV2_CALLS_PER_SECOND"]
+    (calls,) = [
+        variable["value"] for variable in running["env"] if variable["name"] == "PROVIDER_ELBV2_CALLS_PER_SECOND"
+    ]
 
     assert float(calls) * deployment["replicas"] == Settings.model_fields["elbv2_calls_per_second"].default == 5
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_overlay_renders(render, overlay):
+def test_every_overlay_renders(overlay):
     """An overlay renders the whole provider in the namespace, with a region, under the names that the examples ask."""
     found = render(DEPLOY / "overlays" / overlay)
 
     kinds = {kind for kind, _ in found}
     everywhere = {"Namespace", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"}
     rbac = {"Role", "RoleBinding"} if overlay == "one-namespace" else {"ClusterRole", "ClusterRoleBinding"}
-    (env,) = [one["env"] for one in found["Deployment", "alb-provider"]["spec"]["template"]["spec"]["containers"]]
+    (env,) = [
+        container["env"] for container in found["Deployment", "alb-provider"]["spec"]["template"]["spec"]["containers"]
+    ]
     assert kinds == everywhere | rbac
     for kind in everywhere - {"Namespace"}:
         assert found[kind, "alb-provider"]["metadata"]["namespace"] == "alb-provider"
-    assert {one["name"] for one in env} == {
+    assert {variable["name"] for variable in env} == {
         "AWS_REGION",
         "AWS_EC2_METADATA_DISABLED",
         "PROVIDER_ELBV2_CALLS_PER_SECOND",
@@ -158,7 +146,7 @@ def test_every_overlay_renders(render, overlay):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_binding_names_the_rendered_account(render, overlay):
+def test_the_binding_names_the_rendered_account(overlay):
     """In every overlay the role that is there is bound to the provider's ServiceAccount, in its namespace."""
     found = render(DEPLOY / "overlays" / overlay)
 
@@ -168,7 +156,7 @@ def test_the_binding_names_the_rendered_account(render, overlay):
     assert found["Deployment", "alb-provider"]["spec"]["template"]["spec"]["serviceAccountName"] == "alb-provider"
 
 
-def test_the_roles_of_aws_are_marked_placeholders(render):
+def test_the_roles_of_aws_are_marked_placeholders():
     """Only the IRSA overlay annotates the ServiceAccount, with a role of an account that does not exist."""
     roles = {
         overlay: render(DEPLOY / "overlays" / overlay)["ServiceAccount", "alb-provider"]["metadata"].get("annotations")
@@ -202,11 +190,12 @@ def overlay_of(tmp_path_factory):
     return made
 
 
-def test_the_base_and_every_component_render_together(render, overlay_of):
+def test_the_base_and_every_component_render_together(overlay_of):
     """The base takes every component, and all that comes out is in the overlay's namespace, whichever that is."""
     found = render(overlay_of(*OF_ONE_INSTANCE))
+    assert refused(rendered(overlay_of(*OF_ONE_INSTANCE))) == {}
 
-    assert {(one["apiVersion"], one["kind"]) for one in found.values()} == {
+    assert {(manifest["apiVersion"], manifest["kind"]) for manifest in found.values()} == {
         pair for pair in KINDS if pair[1] not in ("Role", "RoleBinding")
     }
     namespaces = {kind: one["metadata"].get("namespace") for (kind, _), one in found.items()}
@@ -215,14 +204,14 @@ def test_the_base_and_every_component_render_together(render, overlay_of):
     assert json.loads(found["ConfigMap", "alb-provider-dashboard"]["data"]["dashboard.json"]) == dashboard()
 
 
-def test_every_component_renders_with_the_base_alone(render, overlay_of):
+def test_every_component_renders_with_the_base_alone(overlay_of):
     """No component needs another one, so that a cluster may take any of them; each of them changes something."""
     base = render(overlay_of())
 
     assert [name for name in COMPONENTS if render(overlay_of(name)) == base] == []
 
 
-def test_tokens_are_mounted_as_a_directory(render, overlay_of):
+def test_tokens_are_mounted_as_a_directory(overlay_of):
     """With the token component the provider's tokens file is in the mounted Secret; subPath would never change."""
     pod = render(overlay_of("token"))["Deployment", "alb-provider"]["spec"]["template"]["spec"]
     (found,) = pod["containers"]
@@ -230,13 +219,13 @@ def test_tokens_are_mounted_as_a_directory(render, overlay_of):
     (mount,) = found["volumeMounts"]
     assert {"name": "PROVIDER_TOKENS_FILE", "value": f"{mount['mountPath']}/tokens"} in found["env"]
     assert "subPath" not in mount
-    assert [one["secret"]["secretName"] for one in pod["volumes"] if one["name"] == mount["name"]] == [
+    assert [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == mount["name"]] == [
         "alb-provider-tokens"
     ]
 
 
 @pytest.mark.parametrize("order", [("monitoring", "tls"), ("tls", "monitoring")])
-def test_tls_is_mounted_probed_and_scraped(render, overlay_of, order):
+def test_tls_is_mounted_probed_and_scraped(overlay_of, order):
     """In either order of components the files are mounted, and probes, Service and Prometheus say HTTPS."""
     found = render(overlay_of(*order))
     pod = found["Deployment", "alb-provider"]["spec"]["template"]["spec"]
@@ -245,14 +234,14 @@ def test_tls_is_mounted_probed_and_scraped(render, overlay_of, order):
     (port,) = found["Service", "alb-provider"]["spec"]["ports"]
     (endpoint,) = found["ServiceMonitor", "alb-provider"]["spec"]["endpoints"]
 
-    files = {one["name"]: one["value"] for one in running["env"] if one["name"].endswith("_FILE")}
+    files = {variable["name"]: variable["value"] for variable in running["env"] if variable["name"].endswith("_FILE")}
 
     assert files == {
         "PROVIDER_TLS_CERT_FILE": f"{mount['mountPath']}/tls.crt",
         "PROVIDER_TLS_KEY_FILE": f"{mount['mountPath']}/tls.key",
     }
     assert "subPath" not in mount
-    assert [one["secret"]["secretName"] for one in pod["volumes"]] == ["alb-provider-tls"]
+    assert [volume["secret"]["secretName"] for volume in pod["volumes"]] == ["alb-provider-tls"]
     for probe, path in (("startupProbe", "/livez"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
         assert running[probe]["httpGet"] == {"path": path, "port": "http", "scheme": "HTTPS"}
     assert (port["name"], port["targetPort"], port["appProtocol"]) == ("http", "http", "https")
@@ -266,7 +255,7 @@ def test_tls_is_mounted_probed_and_scraped(render, overlay_of, order):
     assert (endpoint.get("scheme"), endpoint["port"]) == (None, "http")
 
 
-def test_floors_are_mounted_as_a_directory_and_valid(render, overlay_of, tmp_path):
+def test_floors_are_mounted_as_a_directory_and_valid(overlay_of, tmp_path):
     """With the floors component the file is in the mounted ConfigMap, and the shipped one is understood."""
     found = render(overlay_of("floors"))
     pod = found["Deployment", "alb-provider"]["spec"]["template"]["spec"]
@@ -277,18 +266,18 @@ def test_floors_are_mounted_as_a_directory_and_valid(render, overlay_of, tmp_pat
 
     assert {"name": "PROVIDER_FLOORS_FILE", "value": f"{mount['mountPath']}/floors"} in running["env"]
     assert "subPath" not in mount
-    assert [one["configMap"]["name"] for one in pod["volumes"]] == ["alb-provider-floors"]
+    assert [volume["configMap"]["name"] for volume in pod["volumes"]] == ["alb-provider-floors"]
     assert Floors(path)
 
 
 @pytest.mark.parametrize("order", [("token", "handover"), ("handover", "token")])
-def test_handover_is_an_instance_of_its_own(render, overlay_of, order):
+def test_handover_is_an_instance_of_its_own(overlay_of, order):
     """In either order of components handover shares no name, selector or account with the instance that only reads."""
     found, reading = render(overlay_of(*order)), render(overlay_of("token"))
     deployment = found["Deployment", "alb-provider-handover"]["spec"]
     pod = deployment["template"]["spec"]
     (running,) = pod["containers"]
-    environment = {one["name"]: one["value"] for one in running["env"]}
+    environment = {variable["name"]: variable["value"] for variable in running["env"]}
 
     assert {key for key in found if key in reading} == {("Namespace", "elsewhere")} & found.keys()
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
@@ -306,7 +295,7 @@ def test_handover_is_an_instance_of_its_own(render, overlay_of, order):
 
 
 @pytest.mark.parametrize("overlay", ["irsa", "pod-identity"])
-def test_the_nodes_role_is_never_used_by_accident(render, overlay):
+def test_the_nodes_role_is_never_used_by_accident(overlay):
     """Where the provider has a role of its own, the AWS SDK does not ask the node's metadata service for one."""
     pod = render(DEPLOY / "overlays" / overlay)["Deployment", "alb-provider"]["spec"]["template"]["spec"]
     (running,) = pod["containers"]
@@ -314,15 +303,14 @@ def test_the_nodes_role_is_never_used_by_accident(render, overlay):
     assert {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in running["env"]
 
 
-def test_tls_and_tokens_go_together(render, overlay_of):
+def test_tls_and_tokens_go_together(overlay_of):
     """With both components the pod has both Secrets, each in its own place and readable by the pod's group."""
     pod = render(overlay_of("token", "tls"))["Deployment", "alb-provider"]["spec"]["template"]["spec"]
     (running,) = pod["containers"]
 
-    assert {one["secret"]["secretName"] for one in pod["volumes"]} == {"alb-provider-tokens", "alb-provider-tls"}
-    assert {one["secret"]["defaultMode"] for one in pod["volumes"]} == {0o440}
-    assert len({one["mountPath"] for one in running["volumeMounts"]}) == 2
-    assert built({"apiVersion": "v1", "kind": "Pod", "spec": pod}, "V1Pod")
+    assert {volume["secret"]["secretName"] for volume in pod["volumes"]} == {"alb-provider-tokens", "alb-provider-tls"}
+    assert {volume["secret"]["defaultMode"] for volume in pod["volumes"]} == {0o440}
+    assert len({volume_mount["mountPath"] for volume_mount in running["volumeMounts"]}) == 2
 
 
 def test_the_metric_for_tls_reads_what_the_examples_read():
@@ -338,42 +326,6 @@ def test_the_metric_for_tls_reads_what_the_examples_read():
     assert (web["insecure"], web["jsonPath"]) == (True, "{$.measurement}")
 
 
-# Core objects
-
-
-def built(value, kind):
-    """Make the client library's model of a value: it refuses fields that do not exist and misses those that must."""
-    if item := re.fullmatch(r"List\[(.+)\]|Dict\[str, (.+)\]", kind):
-        if item[1]:
-            assert isinstance(value, list), value
-            return [built(one, item[1]) for one in value]
-        return {name: built(one, item[2]) for name, one in value.items()}
-    if kind in PLAIN:
-        assert isinstance(value, PLAIN[kind]), (value, kind)
-        return value
-    model = getattr(models, kind)
-    fields = {written: name for name, written in model.attribute_map.items()}
-    assert value.keys() <= fields.keys(), value.keys() - fields.keys()
-    return model(**{fields[name]: built(one, model.openapi_types[fields[name]]) for name, one in value.items()})
-
-
-PLAIN = {"str": str, "int": int, "bool": bool, "object": object}
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_core_objects_are_valid(render, overlay):
-    """Every rendered object of Kubernetes itself has only fields that exist, of their types, and all that it must."""
-    found = render(DEPLOY / "overlays" / overlay)
-
-    for one in found.values():
-        assert built(one, f"V1{one['kind']}")
-
-
-def test_the_network_policy_is_valid():
-    """The NetworkPolicy has only fields that exist, of their types."""
-    assert built(manifest("components/network-policy/network-policy.yaml", "NetworkPolicy"), "V1NetworkPolicy")
-
-
 def test_selectors_select_the_pods():
     """Deployment, Service, budget, spread, NetworkPolicy and ServiceMonitor select by labels that are really there."""
     labels = deployment()["spec"]["template"]["metadata"]["labels"]
@@ -385,7 +337,10 @@ def test_selectors_select_the_pods():
         manifest("components/network-policy/network-policy.yaml", "NetworkPolicy")["spec"]["podSelector"][
             "matchLabels"
         ],
-        *(one["labelSelector"]["matchLabels"] for one in pod_spec()["topologySpreadConstraints"]),
+        *(
+            topology_spread_constraint["labelSelector"]["matchLabels"]
+            for topology_spread_constraint in pod_spec()["topologySpreadConstraints"]
+        ),
     ]
     (monitored,) = manifest("components/monitoring/service-monitor.yaml", "ServiceMonitor")["spec"]["selector"][
         "matchExpressions"
@@ -426,7 +381,7 @@ def test_ports_agree(client):
 
     assert container()["ports"] == [{"name": "http", "containerPort": port}]
     assert (service_port["port"], service_port["targetPort"], service_port["name"]) == (port, "http", "http")
-    assert [one["port"] for one in ingress["ports"]] == [port]
+    assert [port["port"] for port in ingress["ports"]] == [port]
     assert endpoint["port"] == "http"
     assert client.get(endpoint["path"]).status_code == 200
     assert urls == {f"http://alb-provider.alb-provider.svc:{port}"}
@@ -477,11 +432,13 @@ def test_two_replicas_of_which_one_always_answers():
 
 def test_the_image_is_of_this_version():
     """Deployment, overlays and the image's own label name the version of the package."""
-    overlays = [yaml.safe_load((DEPLOY / "overlays" / one / "kustomization.yaml").read_text()) for one in OVERLAYS]
+    overlays = [
+        yaml.safe_load((DEPLOY / "overlays" / overlay / "kustomization.yaml").read_text()) for overlay in OVERLAYS
+    ]
     label = re.search(r'image\.version="([^"]+)"', (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 
     assert container()["image"] == f"alb-provider:{__version__}"
-    assert {image["newTag"] for one in overlays for image in one.get("images", ())} == {__version__}
+    assert {image["newTag"] for overlay in overlays for image in overlay.get("images", ())} == {__version__}
     assert label
     assert label[1] == __version__
 
@@ -572,10 +529,12 @@ def test_the_cluster_role_is_what_the_readers_ask(calls):
 def test_preflight_asks_about_every_right_of_the_cluster_role():
     """What preflight asks the API server about is what queries are granted; `analysisruns` are the status page's."""
     groups = ("elbv2.k8s.aws", "eks.amazonaws.com")
-    asked = {(api.group, api.plural, verb) for one in groups for verb, api in rights_for(one, instance_targets=True)}
+    asked = {
+        (api.group, api.plural, verb) for group in groups for verb, api in rights_for(group, instance_targets=True)
+    }
     granted = set(rules(manifest("base/cluster-role.yaml", "ClusterRole")))
 
-    assert asked == {one for one in granted if one[1] != "analysisruns"}
+    assert asked == {right for right in granted if right[1] != "analysisruns"}
 
 
 def test_the_component_preflight_grants_what_it_reads(world, client):
@@ -587,7 +546,7 @@ def test_the_component_preflight_grants_what_it_reads(world, client):
     base = set(rules(manifest("base/cluster-role.yaml", "ClusterRole")))
     component = yaml.safe_load((DEPLOY / "components/preflight/kustomization.yaml").read_text(encoding="utf-8"))
     added = [step["value"] for patch in component["patches"] for step in yaml.safe_load(patch["patch"])]
-    open_to_all = {one for one in asked if one[1] == "selfsubjectaccessreviews"}  # by system:basic-user
+    open_to_all = {right for right in asked if right[1] == "selfsubjectaccessreviews"}  # by system:basic-user
 
     assert set(rules({"rules": added})) == asked - base - open_to_all
     assert len(open_to_all) == 1
@@ -598,7 +557,7 @@ def test_the_role_is_the_cluster_role_without_nodes():
     everywhere = rules(manifest("base/cluster-role.yaml", "ClusterRole"))
 
     assert rules(manifest("overlays/one-namespace/role.yaml", "Role")) == [
-        one for one in everywhere if one[1] != "nodes"
+        right for right in everywhere if right[1] != "nodes"
     ]
 
 
@@ -626,8 +585,8 @@ def test_the_iam_policy_is_what_the_readers_ask(actions):
     policy = json.loads((DEPLOY / "iam-policy.json").read_text(encoding="utf-8"))
 
     assert policy["Version"] == "2012-10-17"
-    assert {(one["Effect"], one["Resource"]) for one in policy["Statement"]} == {("Allow", "*")}
-    assert sorted(action for one in policy["Statement"] for action in one["Action"]) == sorted(
+    assert {(statement["Effect"], statement["Resource"]) for statement in policy["Statement"]} == {("Allow", "*")}
+    assert sorted(action for statement in policy["Statement"] for action in statement["Action"]) == sorted(
         set().union(*actions.values())
     )
 
@@ -654,9 +613,9 @@ def test_the_iam_policy_of_preflight_is_what_it_asks(scene, client):
     scene.world.aws.faults.forget_calls()
     assert client.get("/v1/preflight?namespace=shop&rollout=web").status_code == 200
     base, more = (json.loads((DEPLOY / f"{name}iam-policy.json").read_text("utf-8")) for name in ("", "preflight-"))
-    of_base = {action for one in base["Statement"] for action in one["Action"]}
+    of_base = {action for statement in base["Statement"] for action in statement["Action"]}
 
-    assert [action for one in more["Statement"] for action in one["Action"]] == sorted(
+    assert [action for statement in more["Statement"] for action in statement["Action"]] == sorted(
         actions_of(scene.world) - of_base
     )
 
@@ -760,7 +719,7 @@ def test_needs_a_person_is_every_reason_to_fix():
     """The alert is about every reason that waiting does not change, and about no other."""
     (pattern,) = re.findall(r'reason=~"([^"]*)"', alerts()["AlbProviderRolloutNeedsAPerson"]["expr"])
 
-    assert set(pattern.split("|")) == {one.value for one in Reason if one.action is Action.FIX}
+    assert set(pattern.split("|")) == {reason.value for reason in Reason if reason.action is Action.FIX}
 
 
 def test_could_not_look_is_every_reason_of_that_kind():

@@ -120,10 +120,10 @@ def test_every_room_is_described():
     section = text_of("docs/architecture.md").partition("\n## Packages\n")[2].partition("\n## ")[0]
     paragraphs = [one for one in section.split("\n\n") if one.strip().startswith("**")]
 
-    described = {name for one in paragraphs for name in re.findall(r"\*\*`provider/([\w.]+)/?`\*\*", one)}
+    described = {name for paragraph in paragraphs for name in re.findall(r"\*\*`provider/([\w.]+)/?`\*\*", paragraph)}
 
     assert described == rooms - {"__init__.py"}
-    assert [one for one in paragraphs if "*Rule: " not in one] == []
+    assert [paragraph for paragraph in paragraphs if "*Rule: " not in paragraph] == []
 
 
 def test_metrics_are_documented():
@@ -185,7 +185,7 @@ def test_the_rbac_table_is_the_cluster_role():
     }
 
     of_components = {
-        tuple(str(one) for one in found)
+        tuple(str(manifest) for manifest in found)
         for name in ("events", "preflight")
         for found in re.findall(
             r"apiGroups: \[\"?([\w.]*)\"?\]\s+resources: \[(\w+)\]\s+verbs: \[(\w+)\]",
@@ -223,9 +223,9 @@ def test_the_example_asks_a_real_question_with_real_parameters():
     """The example's URL is a route, all of its parameters are accepted, and every argument is declared and supplied."""
     (metric,) = template()["spec"]["metrics"]
     url = metric["provider"]["web"]["url"]
-    declared = {one["name"] for one in template()["spec"]["args"]}
+    declared = {arg["name"] for arg in template()["spec"]["args"]}
     rollout = yaml.safe_load((EXAMPLE / "rollout-strategy.yaml.part").read_text(encoding="utf-8"))
-    supplied = {one["name"] for one in rollout["spec"]["strategy"]["blueGreen"]["prePromotionAnalysis"]["args"]}
+    supplied = {arg["name"] for arg in rollout["spec"]["strategy"]["blueGreen"]["prePromotionAnalysis"]["args"]}
 
     filled = urlsplit(re.sub(r"\{\{args\.([\w-]+)\}\}", "x", url))
     question = QUESTIONS[filled.path.removeprefix("/v1/")]

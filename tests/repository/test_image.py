@@ -106,7 +106,7 @@ class Image:
         """The distributions in the virtual environment, by name, with their versions."""
         listing = [sys.executable, "-m", "pip", "--python", str(self.venv / "bin" / "python"), "list", "--format=json"]
         done = subprocess.run(listing, capture_output=True, check=True, timeout=60)
-        return {re.sub(r"[-_.]+", "-", one["name"].lower()): one["version"] for one in json.loads(done.stdout)}
+        return {re.sub(r"[-_.]+", "-", load["name"].lower()): load["version"] for load in json.loads(done.stdout)}
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_the_final_stage_says_what_runs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     _, final = stages()
 
-    (labels,) = [dict(part.split("=", 1) for part in shlex.split(one)) for one in arguments(final, "LABEL")]
+    (labels,) = [dict(part.split("=", 1) for part in shlex.split(argument)) for argument in arguments(final, "LABEL")]
     (user,) = arguments(final, "USER")
     (entry,), (command,) = arguments(final, "ENTRYPOINT"), arguments(final, "CMD")
     assert (json.loads(entry), json.loads(command)) == (["alb-provider"], ["serve"])
@@ -201,7 +201,7 @@ def test_the_engine_gets_only_what_is_copied():
     build, _ = stages()
     let_in, _ = ignored()
 
-    copied = {path.rstrip("/") for one in arguments(build, "COPY") for path in one.split()[:-1]}
+    copied = {path.rstrip("/") for argument in arguments(build, "COPY") for path in argument.split()[:-1]}
 
     assert (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
     assert let_in == copied
@@ -236,7 +236,7 @@ def test_it_serves_as_nobody_from_a_read_only_directory(image, world):
     """Started as the image starts it, by a user who may write nowhere there, it lives, is ready, and stops with 0."""
     _, final = stages()
     command = [part for name in ("ENTRYPOINT", "CMD") for part in json.loads(arguments(final, name)[0])]
-    (check,) = [json.loads(one[one.index("[") :]) for one in arguments(final, "HEALTHCHECK")]
+    (check,) = [json.loads(argument[argument.index("[") :]) for argument in arguments(final, "HEALTHCHECK")]
     empty = image.directory / "srv"
     empty.mkdir(mode=0o555)
     port = free_port()
@@ -281,7 +281,7 @@ def status_within(session, url, server):
 def test_the_healthcheck_asks_a_real_route():
     """HEALTHCHECK is a program that Python can parse; it asks /livez on the port that is set, and no proxy."""
     _, final = stages()
-    (check,) = [json.loads(one[one.index("[") :]) for one in arguments(final, "HEALTHCHECK")]
+    (check,) = [json.loads(argument[argument.index("[") :]) for argument in arguments(final, "HEALTHCHECK")]
 
     assert check[:2] == ["python", "-c"]
     assert ast.parse(check[2])

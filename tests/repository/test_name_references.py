@@ -1,7 +1,6 @@
 """kustomize renames what a Rollout refers to, wherever a Rollout can refer to something by name."""
 
 import shutil
-import subprocess
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from provider.advice.preflight.inspection import inspect
 from provider.advice.preflight.manifests import parse
 from tests import ROOT
 from tests.advice.preflight.test_findings import KNOWN
+from tests.repository.kustomize import rendered
 
 EXAMPLES = ROOT / "rollout-examples"
 BASES = sorted(path.parent.name for path in EXAMPLES.glob("*/Kustomization") if path.parent.name != "name-references")
@@ -18,11 +18,7 @@ BASES = sorted(path.parent.name for path in EXAMPLES.glob("*/Kustomization") if 
 
 @pytest.fixture
 def build(tmp_path):
-    """Render a kustomization of one's own beside a copy of the examples."""
-    tool = [["kubectl", "kustomize"], ["kustomize", "build"]]
-    command = next((one for one in tool if shutil.which(one[0])), None)
-    if command is None:
-        pytest.skip("Neither kubectl nor kustomize is on PATH, so no kustomization can be rendered.")
+    """Render a user's kustomization beside a copy of the examples."""
     shutil.copytree(EXAMPLES, tmp_path / "rollout-examples")
 
     def built(files, **kustomization):
@@ -31,9 +27,7 @@ def build(tmp_path):
         for name, content in files.items():
             (own / name).write_text(content, encoding="utf-8")
         (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-        done = subprocess.run([*command, str(own)], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
-        return list(yaml.safe_load_all(done.stdout))
+        return list(yaml.safe_load_all(rendered(own)))
 
     return built
 
@@ -41,20 +35,24 @@ def build(tmp_path):
 @pytest.mark.parametrize("base", BASES)
 def test_every_example_is_a_base(build, base):
     """With a prefix and a namespace every object has both, and no text in it still has an old name of another one."""
-    plain = [one for path in (EXAMPLES / base).glob("*.yaml") for one in yaml.safe_load_all(path.read_text("utf-8"))]
+    plain = [
+        manifest
+        for path in (EXAMPLES / base).glob("*.yaml")
+        for manifest in yaml.safe_load_all(path.read_text("utf-8"))
+    ]
 
     found = build({}, resources=[f"../rollout-examples/{base}"], namePrefix="pre-", namespace="other")
 
     kept_apart = {"ClusterAnalysisTemplate"}  # the platform team applies it, once and under its own name
-    names = {one["metadata"]["name"] for one in plain if one["kind"] not in {"Namespace", *kept_apart}}
-    assert {one["kind"] for one in found} == {one["kind"] for one in plain} - kept_apart
-    for one in found:
-        if one["kind"] == "Namespace":
-            assert one["metadata"]["name"] == "other"
+    names = {manifest["metadata"]["name"] for manifest in plain if manifest["kind"] not in {"Namespace", *kept_apart}}
+    assert {manifest["kind"] for manifest in found} == {manifest["kind"] for manifest in plain} - kept_apart
+    for manifest in found:
+        if manifest["kind"] == "Namespace":
+            assert manifest["metadata"]["name"] == "other"
             continue
-        assert one["metadata"]["name"] in {f"pre-{name}" for name in names}
-        assert one["metadata"]["namespace"] == "other"
-        assert [where for where in references(one) if where[1] in names] == []
+        assert manifest["metadata"]["name"] in {f"pre-{name}" for name in names}
+        assert manifest["metadata"]["namespace"] == "other"
+        assert [where for where in references(manifest) if where[1] in names] == []
 
 
 PLACEHOLDERS = ("shop.example.com", "registry.example/web:", "/healthz", "containerPort: 8080", "app: web")
@@ -70,19 +68,19 @@ def test_one_file_makes_an_example_ones_own(build, base):
 
     found = build({}, **own | {"resources": [f"../rollout-examples/{base}"]})
 
-    [rollout] = [one for one in found if one["kind"] == "Rollout"]
-    mine = [one for one in found if one["kind"] not in {"AnalysisTemplate", "Secret"}]
+    [rollout] = [manifest for manifest in found if manifest["kind"] == "Rollout"]
+    mine = [manifest for manifest in found if manifest["kind"] not in {"AnalysisTemplate", "Secret"}]
     assert [word for word in PLACEHOLDERS if word in yaml.safe_dump_all(mine)] == []
-    assert {one["metadata"].get("namespace", one["metadata"]["name"]) for one in found} == {"checkout"}
+    assert {manifest["metadata"].get("namespace", manifest["metadata"]["name"]) for manifest in found} == {"checkout"}
     assert rollout["spec"]["selector"]["matchLabels"] == {"app": "checkout"}
     [report] = inspect(parse(yaml.safe_dump_all([*found, *_of_the_platform(base)])))
-    assert {one.code for one in report.findings} == KNOWN[base]
+    assert {finding.code for finding in report.findings} == KNOWN[base]
 
 
 def _of_the_platform(base):
     """What the platform team applies once, which the base leaves out."""
     paths = (EXAMPLES / base).glob("cluster-*.yaml")
-    return [one for path in paths for one in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+    return [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
 
 
 def references(node, path=""):
@@ -165,7 +163,7 @@ ROLLOUTS = {
                 "analysis": {"templates": TEMPLATES},
                 "steps": [
                     {"analysis": {"templates": TEMPLATES}},
-                    {"experiment": {"analyses": [{"name": "e", **one} for one in TEMPLATES]}},
+                    {"experiment": {"analyses": [{"name": "e", **template} for template in TEMPLATES]}},
                 ],
                 "trafficRouting": {
                     "alb": {"ingress": "an-ingress", "ingresses": ["an-ingress"], "rootService": "a-service"},
@@ -210,7 +208,7 @@ REFERRING: list[dict[str, Any]] = [
 def test_every_reference_of_a_rollout_is_renamed(build):
     """Each field of a Rollout, a template or an autoscaler that names another object gets the prefix."""
     objects = [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in OBJECTS]
-    names = {one["metadata"]["name"] for one in [*objects, *REFERRING]}
+    names = {manifest["metadata"]["name"] for manifest in [*objects, *REFERRING]}
 
     found = build(
         {"all.yaml": yaml.safe_dump_all([*objects, *REFERRING])},
@@ -220,9 +218,9 @@ def test_every_reference_of_a_rollout_is_renamed(build):
     )
 
     assert len(found) == len(objects) + len(REFERRING)
-    assert [text for one in found for text in texts(one) if text in names] == []
-    assert sum(text.startswith("pre-") for one in found for text in texts(one)) == sum(
-        text in names for one in [*objects, *REFERRING] for text in texts(one)
+    assert [text for manifest in found for text in texts(manifest) if text in names] == []
+    assert sum(text.startswith("pre-") for manifest in found for text in texts(manifest)) == sum(
+        text in names for manifest in [*objects, *REFERRING] for text in texts(manifest)
     )
 
 

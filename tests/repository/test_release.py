@@ -36,7 +36,7 @@ def test_the_changelog_begins_with_this_version():
     headings = re.findall(r"^## (\d+)\.(\d+)\.(\d+) - (\d{4}-\d\d-\d\d)$", changelog, re.MULTILINE)
 
     assert ".".join(headings[0][:3]) == __version__
-    numbers = [tuple(map(int, one[:3])) for one in headings]
+    numbers = [tuple(map(int, heading[:3])) for heading in headings]
     assert (numbers, headings) == (
         sorted(numbers, reverse=True),
         sorted(headings, key=lambda one: one[3], reverse=True),

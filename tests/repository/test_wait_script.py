@@ -92,7 +92,7 @@ def answers(scene, client):
 )
 def test_the_script_ends_as_it_says(fake_curl, answers, sequence, limit, code):
     """The script passes only on three consecutive Successful answers, and its exit codes are the documented ones."""
-    done = run_script(fake_curl, [answers[one] for one in sequence], limit)
+    done = run_script(fake_curl, [answers[key] for key in sequence], limit)
 
     assert done.returncode == code, done.stdout + done.stderr
     assert len(asked(fake_curl)) == len(sequence)

@@ -99,5 +99,5 @@ def test_the_percentile_is_one_of_the_times(seconds):
     """At least 95 % of the times do not exceed the percentile, and no smaller time would do."""
     found = p95(seconds)
 
-    assert sum(one <= found for one in seconds) >= 0.95 * len(seconds)
-    assert sum(one < found for one in seconds) < 0.95 * len(seconds)
+    assert sum(second <= found for second in seconds) >= 0.95 * len(seconds)
+    assert sum(second < found for second in seconds) < 0.95 * len(seconds)

@@ -140,7 +140,7 @@ def test_sigterm_lets_a_question_under_way_finish(own_server, world):
     asker.join(10)
     code = own_server.process.wait(10)
 
-    assert [(one.status_code, one.json()["phase"]) for one in answers] == [(200, "Successful")]
+    assert [(answer.status_code, answer.json()["phase"]) for answer in answers] == [(200, "Successful")]
     assert code == 0
     assert not own_server.is_ready()
     assert own_server.lines()[-1]["logger"] == "gunicorn.error"

@@ -206,7 +206,8 @@ def test_a_broken_pair_changes_nothing(server, secret, broken):
 
     assert meanwhile == {previous}
     assert [
-        (one["level"], one["message"].endswith("; the previous certificate stays in use")) for one in complaints
+        (complaint["level"], complaint["message"].endswith("; the previous certificate stays in use"))
+        for complaint in complaints
     ] == [("WARNING", True)]
     assert greeted_by(server) == f"{previous}, renewed"
 
