@@ -17,7 +17,7 @@ from tests.world.cluster import objects
 
 
 @pytest.mark.parametrize(
-    ("variable", "says"),
+    ("variable", "sentence"),
     [
         ("KUBECONFIG", "The file that KUBECONFIG names does not exist"),
         ("AWS_PROFILE", "No usable AWS configuration"),
@@ -25,7 +25,7 @@ from tests.world.cluster import objects
     ],
 )
 @pytest.mark.usefixtures("environment")
-def test_a_server_that_cannot_be_built_says_why_and_ends(monkeypatch, caplog, variable, says):
+def test_a_server_that_cannot_be_built_says_why_and_ends(monkeypatch, caplog, variable, sentence):
     """Without a usable cluster, account or tokens file the server ends at once with one CRITICAL line that says why."""
     monkeypatch.setenv(variable, "/none/of/this")
 
@@ -34,7 +34,7 @@ def test_a_server_that_cannot_be_built_says_why_and_ends(monkeypatch, caplog, va
 
     (critical,) = [record for record in caplog.records if record.levelname == "CRITICAL"]
     assert ended.value.code == Arbiter.APP_LOAD_ERROR
-    assert says in critical.getMessage()
+    assert sentence in critical.getMessage()
 
 
 def test_the_process_of_such_a_server_ends(environment):

@@ -94,14 +94,14 @@ def test_every_load_balancer_must_agree(client, scene, world):
     labels = {"ingress.k8s.aws/stack-namespace": "shop", "ingress.k8s.aws/stack-name": "web-internal"}
     scene.put(binding("k8s-shop-webprevi-dddddddddd", scene.preview, other, labels=labels, port="admin"))
 
-    found = client.get("/v1/target-health?namespace=shop&rollout=web").json
+    answer = client.get("/v1/target-health?namespace=shop&rollout=web").json
 
-    assert found["reason"] == "TargetsUnhealthyInGrace", found["message"]
-    assert [target_group["name"] for target_group in found["observed"]["targetGroups"]] == [
+    assert answer["reason"] == "TargetsUnhealthyInGrace", answer["message"]
+    assert [target_group["name"] for target_group in answer["observed"]["targetGroups"]] == [
         "other",
         "k8s-shop-web-preview",
     ]
-    assert "the worst of 2 target groups" in found["message"]
+    assert "the worst of 2 target groups" in answer["message"]
 
 
 def test_targets_of_another_cluster_are_nobodys_business(client, scene, world, only):
@@ -167,12 +167,12 @@ def test_what_a_network_load_balancer_counts_is_reported(client, scene):
     # moto names every load balancer like an Application Load Balancer.
     aws.faults.add("", rewrite=lambda body: body.replace(b"loadbalancer/app/", b"loadbalancer/net/"))
 
-    found = client.get("/v1/errors?namespace=shop&rollout=web").json
+    answer = client.get("/v1/errors?namespace=shop&rollout=web").json
 
-    assert found["reason"] == "NoHttpMetrics"
+    assert answer["reason"] == "NoHttpMetrics"
     assert (
         "900 new flows in all of its target groups, its targets reset 7, and 2 went to targets although"
-        in found["message"]
+        in answer["message"]
     )
 
 
@@ -182,10 +182,10 @@ def test_a_target_that_is_no_pod_is_not_judged(client, scene, target_type):
     before, after = b"<TargetType>ip<", f"<TargetType>{target_type}<".encode()
     scene.world.aws.faults.add("DescribeTargetGroups", rewrite=lambda body: body.replace(before, after))
 
-    found = client.get(GATE).json
+    answer = client.get(GATE).json
 
-    assert (found["phase"], found["reason"]) == ("Inconclusive", "TargetTypeUnsupported")
-    assert f"has target type {target_type}; only ip and instance targets can be judged" in found["message"]
+    assert (answer["phase"], answer["reason"]) == ("Inconclusive", "TargetTypeUnsupported")
+    assert f"has target type {target_type}; only ip and instance targets can be judged" in answer["message"]
 
 
 @pytest.mark.parametrize("root", ["web-ping", "web-pong", "web-root"])
@@ -202,9 +202,9 @@ def test_the_root_service_of_ping_pong_may_be_one_of_the_pair(client, scene, roo
         binding("k8s-shop-webpong-0123456789", "web-pong", scene.arn, labels=EXPLICIT_GROUP),
     )
 
-    found = client.get(GATE).json
+    answer = client.get(GATE).json
 
-    assert (found["phase"], found["reason"]) == ("Successful", "AllChecksPassed"), found["message"]
+    assert (answer["phase"], answer["reason"]) == ("Successful", "AllChecksPassed"), answer["message"]
 
 
 def test_a_canary_of_the_gateway_plugin(client, scene):
@@ -220,9 +220,9 @@ def test_a_canary_of_the_gateway_plugin(client, scene):
     }
     scene.put(binding("k8s-shop-webroute-eeeeeeeeee", scene.preview, scene.arn, labels=GATEWAY))
 
-    found = client.get(GATE).json
+    answer = client.get(GATE).json
 
-    assert (found["phase"], found["reason"]) == ("Successful", "AllChecksPassed"), found["message"]
+    assert (answer["phase"], answer["reason"]) == ("Successful", "AllChecksPassed"), answer["message"]
 
 
 def test_a_control_port_is_no_target(client, scene, world):

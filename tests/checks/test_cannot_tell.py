@@ -172,7 +172,7 @@ def test_a_role_without_its_token_is_named(no_keys, client, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("question", "match", "says", "knows_green"),
+    ("question", "match", "sentence", "knows_green"),
     [
         pytest.param("target-health", "/rollouts/web", "Rollout web", False, id="Rollout"),
         pytest.param("target-health", "DescribeTargetGroups", "target groups", True, id="target groups"),
@@ -180,7 +180,7 @@ def test_a_role_without_its_token_is_named(no_keys, client, tmp_path):
     ],
 )
 def test_the_deadline_is_kept_and_names_what_was_read(
-    world, client, impatient, metrics, question, match, says, knows_green
+    world, client, impatient, metrics, question, match, sentence, knows_green
 ):
     """At the deadline the answer comes, names the read in flight, and keeps what is known of green."""
     hurried = create_app(impatient, metrics).test_client()
@@ -195,7 +195,7 @@ def test_the_deadline_is_kept_and_names_what_was_read(
     world.kubernetes_faults.clear()
     world.aws.faults.clear()
     assert_blocked(
-        found, Reason.DEADLINE_EXCEEDED, f"Reading {says} did not finish within the query's time limit of 5 s"
+        found, Reason.DEADLINE_EXCEEDED, f"Reading {sentence} did not finish within the query's time limit of 5 s"
     )
     assert seconds < LONG
     assert (found["observed"].get("podTemplateHash") == GREEN) is knows_green

@@ -73,15 +73,15 @@ def test_the_age_of_evidence_is_real_when_the_machines_clock_is_set(scene, clien
     seconds[0] += later
     wrong_by[0] = -back
 
-    found = client.get(HEALTH).json
+    answer = client.get(HEALTH).json
 
-    ages = found["observed"]["evidenceAgeSeconds"]
+    ages = answer["observed"]["evidenceAgeSeconds"]
     if later > 2:
-        assert (found["phase"], ages["targetHealth"]) == ("Inconclusive", 0)
+        assert (answer["phase"], ages["targetHealth"]) == ("Inconclusive", 0)
     else:
-        assert (found["phase"], ages["targetHealth"]) == ("Successful", later)
+        assert (answer["phase"], ages["targetHealth"]) == ("Successful", later)
     assert ages["targetGroups"] == later
-    assert "clockSkewSeconds" not in found["observed"]
+    assert "clockSkewSeconds" not in answer["observed"]
 
 
 @pytest.mark.usefixtures("scene")
@@ -89,10 +89,10 @@ def test_clocks_that_are_apart_are_reported(client, apart):
     """More than 5 s apart is in the answer and in a metric, by system, and decides nothing by itself."""
     apart(kubernetes=12, aws=-9)
 
-    found = client.get(HEALTH).json
+    answer = client.get(HEALTH).json
 
-    shown = found["observed"]["clockSkewSeconds"]
-    assert found["phase"] == "Successful"
+    shown = answer["observed"]["clockSkewSeconds"]
+    assert answer["phase"] == "Successful"
     assert shown == {"kubernetes": pytest.approx(11.5, abs=0.6), "elbv2": pytest.approx(-8.5, abs=0.6)}
     metrics = client.get("/metrics").text
     told = dict(re.findall(r'^alb_provider_clock_skew_seconds\{upstream="(\w+)"\} (\S+)$', metrics, re.MULTILINE))
@@ -113,10 +113,10 @@ def test_answers_without_a_date(scene, world, client, wall_clock):
     world.kubernetes_date_offset = world.aws_date_offset = None
     scene.pin(scene.addresses[0], *SICK)
 
-    found = client.get(HEALTH).json
+    answer = client.get(HEALTH).json
 
-    assert (found["phase"], wall_clock.stopped_at) == ("Failed", None)
-    assert "clockSkewSeconds" not in found["observed"]
+    assert (answer["phase"], wall_clock.stopped_at) == ("Failed", None)
+    assert "clockSkewSeconds" not in answer["observed"]
 
 
 @pytest.mark.parametrize("ahead", [-28, -12, 0, 12, 28])
@@ -127,9 +127,9 @@ def test_readiness_is_as_long_as_kubernetes_clock_says(scene, client, apart, rea
     ready_for(seconds)
     scene.pin(scene.addresses[0], *SICK)
 
-    found = client.get(HEALTH).json
+    answer = client.get(HEALTH).json
 
-    assert found["phase"] == phase
+    assert answer["phase"] == phase
 
 
 @pytest.mark.parametrize("ahead", [-45, 45])
@@ -160,13 +160,13 @@ def test_minutes_are_not_chosen_by_clocks_that_are_far_apart(scene, world, clien
     scene.put(active, blue)
 
     for url in (ERRORS, WARM, f"/v1/gate?{FLAT}"):
-        found = client.get(url).json
+        answer = client.get(url).json
 
-        assert (found["phase"], found["reason"], found["observed"]["action"]) == ("Inconclusive", "ClockSkew", "fix")
+        assert (answer["phase"], answer["reason"], answer["observed"]["action"]) == ("Inconclusive", "ClockSkew", "fix")
         name = "Kubernetes" if system == "kubernetes" else "CloudWatch in eu-west-1|Elastic Load Balancing in eu-west-1"
         assert re.search(
             rf"The clock of ({name}) shows ..:..:.. UTC and that of the provider ..:..:.. UTC, more than 30 s apart",
-            found["message"],
+            answer["message"],
         )
 
 
@@ -213,9 +213,9 @@ def test_the_window_has_no_second_of_another_version(
         world.aws.publish(balancer, arn, REQUESTS, dict.fromkeys(minutes, 100))
     client.get(HEALTH)  # so that AWS's clock is known
 
-    found = client.get(ERRORS).json
+    answer = client.get(ERRORS).json
 
     if first is None:
-        assert found["reason"] == "WindowNotOpen"
+        assert answer["reason"] == "WindowNotOpen"
     else:
-        assert found["observed"]["windowStart"] == noon(f"{first}:00").isoformat()
+        assert answer["observed"]["windowStart"] == noon(f"{first}:00").isoformat()

@@ -39,7 +39,7 @@ def whole_pods_read(scene):
 
 
 @pytest.mark.parametrize(
-    ("state", "restarts", "status", "says"),
+    ("state", "restarts", "status", "sentence"),
     [
         (BACKING_OFF, 7, {}, "CrashLoopBackOff, 7 restarts (container app)"),
         ({"waiting": {"reason": "ImagePullBackOff"}}, 0, {}, "ImagePullBackOff (container app)"),
@@ -58,7 +58,7 @@ def whole_pods_read(scene):
     ],
     ids=["crash loop", "image", "not ready", "out of memory", "unschedulable", "pending"],
 )
-def test_a_pod_that_does_not_start_is_named_with_its_container(scene, client, state, restarts, status, says):
+def test_a_pod_that_does_not_start_is_named_with_its_container(scene, client, state, restarts, status, sentence):
     """Where replicas are missing each check names a pod, its container's state and how often it was restarted."""
     break_pod(scene, 1, state, restarts, **status)
 
@@ -66,12 +66,12 @@ def test_a_pod_that_does_not_start_is_named_with_its_container(scene, client, st
 
     name = scene.pods[1]["metadata"]["name"]
     assert (
-        f"2 of 3 green targets healthy in k8s-shop-web-preview; 1 missing (not registered); {name}: {says}"
+        f"2 of 3 green targets healthy in k8s-shop-web-preview; 1 missing (not registered); {name}: {sentence}"
         in (health["message"])
     )
-    assert f"2 of 3 replicas of web-{GREEN} available; {name}: {says}" in gate["message"]
+    assert f"2 of 3 replicas of web-{GREEN} available; {name}: {sentence}" in gate["message"]
     assert [(pod["name"], pod["restartCount"]) for pod in gate["observed"]["podsNotReady"]] == [(name, restarts)]
-    assert gate["observed"]["podsNotReady"][0]["state"] in says
+    assert gate["observed"]["podsNotReady"][0]["state"] in sentence
 
 
 def test_the_pod_most_in_trouble_is_named(scene, client):

@@ -22,8 +22,8 @@ def ask(client, wall_clock):
 
     def ask(seconds=0.0, url=HEALTH):
         wall_clock.advance(seconds)
-        found = client.get(url).json
-        return found["phase"], found["reason"], found["message"]
+        answer = client.get(url).json
+        return answer["phase"], answer["reason"], answer["message"]
 
     wall_clock.stop()
     return ask
@@ -47,10 +47,12 @@ def test_a_green_that_was_never_healthy_is_aborted_no_later(scene, ask):
     """Of a target that was never seen healthy the readiness of its containers decides, at the first look."""
     scene.pin(scene.addresses[1], *SICK)
 
-    phase, reason, says = ask()
+    phase, reason, sentence = ask()
 
     assert (phase, reason) == ("Failed", "TargetsUnhealthy")
-    assert "1 unhealthy (Target.Timeout), with containers ready for 10 min, longer than the 60 s grace period" in says
+    assert (
+        "1 unhealthy (Target.Timeout), with containers ready for 10 min, longer than the 60 s grace period" in sentence
+    )
 
 
 def test_after_a_restart_nothing_was_seen(scene, ask, sources):

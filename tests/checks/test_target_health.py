@@ -61,7 +61,7 @@ def verdict(*groups, now=NOW, parameters=None, **changes):
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "phase", "says"),
+    ("state", "reason", "phase", "sentence"),
     [
         ("healthy", "", GO, Reason.TARGETS_HEALTHY),
         ("initial", "Elb.RegistrationInProgress", WAIT, Reason.TARGETS_INITIAL),
@@ -81,20 +81,20 @@ def verdict(*groups, now=NOW, parameters=None, **changes):
         ("brandnew", "Target.Whatever", WAIT, Reason.TARGETS_STATE_UNKNOWN),
     ],
 )
-def test_every_state_and_reason_code_of_one_target(state, reason, phase, says):
+def test_every_state_and_reason_code_of_one_target(state, reason, phase, sentence):
     """One pod of three in each state that AWS has decides as documented, with AWS's reason code in the sentence."""
-    found = verdict(group(target(0), target(1), target(2, state, reason)))
+    outcome = verdict(group(target(0), target(1), target(2, state, reason)))
 
-    assert (found.phase, found.reason) == (phase, says)
-    assert found.reason.phase == found.phase
+    assert (outcome.phase, outcome.reason) == (phase, sentence)
+    assert outcome.reason.phase == outcome.phase
     if phase is not GO:
-        assert found.number == 66.6
-        assert found.message.startswith("2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 ")
-        assert reason in found.message or says is Reason.TARGETS_MISSING
+        assert outcome.number == 66.6
+        assert outcome.message.startswith("2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 ")
+        assert reason in outcome.message or sentence is Reason.TARGETS_MISSING
 
 
 @pytest.mark.parametrize(
-    ("anomalies", "others", "phase", "says"),
+    ("anomalies", "others", "phase", "sentence"),
     [
         ("report", ["healthy", "healthy"], GO, Reason.TARGETS_HEALTHY),
         ("fail", ["healthy", "healthy"], BAD, Reason.TARGETS_ANOMALOUS),
@@ -102,50 +102,50 @@ def test_every_state_and_reason_code_of_one_target(state, reason, phase, says):
         ("report", ["initial", "healthy"], WAIT, Reason.TARGETS_INITIAL),
     ],
 )
-def test_an_anomalous_pod_fails_green_on_request(anomalies, others, phase, says):
+def test_an_anomalous_pod_fails_green_on_request(anomalies, others, phase, sentence):
     """A pod that the load balancer finds anomalous is always named, and fails green with anomalies=fail."""
     rest = (target(number + 1, state) for number, state in enumerate(others))
 
-    found = verdict(group(target(0, is_anomalous=True), *rest), parameters={"anomalies": anomalies})
+    outcome = verdict(group(target(0, is_anomalous=True), *rest), parameters={"anomalies": anomalies})
 
-    assert (found.phase, found.reason) == (phase, says)
-    assert "; web-6d9f7c-0 is anomalous: failing more often than the other targets" in found.message
-    assert found.observed["targetGroups"][0]["anomalousCount"] == 1
-    assert next(example["anomalous"] for example in found.observed["examples"] if example["name"] == "web-6d9f7c-0")
+    assert (outcome.phase, outcome.reason) == (phase, sentence)
+    assert "; web-6d9f7c-0 is anomalous: failing more often than the other targets" in outcome.message
+    assert outcome.observed["targetGroups"][0]["anomalousCount"] == 1
+    assert next(example["anomalous"] for example in outcome.observed["examples"] if example["name"] == "web-6d9f7c-0")
 
 
 def test_an_anomalous_pod_that_is_unhealthy_is_still_told_its_grace():
     """Being anomalous takes nothing from what the sentence says of an unhealthy target within its grace period."""
     sick = target(0, "unhealthy", "Target.Timeout", is_anomalous=True)
 
-    found = verdict(group(sick, target(1), target(2)), ready_for=timedelta(seconds=1))
+    outcome = verdict(group(sick, target(1), target(2)), ready_for=timedelta(seconds=1))
 
-    assert found.reason is Reason.TARGETS_UNHEALTHY_IN_GRACE
-    assert "will count as failed once the pod has been ready for" in found.message
+    assert outcome.reason is Reason.TARGETS_UNHEALTHY_IN_GRACE
+    assert "will count as failed once the pod has been ready for" in outcome.message
 
 
 @pytest.mark.parametrize(
-    ("shifted", "phase", "says"),
+    ("shifted", "phase", "sentence"),
     [(0, GO, Reason.TARGETS_HEALTHY), (2, GO, Reason.TARGETS_HEALTHY), (3, WAIT, Reason.TARGETS_SHIFTED_AWAY)],
 )
-def test_a_green_that_no_traffic_can_reach_does_not_pass(shifted, phase, says):
+def test_a_green_that_no_traffic_can_reach_does_not_pass(shifted, phase, sentence):
     """Healthy targets under a zonal shift are counted apart, and are no pass if there are no others."""
-    found = verdict(
+    outcome = verdict(
         group(*(target(number, override="zonal_shift_active" if number < shifted else "") for number in range(3)))
     )
 
-    assert (found.phase, found.reason) == (phase, says)
-    assert found.observed["targetGroups"][0].get("shiftedAwayCount", 0) == shifted
-    assert ("traffic is shifted away from (zonal_shift_active)" in found.message) == bool(shifted)
+    assert (outcome.phase, outcome.reason) == (phase, sentence)
+    assert outcome.observed["targetGroups"][0].get("shiftedAwayCount", 0) == shifted
+    assert ("traffic is shifted away from (zonal_shift_active)" in outcome.message) == bool(shifted)
 
 
 def test_an_anomalous_node_blames_no_pod():
     """With instance targets a node serves pods of any version, so its anomaly fails nothing."""
     nodes = [target(number, id=f"i-{number}", port=30080, is_anomalous=True) for number in range(3)]
 
-    found = verdict(group(*nodes, target_type="instance"), parameters={"anomalies": "fail"})
+    outcome = verdict(group(*nodes, target_type="instance"), parameters={"anomalies": "fail"})
 
-    assert found.reason is not Reason.TARGETS_ANOMALOUS
+    assert outcome.reason is not Reason.TARGETS_ANOMALOUS
 
 
 @pytest.mark.parametrize(
@@ -163,11 +163,11 @@ def test_a_pod_counts_as_missing_whatever_it_lacks(changes, missing):
     behind = replace(base.service, endpoints=base.service.endpoints[: changes.get("endpoints", 3)])
     green = replace(base.green, replica_set=replace(base.green.replica_set, replicas=desired))
 
-    found = judge(query(), replace(base, service=behind, green=green), NOW)
+    outcome = judge(query(), replace(base, service=behind, green=green), NOW)
 
-    assert (found.phase, found.reason) == (WAIT, Reason.TARGETS_MISSING)
-    assert found.observed["targetGroups"][0]["missingCount"] == 1
-    assert f"1 missing ({missing})" in found.message
+    assert (outcome.phase, outcome.reason) == (WAIT, Reason.TARGETS_MISSING)
+    assert outcome.observed["targetGroups"][0]["missingCount"] == 1
+    assert f"1 missing ({missing})" in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -189,9 +189,9 @@ def test_min_healthy_percent_at_and_around_its_boundary(healthy, wanted, least, 
     """MinHealthyPercent is reached at exactly that share of the desired replicas and not one pod earlier."""
     targets = [target(number, "healthy" if number < healthy else "initial") for number in range(wanted)]
 
-    found = verdict(group(*targets), desired=wanted, parameters={"minHealthyPercent": least})
+    outcome = verdict(group(*targets), desired=wanted, parameters={"minHealthyPercent": least})
 
-    assert found.phase is phase
+    assert outcome.phase is phase
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_failed_only_when_the_percentage_is_out_of_reach(bad, least, phase):
     """Unhealthy pods fail green only once they alone keep it below minHealthyPercent; the others may recover."""
     targets = [target(number, "unhealthy" if number < bad else "initial") for number in range(100)]
 
-    found = verdict(group(*targets), desired=100, parameters={"minHealthyPercent": least})
+    outcome = verdict(group(*targets), desired=100, parameters={"minHealthyPercent": least})
 
-    assert found.phase is phase
+    assert outcome.phase is phase
 
 
 @pytest.mark.parametrize(
@@ -222,19 +222,19 @@ def test_failed_only_when_the_percentage_is_out_of_reach(bad, least, phase):
 )
 def test_the_grace_of_an_unhealthy_target(ready_for, parameters, phase):
     """Unhealthy fails only when the pod's containers have been ready for longer than the grace period."""
-    found = verdict(group(target(0), target(1), target(2, "unhealthy")), ready_for=ready_for, parameters=parameters)
+    outcome = verdict(group(target(0), target(1), target(2, "unhealthy")), ready_for=ready_for, parameters=parameters)
 
-    assert found.phase is phase
-    assert found.reason is (Reason.TARGETS_UNHEALTHY if phase is BAD else Reason.TARGETS_UNHEALTHY_IN_GRACE)
+    assert outcome.phase is phase
+    assert outcome.reason is (Reason.TARGETS_UNHEALTHY if phase is BAD else Reason.TARGETS_UNHEALTHY_IN_GRACE)
 
 
 def test_the_sentence_of_a_failure_names_pod_state_code_and_grace():
     """A Failed sentence has all that a person needs: counts, AWS's code and text, the grace period, and one pod."""
     sick = target(2, "unhealthy", "Target.ResponseCodeMismatch", description="Health checks failed: [500]")
 
-    found = verdict(group(target(0), target(1), sick))
+    outcome = verdict(group(target(0), target(1), sick))
 
-    assert found.message == (
+    assert outcome.message == (
         "2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 unhealthy (Target.ResponseCodeMismatch), with containers "
         "ready for 60 min, longer than the 60 s grace period, e.g. web-6d9f7c-2: Health checks failed: [500]"
     )
@@ -249,7 +249,7 @@ SICK = target(2, "unhealthy", "Target.Timeout")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "ready_for", "parameters", "phase", "says"),
+    ("seconds", "ready_for", "parameters", "phase", "sentence"),
     [
         (0, 3600, {}, WAIT, "; not healthy for 0 s so far; will count as failed after 60 s"),
         (12, 3600, {}, WAIT, "; not healthy for 12 s so far; will count as failed after 60 s"),
@@ -262,17 +262,17 @@ SICK = target(2, "unhealthy", "Target.Timeout")
         (75, None, {}, WAIT, "will count as failed once the pod has been ready for 60 s (not ready now)"),
     ],
 )
-def test_a_target_that_was_healthy_gets_the_grace_period_again(seconds, ready_for, parameters, phase, says):
+def test_a_target_that_was_healthy_gets_the_grace_period_again(seconds, ready_for, parameters, phase, sentence):
     """A target seen healthy fails once it has not been so for longer than the grace period; the sentence says it."""
-    found = verdict(
+    outcome = verdict(
         group(target(0), target(1), SICK),
         ready_for=None if ready_for is None else timedelta(seconds=ready_for),
         parameters=parameters,
         unwell_since=unwell_for(2, seconds),
     )
 
-    assert found.phase is phase
-    assert says in found.message
+    assert outcome.phase is phase
+    assert sentence in outcome.message
 
 
 def test_each_sick_target_has_its_own_grace():
@@ -295,13 +295,13 @@ def test_what_was_seen_of_another_target_does_not_count():
     (key,) = unwell_for(2, 0)
     others = [("other-arn", *key[1:]), (key[0], "other-uid", *key[2:]), (*key[:2], "10.9.9.9", 8080)]
 
-    found = verdict(group(target(0), target(1), SICK), unwell_since=dict.fromkeys(others, NOW))
+    outcome = verdict(group(target(0), target(1), SICK), unwell_since=dict.fromkeys(others, NOW))
 
-    assert found.phase is BAD
+    assert outcome.phase is BAD
 
 
 @pytest.mark.parametrize(
-    ("ahead", "ready_for", "phase", "says"),
+    ("ahead", "ready_for", "phase", "sentence"),
     [
         (0, 61, BAD, Reason.TARGETS_UNHEALTHY),
         (20, 41, BAD, Reason.TARGETS_UNHEALTHY),
@@ -312,20 +312,20 @@ def test_what_was_seen_of_another_target_does_not_count():
         (40, 3600, WAIT, Reason.CLOCK_SKEW),
     ],
 )
-def test_readiness_is_compared_by_kubernetes_clock(ahead, ready_for, phase, says):
+def test_readiness_is_compared_by_kubernetes_clock(ahead, ready_for, phase, sentence):
     """A pod is ready for as long as Kubernetes' clock says; one that is far from ours fails nobody."""
     clock = Skew("Kubernetes", ahead, ahead + 1)
 
-    found = verdict(group(target(0), target(1), SICK), ready_for=timedelta(seconds=ready_for), kubernetes=clock)
+    outcome = verdict(group(target(0), target(1), SICK), ready_for=timedelta(seconds=ready_for), kubernetes=clock)
 
-    assert (found.phase, found.reason) == (phase, says)
+    assert (outcome.phase, outcome.reason) == (phase, sentence)
 
 
 def test_the_sentence_of_clocks_that_are_far_apart():
     """Where a failure would rest on clocks that are far apart, the sentence names both, their times and what to do."""
-    found = verdict(group(target(0), target(1), SICK), kubernetes=Skew("Kubernetes", -41.2, -40.4))
+    outcome = verdict(group(target(0), target(1), SICK), kubernetes=Skew("Kubernetes", -41.2, -40.4))
 
-    assert found.message == (
+    assert outcome.message == (
         "2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 unhealthy (Target.Timeout), and it is unknown for how "
         "long. The clock of Kubernetes shows 11:59:18 UTC and that of the provider 12:00:00 UTC, more than 30 s apart. "
         "Synchronize both with NTP, then restart the provider."
@@ -351,22 +351,22 @@ def test_the_worst_of_several_groups_decides():
     """Every group must be healthy; the answer names the worst one, its number included."""
     fine, slow = binding("k8s-fine"), binding("k8s-slow")
 
-    found = verdict(
+    outcome = verdict(
         group(target(0), target(1), target(2), of=fine), group(target(0), target(1), target(2, "initial"), of=slow)
     )
 
-    assert (found.phase, found.reason, found.number) == (WAIT, Reason.TARGETS_INITIAL, 66.6)
-    assert "k8s-slow" in found.message
-    assert "the worst of 2 target groups" in found.message
-    assert [target_group["name"] for target_group in found.observed["targetGroups"]] == ["k8s-slow", "k8s-fine"]
+    assert (outcome.phase, outcome.reason, outcome.number) == (WAIT, Reason.TARGETS_INITIAL, 66.6)
+    assert "k8s-slow" in outcome.message
+    assert "the worst of 2 target groups" in outcome.message
+    assert [target_group["name"] for target_group in outcome.observed["targetGroups"]] == ["k8s-slow", "k8s-fine"]
 
 
-@pytest.mark.parametrize(("number", "says"), [(2, "both"), (3, "all 3")])
-def test_groups_that_are_all_healthy_are_said_together(number, says):
+@pytest.mark.parametrize(("number", "sentence"), [(2, "both"), (3, "all 3")])
+def test_groups_that_are_all_healthy_are_said_together(number, sentence):
     """Where every target of every group is healthy no group is called the worst."""
     groups = [group(target(0), target(1), target(2), of=binding(f"k8s-{one}")) for one in range(number)]
 
-    assert verdict(*groups).message == f"3 of 3 green targets healthy in {says} target groups"
+    assert verdict(*groups).message == f"3 of 3 green targets healthy in {sentence} target groups"
 
 
 def test_a_group_that_needs_a_person_is_named_before_one_that_waits():
@@ -374,45 +374,45 @@ def test_a_group_that_needs_a_person_is_named_before_one_that_waits():
     new = group(*(target(number, "initial") for number in range(3)), of=binding("k8s-new"))
     unused = group(*(target(number) for number in range(3)), of=binding("k8s-unused"), load_balancer_arns=())
 
-    found = verdict(new, unused)
+    outcome = verdict(new, unused)
 
-    assert found.reason is Reason.TARGET_GROUP_NOT_IN_USE
-    assert "k8s-unused" in found.message
+    assert outcome.reason is Reason.TARGET_GROUP_NOT_IN_USE
+    assert "k8s-unused" in outcome.message
 
 
 def test_a_state_that_aws_adds_later_is_named_as_aws_does():
     """A state that the provider does not know is a wait in AWS's own word, in the sentence and in the examples."""
-    found = verdict(group(target(0), target(1), target(2, "brandnew", "Target.Whatever")))
+    outcome = verdict(group(target(0), target(1), target(2, "brandnew", "Target.Whatever")))
 
-    assert found.message == ("2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 brandnew (Target.Whatever)")
-    assert found.observed["examples"][0]["state"] == "brandnew"
+    assert outcome.message == ("2 of 3 green targets healthy in k8s-shop-web-1f9c; 1 brandnew (Target.Whatever)")
+    assert outcome.observed["examples"][0]["state"] == "brandnew"
 
 
 @pytest.mark.parametrize(
-    ("ready_for", "created", "says"),
+    ("ready_for", "created", "sentence"),
     [
         (timedelta(seconds=12), timedelta(hours=1), "12 s so far"),
         (None, timedelta(hours=1), "not ready now"),
         (None, timedelta(seconds=20), "created 20 s ago"),
     ],
 )
-def test_an_unhealthy_pod_in_its_grace_period_says_when_it_will_count(ready_for, created, says):
+def test_an_unhealthy_pod_in_its_grace_period_says_when_it_will_count(ready_for, created, sentence):
     """A wait for an unhealthy pod says for how long it must be ready, and how much of that has passed."""
     base = evidence(group(target(0), target(1), target(2, "unhealthy")), ready_for=ready_for)
     pods = tuple(pod(number, created_at=NOW - created) for number in range(3))
 
-    found = judge(query(), replace(base, green=replace(base.green, pods=pods)), NOW)
+    outcome = judge(query(), replace(base, green=replace(base.green, pods=pods)), NOW)
 
-    assert found.message.endswith(f"; will count as failed once the pod has been ready for 60 s ({says})")
+    assert outcome.message.endswith(f"; will count as failed once the pod has been ready for 60 s ({sentence})")
 
 
 def test_a_group_in_no_listener_rule_blocks_with_its_remedy():
     """A target group that nothing forwards to is never checked: blocked, whatever its targets say."""
     for state in ("unused", "healthy", "unhealthy"):
-        found = verdict(group(*(target(number, state) for number in range(3)), load_balancer_arns=()))
+        outcome = verdict(group(*(target(number, state) for number in range(3)), load_balancer_arns=()))
 
-        assert (found.phase, found.reason) == (WAIT, Reason.TARGET_GROUP_NOT_IN_USE)
-        assert found.message.endswith("never health-checks it. Add a rule (weight 0 is enough).")
+        assert (outcome.phase, outcome.reason) == (WAIT, Reason.TARGET_GROUP_NOT_IN_USE)
+        assert outcome.message.endswith("never health-checks it. Add a rule (weight 0 is enough).")
 
 
 def test_targets_of_others_do_not_count():
@@ -429,9 +429,9 @@ def test_named_target_ports_may_differ_by_pod():
     base = evidence(group(target(0), target(1, port=9090), target(2)))
     ends = (endpoint(0), endpoint(1, ports=(("http", 9090), ("metrics", 8080))), endpoint(2))
 
-    found = judge(query(), replace(base, service=replace(base.service, endpoints=ends)), NOW)
+    outcome = judge(query(), replace(base, service=replace(base.service, endpoints=ends)), NOW)
 
-    assert found.phase is GO
+    assert outcome.phase is GO
 
 
 def test_an_unnamed_service_port_takes_every_port_of_the_slice():
@@ -440,9 +440,9 @@ def test_an_unnamed_service_port_takes_every_port_of_the_slice():
     unnamed = service("preview", ports=(ServicePort("", 80, 0),))
     ends = tuple(endpoint(number, ports=(("", 8080),)) for number in range(3))
 
-    found = judge(query(), replace(base, service=replace(base.service, service=unnamed, endpoints=ends)), NOW)
+    outcome = judge(query(), replace(base, service=replace(base.service, service=unnamed, endpoints=ends)), NOW)
 
-    assert found.phase is GO
+    assert outcome.phase is GO
 
 
 @pytest.mark.parametrize(("family", "phase"), [("IPv6", GO), ("IPv4", WAIT)])
@@ -453,17 +453,17 @@ def test_only_addresses_of_the_bindings_family_are_expected(family, phase):
     ends = tuple(endpoint(number, family="IPv6", address=short[number]) for number in range(3))
     base = evidence(group(*(Target(one, 8080, "healthy") for one in long), of=binding(family=family)))
 
-    found = judge(query(), replace(base, service=replace(base.service, endpoints=ends)), NOW)
+    outcome = judge(query(), replace(base, service=replace(base.service, endpoints=ends)), NOW)
 
-    assert found.phase is phase
+    assert outcome.phase is phase
 
 
 def test_a_target_listed_twice_counts_with_its_worse_state():
     """Two entries for one address and port (one per zone) are one target, as bad as the worse of them."""
     for targets in ([target(2), target(2, "initial")], [target(2, "initial"), target(2)]):
-        found = verdict(group(target(0), target(1), *targets))
+        outcome = verdict(group(target(0), target(1), *targets))
 
-        assert found.reason is Reason.TARGETS_INITIAL
+        assert outcome.reason is Reason.TARGETS_INITIAL
 
 
 def test_a_surplus_pod_must_be_healthy_too():
@@ -471,17 +471,17 @@ def test_a_surplus_pod_must_be_healthy_too():
     base = evidence(group(target(0), target(1), target(2, "initial")))
     green = replace(base.green, replica_set=replace(base.green.replica_set, replicas=2))
 
-    found = judge(query(), replace(base, green=green), NOW)
+    outcome = judge(query(), replace(base, green=green), NOW)
 
-    assert (found.phase, found.number) == (WAIT, 66.6)
+    assert (outcome.phase, outcome.number) == (WAIT, 66.6)
 
 
 def test_a_smaller_green_says_how_much_it_covers():
     """With previewReplicaCount or setCanaryScale a pass says how many of the Rollout's replicas it covers."""
-    found = verdict(group(target(0), target(1), target(2)), of=rollout(replicas=10))
+    outcome = verdict(group(target(0), target(1), target(2)), of=rollout(replicas=10))
 
-    assert found.phase is GO
-    assert found.message.endswith("; this covers only 3 of the Rollout's 10 replicas")
+    assert outcome.phase is GO
+    assert outcome.message.endswith("; this covers only 3 of the Rollout's 10 replicas")
 
 
 def nodes(*states, policy="Cluster", ready=3, **changes):

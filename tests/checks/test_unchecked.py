@@ -73,13 +73,13 @@ def test_many_groups_fit_the_answer(two_ports, client):
 @pytest.mark.usefixtures("two_ports")
 def test_a_preflight_finds_the_port(client):
     """A risk names the port that only production has."""
-    found = {finding["code"]: finding for finding in client.get(PREFLIGHT).json["findings"]}["PortNotChecked"]
+    response = {finding["code"]: finding for finding in client.get(PREFLIGHT).json["findings"]}["PortNotChecked"]
 
-    assert found["severity"] == "risk"
-    assert found["says"].startswith(
+    assert response["severity"] == "risk"
+    assert response["says"].startswith(
         "Service web-active is behind the load balancer at port 443 (tls), and Service web-"
     )
-    assert found["objects"] == ["Service/web-active", "Service/web-preview"]
+    assert response["objects"] == ["Service/web-active", "Service/web-preview"]
 
 
 def test_weight_0_may_be_why_there_is_no_binding(scene, client):
@@ -119,21 +119,21 @@ def test_gates_that_pods_have_are_better_evidence_than_a_label(scene, client, la
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
     scene.put(namespace)
 
-    found = {finding["code"]: finding["says"] for finding in client.get(PREFLIGHT).json["findings"]}
+    response = {finding["code"]: finding["says"] for finding in client.get(PREFLIGHT).json["findings"]}
 
-    assert "ReadinessGateMissing" not in found
-    assert ("PodsWithoutGate" in found) is (with_gate < 3)
-    assert found.get("PodsWithoutGate", "1 of 3 pods").startswith("1 of 3 pods")
+    assert "ReadinessGateMissing" not in response
+    assert ("PodsWithoutGate" in response) is (with_gate < 3)
+    assert response.get("PodsWithoutGate", "1 of 3 pods").startswith("1 of 3 pods")
 
 
 @pytest.mark.parametrize(
-    ("service", "says"),
+    ("service", "sentence"),
     [
         ("web-active", "stableService web-active selects no rollouts-pod-template-hash"),
         ("web-root", "rootService web-root selects no rollouts-pod-template-hash"),
     ],
 )
-def test_a_preflight_finds_production_without_hash(scene, client, service, says):
+def test_a_preflight_finds_production_without_hash(scene, client, service, sentence):
     """In a canary too: its stable Service, and a root Service that has a target group of its own."""
     alb = {"rootService": "web-root", "servicePort": 80}
     canary = {"canaryService": "web-preview", "stableService": "web-active", "trafficRouting": {"alb": alb}}
@@ -149,4 +149,4 @@ def test_a_preflight_finds_production_without_hash(scene, client, service, says)
     [found] = [finding for finding in client.get(PREFLIGHT).json["findings"] if finding["code"] == "ActiveWithoutHash"]
 
     assert "ActiveWithoutHash" not in {one["code"] for one in before}
-    assert found["says"].startswith(says)
+    assert found["says"].startswith(sentence)

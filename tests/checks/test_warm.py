@@ -117,11 +117,11 @@ def test_green_is_measured_by_blue(world, scene, client, green, reason):
         world.aws.publish(balancer, group, "TargetResponseTime", dict.fromkeys(minutes(), times))
     world.aws.faults.forget_calls()
 
-    found = client.get("/v1/warm?namespace=shop&rollout=web").get_json()
+    answer = client.get("/v1/warm?namespace=shop&rollout=web").get_json()
 
-    assert found["reason"] == reason, found
-    assert found["observed"]["blue"] == {"requestCount": 30000, "p95Seconds": 0.08}
-    assert found["observed"]["limitSeconds"] == 0.12
+    assert answer["reason"] == reason, answer
+    assert answer["observed"]["blue"] == {"requestCount": 30000, "p95Seconds": 0.08}
+    assert answer["observed"]["limitSeconds"] == 0.12
     assert [call.name for call in world.aws.calls].count("GetMetricData") == 2
 
 
@@ -130,9 +130,9 @@ def test_without_blue_there_is_no_measure(scene, client):
     scene.rollout["status"]["stableRS"] = ""
     scene.put()
 
-    found = client.get("/v1/warm?namespace=shop&rollout=web").get_json()
+    answer = client.get("/v1/warm?namespace=shop&rollout=web").get_json()
 
-    assert (found["reason"], found["observed"]["action"]) == ("NoBlue", "fix")
+    assert (answer["reason"], answer["observed"]["action"]) == ("NoBlue", "fix")
 
 
 @pytest.mark.usefixtures("scene")

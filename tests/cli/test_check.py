@@ -167,7 +167,7 @@ def test_json_is_the_answer_that_argo_gets(run, client, provider):
 
 
 @pytest.mark.parametrize(
-    ("flags", "code", "says"),
+    ("flags", "code", "sentence"),
     [
         ((), 1, "Failed (TargetsUnhealthy)"),
         (("--min-healthy-percent", "33"), 0, "minHealthyPercent=33 is met"),
@@ -178,12 +178,12 @@ def test_json_is_the_answer_that_argo_gets(run, client, provider):
     ids=["no flag", "percent", "grace", "hash", "service"],
 )
 @pytest.mark.usefixtures("mixed")
-def test_flags_are_the_parameters_in_kebab_case(run, provider, flags, code, says):
+def test_flags_are_the_parameters_in_kebab_case(run, provider, flags, code, sentence):
     """Each flag is sent as its parameter, and the exit code follows the answer."""
     exited, out, err = run(*CHECK_WEB, *flags, "--url", provider.url)
 
     assert (exited, err) == (code, "")
-    assert says in out
+    assert sentence in out
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -281,14 +281,14 @@ def test_an_environment_that_leads_nowhere(run, tmp_path, monkeypatch, variable,
 
 
 @pytest.mark.parametrize(
-    ("variable", "says"),
+    ("variable", "sentence"),
     [
         ("KUBECONFIG", "The Kubernetes API cannot be reached (cannot resolve nohost.invalid): "),
         ("AWS_ENDPOINT_URL", "AWS cannot be reached (cannot resolve nohost.invalid) for "),
     ],
 )
 @pytest.mark.usefixtures("scene")
-def test_an_unknown_host_of_kubernetes_and_aws(run, tmp_path, world, monkeypatch, variable, says):
+def test_an_unknown_host_of_kubernetes_and_aws(run, tmp_path, world, monkeypatch, variable, sentence):
     """The name that cannot be resolved is in the sentence of the answer."""
     value = "http://nohost.invalid"
     if variable == "KUBECONFIG":
@@ -299,7 +299,7 @@ def test_an_unknown_host_of_kubernetes_and_aws(run, tmp_path, world, monkeypatch
     monkeypatch.setenv(variable, value)
     _, out, _ = run(*CHECK_WEB)
 
-    assert says in out
+    assert sentence in out
 
 
 @pytest.mark.parametrize(

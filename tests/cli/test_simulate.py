@@ -18,14 +18,14 @@ def test_a_table_and_a_drawing(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "sentence"),
     [
         (("--pods", "0"), "0 is not in the range 1<=x<=1000"),
         (("--pods", "1", "--seconds", "10", "--svg", "/does/not/exist.svg"), "Cannot write /does/not/exist.svg"),
     ],
 )
-def test_misuse(run, arguments, says):
+def test_misuse(run, arguments, sentence):
     """What is out of range, or cannot be written, is a sentence, and the exit code is 3."""
     code, _, err = run(*arguments)
 
-    assert (code, says in err) == (3, True)
+    assert (code, sentence in err) == (3, True)

@@ -57,13 +57,13 @@ def test_green_is_warmed_until_it_is_as_fast_as_blue(run, serve):
         "--url", serve(green), "--blue-url", serve(blue), "--path", "/a", "--header", "X-Preview: 1", "--json"
     )
 
-    found = json.loads(out)
-    assert (code, found["outcome"]) == (0, "Warm"), err
+    document = json.loads(out)
+    assert (code, document["outcome"]) == (0, "Warm"), err
     assert len(green.paths) > 120
     assert set(green.paths) == set(blue.paths) == {"GET /a"}
     assert set(green.headers) == {("1", None)}
-    assert len(green.paths) - MAX_PENDING <= found["green"]["requestCount"] <= len(green.paths)
-    assert found["green"]["failedCount"] == 0
+    assert len(green.paths) - MAX_PENDING <= document["green"]["requestCount"] <= len(green.paths)
+    assert document["green"]["failedCount"] == 0
     assert "took longer than 1.5 times blue's" in err
 
 
@@ -155,7 +155,7 @@ def test_after_the_switch_there_is_nothing_to_warm(run, serve, scene):
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "sentence"),
     [
         (("--url", "localhost"), "the address needs http:// or https:// in front"),
         (("--url", "http://a", "--blue-url", "http://a/"), "--url and --blue-url are the same"),
@@ -168,12 +168,12 @@ def test_after_the_switch_there_is_nothing_to_warm(run, serve, scene):
         (("--url", "http://a", "--header", "no colon"), "--header must be a name, a colon and a value"),
     ],
 )
-def test_misuse_is_named(run, flags, says):
+def test_misuse_is_named(run, flags, sentence):
     """A wrong flag ends it with 3 and a sentence before anything is asked or sent."""
     code, out, err = run(*flags)
 
     assert (code, out) == (3, "")
-    assert says in err
+    assert sentence in err
 
 
 @pytest.mark.usefixtures("scene")

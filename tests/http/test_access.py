@@ -93,7 +93,7 @@ def test_the_file_is_read_again_when_it_changes(guarded, file):
 
 
 @pytest.mark.parametrize(
-    ("bad", "line", "says"),
+    ("bad", "line", "sentence"),
     [
         (SHORT.encode(), 2, "the token in line 2 must have at least 16 characters, ASCII only"),
         (b"Pl\xe4ntedButNotAscii", 2, "line 2 is not UTF-8 text"),
@@ -104,7 +104,7 @@ def test_the_file_is_read_again_when_it_changes(guarded, file):
     ids=["short", "another encoding", "not ASCII", "no namespace", "repeated"],
 )
 @pytest.mark.usefixtures("scene")
-def test_a_bad_line_revokes_nobody_but_itself(guarded, file, caplog, bad, line, says):
+def test_a_bad_line_revokes_nobody_but_itself(guarded, file, caplog, bad, line, sentence):
     """With a bad line the good ones count, a token that was removed does not, and the log has the bad one's number."""
     lines = [f"{TEAM} shop".encode(), f"{NEW} shop".encode()]
     lines.insert(line - 1, bad)
@@ -114,7 +114,7 @@ def test_a_bad_line_revokes_nobody_but_itself(guarded, file, caplog, bad, line, 
 
     assert statuses == [200, 200, 401, 401, 401]
     [logged] = [record.getMessage() for record in caplog.records if record.name == "provider.http.reread"]
-    assert logged.startswith(f"The file of PROVIDER_TOKENS_FILE cannot be read in full: {says}. ")
+    assert logged.startswith(f"The file of PROVIDER_TOKENS_FILE cannot be read in full: {sentence}. ")
     assert not any(secret in caplog.text for secret in ("Planted", "ButNotAscii", TEAM, NEW, ANY, OTHER))
 
 
@@ -172,7 +172,7 @@ def test_a_failed_read_is_tried_again(guarded, file):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "sentence"),
     [
         ("short", "line 1 must have at least 16 characters"),
         (f"{ANY}\n{TEAM} ,", "line 2 names no namespace"),
@@ -181,13 +181,13 @@ def test_a_failed_read_is_tried_again(guarded, file):
         (None, "No such file"),
     ],
 )
-def test_a_file_that_is_wrong_at_the_start_is_refused(tmp_path, content, says):
+def test_a_file_that_is_wrong_at_the_start_is_refused(tmp_path, content, sentence):
     """A provider does not start with a malformed tokens file; it says what is wrong without quoting it."""
     path = tmp_path / "tokens"
     if content is not None:
         path.write_text(content, encoding="utf-8")
 
-    with pytest.raises(NotConfigured, match=says) as raised:
+    with pytest.raises(NotConfigured, match=sentence) as raised:
         TokenAccess(path)
 
     assert ANY not in str(raised.value)

@@ -144,10 +144,10 @@ def test_the_server_says_every_refusal(environment, tmp_path):
         logged = {line["status"]: line for line in server.lines() if line["logger"] == "provider.http.refusals"}
 
     assert logged.keys() == REFUSED.keys()
-    for status, (_, says) in REFUSED.items():
+    for status, (_, sentence) in REFUSED.items():
         problem = json.loads(answers[status].partition(b"\r\n\r\n")[2])
         assert (problem["status"], problem["detail"]) == (status, logged[status]["message"])
-        assert says in problem["detail"]
+        assert sentence in problem["detail"]
         assert f'alb_provider_refused_requests_total{{status="{status}"}} 1.0' in metrics
     assert {logged[status]["client"] for status in REFUSED} == {"127.0.0.1"}
     assert logged[400]["request"] == "/v1/gate?namespace=shop&rollout=my web"

@@ -36,11 +36,11 @@ def main() -> int:
     command = [sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes", "--format", "json"]
     done = subprocess.run([*command, "-r", str(LOCK)], capture_output=True, text=True, check=False)
     try:
-        found = json.loads(done.stdout)["dependencies"]
+        document = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
         sys.stderr.write(f"{done.stderr.strip().splitlines()[-1:]}\nThe advisories could not be asked for.\n")
         return 0
-    code, sentence = verdict(found)
+    code, sentence = verdict(document)
     sys.stdout.write(sentence + "\n")
     return code
 

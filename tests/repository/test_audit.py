@@ -10,7 +10,7 @@ UNKNOWN = {"name": "own", "version": "1.0", "skip_reason": "Dependency not found
 
 
 @pytest.mark.parametrize(
-    ("found", "code", "says"),
+    ("found", "code", "sentence"),
     [
         ([GOOD], 0, "No known vulnerability in 1 locked packages."),
         ([GOOD, BAD, UNKNOWN], 1, "1 known vulnerabilities: old 1.0: PYSEC-2026-1"),
@@ -18,6 +18,6 @@ UNKNOWN = {"name": "own", "version": "1.0", "skip_reason": "Dependency not found
     ],
     ids=["good", "vulnerable", "not looked up"],
 )
-def test_what_could_not_be_looked_up_is_not_called_good(found, code, says):
+def test_what_could_not_be_looked_up_is_not_called_good(found, code, sentence):
     """A vulnerability fails the audit, and a package that could not be looked up is reported."""
-    assert (verdict(found)[0], verdict(found)[1].startswith(says)) == (code, True)
+    assert (verdict(found)[0], verdict(found)[1].startswith(sentence)) == (code, True)

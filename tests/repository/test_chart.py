@@ -149,7 +149,7 @@ def test_the_chart_is_linted_and_says_what_to_ask(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "sentence"),
     [
         ({"replica": 2}, "replica"),
         ({"replicas": 0}, "replicas"),
@@ -158,12 +158,12 @@ def test_the_chart_is_linted_and_says_what_to_ask(tmp_path):
         ({"handover.enabled": True}, "handover.enabled needs tokensSecret"),
     ],
 )
-def test_wrong_values_are_refused(values, says):
+def test_wrong_values_are_refused(values, sentence):
     """An unknown, malformed or contradictory value is an error that names it, before anything is installed."""
     done = helm("template", "alb-provider", str(CHART), values=values)
 
     assert done.returncode != 0
-    assert says in done.stderr
+    assert sentence in done.stderr
 
 
 def test_names_follow_the_release():

@@ -93,12 +93,12 @@ def container():
 @each("path", {str(path.relative_to(DEPLOY)): path for path in FILES})
 def test_every_file_is_kubernetes_objects(path):
     """Every YAML file holds objects of known kinds, named alb-provider; only a Role says which namespace it is for."""
-    found = manifests(path)
+    objects = manifests(path)
 
-    assert found
-    assert {(manifest["apiVersion"], manifest["kind"]) for manifest in found} <= KINDS
-    assert {manifest["metadata"]["name"] for manifest in found} == {"alb-provider"}
-    assert path.parent.name == "one-namespace" or not any("namespace" in manifest["metadata"] for manifest in found)
+    assert objects
+    assert {(manifest["apiVersion"], manifest["kind"]) for manifest in objects} <= KINDS
+    assert {manifest["metadata"]["name"] for manifest in objects} == {"alb-provider"}
+    assert path.parent.name == "one-namespace" or not any("namespace" in manifest["metadata"] for manifest in objects)
 
 
 @each("path", {str(path.relative_to(DEPLOY)): path for path in DEPLOY.rglob("kustomization.yaml")})
@@ -127,17 +127,18 @@ def test_all_replicas_together_make_half_of_the_accounts_calls():
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_renders(overlay):
     """An overlay renders the whole provider in the namespace, with a region, under the names that the examples ask."""
-    found = render(DEPLOY / "overlays" / overlay)
+    objects = render(DEPLOY / "overlays" / overlay)
 
-    kinds = {kind for kind, _ in found}
+    kinds = {kind for kind, _ in objects}
     everywhere = {"Namespace", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"}
     rbac = {"Role", "RoleBinding"} if overlay == "one-namespace" else {"ClusterRole", "ClusterRoleBinding"}
     (env,) = [
-        container["env"] for container in found["Deployment", "alb-provider"]["spec"]["template"]["spec"]["containers"]
+        container["env"]
+        for container in objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]["containers"]
     ]
     assert kinds == everywhere | rbac
     for kind in everywhere - {"Namespace"}:
-        assert found[kind, "alb-provider"]["metadata"]["namespace"] == "alb-provider"
+        assert objects[kind, "alb-provider"]["metadata"]["namespace"] == "alb-provider"
     assert {variable["name"] for variable in env} == {
         "AWS_REGION",
         "AWS_EC2_METADATA_DISABLED",
@@ -148,12 +149,12 @@ def test_every_overlay_renders(overlay):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_binding_names_the_rendered_account(overlay):
     """In every overlay the role that is there is bound to the provider's ServiceAccount, in its namespace."""
-    found = render(DEPLOY / "overlays" / overlay)
+    objects = render(DEPLOY / "overlays" / overlay)
 
-    (binding,) = [one for (kind, _), one in found.items() if kind.endswith("Binding")]
-    assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in found
+    (binding,) = [one for (kind, _), one in objects.items() if kind.endswith("Binding")]
+    assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in objects
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "alb-provider", "namespace": "alb-provider"}]
-    assert found["Deployment", "alb-provider"]["spec"]["template"]["spec"]["serviceAccountName"] == "alb-provider"
+    assert objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]["serviceAccountName"] == "alb-provider"
 
 
 def test_the_roles_of_aws_are_marked_placeholders():
@@ -192,16 +193,16 @@ def overlay_of(tmp_path_factory):
 
 def test_the_base_and_every_component_render_together(overlay_of):
     """The base takes every component, and all that comes out is in the overlay's namespace, whichever that is."""
-    found = render(overlay_of(*OF_ONE_INSTANCE))
+    objects = render(overlay_of(*OF_ONE_INSTANCE))
     assert refused(rendered(overlay_of(*OF_ONE_INSTANCE))) == {}
 
-    assert {(manifest["apiVersion"], manifest["kind"]) for manifest in found.values()} == {
+    assert {(manifest["apiVersion"], manifest["kind"]) for manifest in objects.values()} == {
         pair for pair in KINDS if pair[1] not in ("Role", "RoleBinding")
     }
-    namespaces = {kind: one["metadata"].get("namespace") for (kind, _), one in found.items()}
+    namespaces = {kind: one["metadata"].get("namespace") for (kind, _), one in objects.items()}
     cluster_wide = {"ClusterRole", "ClusterRoleBinding", "Namespace"}
     assert namespaces == {kind: None if kind in cluster_wide else "elsewhere" for kind in namespaces}
-    assert json.loads(found["ConfigMap", "alb-provider-dashboard"]["data"]["dashboard.json"]) == dashboard()
+    assert json.loads(objects["ConfigMap", "alb-provider-dashboard"]["data"]["dashboard.json"]) == dashboard()
 
 
 def test_every_component_renders_with_the_base_alone(overlay_of):
@@ -227,12 +228,12 @@ def test_tokens_are_mounted_as_a_directory(overlay_of):
 @pytest.mark.parametrize("order", [("monitoring", "tls"), ("tls", "monitoring")])
 def test_tls_is_mounted_probed_and_scraped(overlay_of, order):
     """In either order of components the files are mounted, and probes, Service and Prometheus say HTTPS."""
-    found = render(overlay_of(*order))
-    pod = found["Deployment", "alb-provider"]["spec"]["template"]["spec"]
+    objects = render(overlay_of(*order))
+    pod = objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]
     (running,) = pod["containers"]
     (mount,) = running["volumeMounts"]
-    (port,) = found["Service", "alb-provider"]["spec"]["ports"]
-    (endpoint,) = found["ServiceMonitor", "alb-provider"]["spec"]["endpoints"]
+    (port,) = objects["Service", "alb-provider"]["spec"]["ports"]
+    (endpoint,) = objects["ServiceMonitor", "alb-provider"]["spec"]["endpoints"]
 
     files = {variable["name"]: variable["value"] for variable in running["env"] if variable["name"].endswith("_FILE")}
 
@@ -246,7 +247,7 @@ def test_tls_is_mounted_probed_and_scraped(overlay_of, order):
         assert running[probe]["httpGet"] == {"path": path, "port": "http", "scheme": "HTTPS"}
     assert (port["name"], port["targetPort"], port["appProtocol"]) == ("http", "http", "https")
     (scheme,) = endpoint["relabelings"]
-    assert found["Service", "alb-provider"]["metadata"]["annotations"] == {"prometheus.io/scheme": "https"}
+    assert objects["Service", "alb-provider"]["metadata"]["annotations"] == {"prometheus.io/scheme": "https"}
     assert scheme == {
         "sourceLabels": ["__meta_kubernetes_service_annotation_prometheus_io_scheme"],
         "regex": "(https)",
@@ -257,12 +258,12 @@ def test_tls_is_mounted_probed_and_scraped(overlay_of, order):
 
 def test_floors_are_mounted_as_a_directory_and_valid(overlay_of, tmp_path):
     """With the floors component the file is in the mounted ConfigMap, and the shipped one is understood."""
-    found = render(overlay_of("floors"))
-    pod = found["Deployment", "alb-provider"]["spec"]["template"]["spec"]
+    objects = render(overlay_of("floors"))
+    pod = objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]
     (running,) = pod["containers"]
     (mount,) = running["volumeMounts"]
     path = tmp_path / "floors"
-    path.write_text(found["ConfigMap", "alb-provider-floors"]["data"]["floors"], encoding="utf-8")
+    path.write_text(objects["ConfigMap", "alb-provider-floors"]["data"]["floors"], encoding="utf-8")
 
     assert {"name": "PROVIDER_FLOORS_FILE", "value": f"{mount['mountPath']}/floors"} in running["env"]
     assert "subPath" not in mount
@@ -633,9 +634,9 @@ def test_the_readme_names_the_questions_of_each_action(actions):
 
 
 def dashboard():
-    found = json.loads((DEPLOY / "components" / "monitoring" / "dashboard.json").read_text(encoding="utf-8"))
-    assert isinstance(found, dict)
-    return found
+    document = json.loads((DEPLOY / "components" / "monitoring" / "dashboard.json").read_text(encoding="utf-8"))
+    assert isinstance(document, dict)
+    return document
 
 
 def alerts():

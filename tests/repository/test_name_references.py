@@ -41,12 +41,12 @@ def test_every_example_is_a_base(build, base):
         for manifest in yaml.safe_load_all(path.read_text("utf-8"))
     ]
 
-    found = build({}, resources=[f"../rollout-examples/{base}"], namePrefix="pre-", namespace="other")
+    objects = build({}, resources=[f"../rollout-examples/{base}"], namePrefix="pre-", namespace="other")
 
     kept_apart = {"ClusterAnalysisTemplate"}  # the platform team applies it, once and under its own name
     names = {manifest["metadata"]["name"] for manifest in plain if manifest["kind"] not in {"Namespace", *kept_apart}}
-    assert {manifest["kind"] for manifest in found} == {manifest["kind"] for manifest in plain} - kept_apart
-    for manifest in found:
+    assert {manifest["kind"] for manifest in objects} == {manifest["kind"] for manifest in plain} - kept_apart
+    for manifest in objects:
         if manifest["kind"] == "Namespace":
             assert manifest["metadata"]["name"] == "other"
             continue
@@ -66,14 +66,14 @@ def test_one_file_makes_an_example_ones_own(build, base):
     if "preview.shop.example.com" in ingress:
         own["patches"][0]["patch"] = own["patches"][0]["patch"].replace("# - {op", "- {op")
 
-    found = build({}, **own | {"resources": [f"../rollout-examples/{base}"]})
+    objects = build({}, **own | {"resources": [f"../rollout-examples/{base}"]})
 
-    [rollout] = [manifest for manifest in found if manifest["kind"] == "Rollout"]
-    mine = [manifest for manifest in found if manifest["kind"] not in {"AnalysisTemplate", "Secret"}]
+    [rollout] = [manifest for manifest in objects if manifest["kind"] == "Rollout"]
+    mine = [manifest for manifest in objects if manifest["kind"] not in {"AnalysisTemplate", "Secret"}]
     assert [word for word in PLACEHOLDERS if word in yaml.safe_dump_all(mine)] == []
-    assert {manifest["metadata"].get("namespace", manifest["metadata"]["name"]) for manifest in found} == {"checkout"}
+    assert {manifest["metadata"].get("namespace", manifest["metadata"]["name"]) for manifest in objects} == {"checkout"}
     assert rollout["spec"]["selector"]["matchLabels"] == {"app": "checkout"}
-    [report] = inspect(parse(yaml.safe_dump_all([*found, *_of_the_platform(base)])))
+    [report] = inspect(parse(yaml.safe_dump_all([*objects, *_of_the_platform(base)])))
     assert {finding.code for finding in report.findings} == KNOWN[base]
 
 
@@ -210,16 +210,16 @@ def test_every_reference_of_a_rollout_is_renamed(build):
     objects = [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in OBJECTS]
     names = {manifest["metadata"]["name"] for manifest in [*objects, *REFERRING]}
 
-    found = build(
+    objects = build(
         {"all.yaml": yaml.safe_dump_all([*objects, *REFERRING])},
         resources=["all.yaml"],
         components=["../rollout-examples/name-references"],
         namePrefix="pre-",
     )
 
-    assert len(found) == len(objects) + len(REFERRING)
-    assert [text for manifest in found for text in texts(manifest) if text in names] == []
-    assert sum(text.startswith("pre-") for manifest in found for text in texts(manifest)) == sum(
+    assert len(objects) == len(objects) + len(REFERRING)
+    assert [text for manifest in objects for text in texts(manifest) if text in names] == []
+    assert sum(text.startswith("pre-") for manifest in objects for text in texts(manifest)) == sum(
         text in names for manifest in [*objects, *REFERRING] for text in texts(manifest)
     )
 

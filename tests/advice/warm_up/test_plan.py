@@ -20,7 +20,7 @@ def test_a_file_of_requests():
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "sentence"),
     [
         ("POST /orders", "line 1: POST is neither GET nor HEAD"),
         ("products", "line 1: PRODUCTS is neither GET nor HEAD, and a path begins with /"),
@@ -33,12 +33,12 @@ def test_a_file_of_requests():
         ("# nothing", "there are no requests in it"),
     ],
 )
-def test_a_line_that_is_no_request(line, says):
+def test_a_line_that_is_no_request(line, sentence):
     """What is no request is named with its line; a method that could change something is refused."""
     with pytest.raises(BadPlan) as refused:
         requests_of([line])
 
-    assert str(refused.value).startswith(says)
+    assert str(refused.value).startswith(sentence)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6))
@@ -77,7 +77,7 @@ def test_only_the_hosts_of_the_rules(host, pattern, is_own):
 
 
 @pytest.mark.parametrize(
-    ("green", "is_warm", "says"),
+    ("green", "is_warm", "sentence"),
     [
         ([0.3] * 300 + [0.02] * 197 + [0.3] * 3, True, "3 of 200 requests took longer than 1.5 times blue's"),
         ([0.3] * 300 + [0.02] * 196 + [0.3] * 4, False, "4 of 200"),
@@ -86,12 +86,12 @@ def test_only_the_hosts_of_the_rules(host, pattern, is_own):
         ([], False, "0 requests to green"),
     ],
 )
-def test_the_newest_answers_are_compared(green, is_warm, says):
+def test_the_newest_answers_are_compared(green, is_warm, sentence):
     """Green is warm once its newest 200 answers are as fast as blue's, beyond chance; the slow first ones are over."""
-    found = judge(green, [0.02] * 475 + [0.1] * 25, 1.5)
+    outcome = judge(green, [0.02] * 475 + [0.1] * 25, 1.5)
 
-    assert found.is_warm == is_warm
-    assert says in found.sentence
+    assert outcome.is_warm == is_warm
+    assert sentence in outcome.sentence
 
 
 @given(st.lists(st.floats(0.001, 10), min_size=1, max_size=300))

@@ -222,7 +222,7 @@ def test_files_that_are_gone_change_nothing(server, secret):
 
 
 @pytest.mark.parametrize(
-    ("certificate", "key", "says"),
+    ("certificate", "key", "sentence"),
     [
         (None, None, "No such file or directory"),
         ("nonsense", "nonsense", "they are not a PEM certificate and its key"),
@@ -231,14 +231,14 @@ def test_files_that_are_gone_change_nothing(server, secret):
     ],
     ids=["none", "nonsense", "mismatch", "encrypted"],
 )
-def test_files_that_are_wrong_at_the_start_are_refused(tmp_path, certificate, key, says):
+def test_files_that_are_wrong_at_the_start_are_refused(tmp_path, certificate, key, sentence):
     """A server does not start with unusable files; it names them and says why, without quoting them."""
     cert_file, key_file = tmp_path / "tls.crt", tmp_path / "tls.key"
     if certificate is not None:
         cert_file.write_text(certificate)
         key_file.write_text(key)
 
-    with pytest.raises(NotConfigured, match=says) as raised:
+    with pytest.raises(NotConfigured, match=sentence) as raised:
         Certificate(cert_file, key_file)
 
     assert str(raised.value).startswith(
