@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import requests
 
-STARTS_WITHIN_SECONDS = 20
-STOPS_WITHIN_SECONDS = 20
+PATIENCE = 120
+"""Seconds that a test waits for what must happen: longer than any pause of a busy machine."""
 
 ALWAYS_ANEW = {
     f"PROVIDER_{kind}_FRESH_SECONDS": "0"
@@ -57,7 +57,7 @@ class Server:
                 stderr=log,
             )
         self.written = working_directory
-        give_up_at = time.monotonic() + STARTS_WITHIN_SECONDS
+        give_up_at = time.monotonic() + PATIENCE
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > give_up_at:
                 self.stop()
@@ -75,14 +75,14 @@ class Server:
             return False
 
     def ask(self, question: str, **parameters: str) -> requests.Response:
-        return self.session.get(f"{self.url}/v1/{question}", params=parameters, timeout=15)
+        return self.session.get(f"{self.url}/v1/{question}", params=parameters, timeout=PATIENCE)
 
     def stop(self) -> int:
         """Tell it to stop as Kubernetes does, and return its exit code."""
         self.session.close()
         self.process.terminate()
         try:
-            return self.process.wait(STOPS_WITHIN_SECONDS)
+            return self.process.wait(PATIENCE)
         finally:
             self.process.kill()
             self.process.communicate()

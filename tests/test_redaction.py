@@ -11,7 +11,7 @@ import requests
 
 from provider.redaction import MAX_LINE, RedactingFormatter, redacted
 from provider.telemetry import logging_config
-from tests.server import Server, bare_environment
+from tests.server import PATIENCE, Server, bare_environment
 
 SESSION_TOKEN = "IQoJb3JpZ2luX2VjEPlanted" + "9hZk3/Qw+x7R" * 12 + "=="
 SECRET_KEY = "PlantedSecretKeyWJalrXUtnFEMIK7MDENG4567"
@@ -83,9 +83,9 @@ def every_response(server):
             ("/metrics", {}),
         ):
             url = server.url + path
-            responses.append(requests.get(url, params=question, headers=headers, timeout=15))
-            responses.append(requests.post(url, json=question, headers=headers, timeout=15))
-            responses.append(requests.post(url, data=f"not JSON {IN_A_QUESTION}", headers=headers, timeout=15))
+            responses.append(requests.get(url, params=question, headers=headers, timeout=PATIENCE))
+            responses.append(requests.post(url, json=question, headers=headers, timeout=PATIENCE))
+            responses.append(requests.post(url, data=f"not JSON {IN_A_QUESTION}", headers=headers, timeout=PATIENCE))
     return responses, "\n".join(f"{response.headers}\n{response.text}" for response in responses)
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from provider import settings
 from provider.settings import BadSettings, Settings
+from tests.server import PATIENCE
 
 DEFAULTS = {
     "host": "0.0.0.0",
@@ -284,7 +285,7 @@ def test_serve_with_a_bad_setting_says_so(variable, value, sentence):
         env=os.environ | {variable: value},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -11,7 +11,7 @@ from gunicorn.arbiter import Arbiter
 from provider.redaction import redacted
 from provider.start import _warm, served_app
 from tests.scene import Scene
-from tests.server import Server, bare_environment, free_port
+from tests.server import PATIENCE, Server, bare_environment, free_port
 from tests.sources.aws.other_account import ROLE, OtherAccount
 from tests.world.cluster import objects
 
@@ -42,7 +42,7 @@ def test_the_process_of_such_a_server_ends(environment):
     variables = bare_environment(environment) | {"KUBECONFIG": "/none/of/this", "PROVIDER_PORT": str(free_port())}
     serve = [sys.executable, "-m", "provider.cli.main", "serve"]
 
-    done = subprocess.run(serve, env=variables, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(serve, env=variables, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     assert done.returncode != 0
     assert [json.loads(line)["level"] for line in done.stderr.splitlines()].count("CRITICAL") == 1

@@ -18,6 +18,7 @@ from provider.cli.check import check
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
 from provider.model.answer import Answer
+from tests.server import PATIENCE
 from tests.world.server.http_server import HttpServer
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -581,6 +582,6 @@ def test_serve_imports_nothing_that_it_does_not_need():
     costly = "{'boto3', 'botocore', 'kubernetes', 'flask', 'gunicorn', 'pydantic', 'requests'}"
     program = f"import sys, provider.cli.main; print({costly} & sys.modules.keys())"
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=True)
 
     assert done.stdout.strip() == "set()"

@@ -544,8 +544,8 @@ def test_one_log_line_per_question(client, log_line, question, more):
     assert line["query"] == dict([*SHOP_WEB, *more]) | {"minHealthyPercent": 90.0}
     assert (line["phase"], line["level"]) == ("Successful", "INFO")
     assert line["reason"] in {"TargetsHealthy", "AllChecksPassed"}
-    assert 0 < line["durationSeconds"] < 10
-    assert all(0 <= age < 10 for age in line["evidenceAgeSeconds"].values())
+    assert line["durationSeconds"] > 0
+    assert all(age >= 0 for age in line["evidenceAgeSeconds"].values())
     assert line["message"].endswith("3 of 3 green targets healthy in k8s-shop-web-preview")
 
 

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from provider.http.refusals import MAX_CLIENTS, Refusals
-from tests.server import Server, bare_environment
+from tests.server import PATIENCE, Server, bare_environment
 
 TOKEN = "kWq3vX0m5TzR8bYc"
 
@@ -135,12 +135,12 @@ def test_the_server_says_every_refusal(environment, tmp_path):
     with Server(bare_environment(environment), tmp_path, PROVIDER_CLIENT_TIMEOUT_SECONDS="0.5") as server:
         answers = {}
         for status, (sent, _) in REFUSED.items():
-            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
                 connection.sendall(sent)
                 answers[status] = b""
                 while not answers[status].endswith(b"}"):
                     answers[status] += connection.recv(65536)
-        metrics = server.session.get(f"{server.url}/metrics", timeout=5).text
+        metrics = server.session.get(f"{server.url}/metrics", timeout=PATIENCE).text
         logged = {line["status"]: line for line in server.lines() if line["logger"] == "provider.http.refusals"}
 
     assert logged.keys() == REFUSED.keys()

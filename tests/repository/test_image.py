@@ -23,7 +23,7 @@ import requests
 
 from provider import __version__
 from tests import ROOT
-from tests.server import STARTS_WITHIN_SECONDS, STOPS_WITHIN_SECONDS, bare_environment, free_port
+from tests.server import PATIENCE, bare_environment, free_port
 
 NOBODY = 65534
 PROBES = ("/livez", "/readyz")
@@ -253,10 +253,14 @@ def test_it_serves_as_nobody_from_a_read_only_directory(image, world):
     try:
         statuses = {path: status_within(session, f"http://127.0.0.1:{port}{path}", server) for path in PROBES}
         healthy = subprocess.run(
-            [str(image.venv / "bin" / check[0]), *check[1:]], env=environment, cwd=empty, timeout=20, check=False
+            [str(image.venv / "bin" / check[0]), *check[1:]],
+            env=environment,
+            cwd=empty,
+            timeout=PATIENCE,
+            check=False,
         )
         server.send_signal(signal.SIGTERM)
-        code = server.wait(STOPS_WITHIN_SECONDS)
+        code = server.wait(PATIENCE)
     finally:
         server.kill()
         server.wait()
@@ -269,7 +273,7 @@ def test_it_serves_as_nobody_from_a_read_only_directory(image, world):
 
 def status_within(session, url, server):
     """The status of a path, asked again until it is 200, the server is gone, or it had its time to start."""
-    status, give_up_at = 0, time.monotonic() + STARTS_WITHIN_SECONDS
+    status, give_up_at = 0, time.monotonic() + PATIENCE
     while status != 200 and server.poll() is None and time.monotonic() < give_up_at:
         try:
             status = session.get(url, timeout=2).status_code

@@ -13,7 +13,7 @@ import requests
 
 from provider.http.admission import Admission
 from provider.http.app import create_app
-from tests.server import Server, bare_environment
+from tests.server import PATIENCE, Server, bare_environment
 
 WEB = {"namespace": "shop", "rollout": "web"}
 HEAD = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
@@ -32,9 +32,9 @@ def serving(world, directory, **settings):
     return Server(bare_environment(world.environment(directory)), directory, **settings)
 
 
-def wait_until(holds, seconds=20):
+def wait_until(holds):
     """Wait until a condition about another process holds."""
-    give_up_at = time.monotonic() + seconds
+    give_up_at = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < give_up_at
         time.sleep(0.02)
@@ -45,7 +45,7 @@ def ask(server):
     with requests.Session() as session:
         session.trust_env = False
         try:
-            return session.get(f"{server.url}/v1/target-health", params=WEB, timeout=15)
+            return session.get(f"{server.url}/v1/target-health", params=WEB, timeout=PATIENCE)
         except requests.ConnectionError as error:
             if "Connection refused" in str(error):
                 return None
@@ -60,7 +60,7 @@ def dawdle(server, sent):
     """Open a connection, send this much, and then do nothing."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(5)
+    connection.settimeout(PATIENCE)
     connection.connect(("127.0.0.1", server.port))
     connection.settimeout(0)
     with contextlib.suppress(OSError):  # as much as fits, and the server may hang up on us
@@ -107,9 +107,9 @@ def test_others_are_answered_while_every_place_is_taken(world, narrow):
     server = narrow
     with ThreadPoolExecutor(4) as callers:
         world.aws.faults.add("DescribeTargetHealth", delay_seconds=60)
-        done, waiting = wait([callers.submit(ask, server) for _ in range(4)], 20, FIRST_COMPLETED)
+        done, waiting = wait([callers.submit(ask, server) for _ in range(4)], PATIENCE, FIRST_COMPLETED)
 
-        others = [server.session.get(server.url + path, timeout=5) for path in ("/livez", "/readyz", "/metrics")]
+        others = [server.session.get(server.url + path, timeout=PATIENCE) for path in ("/livez", "/readyz", "/metrics")]
         still_waiting = [not future.done() for future in waiting]
         world.aws.faults.clear()
         answers = [future.result() for future in waiting]
@@ -143,7 +143,7 @@ def test_clients_that_dawdle_keep_nobody_out(small, sent, count):
 
         assert phase(ask(small)) == (200, "Successful")
         for path in ("/livez", "/readyz", "/metrics"):
-            assert requests.get(small.url + path, timeout=5).status_code == 200
+            assert requests.get(small.url + path, timeout=PATIENCE).status_code == 200
 
     assert not [line for line in small.lines() if line["level"] in ("ERROR", "CRITICAL")]
 
@@ -167,7 +167,7 @@ def test_a_request_has_a_time_to_arrive(hasty, sent, drip):
     received = b""
     with socket.create_connection(("127.0.0.1", hasty.port), timeout=0.1) as connection:
         connection.sendall(sent)
-        give_up_at = time.monotonic() + 20
+        give_up_at = time.monotonic() + PATIENCE
         while time.monotonic() < give_up_at:
             try:
                 part = connection.recv(65536)
@@ -212,13 +212,15 @@ def test_a_stop_loses_no_accepted_question(world, tmp_path):
     request = b"GET /v1/target-health?namespace=shop&rollout=web HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving(world, tmp_path) as server, contextlib.ExitStack() as opened:
         world.aws.faults.add("DescribeTargetHealth", delay_seconds=0.5)
-        asking = [opened.enter_context(socket.create_connection(("127.0.0.1", server.port), 10)) for _ in range(24)]
+        asking = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE)) for _ in range(24)
+        ]
         for connection in asking:
             connection.sendall(request)
         wait_until(lambda: any(call.name == "DescribeTargetHealth" for call in world.aws.calls))
         server.process.send_signal(signal.SIGTERM)
         answers = [connection.recv(65536) for connection in asking]
-        code = server.process.wait(20)
+        code = server.process.wait(PATIENCE)
 
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
     assert code == 0

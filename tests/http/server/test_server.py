@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.scene import Scene
-from tests.server import Server, bare_environment
+from tests.server import PATIENCE, Server, bare_environment
 
 GET = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /v1/gate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -33,7 +33,7 @@ def own_server(world, tmp_path):
 
 def exchange(port, request):
     """Send these bytes, and return everything received until the connection is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         received = b""
@@ -132,13 +132,13 @@ def test_sigterm_lets_a_question_under_way_finish(own_server, world):
         target=lambda: answers.append(own_server.ask("target-health", namespace="shop", rollout="web"))
     )
     asker.start()
-    give_up_at = time.monotonic() + 5
+    give_up_at = time.monotonic() + PATIENCE
     while not any(call.name == "DescribeTargetHealth" for call in world.aws.calls) and time.monotonic() < give_up_at:
         time.sleep(0.02)
 
     own_server.process.send_signal(signal.SIGTERM)
-    asker.join(10)
-    code = own_server.process.wait(10)
+    asker.join(PATIENCE)
+    code = own_server.process.wait(PATIENCE)
 
     assert [(answer.status_code, answer.json()["phase"]) for answer in answers] == [(200, "Successful")]
     assert code == 0

@@ -24,7 +24,7 @@ from provider.http.server.tls import Certificate
 from provider.model.errors import NotConfigured
 from tests import ROOT
 from tests.each import each
-from tests.server import Server, bare_environment
+from tests.server import PATIENCE, Server, bare_environment
 
 PASSPHRASE = b"open sesame"
 
@@ -106,7 +106,7 @@ def greeted_by(server, **more):
     for name, value in more.items():
         setattr(context, name, value)
     with (
-        socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as plain,
         context.wrap_socket(plain) as connection,
     ):
         certificate = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
@@ -118,7 +118,7 @@ def greeted_by(server, **more):
 def test_it_answers_over_tls(server):
     """With both files the server answers probes and queries over TLS, and its certificate verifies."""
     assert server.ask("target-health", namespace="shop", rollout="web").json()["phase"] == "Successful"
-    assert server.session.get(f"{server.url}/livez", timeout=5).status_code == 200
+    assert server.session.get(f"{server.url}/livez", timeout=PATIENCE).status_code == 200
 
 
 def test_the_images_health_check_knows_tls(server):
@@ -129,14 +129,14 @@ def test_the_images_health_check_knows_tls(server):
 
     program = json.loads(command)[1:]
 
-    assert subprocess.run([sys.executable, *program], env=environment, timeout=30, check=False).returncode == 0
+    assert subprocess.run([sys.executable, *program], env=environment, timeout=PATIENCE, check=False).returncode == 0
 
 
 def test_only_tls_of_today_is_spoken(server):
     """Plain HTTP and TLS before 1.2 get no answer, and the log says that the address needs https://."""
     refused: list[str] = []
     for _ in range(5):  # on a busy machine a probe of the start may have had the one line of its second
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as plain:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as plain:
             plain.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
             received = plain.recv(65536)
         refused = [line["message"] for line in server.lines() if line["logger"] == "provider.http.refusals"]
@@ -157,7 +157,7 @@ def test_half_a_handshake_keeps_nobody_out(server):
     """More clients than connections that stop in the middle of a handshake do not keep others out."""
     with contextlib.ExitStack() as dawdling:
         for _ in range(100):
-            one = dawdling.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+            one = dawdling.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE))
             one.sendall(b"\x16\x03\x01\x02\x00\x01")
 
         assert greeted_by(server) == "first"
@@ -169,7 +169,10 @@ def test_half_a_handshake_keeps_nobody_out(server):
 def test_a_renewed_certificate_is_used_without_a_restart(server, secret):
     """After a renewal the next connection gets the new certificate, and an open one continues."""
     established = http.client.HTTPSConnection(
-        "127.0.0.1", server.port, timeout=5, context=ssl.create_default_context(cafile=str(secret.cert_file))
+        "127.0.0.1",
+        server.port,
+        timeout=PATIENCE,
+        context=ssl.create_default_context(cafile=str(secret.cert_file)),
     )
     established.request("GET", "/livez")
     assert established.getresponse().read()
@@ -256,7 +259,7 @@ def test_serve_says_what_is_wrong_with_the_files(tmp_path):
         env=os.environ | files,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
 
