@@ -74,6 +74,13 @@ def render(directory):
     return by_name(rendered(directory))
 
 
+def running(objects, name="alb-provider"):
+    """The pod of a rendered Deployment, its container, and the container's environment."""
+    pod = objects["Deployment", name]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    return pod, container, {variable["name"]: variable["value"] for variable in container["env"]}
+
+
 def deployment():
     return manifest("base/deployment.yaml", "Deployment")
 
@@ -114,58 +121,38 @@ def test_no_file_is_forgotten(path):
 
 def test_all_replicas_together_make_half_of_the_accounts_calls():
     """The replicas' ELBv2 calls add up to no more than half of the 10 a second that AWS gives an account."""
-    deployment = render(ROOT / "deploy" / "base")["Deployment", "alb-provider"]["spec"]
-    (running,) = deployment["template"]["spec"]["containers"]
+    objects = render(DEPLOY / "base")
+    _, _, environment = running(objects)
 
-    (calls,) = [
-        variable["value"] for variable in running["env"] if variable["name"] == "PROVIDER_ELBV2_CALLS_PER_SECOND"
-    ]
-
-    assert float(calls) * deployment["replicas"] == Settings.model_fields["elbv2_calls_per_second"].default == 5
+    calls = float(environment["PROVIDER_ELBV2_CALLS_PER_SECOND"])
+    replicas = objects["Deployment", "alb-provider"]["spec"]["replicas"]
+    assert calls * replicas == Settings.model_fields["elbv2_calls_per_second"].default == 5
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_renders(overlay):
-    """An overlay renders the whole provider in the namespace, with a region, under the names that the examples ask."""
-    objects = render(DEPLOY / "overlays" / overlay)
+    """An overlay renders the whole provider in its namespace, with a region and a role bound to its account.
 
-    kinds = {kind for kind, _ in objects}
+    Only the IRSA overlay annotates the account, with a role of an AWS account that does not exist, and no SDK asks the
+    node's metadata service for the node's role.
+    """
+    objects = render(DEPLOY / "overlays" / overlay)
+    pod, _, environment = running(objects)
     everywhere = {"Namespace", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"}
     rbac = {"Role", "RoleBinding"} if overlay == "one-namespace" else {"ClusterRole", "ClusterRoleBinding"}
-    (env,) = [
-        container["env"]
-        for container in objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]["containers"]
-    ]
-    assert kinds == everywhere | rbac
+    (binding,) = [manifest for (kind, _), manifest in objects.items() if kind.endswith("Binding")]
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::000000000000:role/alb-provider"}
+
+    assert {kind for kind, _ in objects} == everywhere | rbac
     for kind in everywhere - {"Namespace"}:
         assert objects[kind, "alb-provider"]["metadata"]["namespace"] == "alb-provider"
-    assert {variable["name"] for variable in env} == {
-        "AWS_REGION",
-        "AWS_EC2_METADATA_DISABLED",
-        "PROVIDER_ELBV2_CALLS_PER_SECOND",
-    }
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_binding_names_the_rendered_account(overlay):
-    """In every overlay the role that is there is bound to the provider's ServiceAccount, in its namespace."""
-    objects = render(DEPLOY / "overlays" / overlay)
-
-    (binding,) = [one for (kind, _), one in objects.items() if kind.endswith("Binding")]
+    assert environment.keys() == {"AWS_REGION", "AWS_EC2_METADATA_DISABLED", "PROVIDER_ELBV2_CALLS_PER_SECOND"}
+    assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
     assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in objects
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "alb-provider", "namespace": "alb-provider"}]
-    assert objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]["serviceAccountName"] == "alb-provider"
-
-
-def test_the_roles_of_aws_are_marked_placeholders():
-    """Only the IRSA overlay annotates the ServiceAccount, with a role of an account that does not exist."""
-    roles = {
-        overlay: render(DEPLOY / "overlays" / overlay)["ServiceAccount", "alb-provider"]["metadata"].get("annotations")
-        for overlay in OVERLAYS
-    }
-
-    annotation = {"eks.amazonaws.com/role-arn": "arn:aws:iam::000000000000:role/alb-provider"}
-    assert roles == {"irsa": annotation, "one-namespace": None, "pod-identity": None}
+    assert pod["serviceAccountName"] == "alb-provider"
+    annotations = objects["ServiceAccount", "alb-provider"]["metadata"].get("annotations")
+    assert annotations == (role if overlay == "irsa" else None)
 
 
 @pytest.fixture(scope="module")
@@ -212,41 +199,44 @@ def test_every_component_renders_with_the_base_alone(overlay_of):
     assert [name for name in COMPONENTS if render(overlay_of(name)) == base] == []
 
 
-def test_tokens_are_mounted_as_a_directory(overlay_of):
-    """With the token component the provider's tokens file is in the mounted Secret; subPath would never change."""
-    pod = render(overlay_of("token"))["Deployment", "alb-provider"]["spec"]["template"]["spec"]
-    (found,) = pod["containers"]
+@pytest.mark.parametrize(
+    ("components", "files", "sources"),
+    [
+        (["token"], {"TOKENS": "tokens"}, {"alb-provider-tokens"}),
+        (["floors"], {"FLOORS": "floors"}, {"alb-provider-floors"}),
+        (
+            ["token", "tls"],
+            {"TOKENS": "tokens", "TLS_CERT": "tls.crt", "TLS_KEY": "tls.key"},
+            {"alb-provider-tokens", "alb-provider-tls"},
+        ),
+    ],
+)
+def test_files_are_mounted_as_a_directory(overlay_of, components, files, sources):
+    """Each file is in a mounted Secret or ConfigMap, which the pod's group may read; with subPath it never changed."""
+    pod, container, environment = running(render(overlay_of(*components)))
+    directories = {mount["mountPath"] for mount in container["volumeMounts"]}
+    mounted = {volume.get("secret", {}).get("secretName") or volume["configMap"]["name"] for volume in pod["volumes"]}
 
-    (mount,) = found["volumeMounts"]
-    assert {"name": "PROVIDER_TOKENS_FILE", "value": f"{mount['mountPath']}/tokens"} in found["env"]
-    assert "subPath" not in mount
-    assert [volume["secret"]["secretName"] for volume in pod["volumes"] if volume["name"] == mount["name"]] == [
-        "alb-provider-tokens"
-    ]
+    for setting, file in files.items():
+        directory, _, name = environment[f"PROVIDER_{setting}_FILE"].rpartition("/")
+        assert (directory in directories, name) == (True, file)
+    assert (mounted, len(directories)) == (sources, len(sources))
+    assert not any("subPath" in mount for mount in container["volumeMounts"])
+    assert {volume["secret"]["defaultMode"] for volume in pod["volumes"] if "secret" in volume} <= {0o440}
 
 
 @pytest.mark.parametrize("order", [("monitoring", "tls"), ("tls", "monitoring")])
-def test_tls_is_mounted_probed_and_scraped(overlay_of, order):
-    """In either order of components the files are mounted, and probes, Service and Prometheus say HTTPS."""
+def test_tls_is_probed_and_scraped(overlay_of, order):
+    """In either order of components probes, Service and Prometheus say HTTPS."""
     objects = render(overlay_of(*order))
-    pod = objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]
-    (running,) = pod["containers"]
-    (mount,) = running["volumeMounts"]
+    _, container, _ = running(objects)
     (port,) = objects["Service", "alb-provider"]["spec"]["ports"]
     (endpoint,) = objects["ServiceMonitor", "alb-provider"]["spec"]["endpoints"]
-
-    files = {variable["name"]: variable["value"] for variable in running["env"] if variable["name"].endswith("_FILE")}
-
-    assert files == {
-        "PROVIDER_TLS_CERT_FILE": f"{mount['mountPath']}/tls.crt",
-        "PROVIDER_TLS_KEY_FILE": f"{mount['mountPath']}/tls.key",
-    }
-    assert "subPath" not in mount
-    assert [volume["secret"]["secretName"] for volume in pod["volumes"]] == ["alb-provider-tls"]
-    for probe, path in (("startupProbe", "/livez"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
-        assert running[probe]["httpGet"] == {"path": path, "port": "http", "scheme": "HTTPS"}
-    assert (port["name"], port["targetPort"], port["appProtocol"]) == ("http", "http", "https")
     (scheme,) = endpoint["relabelings"]
+
+    for probe, path in (("startupProbe", "/livez"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+        assert container[probe]["httpGet"] == {"path": path, "port": "http", "scheme": "HTTPS"}
+    assert (port["name"], port["targetPort"], port["appProtocol"]) == ("http", "http", "https")
     assert objects["Service", "alb-provider"]["metadata"]["annotations"] == {"prometheus.io/scheme": "https"}
     assert scheme == {
         "sourceLabels": ["__meta_kubernetes_service_annotation_prometheus_io_scheme"],
@@ -256,18 +246,11 @@ def test_tls_is_mounted_probed_and_scraped(overlay_of, order):
     assert (endpoint.get("scheme"), endpoint["port"]) == (None, "http")
 
 
-def test_floors_are_mounted_as_a_directory_and_valid(overlay_of, tmp_path):
-    """With the floors component the file is in the mounted ConfigMap, and the shipped one is understood."""
-    objects = render(overlay_of("floors"))
-    pod = objects["Deployment", "alb-provider"]["spec"]["template"]["spec"]
-    (running,) = pod["containers"]
-    (mount,) = running["volumeMounts"]
+def test_the_shipped_floors_are_valid(overlay_of, tmp_path):
+    """The floors of the component are understood."""
     path = tmp_path / "floors"
-    path.write_text(objects["ConfigMap", "alb-provider-floors"]["data"]["floors"], encoding="utf-8")
+    path.write_text(render(overlay_of("floors"))["ConfigMap", "alb-provider-floors"]["data"]["floors"], "utf-8")
 
-    assert {"name": "PROVIDER_FLOORS_FILE", "value": f"{mount['mountPath']}/floors"} in running["env"]
-    assert "subPath" not in mount
-    assert [volume["configMap"]["name"] for volume in pod["volumes"]] == ["alb-provider-floors"]
     assert Floors(path)
 
 
@@ -276,9 +259,7 @@ def test_handover_is_an_instance_of_its_own(overlay_of, order):
     """In either order of components handover shares no name, selector or account with the instance that only reads."""
     found, reading = render(overlay_of(*order)), render(overlay_of("token"))
     deployment = found["Deployment", "alb-provider-handover"]["spec"]
-    pod = deployment["template"]["spec"]
-    (running,) = pod["containers"]
-    environment = {variable["name"]: variable["value"] for variable in running["env"]}
+    pod, _, environment = running(found, "alb-provider-handover")
 
     assert {key for key in found if key in reading} == {("Namespace", "elsewhere")} & found.keys()
     assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
@@ -293,25 +274,6 @@ def test_handover_is_an_instance_of_its_own(overlay_of, order):
     assert not of_reading.items() <= labels.items()
     assert found["Service", "alb-provider-handover"]["spec"]["selector"].items() <= labels.items()
     assert found["ClusterRoleBinding", "alb-provider-handover"]["subjects"][0]["name"] == "alb-provider-handover"
-
-
-@pytest.mark.parametrize("overlay", ["irsa", "pod-identity"])
-def test_the_nodes_role_is_never_used_by_accident(overlay):
-    """Where the provider has a role of its own, the AWS SDK does not ask the node's metadata service for one."""
-    pod = render(DEPLOY / "overlays" / overlay)["Deployment", "alb-provider"]["spec"]["template"]["spec"]
-    (running,) = pod["containers"]
-
-    assert {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in running["env"]
-
-
-def test_tls_and_tokens_go_together(overlay_of):
-    """With both components the pod has both Secrets, each in its own place and readable by the pod's group."""
-    pod = render(overlay_of("token", "tls"))["Deployment", "alb-provider"]["spec"]["template"]["spec"]
-    (running,) = pod["containers"]
-
-    assert {volume["secret"]["secretName"] for volume in pod["volumes"]} == {"alb-provider-tokens", "alb-provider-tls"}
-    assert {volume["secret"]["defaultMode"] for volume in pod["volumes"]} == {0o440}
-    assert len({volume_mount["mountPath"] for volume_mount in running["volumeMounts"]}) == 2
 
 
 def test_the_metric_for_tls_reads_what_the_examples_read():
@@ -338,10 +300,7 @@ def test_selectors_select_the_pods():
         manifest("components/network-policy/network-policy.yaml", "NetworkPolicy")["spec"]["podSelector"][
             "matchLabels"
         ],
-        *(
-            topology_spread_constraint["labelSelector"]["matchLabels"]
-            for topology_spread_constraint in pod_spec()["topologySpreadConstraints"]
-        ),
+        *(spread["labelSelector"]["matchLabels"] for spread in pod_spec()["topologySpreadConstraints"]),
     ]
     (monitored,) = manifest("components/monitoring/service-monitor.yaml", "ServiceMonitor")["spec"]["selector"][
         "matchExpressions"
