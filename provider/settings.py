@@ -115,7 +115,7 @@ class Settings(BaseSettings):
         default=60,
         ge=10,
         le=3600,
-        description="Seconds without a query after which a handover is undone.",
+        description="Seconds without a query after which a handover that has not passed is undone.",
     )
     handover_without_tokens: bool = Field(
         default=False,

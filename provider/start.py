@@ -34,7 +34,7 @@ from provider.sources.aws.service import Account
 from provider.sources.aws.session import client_config, open_session
 from provider.sources.bulkheads import Bulkheads
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.connection import connect, context_namespace
 from provider.sources.kubernetes.events import Events
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
@@ -86,13 +86,14 @@ def _timeouts(chosen: Settings) -> dict[str, float]:
 
 
 def handovers_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Handovers | None:
-    """Return handovers, looked after by a background thread, if they are enabled. Raises NotConfigured."""
+    """Return handovers, looked after by a thread, if they are enabled. Raises NotConfigured."""
     if chosen.handover != "enabled":
         return None
     registrations = Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics)
-    handovers = handover.enable(sources, registrations, metrics, most_idle_seconds=chosen.handover_undo_seconds)
-    run = handovers.way_back.run
-    threading.Thread(target=run, args=(threading.Event(),), daemon=True, name="handovers").start()
+    handovers = handover.enable(
+        sources, registrations, metrics, context_namespace(), idle_seconds=chosen.handover_undo_seconds
+    )
+    threading.Thread(target=handovers.loop.run, args=(threading.Event(),), daemon=True, name="handovers").start()
     return handovers
 
 

@@ -132,7 +132,11 @@ class Metrics:
         )
         self._left_behind = self._gauge(
             "left_behind_targets",
-            "Targets in production groups that are pods of a Rollout which its production Service does not select.",
+            "Targets that handovers registered in production groups and that are to be taken out.",
+        )
+        self._unsettled = self._gauge(
+            "handover_unsettled_seconds",
+            "Longest time for which a production group has not held what it should after a handover, in seconds.",
         )
 
     def answered(self, question: str, verdict: Verdict, seconds: float) -> None:
@@ -210,9 +214,10 @@ class Metrics:
         """Count green targets that were healthy in production and had to start again."""
         self._handover_resets.inc(targets)
 
-    def left_behind(self, targets: int) -> None:
-        """Set how many targets handovers left behind, as far as this replica knows."""
+    def left_behind(self, targets: int, seconds: float) -> None:
+        """Set how many targets of handovers are to be taken out, and since when a group is not as it should be."""
         self._left_behind.set(targets)
+        self._unsettled.set(seconds)
 
     @contextmanager
     def upstream(self, service: str, operation: str) -> Iterator[None]:

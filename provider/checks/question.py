@@ -76,7 +76,8 @@ class Check(Generic[Q, E]):
     """One check: its query Q, and the evidence E that it gathers and judges.
 
     `about` is its documentation; `charts` names the number it gives Argo to chart; `asks_aws` tells whether a query
-    needs AWS, whose calls are limited. `act` carries a verdict out and returns the answer; a check that acts never uses
+    needs AWS, whose calls are limited. `arrive` is told of a query before anything is read,
+    and returns the query to answer. `act` carries a verdict out and returns the answer; a check that acts never uses
     a topology that was read before the query. Without `by_default` a gate makes the check only if it is named.
     """
 
@@ -87,6 +88,7 @@ class Check(Generic[Q, E]):
     query: type[Q]
     gather: Callable[[Q, Topology, Green, Sources, Deadline], E]
     judge: Callable[[Q, E, datetime], Verdict]
+    arrive: Callable[[Q, Deadline], Q] | None = None
     act: Callable[[Q, E, Verdict, Deadline], Verdict] | None = None
     by_default: bool = True
 
@@ -155,6 +157,7 @@ def _read_and_judge(
     read_at: Mapping[Kind, datetime] = {}
     topology: Topology | None = None
     try:
+        query = check.arrive(query, deadline) if check.arrive else query
         topology = _topology(check, query, sources, deadline)
         read_at = {Kind.TOPOLOGY: topology.read_at}
         rollout_state.require_valid(topology.rollout)

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pydantic import ValidationInfo, field_validator
+
 from provider.checks import replicas, target_health
 from provider.checks.parameters import DECIDES, LOWER, Parameter
 from provider.checks.question import Sources
 from provider.handover.first_batch import FirstBatch, read_first_batch
-from provider.handover.ledger import Address, Handover, Ledger
 from provider.model import lengths
 from provider.model.answer import Observed
+from provider.model.handovers import HandoverRecord
 from provider.model.reasons import Phase, Reason
 from provider.model.records import (
     Canary,
@@ -24,14 +26,14 @@ from provider.model.records import (
     GreenService,
     GroupHealth,
     Kind,
-    TargetGroup,
     Topology,
     Verdict,
 )
 from provider.rules import handover as rules
-from provider.rules.expected_targets import addresses_of, percent
+from provider.rules.expected_targets import percent
 from provider.rules.green import find_service
 from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.leases import Records
 
 NAME = "handover"
 
@@ -39,6 +41,9 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 10, 3600
 
 EVERYTHING = 100
 """Percent."""
+
+SHORTEST_WITH_BATCH_SECONDS = 300
+"""CloudWatch's lag of 120 s, a full minute of metrics and the minute in which it began, and time for the rest."""
 
 
 class Query(target_health.Query):
@@ -70,6 +75,19 @@ class Query(target_health.Query):
         "minute of metrics of the production groups, in which both versions serve, is within maxErrorPercent: raise "
         "maxHandoverSeconds to at least 300.",
     )
+
+    @field_validator("batch_percent")
+    @classmethod
+    def _has_time(cls, batch_percent: float, info: ValidationInfo) -> float:
+        """Refuse a first batch whose errors could never be judged in time."""
+        most = info.data.get("max_handover_seconds", LONGEST_SECONDS)
+        if batch_percent < EVERYTHING and most < SHORTEST_WITH_BATCH_SECONDS:
+            raise ValueError(
+                f"below 100 needs maxHandoverSeconds of at least {SHORTEST_WITH_BATCH_SECONDS}: a full minute of "
+                "metrics judges the first batch"
+            )
+        return batch_percent
+
     max_error_percent: float = Parameter(
         default=1,
         stricter=LOWER,
@@ -82,31 +100,30 @@ class Query(target_health.Query):
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """The production Service and its groups.
-
-    `left` are targets that an earlier handover left behind, by group. `turn` is the handover's when this was read,
-    `begun_at` when its first target was registered, and `timed_out` whether it took too long before. `first_batch` is
-    None unless a first batch is healthy and the rest waits for its errors.
-    """
+    """The production Service and its groups. `first_batch` is None unless its errors are to be judged."""
 
     service: GreenService
     groups: tuple[GroupHealth, ...]
-    left: Mapping[TargetGroup, Mapping[Address, str]]
-    turn: int
-    begun_at: datetime | None
-    timed_out: bool
     first_batch: FirstBatch | None
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the gate asks for, and production: None while the gate does not pass, since nobody needs it then."""
+    """What the gate asks for, the record, and production: None while the gate does not pass, so nobody needs it.
+
+    `record` is None before the handover begins.
+    """
 
     green: Green
     gate: Verdict
     checked: target_health.Evidence
-    handover: Handover
+    record: HandoverRecord | None
     production: Production | None = None
+
+    def is_batch_proved(self, query: Query) -> bool:
+        """Whether the first batch was judged, and is within the limit."""
+        batch = self.production.first_batch if self.production else None
+        return batch is not None and batch.is_known and not batch.is_above(query.max_error_percent)
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -125,37 +142,47 @@ class Evidence:
 
 
 def gather(
-    ledger: Ledger, query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline
+    records: Records, query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline
 ) -> Evidence:
     """Read what the gate needs, and if it passes the production groups."""
     service = find_service(topology, green, query.service)
     production = rules.find_production(topology, green, service)
-    key = (query.namespace, query.rollout)
-    handover = ledger.asked(key, query.pod_template_hash, production.service.name, query.max_handover_seconds)
-    turn, begun_at, timed_out = handover.turn, handover.begun_at, handover.timed_out
+    record = records.find((query.namespace, query.rollout, query.pod_template_hash), deadline)
     checked = target_health.gather(query, topology, green, sources, deadline)
     gate = _gate(query, green, checked, sources.clock())
     if gate.phase is not Phase.SUCCESSFUL:
-        return Evidence(green, gate, checked, handover)
+        return Evidence(green, gate, checked, record)
     groups = sources.load_balancers.health(production.bindings, deadline)
     rules.require_ip_targets(groups)
+    _require_own_groups(production, groups, topology, sources, deadline)
     _require_reach(groups, checked, sources, deadline)
     if isinstance(topology.rollout.strategy, Canary):
         listeners = sources.load_balancers.listeners
         rules.require_no_users({one.group.name: listeners.weights(one.group, deadline) for one in groups})
-    addresses = sources.cluster.addresses(query.namespace, production.service.name, deadline)
-    left = _left_behind(green, production, groups, addresses, sources, deadline)
     first_batch = None
-    if query.batch_percent < EVERYTHING and begun_at and _waits_for_the_rest(green, production, groups):
-        first_batch = read_first_batch(groups, begun_at, production.service.name, sources, deadline)
-    found = Production(production, groups, left, turn, begun_at, timed_out, first_batch)
-    return Evidence(green, gate, checked, handover, found)
+    if query.batch_percent < EVERYTHING and record is not None and not (record.is_proved or record.ended):
+        progress = [rules.progress(green, production, one) for one in groups]
+        if all(one.is_healthy_so_far for one in progress):
+            first_batch = read_first_batch(groups, record.begun_at, production.service.name, sources, deadline)
+    return Evidence(green, gate, checked, record, Production(production, groups, first_batch))
 
 
-def _waits_for_the_rest(green: Green, production: GreenService, groups: tuple[GroupHealth, ...]) -> bool:
-    """Tell whether all that is registered of green is healthy, and some of green is not registered."""
-    progress = [rules.progress(green, production, one) for one in groups]
-    return all(one.is_healthy_so_far for one in progress) and any(one.missing for one in progress)
+def _require_own_groups(
+    production: GreenService,
+    groups: tuple[GroupHealth, ...],
+    topology: Topology,
+    sources: Sources,
+    deadline: Deadline,
+) -> None:
+    """Refuse a group that another Service of the namespace fills too, whether its binding has the ARN or the name."""
+    names = {health.group.name for health in groups}
+    others = [
+        one
+        for one in (*topology.foreign_bindings, *topology.bindings)
+        if one.service != production.service.name and one.target_group in names
+    ]
+    found = sources.load_balancers.groups(tuple(others), deadline) if others else ()
+    rules.require_own_groups(groups, [(one, group.value.arn) for one, group in zip(others, found, strict=True)])
 
 
 def _gate(query: Query, green: Green, checked: target_health.Evidence, now: datetime) -> Verdict:
@@ -176,57 +203,36 @@ def _require_reach(
         rules.require_same_reach(listeners.security_groups(known | unfamiliar, place, deadline), known)
 
 
-def _left_behind(
-    green: Green,
-    production: GreenService,
-    groups: tuple[GroupHealth, ...],
-    addresses: frozenset[str],
-    sources: Sources,
-    deadline: Deadline,
-) -> Mapping[TargetGroup, Mapping[Address, str]]:
-    """Return what an earlier handover left in the production groups; pods are read only where there are strangers."""
-    strange = {
-        one.group: rules.strangers(one, addresses_of(green, production, one.binding), addresses) for one in groups
-    }
-    if not any(strange.values()):
-        return {}
-    pods = sources.cluster.addresses_of_pods(green.rollout, deadline)
-    found = {
-        group: rules.left_behind(some, pods, production.service, green.rollout.current_hash)
-        for group, some in strange.items()
-    }
-    return {group: some for group, some in found.items() if some}
-
-
-def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
+def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
     """Let the gate decide while it does not pass; then the production group with the fewest healthy green targets."""
     production = evidence.production
     if production is None:
         return evidence.gate
+    record, batch = evidence.record, production.first_batch
     progress = [rules.progress(evidence.green, production.service, one) for one in production.groups]
     least = min(progress, key=lambda one: one.percent)
+    seconds = record.age if record else 0.0
     is_ready = all(one.wanted and query.is_met(one.healthy, one.wanted) for one in progress)
-    seconds = (now - production.begun_at).total_seconds() if production.begun_at else 0.0
-    batch, says = production.first_batch, "{}"
-    if production.timed_out or seconds > query.max_handover_seconds:
-        reason, phase = Reason.HANDOVER_TIMED_OUT, Phase.INCONCLUSIVE
-        says = f"The handover took longer than maxHandoverSeconds={query.max_handover_seconds} and is undone ({{}})"
-    elif is_ready:
-        reason, phase = Reason.HANDOVER_READY, Phase.SUCCESSFUL
+    is_proved = query.batch_percent >= EVERYTHING or (record is not None and record.is_proved)
+    reason, phase, says = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE, "{}"
+    if record is not None and record.is_timed_out:
+        reason, says = Reason.HANDOVER_TIMED_OUT, f"Green was taken out of production: {record.ended} ({{}})"
+    elif record is not None and record.refusal is not None:
+        reason, says = record.refusal[0], f"{record.refusal[1].replace('{', '(').replace('}', ')')} ({{}})"
     elif batch is not None and batch.is_above(query.max_error_percent):
         reason, phase = Reason.ERRORS_ABOVE_LIMIT, Phase.FAILED
         worst = batch.worst
         says = f"{worst.errors} of {worst.total} requests failed in {worst.name} since the first batch serves ({{}})"
-    else:
-        reason, phase = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE
-        if batch is not None and not batch.is_known:
-            says = f"{{}}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
+    elif batch is not None and not batch.is_known:
+        says = f"{{}}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
+    elif is_ready and is_proved:
+        reason, phase = Reason.HANDOVER_READY, Phase.SUCCESSFUL
     return Verdict(phase, reason, says.format(least.sentence), least.percent, _observed(evidence, progress, seconds))
 
 
 def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float) -> Observed:
     assert evidence.production is not None  # noqa: S101 - judge() has looked
-    shown: Observed = {
+    return {
         **evidence.green.observed(),
         "service": evidence.production.service.service.name,
         "stage": evidence.production.service.stage.value,
@@ -243,9 +249,3 @@ def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float
         ],
         "handoverSeconds": round(seconds, 1),
     }
-    if evidence.production.left:
-        shown["leftBehind"] = {
-            "count": sum(len(some) for some in evidence.production.left.values()),
-            "targetGroups": sorted(group.name for group in evidence.production.left),
-        }
-    return shown

@@ -70,7 +70,7 @@ def create_app(
 
     def route(check: AnyCheck, methods: Sequence[str]) -> None:
         """`remember` adds to an answer what this replica has seen of the Rollout."""
-        remember = [switches.answered, *([handovers.way_back.answered] if handovers else [])]
+        remember = [switches.answered, *([handovers.loop.answered] if handovers else [])]
         view = _question(check, sources, metrics, access, floors, admission, switches.journal, remember)
         app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=methods)
 

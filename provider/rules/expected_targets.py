@@ -144,7 +144,7 @@ def expected_targets(
 
 def _pods_as_targets(green: Green, service: GreenService, health: GroupHealth) -> ExpectedTargets:
     registered = _by_key(health.targets)
-    keys = _keys_by_pod(service, health.binding)
+    keys = keys_by_pod(service, health.binding)
     targets = []
     families = _families_by_pod(service) if len(keys) < len(green.pods) else {}
     for pod in green.pods:
@@ -186,11 +186,11 @@ def _without_address(pod: Pod, families: set[str], service: GreenService, bindin
 
 def addresses_of(green: Green, service: GreenService, binding: Binding) -> set[tuple[str, int]]:
     """Return the (address, port) of every living green pod, as they should be registered by this binding."""
-    keys = _keys_by_pod(service, binding)
+    keys = keys_by_pod(service, binding)
     return {key for pod in green.pods for key in keys.get(pod.uid, ())}
 
 
-def _keys_by_pod(service: GreenService, binding: Binding) -> dict[str, list[TargetKey]]:
+def keys_by_pod(service: GreenService, binding: Binding) -> dict[str, list[TargetKey]]:
     """Map pod uids to their (address, port), as the load balancer controller would register them."""
     port_name = _port(service, binding).name
     keys: dict[str, list[TargetKey]] = {}

@@ -10,32 +10,23 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from provider.model.errors import CannotTell
+from provider.model.handovers import Address, RecordedTarget
 from provider.model.reasons import Reason
 from provider.model.records import (
-    HASH_LABEL,
     Binding,
     Canary,
     Endpoint,
     Green,
     GreenService,
     GroupHealth,
-    PodAddress,
-    Rollout,
     Service,
     ServicePort,
     Stage,
     Topology,
     same_address,
 )
-from provider.rules.expected_targets import State, addresses_of, expected_targets, percent
+from provider.rules.expected_targets import State, addresses_of, expected_targets, keys_by_pod, percent
 from provider.rules.green import bindings_of, require_service, service_port
-from provider.rules.rollout_state import INCONCLUSIVE_PAUSES
-
-PAUSED_BY_A_PERSON = "Paused"
-"""How `activity.pauses` shows `spec.paused`."""
-
-Address = tuple[str, int]
-"""An IP address and a port."""
 
 
 def find_production(topology: Topology, green: Green, service: GreenService) -> GreenService:
@@ -59,17 +50,18 @@ def find_production(topology: Topology, green: Green, service: GreenService) -> 
         )
     production = require_service(topology, name)
     bindings = bindings_of(topology, production)
-    _require_own_groups(topology, bindings)
     endpoints = tuple(_moved(green, service, production, bindings))
     return GreenService(production, Stage.BEFORE_SWITCH, endpoints, bindings)
 
 
-def _require_own_groups(topology: Topology, bindings: Iterable[Binding]) -> None:
-    """Refuse a target group that another Service's pods are targets of too."""
-    groups = {(one.arn, one.group_name) for one in bindings}
-    services = {one.service for one in bindings}
-    for other in (*topology.foreign_bindings, *topology.bindings):
-        if (other.arn, other.group_name) in groups and other.service not in services:
+def require_own_groups(production: Iterable[GroupHealth], others: Iterable[tuple[Binding, str]]) -> None:
+    """Refuse a production group that another Service's pods are targets of too. Raises CannotTell.
+
+    `others` are the bindings of other Services, each with the ARN of its group: a binding may name it instead.
+    """
+    own = {health.group.arn for health in production}
+    for other, arn in others:
+        if arn in own:
             raise CannotTell(
                 Reason.HANDOVER_IMPOSSIBLE,
                 f"TargetGroupBinding {other.name} fills the production target group from Service {other.service} too, "
@@ -186,8 +178,8 @@ class Progress:
 
     @property
     def is_healthy_so_far(self) -> bool:
-        """Whether all that is registered is healthy: then the next batch may follow."""
-        return len(self.registered) <= self.healthy
+        """Whether there is something registered, and all of it is healthy: then its errors can be judged."""
+        return 0 < len(self.registered) <= self.healthy
 
     @property
     def sentence(self) -> str:
@@ -203,7 +195,7 @@ def progress(green: Green, production: GreenService, health: GroupHealth) -> Pro
     expected = expected_targets(green, production, health, {})
     wanted = addresses_of(green, production, health.binding)
     present = {(same_address(one.id), one.port): one.state for one in health.targets}
-    registered = frozenset(key for key in wanted if present.get(key, _DRAINING) not in _GONE)
+    registered = frozenset(key for key in wanted if present.get(key, "unused") not in GONE)
     healthy_others = sum(state == State.HEALTHY for key, state in present.items() if key not in wanted)
     return Progress(
         name=health.group.name,
@@ -215,63 +207,24 @@ def progress(green: Green, production: GreenService, health: GroupHealth) -> Pro
     )
 
 
-_DRAINING = "draining"
-_GONE = (_DRAINING, "unused")
+GONE = ("draining", "unused")
 """States of what is no target any more, or never was: to be registered again."""
 
 
-def batch(missing: Iterable[Address], registered: int, wanted: int, percent: float) -> frozenset[Address]:
-    """Return those to register first: so many that `percent` of the wanted ones, rounded up, are registered."""
-    room = -int(-wanted * percent // 100) - registered
-    return frozenset(sorted(missing)[: max(room, 0)])
+def targets_of(green: Green, production: GreenService, binding: Binding) -> frozenset[RecordedTarget]:
+    """Return every living green pod as a target of a production group."""
+    own = (pod.uid for pod in green.pods)
+    by_pod = keys_by_pod(production, binding)
+    return frozenset(RecordedTarget(*key, uid) for uid in own for key in by_pod.get(uid, ()))
 
 
-def strangers(health: GroupHealth, green: Collection[Address], production: Collection[str]) -> frozenset[Address]:
-    """Return the targets of a production group that are neither green's nor behind the production Service."""
-    return frozenset(
-        key
-        for one in health.targets
-        if one.state not in _GONE
-        and (key := (same_address(one.id), one.port)) not in green
-        and key[0] not in production
-    )
+def batch(
+    targets: Collection[RecordedTarget], known: Collection[str], wanted: int, percent: float
+) -> frozenset[RecordedTarget]:
+    """Return those of a first batch: at most `percent` of the wanted pods, rounded up; recorded ones first.
 
-
-def left_behind(
-    found: Iterable[Address], pods: Iterable[PodAddress], production: Service, green_hash: str
-) -> Mapping[Address, str]:
-    """Return the strangers that are pods of this Rollout, but neither of production's version nor green's, by hash.
-
-    Only a handover makes such a pod a target: the controller registers what the Service selects.
+    `known` are the uids of the recorded pods.
     """
-    serving = production.selector.get(HASH_LABEL, "")
-    own = {
-        same_address(address): pod.pod_hash
-        for pod in pods
-        if serving and pod.pod_hash not in {"", serving, green_hash}
-        for address in pod.addresses
-    }
-    return {one: own[one[0]] for one in found if one[0] in own}
-
-
-def removable(
-    registered: Mapping[Address, str], service: Service | None, behind: Collection[str]
-) -> frozenset[Address]:
-    """Return what may be taken out of a production group, of targets by the hash of their pods.
-
-    Never an address behind the production Service, nor a pod of the version that it selects: its EndpointSlices may
-    lag behind its selector. `behind` are the addresses of these slices.
-    """
-    serving = service.selector.get(HASH_LABEL) if service else None
-    return frozenset(one for one, pod_hash in registered.items() if one[0] not in behind and pod_hash != serving)
-
-
-def why_undo(rollout: Rollout, pod_hash: str) -> str:
-    """Return what Argo does that ends a handover, empty while it need not be undone."""
-    if rollout.current_hash != pod_hash:
-        return f"{pod_hash} is not the current green any more"
-    if rollout.activity.is_aborted and rollout.is_rolling:
-        return "Argo aborted the Rollout"
-    if any(one in (*INCONCLUSIVE_PAUSES, PAUSED_BY_A_PERSON) for one in rollout.activity.pauses):
-        return "the Rollout is paused"
-    return ""
+    uids = sorted({target.pod_uid for target in targets}, key=lambda uid: (uid not in known, uid))
+    chosen = set(uids[: -int(-wanted * percent // 100)])
+    return frozenset(target for target in targets if target.pod_uid in chosen)

@@ -4,17 +4,16 @@ That a target which is registered once more stays healthy is what the handover r
 on; so every switch is measured, and the figures are shown.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from provider.model import answer
-from provider.model.records import GroupHealth
+from provider.model.handovers import Address
 from provider.rules.expected_targets import State
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 15, 120
 """How long a switch is watched: the load balancer controller acts within seconds of it, or is not watched for ever."""
-
-Address = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,10 @@ class LastSwitch:
         return shown
 
 
-def after_look(before: LastSwitch, groups: tuple[GroupHealth, ...], at: datetime) -> LastSwitch:
-    """Return what is known after a look at the production groups."""
+def after_look(before: LastSwitch, groups: Collection[Mapping[Address, str]], at: datetime) -> LastSwitch:
+    """Return what is known after a look at the states of the production groups' targets."""
     least, reset, is_whole = before.least, set(before.reset), bool(groups)
-    for health in groups:
-        states = {(one.id, one.port): one.state for one in health.targets}
+    for states in groups:
         healthy = sum(state == State.HEALTHY for state in states.values())
         least = healthy if least is None else min(least, healthy)
         unwell = {one for one in before.handed_over if states.get(one) != State.HEALTHY}

@@ -37,6 +37,11 @@ class Deadline:
         """Return the seconds left; at least a millisecond, since some libraries read a timeout of 0 as no timeout."""
         return max(self.began + self.seconds - time.monotonic(), 0.001)
 
+    def require(self, what: str) -> None:
+        """Raise DeadlineExceeded, naming what is still to be done, once the time is over."""
+        if time.monotonic() >= self.began + self.seconds:
+            raise DeadlineExceeded(f"{what} did not finish within the query's time limit of {self.seconds:g} s")
+
     def wait(self, future: "Future[Value]", what: str) -> Value:
         """Wait for a read in flight. Raises its error, or DeadlineExceeded naming it."""
         try:

@@ -6,10 +6,15 @@ import sys
 
 import pytest
 
+from provider.model.handovers import HandoverRecord, RecordedGroup, RecordedTarget
+from provider.model.records import Place
+from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.leases import Records
+from tests.records import NOW
 from tests.scene import GREEN
 from tests.world.cluster import objects
 
-ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
+ABOUT_WEB = ("--namespace", "shop", "--rollout", "web", "--provider-namespace", "platform")
 
 
 @pytest.fixture
@@ -50,9 +55,20 @@ def registered(scene, arn):
     }
 
 
+@pytest.fixture
+def recorded(scene, production, sources):
+    """The record of green's handover, whose targets are registered."""
+    targets = frozenset(RecordedTarget(pod["status"]["podIP"], 8080, pod["metadata"]["uid"]) for pod in scene.pods)
+    group = RecordedGroup(production, "k8s-shop-web-active", Place("eu-west-1"), targets)
+    record = HandoverRecord("shop", "web", GREEN, "web-active", {"maxHandoverSeconds": 60}, NOW, (group,))
+    Records(sources.cluster.server, "platform").create(record, Deadline(10))
+    scene.world.aws.register(production, [target.address for target in targets])
+
+
+@pytest.mark.usefixtures("recorded")
 def test_what_was_left_behind_is_taken_out(scene, production, undo):
     """Green's pods leave the production group; blue, and a target that is no pod of the Rollout, stay."""
-    scene.world.aws.register(production, [(ip, 8080) for ip in scene.addresses])
+    scene.world.aws.load_balancers.settle()
     done, again = undo(), undo()
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -62,9 +78,10 @@ def test_what_was_left_behind_is_taken_out(scene, production, undo):
     assert GREEN != "5b8c4d"
 
 
+@pytest.mark.usefixtures("recorded")
 def test_what_cannot_be_written_is_a_sentence(scene, production, undo):
     """A refusal by AWS is one sentence with the action, and exit code 3; without --undo nothing happens."""
-    scene.world.aws.register(production, [(ip, 8080) for ip in scene.addresses])
+    scene.world.aws.load_balancers.settle()
     scene.world.aws.faults.aws_error("DeregisterTargets", "AccessDenied", "no", 403)
     refused, unasked = undo(), undo("--help")
 
@@ -74,11 +91,12 @@ def test_what_cannot_be_written_is_a_sentence(scene, production, undo):
     assert "--undo" in unasked.stdout
 
 
+@pytest.mark.usefixtures("recorded")
 def test_without_the_production_service_nothing_is_known_to_be_left_behind(scene, production, undo):
-    """A production Service that does not exist is an error, not "nothing": its target groups are not looked at."""
-    scene.world.aws.register(production, [(ip, 8080) for ip in scene.addresses])
+    """Of a production Service that does not exist nobody knows what it selected: an error, and nothing is taken out."""
     scene.world.kubernetes.delete("Service", "shop", "web-active")
     done = undo()
 
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "Error: Service web-active of Rollout web does not exist in namespace shop\n"
+    assert done.stderr == "Error: 3 targets of Rollout web must stay for now: Service web-active does not exist\n"
+    assert len(registered(scene, production)) == 5

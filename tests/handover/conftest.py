@@ -62,4 +62,4 @@ def stage(world: World, wall_clock: StageClock, replica: Replica) -> Stage:
 @pytest.fixture
 def play(stage: Stage, replica: Replica) -> Callable[[float], None]:
     """Lets time pass for everyone, the replica's background included."""
-    return lambda seconds: stage.play(seconds, between=replica.handovers.way_back.look)
+    return lambda seconds: stage.play(seconds, between=replica.look)

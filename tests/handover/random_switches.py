@@ -3,6 +3,7 @@
 A seed always tells the same story. Time is the story's own, and stands still while somebody reads or writes.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,15 +11,17 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from provider.handover.way_back import PAUSE_SECONDS
-from provider.model.records import TargetGroup
+from provider.handover.loop import PAUSE_SECONDS
+from provider.model.handovers import RecordedGroup
 from provider.sources.aws.registrations import Registrations
 from provider.sources.deadline import Deadline
-from tests.handover.stage import UNDO_SECONDS, Replica, Stage
+from tests.handover.stage import Replica, Stage
 from tests.world.server.faults import Fault
 from tests.world.story.revisions import Revision
 
-CALM_SECONDS = UNDO_SECONDS + 10
+LONGEST_SECONDS = 15
+"""Production is exactly right so long after the last disturbance."""
+
 STEPS = 24
 
 Address = tuple[str, int]
@@ -40,13 +43,13 @@ class Watched(Registrations):
         self._story = story
         self.crash = ""
 
-    def register(self, group: TargetGroup, targets: Any, why: str, deadline: Deadline) -> None:
+    def register(self, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
         self._around("register", group, targets, why, deadline)
 
-    def deregister(self, group: TargetGroup, targets: Any, why: str, deadline: Deadline) -> None:
+    def deregister(self, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
         self._around("deregister", group, targets, why, deadline)
 
-    def _around(self, operation: str, group: TargetGroup, targets: Any, why: str, deadline: Deadline) -> None:
+    def _around(self, operation: str, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
         self._story.judge_write(operation, frozenset(targets), why)
         if self.crash == "before":
             raise Crash
@@ -128,7 +131,7 @@ class Story:
         self._look_at = self.stage.clock.seconds + PAUSE_SECONDS
         for replica in self.replicas:
             with self.faulty():
-                replica.handovers.way_back.look()
+                replica.look()
             self._restart_if_crashed(replica)
 
     def _note_pods(self) -> None:
@@ -170,12 +173,13 @@ class Story:
         if operation == "deregister" and ips & behind:
             raise self._complaint(f"deregister of {ips & behind}, which are behind the production Service ({why})")
         if operation == "register" and not ips <= behind:
-            rolls = web.green.pod_hash != web.blue.pod_hash and web.observed_generation == web.generation
-            passes = rolls and web.aborted_at is None and not self._is_paused
-            enough = web.green.ready_count * 100 >= web.replicas * self.least
-            passes = passes and enough and self.is_whole(web.arns["web-preview"])
-            if not passes:
-                raise self._complaint(f"register although the gate would not pass ({why})")
+            if web.green.pod_hash == web.blue.pod_hash or web.aborted_at is not None or self._is_paused:
+                raise self._complaint(f"register although Argo will not switch ({why})")
+            living = {pod.address for pod in web.green._pods if pod.stage in ("addressed", "ready")}
+            if not ips - behind <= living:
+                raise self._complaint(
+                    f"register of {ips - behind - living}, which are not living pods of green ({why})"
+                )
         if self._at_write is not None and operation == "deregister":
             self._at_write()
 
@@ -186,11 +190,8 @@ class Story:
         """Ask one of the replicas about green, and compare the answer with the truth."""
         web, replica = self.stage.web, self.random.choice(self.replicas)
         self.least = self.random.choice((100.0, 100.0, 75.0))
-        parameters = {
-            "minHealthyPercent": self.least,
-            "maxHandoverSeconds": self.random.choice((10, 60, 3600)),
-            "batchPercent": self.random.choice((100, 100, 40)),
-        }
+        seconds, percent = self.random.choice(((10, 100), (60, 100), (3600, 100), (3600, 40)))
+        parameters = {"minHealthyPercent": self.least, "maxHandoverSeconds": seconds, "batchPercent": percent}
         with self.faulty():
             answer = replica.ask(web.name, web.green.pod_hash, crashes=True, **parameters)
         self._restart_if_crashed(replica)
@@ -198,6 +199,7 @@ class Story:
         self.asked[reason] += 1
         if phase != "Successful":
             return
+        self.least = self._limits(web.green.pod_hash).get("minHealthyPercent", 100.0)
         if not self.is_whole(self.stage.production):
             raise self._complaint(f"Successful although green is not healthy in production: {answer['message']}")
         if self.random.random() < 0.7:
@@ -207,30 +209,47 @@ class Story:
         self._complaint_of_a_write = Complaint(f"at {self.stage.clock.seconds:.1f} s: {text}\n{dict(self.happened)}")
         return self._complaint_of_a_write
 
+    def _limits(self, pod_hash: str) -> dict[str, Any]:
+        """The parameters of a version's handover: those of the query that began it."""
+        for stored in self.stage.world.kubernetes.stored("Lease", "platform"):
+            text = stored.shared["metadata"].get("annotations", {}).get("alb-provider/handover")
+            record = json.loads(text) if text else {}
+            if record.get("podHash") == pod_hash:
+                return dict(record["parameters"])
+        return {}
+
     def calm_down(self) -> None:
-        """Nothing fails and nothing is queried any more: soon production holds nothing but what its Service selects."""
-        web = self.stage.web
+        """Argo decides, and nothing fails and nothing is queried any more: soon production is exactly right."""
         self._fault = self._at_write = None
         self._is_paused = False
-        self.play(CALM_SECONDS, step=2.0)
-        # What a process that ended had registered, the next question finds: about a new version, as after a fix.
-        self.supersede(keeps=True)
-        self.play(14)
-        self.least = 100.0
-        for replica in self.replicas:
-            replica.ask(web.name, web.green.pod_hash)
-        self.play(CALM_SECONDS, step=2.0)
+        self.random.choice((self.supersede, self.abort, self.switch))()
+        self.play(LONGEST_SECONDS)
         behind = self.behind_production()
-        states = self.stage.states()
-        left = {
-            key for key, state in states.items() if state not in ("draining", "unused") and key[0] not in behind
-        } - self._foreign
-        # The target of a pod that is gone, whose process ended too, is nobody's: the load balancer finds it unhealthy.
-        living = {ip for revision in web.revisions for ip in revision.addresses()}
-        if left & {(ip, 8080) for ip in living}:
+        present = {key for key, state in self.stage.states().items() if state not in ("draining", "unused")}
+        left = {key for key in present if key[0] not in behind} - self._foreign
+        if left and not self._is_open_by_right():
             raise self._complaint(f"left behind: {left}")
-        if self._foreign - {key for key, state in states.items() if state not in ("draining", "unused")}:
+        if not self._foreign <= present:
             raise self._complaint("a foreign target is gone")
+        missing = self.healthy_addresses(self.serving) - {ip for ip, _ in present}
+        if missing:
+            raise self._complaint(f"not in production: {missing}")
+
+    def _is_open_by_right(self) -> bool:
+        """Whether green may be in production still, since nobody said that it will not be switched to."""
+        web = self.stage.web
+        return web.green is not web.blue and web.aborted_at is None and not self._is_paused
+
+    @property
+    def serving(self) -> str:
+        """The hash that the production Service selects."""
+        service = self.stage.world.kubernetes.get("Service", "shop", self.stage.web.active_service)
+        return str(service["spec"]["selector"].get("rollouts-pod-template-hash"))
+
+    def healthy_addresses(self, pod_hash: str) -> set[str]:
+        """The addresses of a version's ready pods."""
+        revisions = [one for one in self.stage.web.revisions if one.pod_hash == pod_hash]
+        return {pod.address for one in revisions for pod in one._pods if pod.stage == "ready"}
 
     # What may happen.
 

@@ -56,13 +56,18 @@ class Replica:
         self.start()
 
     def start(self) -> None:
-        """Begin with an empty ledger and nothing seen, as after a restart."""
+        """Begin with nothing remembered, as after a restart."""
         self.registrations = self.writer(self.account, self.sources.shared.threads, self.metrics)
         self.sources = replace(self.sources, seen_healthy=SeenHealthy())
         self.handovers: Handovers = enable(
-            self.sources, self.registrations, self.metrics, most_idle_seconds=UNDO_SECONDS
+            self.sources, self.registrations, self.metrics, "platform", idle_seconds=UNDO_SECONDS
         )
         self.app: Flask = create_app(self.sources, self.metrics, handovers=self.handovers)
+
+    def look(self) -> None:
+        """Let the loop look once, and wait for what it began."""
+        for pending in self.handovers.loop.look():
+            pending.result()
 
     def ask(self, rollout: str, pod_hash: str, *, crashes: bool = False, **parameters: Any) -> dict[str, Any]:
         """Ask for a handover, and return the answer; without one of a process that `crashes` nothing."""

@@ -38,7 +38,7 @@ def switched(world, clock, sources, account, replicas, *, hands_over):
     stage = Stage(world, clock, replicas, handover if hands_over else gate)
     for _ in range(60):
         stage.play(1, step=STEP_SECONDS)
-        replica.handovers.way_back.look()
+        replica.look()
         if stage.web.switched_at is not None and stage.story.seconds > stage.web.switched_at + 12:
             break
     assert stage.web.switched_at is not None

@@ -15,10 +15,11 @@ import yaml
 from provider import __version__
 from provider.advice.conversion.documents import dump, load
 from provider.advice.conversion.ping_pong import convert
-from tests import contract
+from tests import ROOT, contract
 from tests.real.api import Manifest
 from tests.real.cast import released
 from tests.real.stage import EXAMPLES, REPLICAS, Stage
+from tests.server import Server
 from tests.world.aws.moto_elbv2 import settings
 
 Scenario = Callable[[Stage], None]
@@ -437,6 +438,26 @@ def handed_over_and_aborted(stage: Stage) -> None:
 
 
 @scenario
+def handed_over_and_killed(stage: Stage) -> None:
+    """A provider that is killed between its pass and the switch leaves no gap, and the next one goes on."""
+    with new_handing_over(stage) as first, new_handing_over(stage) as second:
+        stage.cast.recorder.lead_to(stage.namespace, first.url)
+        stage.set_up("blue-green-without-gap")
+        until_blue_is_healthy(stage)
+        with stage.counting() as counts:
+            stage.deploy("2")
+            green = stage.green
+            stage.until("the pass", lambda: "Successful/HandoverReady" in stage.told(green))
+            first.process.kill()
+            stage.cast.recorder.lead_to(stage.namespace, second.url)
+            stage.until_switched()
+            time.sleep(NEVER_SECONDS)
+        assert min(counts) >= REPLICAS, stage.story()
+        assert stage.cast.healthy_for_users(stage.namespace)[0] == REPLICAS, stage.story()
+    stage.note("blue-green: the provider is killed at the switch", "leaves no moment without a healthy target")
+
+
+@scenario
 def canary_handed_over(stage: Stage) -> None:
     """The last flip of a plain canary after a handover leaves no moment without a healthy target."""
     with handing_over(stage):
@@ -738,11 +759,20 @@ def heal(stage: Stage) -> None:
 @contextmanager
 def handing_over(stage: Stage) -> Iterator[None]:
     """Let a provider with handover on answer for this namespace."""
-    with stage.cast.new_provider(
-        provider_token(stage), PROVIDER_HANDOVER="enabled", PROVIDER_HANDOVER_WITHOUT_TOKENS="true"
-    ) as own:
+    with new_handing_over(stage) as own:
         stage.cast.recorder.lead_to(stage.namespace, own.url)
         yield
+
+
+def new_handing_over(stage: Stage) -> Server:
+    """Return a provider with handover on, to be started; its records are where its kubeconfig leads."""
+    records = yaml.safe_load_all((ROOT / "deploy/components/handover/records.yaml").read_text("utf-8"))
+    manifests = [{**one, "metadata": {**one["metadata"], "namespace": "default"}} for one in records]
+    for subject in manifests[1]["subjects"]:
+        subject["namespace"] = "alb-provider"
+    stage.cast.api.apply(manifests)
+    token = provider_token(stage)
+    return stage.cast.new_provider(token, PROVIDER_HANDOVER="enabled", PROVIDER_HANDOVER_WITHOUT_TOKENS="true")
 
 
 # What a person looks at

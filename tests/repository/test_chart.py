@@ -155,7 +155,7 @@ def test_the_chart_is_linted_and_says_what_to_ask(tmp_path):
         ({"replicas": 0}, "replicas"),
         ({"settings": {"LOG_LEVEL": "DEBUG"}}, "LOG_LEVEL"),
         ({"networkPolicy.argoNamespace": ""}, "argoNamespace"),
-        ({"handover.enabled": True}, "handover.enabled needs tokensSecret"),
+        ({"handover.enabled": True}, "handover.enabled needs handover.tokensSecret"),
     ],
 )
 def test_wrong_values_are_refused(values, sentence):

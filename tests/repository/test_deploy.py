@@ -262,7 +262,9 @@ def test_handover_is_an_instance_of_its_own(overlay_of, order):
     pod, _, environment = running(found, "alb-provider-handover")
 
     assert {key for key in found if key in reading} == {("Namespace", "elsewhere")} & found.keys()
-    assert (deployment["replicas"], deployment["strategy"]) == (1, {"type": "Recreate"})
+    assert deployment["replicas"] == 2
+    (role,) = [one for (kind, _), one in found.items() if kind == "Role"]
+    assert (role["rules"][0]["resources"], len(role["rules"])) == (["leases"], 1)
     assert (environment["PROVIDER_HANDOVER"], environment["PROVIDER_TOKENS_FILE"]) == (
         "enabled",
         "/etc/alb-provider/tokens",

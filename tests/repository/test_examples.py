@@ -486,7 +486,8 @@ def test_every_template_asks_a_real_question(folder, handover_check):
 
 @pytest.fixture
 def handovers(sources, account, metrics):
-    return enable(sources, Registrations(account, sources.shared.threads, metrics), metrics, most_idle_seconds=60)
+    registrations = Registrations(account, sources.shared.threads, metrics)
+    return enable(sources, registrations, metrics, "platform", idle_seconds=60)
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.model.errors import CannotTell
+from provider.model.handovers import RecordedTarget
 from provider.model.reasons import Reason
-from provider.model.records import BlueGreen, Canary, Green, PodAddress, ServicePort
+from provider.model.records import BlueGreen, Canary, Green, ServicePort
 from provider.rules import handover as rules
 from provider.rules.green import find_green, find_service
 from tests.records import (
@@ -76,16 +77,6 @@ def test_green_is_expected_at_the_ports_of_the_production_service():
         pytest.param(world(services={"preview": service("preview")}), Reason.SERVICE_NOT_FOUND, id="no Service"),
         pytest.param(topology(bindings=(binding(),)), Reason.NO_BINDING, id="no binding"),
         pytest.param(
-            topology(bindings=(binding(arn="arn:production"), PRODUCTION)),
-            Reason.HANDOVER_IMPOSSIBLE,
-            id="one group for both Services",
-        ),
-        pytest.param(
-            world(foreign_bindings=(binding("other", "other", arn="arn:production"),)),
-            Reason.HANDOVER_IMPOSSIBLE,
-            id="another Service in the group",
-        ),
-        pytest.param(
             world(
                 services={
                     "preview": service("preview"),
@@ -100,6 +91,17 @@ def test_green_is_expected_at_the_ports_of_the_production_service():
 def test_what_cannot_be_handed_over_is_refused(seen, reason):
     """Each situation in which green cannot, or need not, become a production target has its own reason."""
     assert reason_of(seen) is reason
+
+
+def test_a_group_of_two_services_is_refused():
+    """A production group that another Service's binding fills too, by its ARN or by its name, is refused."""
+    other = binding("other", "other", arn="", group_name="k8s-shop-active-77aa")
+    production = [group(arn="arn:production")]
+    rules.require_own_groups(production, [(other, "arn:another")])
+
+    with pytest.raises(CannotTell, match="TargetGroupBinding other fills") as refusal:
+        rules.require_own_groups(production, [(other, "arn:production")])
+    assert refusal.value.reason is Reason.HANDOVER_IMPOSSIBLE
 
 
 def test_only_pods_that_a_load_balancer_checks_are_handed_over():
@@ -172,80 +174,17 @@ def test_progress_counts_every_wanted_pod_once(states, blue):
 
 
 @given(st.integers(1, 300), st.floats(1, 100), st.integers(0, 300))
-def test_a_batch_is_never_more_than_its_percentage(wanted, percent, registered):
-    """A batch fills up to the percentage, rounded up, of what is wanted, and never more than is missing."""
-    registered = min(registered, wanted)
-    missing = {(address(number), 8080) for number in range(registered, wanted)}
-
-    first = rules.batch(missing, registered, wanted, percent)
-
+def test_a_batch_is_never_more_than_its_percentage(wanted, percent, known):
+    """A batch is the percentage, rounded up, of the wanted pods, and keeps those that were recorded before."""
+    targets = {RecordedTarget(address(number), 8080, f"{number:03}") for number in range(wanted)}
     most = -int(-wanted * percent // 100)
-    assert first <= missing
-    assert len(first) == min(max(most - registered, 0), len(missing))
+    recorded = {f"{wanted - 1 - number:03}" for number in range(min(known, most, wanted))}
 
+    first = rules.batch(targets, recorded, wanted, percent)
 
-IPS = [address(number) for number in range(12)]
-
-
-@given(st.dictionaries(st.sampled_from(IPS), st.sampled_from([GREEN, BLUE, "0ld"])), st.sets(st.sampled_from(IPS)))
-def test_nothing_of_production_is_removable(hashes, behind):
-    """Neither an address behind the production Service nor a pod of its version may go; all others may."""
-    registered = {(ip, 8080): pod_hash for ip, pod_hash in hashes.items()}
-
-    found = rules.removable(registered, service("active", BLUE), behind)
-
-    assert found == {(ip, 8080) for ip, pod_hash in hashes.items() if ip not in behind and pod_hash != BLUE}
-    assert rules.removable(registered, None, behind) == {one for one in registered if one[0] not in behind}
-
-
-def test_only_pods_of_other_versions_of_the_rollout_are_left_behind():
-    """A stranger is left behind if it is a pod of this Rollout that is neither blue's nor green's: nobody else's."""
-    production = service("active", BLUE)
-    pods = [
-        PodAddress("old", "rs", "0ld", ("10.0.0.1",)),
-        PodAddress("blue", "rs", BLUE, ("10.0.0.2",)),
-        PodAddress("green", "rs", GREEN, ("10.0.0.3",)),
-        PodAddress("ended", "rs", "0ld", ()),
-    ]
-    found = {(f"10.0.0.{number}", 8080) for number in range(1, 6)}
-
-    assert rules.left_behind(found, pods, production, GREEN) == {("10.0.0.1", 8080): "0ld"}
-    assert rules.left_behind(found, pods, production, "") == {
-        ("10.0.0.1", 8080): "0ld",
-        ("10.0.0.3", 8080): GREEN,
-    }
-    assert rules.left_behind(found, pods, service("active", ""), GREEN) == {}
-
-
-def test_strangers_are_neither_green_nor_production():
-    """Draining targets are on their way out; the rest of what is neither green's nor production's is strange."""
-    health = group(target(0), target(1, "draining"), target(2, "initial"), target(3, "unhealthy"))
-
-    assert rules.strangers(health, {(address(0), 8080)}, {address(2)}) == {(address(3), 8080)}
-
-
-def activity(**changes):
-    return replace(rollout().activity, **changes)
-
-
-@pytest.mark.parametrize(
-    ("seen", "why"),
-    [
-        (rollout(), ""),
-        (rollout(activity=activity(pauses=("BlueGreenPause",))), ""),
-        (rollout(current_hash="newer"), "not the current green"),
-        (rollout(activity=activity(is_aborted=True)), "aborted"),
-        (rollout(activity=activity(is_aborted=True), stable_hash=GREEN), ""),
-        (rollout(activity=activity(pauses=("Paused",))), "paused"),
-        (rollout(activity=activity(pauses=("InconclusiveAnalysisRun",))), "paused"),
-    ],
-)
-def test_what_argo_does_decides_whether_to_undo(seen, why):
-    """A newer version, an abort and a pause that only a person ends undo a handover; a step's own pause does not."""
-    found = rules.why_undo(seen, GREEN)
-
-    assert bool(found) == bool(why)
-    assert why in found
+    assert first <= targets
+    assert len(first) == most
+    assert recorded <= {target.pod_uid for target in first}
 
 
 def test_green_without_an_address_waits():

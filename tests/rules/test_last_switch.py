@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from provider.rules.last_switch import LONGEST_SECONDS, SHORTEST_SECONDS, LastSwitch, after_look
-from tests.records import GREEN, NOW, address, group, target
+from tests.records import GREEN, NOW, address, target
 
 MINE = frozenset({(address(0), 8080), (address(1), 8080)})
 
@@ -16,7 +16,9 @@ def looked(*looks):
     for seconds, states, blue in looks:
         targets = [target(number, state) for number, state in enumerate(states) if state]
         targets += [target(100 + number) for number in range(blue)]
-        found = after_look(found, (group(*targets),), NOW + timedelta(seconds=seconds))
+        found = after_look(
+            found, [{(one.id, one.port): one.state for one in targets}], NOW + timedelta(seconds=seconds)
+        )
     return found
 
 

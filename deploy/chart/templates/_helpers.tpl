@@ -12,13 +12,13 @@
 {{/* The instances of the provider, as JSON: the one that only reads, and with handover the one that writes. */}}
 {{- define "alb-provider.instances" -}}
 {{- $name := include "alb-provider.fullname" . -}}
-{{- $reads := dict "name" $name "replicas" .Values.replicas "roleArn" .Values.serviceAccount.roleArn "settings" .Values.settings "callsPerSecond" .Values.callsPerSecond "handsOver" false -}}
+{{- $reads := dict "name" $name "replicas" .Values.replicas "roleArn" .Values.serviceAccount.roleArn "settings" .Values.settings "callsPerSecond" .Values.callsPerSecond "tokensSecret" .Values.tokensSecret "handsOver" false -}}
 {{- $instances := list $reads -}}
 {{- if .Values.handover.enabled -}}
-{{- if not .Values.tokensSecret -}}
-{{- fail "handover.enabled needs tokensSecret: otherwise anyone who reaches the port could register targets" -}}
+{{- if not (or .Values.handover.tokensSecret .Values.tokensSecret) -}}
+{{- fail "handover.enabled needs handover.tokensSecret: otherwise anyone who reaches the port could register targets" -}}
 {{- end -}}
-{{- $instances = append $instances (dict "name" (printf "%s-handover" $name) "replicas" 1 "roleArn" .Values.handover.roleArn "settings" .Values.handover.settings "callsPerSecond" "1" "handsOver" true) -}}
+{{- $instances = append $instances (dict "name" (printf "%s-handover" $name) "replicas" 2 "roleArn" .Values.handover.roleArn "settings" .Values.handover.settings "callsPerSecond" "2" "tokensSecret" (.Values.handover.tokensSecret | default .Values.tokensSecret) "handsOver" true) -}}
 {{- end -}}
 {{- toJson $instances -}}
 {{- end -}}

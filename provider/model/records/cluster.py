@@ -43,16 +43,6 @@ class Pod(CompactRecord, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class PodAddress:
-    """The addresses of a pod that has not ended, its ReplicaSet (uid) and its pod template hash."""
-
-    name: str
-    owner_uid: str
-    pod_hash: str
-    addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PodState:
     """A whole pod that has not ended: its labels and addresses, and what keeps it from being ready.
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.model.records import Binding, GroupHealth, Kind, Place, Target, TargetGroup
+from provider.model.records import Binding, GroupHealth, Kind, Place, Target, TargetGroup, same_address
 from provider.sources.aws import target_health_xml
 from provider.sources.aws.aws_errors import well_formed
 from provider.sources.aws.listeners import Listeners
@@ -105,6 +105,22 @@ class LoadBalancers:
             GroupHealth(group.value, binding, health.value, health.read_at, group.read_at)
             for group, binding, health in zip(described, bindings, healths, strict=True)
         )
+
+    def states(self, arn: str, place: Place, deadline: Deadline) -> Mapping[tuple[str, int], str] | None:
+        """Return AWS's word for the state of each target of a group now, whatever was read before; None without it.
+
+        Raises CannotTell.
+        """
+        read = partial(self._targets, (place, arn), frozenset(), deadline)
+        try:
+            (targets,) = self._shared.threads.read(
+                place.scope, deadline, Read(f"target health of {name_of(arn)}", read)
+            )
+        except CannotTell as error:
+            if error.reason is not Reason.TARGET_GROUP_NOT_FOUND:
+                raise
+            return None
+        return {(same_address(one.id), one.port): one.state for one in targets}
 
     def groups(self, bindings: tuple[Binding, ...], deadline: Deadline) -> tuple[Reading[TargetGroup], ...]:
         """Read each binding's target group, without its targets, in the order of the bindings. Raises as `health`."""

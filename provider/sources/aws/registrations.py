@@ -8,7 +8,7 @@ import logging
 from collections.abc import Collection, Iterator
 from functools import partial
 
-from provider.model.records import TargetGroup
+from provider.model.handovers import Address, RecordedGroup
 from provider.sources.aws.service import Account, Api, Service
 from provider.sources.bulkheads import Bulkheads, Read
 from provider.sources.deadline import Deadline
@@ -22,9 +22,6 @@ TOGETHER = 200
 CALLS_PER_SECOND, BURST = 1.0, 5.0
 """A quarter of the controller's own budget for these two calls: 4 a second, burst 20 (pkg/aws/throttle/defaults.go)."""
 
-Address = tuple[str, int]
-"""An IP address and a port."""
-
 
 class Registrations:
     """Registers IP targets, and deregisters them."""
@@ -34,16 +31,16 @@ class Registrations:
         self._threads, self._metrics = threads, metrics
         self._elbv2 = Service(account, Api("elbv2", "elasticloadbalancing", CALLS_PER_SECOND, BURST, {}), metrics)
 
-    def register(self, group: TargetGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
+    def register(self, group: RecordedGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
         """Register targets; one that is registered stays as it is. Raises CannotTell, maybe after a part of them."""
         self._write(REGISTER, group, targets, why, deadline)
 
-    def deregister(self, group: TargetGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
+    def deregister(self, group: RecordedGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
         """Deregister targets; one that is not registered is no error. Raises CannotTell, maybe after a part of them."""
         self._write(DEREGISTER, group, targets, why, deadline)
 
     def _write(
-        self, operation: str, group: TargetGroup, targets: Collection[Address], why: str, deadline: Deadline
+        self, operation: str, group: RecordedGroup, targets: Collection[Address], why: str, deadline: Deadline
     ) -> None:
         for some in _chunks(targets):
             named = [{"Id": address, "Port": port} for address, port in some]

@@ -41,6 +41,8 @@ JSON = "application/json"
 METADATA_ONLY = f"{JSON};as=PartialObjectMetadataList;v=v1;g=meta.k8s.io,{JSON}"
 """Content types to accept. Pods are listed without specs and statuses: half of the bytes."""
 
+_METHODS = {"create": "POST", "update": "PUT", "delete": "DELETE"}
+
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -86,6 +88,7 @@ SERVICES = Api("/api/v1", "services", "services")
 PODS = Api("/api/v1", "pods", "pods", field_selector=",".join(f"status.phase!={phase}" for phase in shapes.ENDED))
 NODES = Api("/api/v1", "nodes", "nodes", namespaced=False)
 SLICES = Api("/apis/discovery.k8s.io/v1", "endpointslices", "endpointslices.discovery.k8s.io")
+LEASES = Api("/apis/coordination.k8s.io/v1", "leases", "leases.coordination.k8s.io")
 BINDING_APIS = (
     Api("/apis/elbv2.k8s.aws/v1beta1", "targetgroupbindings", "targetgroupbindings.elbv2.k8s.aws"),
     Api("/apis/eks.amazonaws.com/v1", "targetgroupbindings", "targetgroupbindings.eks.amazonaws.com"),
@@ -197,6 +200,15 @@ class ApiServer:
             with well_formed(what):
                 allowed: bool = shapes.decoder(shapes.AccessReview).decode(body).status.allowed
                 return allowed
+
+    def write(self, verb: str, api: Api, namespace: str, name: str, content: object, deadline: Deadline) -> bytes:
+        """Create, update or delete one object, and return the answer's body. Raises CannotTell, Absent and Conflict."""
+        what, expected = f"{verb} {api.rbac} {name}{api.scope(namespace)}", HTTPStatus.OK
+        path = api.path(namespace, "" if verb == "create" else name)
+        if verb == "create":
+            expected = HTTPStatus.CREATED
+        with self._metrics.upstream("kubernetes", f"{verb} {api.plural}"):
+            return self._request(what, deadline, expected, _METHODS[verb], path, content=content)
 
     def _records(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> list[Any]:
         """Return the records of a list but pods that have ended. Raises CannotTell."""

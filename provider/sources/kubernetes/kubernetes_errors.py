@@ -31,6 +31,10 @@ class Absent(Exception):
     """The API server says that the object does not exist."""
 
 
+class Conflict(Exception):
+    """Another write came first: the object exists already, or is not the one that was read."""
+
+
 @contextmanager
 def well_formed(what: str) -> Iterator[None]:
     """Raise CannotTell for an answer of another shape."""
@@ -67,6 +71,8 @@ def refused(what: str, status: int, body: bytes) -> Exception:
     match status:
         case HTTPStatus.NOT_FOUND:
             return _not_found(what, body)
+        case HTTPStatus.CONFLICT:
+            return Conflict()
         case HTTPStatus.UNAUTHORIZED:
             return CannotTell(
                 Reason.KUBERNETES_UNAUTHORIZED,

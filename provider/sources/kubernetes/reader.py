@@ -7,15 +7,15 @@ from typing import Any
 
 from provider.model.records import (
     HASH_LABEL,
+    EndpointSlice,
     Kind,
     MetricResult,
-    PodAddress,
+    Pod,
     PodState,
     Rollout,
     Service,
     Switch,
     Topology,
-    same_address,
 )
 from provider.sources.bulkheads import Read
 from provider.sources.cache import Value
@@ -25,7 +25,6 @@ from provider.sources.kubernetes.api_server import (
     ANALYSIS_RUNS,
     NODES,
     PODS,
-    REPLICA_SETS,
     ROLLOUTS,
     SERVICES,
     Api,
@@ -143,36 +142,28 @@ class Cluster:
         request = Request(Kind.TOPOLOGY, ("analysis run", namespace, name), f"AnalysisRun {name}", read)
         return self._shared.read(request, deadline).value or ()
 
-    def behind(self, namespace: str, service: str, deadline: Deadline) -> tuple[Service | None, frozenset[str]]:
-        """Return a Service as it is now, and every address behind it, whatever its state. Raises CannotTell."""
-        (current,) = self.read(deadline, self._objects.service_read(namespace, service, deadline))
-        return current, self.addresses(namespace, service, deadline)
-
-    def addresses(self, namespace: str, service: str, deadline: Deadline) -> frozenset[str]:
-        """Return every address in the EndpointSlices of a Service now, whatever its state. Raises CannotTell."""
-        (slices,) = self.read(deadline, self._objects.slices(namespace, (service,), deadline))
-        return frozenset(same_address(address) for part in slices for address in part.addresses)
-
-    def addresses_of_version(self, namespace: str, pod_hash: str, deadline: Deadline) -> frozenset[str]:
-        """Return the addresses of the pods of a pod template hash that have not ended. Raises CannotTell."""
-        (pods,) = self.read(
-            deadline, self._objects.list_read(PODS, namespace, shapes.Pod, f"{HASH_LABEL}={pod_hash}", deadline)
-        )
-        return frozenset(same_address(address) for pod in pods for address in pod.addresses)
-
-    def addresses_of_pods(self, rollout: Rollout, deadline: Deadline) -> tuple[PodAddress, ...]:
-        """Return the pods of every version of a Rollout with their addresses; whole pods, so only where needed."""
-        pods, replica_sets = self.read(
+    def behind(
+        self, namespace: str, service: str, deadline: Deadline
+    ) -> tuple[Service | None, tuple[EndpointSlice, ...]]:
+        """Return a Service and its EndpointSlices as they are now. Raises CannotTell."""
+        current, slices = self.read(
             deadline,
-            self._objects.list_read(PODS, rollout.namespace, shapes.Pod, HASH_LABEL, deadline),
-            self._objects.list_read(REPLICA_SETS, rollout.namespace, shapes.ReplicaSet, HASH_LABEL, deadline),
+            self._objects.service_read(namespace, service, deadline),
+            self._objects.slices(namespace, (service,), deadline),
         )
-        owners = {replica_set.uid for replica_set in replica_sets if replica_set.owner_uid == rollout.uid}
-        return tuple(
-            PodAddress(pod.name, pod.owner_uid, pod.labels.get(HASH_LABEL, ""), pod.addresses)
-            for pod in pods
-            if pod.owner_uid in owners
+        return current, tuple(slices)
+
+    def rollout_and_pods(
+        self, namespace: str, name: str, pod_hash: str, deadline: Deadline
+    ) -> tuple[Rollout | None, tuple[Pod, ...]]:
+        """Return a Rollout, None if it was deleted, and every pod of a hash, as they are now. Raises CannotTell."""
+        rollout = partial(self.server.read_one, ROLLOUTS, namespace, name, shapes.Rollout, deadline)
+        current, pods = self.read(
+            deadline,
+            Read(f"Rollout {name}", rollout),
+            self._objects.list_read(PODS, namespace, shapes.PodMetadata, f"{HASH_LABEL}={pod_hash}", deadline),
         )
+        return current, tuple(pods)
 
     def _newest_rollout(self, namespace: str, name: str, deadline: Deadline) -> Request[Rollout]:
         return self._uncached(ROLLOUTS, namespace, name, self._objects.rollout, deadline)

@@ -45,7 +45,7 @@ class TopologyReader:
         in_namespace = _served([bindings.value for bindings in listed])
         services = rollout.strategy.services
         bindings = tuple(binding for binding in in_namespace if binding.service in services)
-        groups = {(binding.arn, binding.group_name) for binding in bindings}
+        names = {binding.target_group for binding in bindings}
         known = self._known_pods.of(rollout, read_at, 0 if decides else self._shared.freshness.pods)
         parts = (self._parts_but_pods(rollout, known, deadline) if known else None) or self._parts(rollout, deadline)
         unserved = [api.rbac for api, reading in zip(BINDING_APIS, listed, strict=True) if reading.value is None]
@@ -63,7 +63,7 @@ class TopologyReader:
                 foreign_bindings=tuple(
                     binding
                     for binding in in_namespace
-                    if (binding.arn, binding.group_name) in groups and binding.service not in services
+                    if binding.target_group in names and binding.service not in services
                 ),
                 unserved_apis=() if decides else tuple(unserved),
             ),

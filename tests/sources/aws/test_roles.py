@@ -146,19 +146,26 @@ def test_every_question_works_as_a_role(canary, other, client, question):
     assert (used == set(READS)) is (question == "preflight")
 
 
+def look_at_all(loop):
+    for pending in loop.look():
+        pending.result()
+
+
 def test_a_canary_in_another_account_is_handed_over_and_taken_back(
     canary, other, sources, account, metrics, aws_models
 ):
     """Handover reads with one session of the role and writes with another; neither policy lacks an action."""
     writing = replace(account, roles=Roles(frozenset({ROLE}), aws_models, WRITES))
-    handovers = enable(sources, Registrations(writing, sources.shared.threads, metrics), metrics, most_idle_seconds=60)
+    registrations = Registrations(writing, sources.shared.threads, metrics)
+    loop = (handovers := enable(sources, registrations, metrics, "platform", idle_seconds=60)).loop
     client = create_app(sources, metrics, handovers=handovers).test_client()
 
     body = {"namespace": "shop", "rollout": "web", "podTemplateHash": GREEN}
     found = client.post("/v1/handover", json=body).get_json()
+    look_at_all(loop)
     canary.rollout["status"] |= {"abort": True, "abortedAt": objects.timestamp(datetime.now(UTC))}
     canary.put()
-    handovers.way_back.look()
+    look_at_all(loop)
 
     used = actions_by_policy(other, canary.world.aws.calls)
     assert found["reason"] == "HandoverWaiting"

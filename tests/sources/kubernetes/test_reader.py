@@ -645,19 +645,6 @@ def test_full_pods_are_read_in_the_cheaper_way(world, sources, count, path):
     assert [call.startswith(path) for call in calls(world)] == [True] * (count if count <= MAX_SINGLE_READS else 1)
 
 
-def test_the_address_of_a_pod_that_has_ended_is_nobodys(scene, world, sources, look):
-    """A pod that has ended keeps an address that others may have by now, so no version and no Rollout has it."""
-    scene.pods[0]["status"]["phase"] = "Failed"
-    scene.put()
-    rollout, deadline = look().rollout, Deadline(10)
-
-    assert sources.cluster.addresses_of_version("shop", GREEN, deadline) == frozenset(scene.addresses[1:])
-    assert [address.name for address in sources.cluster.addresses_of_pods(rollout, deadline)] == [
-        pod["metadata"]["name"] for pod in scene.pods[1:]
-    ]
-    assert all(NOT_ENDED in call for call in calls(world) if call.startswith(f"{PODS}?"))
-
-
 @pytest.mark.parametrize("count", [pytest.param(2, id="few"), pytest.param(MAX_SINGLE_READS + 1, id="many")])
 def test_nodes_give_their_instance_ids(world, sources, count):
     """A node's EC2 instance id is the last part of its providerID, empty where the cloud has not named it yet."""

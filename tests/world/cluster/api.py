@@ -1,7 +1,7 @@
-"""A read-only stand-in for the Kubernetes API server, over HTTP, with the real one's error responses.
+"""A stand-in for the Kubernetes API server, over HTTP, with the real one's error responses.
 
-Its responses were compared with those of API server 1.36. The provider only reads, so the demo writes through `put` and
-`delete` in the same process.
+Its responses were compared with those of API server 1.36. Over HTTP only Events and Leases can be written, as the
+provider does; everything else is written through `put` and `delete` in the same process.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ class KubernetesApi(KubernetesStore):
         resource, namespace, name = self._route(path)
         if environ["REQUEST_METHOD"] == "POST" and resource.plural == "events" and namespace and name is None:
             raise _Created(self._create_event(resource, namespace, environ))
+        if resource.plural == "leases" and namespace and environ["REQUEST_METHOD"] != "GET":
+            return self._write_lease(resource, namespace, name, environ)
         query = {key: values[-1] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         if environ["REQUEST_METHOD"] != "GET" or query.get("watch", "false") not in ("false", "0"):
             message = "the server does not allow this method on the requested resource"
@@ -161,6 +163,32 @@ class KubernetesApi(KubernetesStore):
         event["metadata"]["name"] = f"{event['metadata'].pop('generateName')}{number:05}"
         self.put(event)
         return json.dumps(event).encode()
+
+    def _write_lease(self, resource: Resource, namespace: str, name: str | None, environ: dict[str, Any]) -> bytes:
+        """Create, replace or delete a Lease, unless it has another resourceVersion than the one that is named."""
+        sent = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}")
+        method = environ["REQUEST_METHOD"]
+        if method == "DELETE":
+            named = (sent.get("preconditions") or {}).get("resourceVersion")
+        else:
+            named = sent["metadata"].get("resourceVersion")
+        with self._lock:
+            stored = self.find(resource, namespace, name or sent["metadata"]["name"])
+            if method == "POST":
+                if stored is not None:
+                    message = f'{resource.qualified_name} "{stored.name}" already exists'
+                    raise Refusal(HTTPStatus.CONFLICT, "AlreadyExists", message)
+                sent["metadata"]["namespace"] = namespace
+                raise _Created(json.dumps(self.put(sent)).encode())
+            found = self._get(resource, namespace, name or "", partial=False)
+            if stored is not None and named not in (None, str(stored.resource_version)):
+                message = f'Operation cannot be fulfilled on {resource.qualified_name} "{name}": it was modified'
+                raise Refusal(HTTPStatus.CONFLICT, "Conflict", message)
+            if method == "DELETE":
+                self.delete("Lease", namespace, name or "")
+                return found
+            sent["metadata"]["namespace"] = namespace
+            return json.dumps(self.put(sent)).encode()
 
     def _route(self, path: str) -> tuple[Resource, str | None, str | None]:
         """Split a path into resource, namespace and name; the last two may be None."""

@@ -50,6 +50,7 @@ RESOURCES = (
     Resource("v1", "Service", "services"),
     Resource("apps/v1", "Deployment", "deployments"),
     Resource("apps/v1", "ReplicaSet", "replicasets"),
+    Resource("coordination.k8s.io/v1", "Lease", "leases"),
     Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices"),
     Resource("argoproj.io/v1alpha1", "Rollout", "rollouts", custom=True),
     Resource("argoproj.io/v1alpha1", "AnalysisRun", "analysisruns", custom=True),

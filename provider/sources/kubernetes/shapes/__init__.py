@@ -12,6 +12,7 @@ from provider.sources.kubernetes.shapes.analysis import *
 from provider.sources.kubernetes.shapes.answers import *
 from provider.sources.kubernetes.shapes.binding import *
 from provider.sources.kubernetes.shapes.fields import *
+from provider.sources.kubernetes.shapes.lease import *
 from provider.sources.kubernetes.shapes.rollout import *
 from provider.sources.kubernetes.shapes.service import *
 from provider.sources.kubernetes.shapes.workload import *
