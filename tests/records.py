@@ -33,6 +33,7 @@ from provider.model.records import (
     Window,
 )
 from provider.rules.counts import HEALTHY_HOSTS, REQUESTS, dimension
+from provider.rules.window import Minutes
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GREEN, BLUE = "6d9f7c", "5b8c4d"
@@ -44,6 +45,7 @@ ARN = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:targetgroup/k8s-shop-
 LOAD_BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:000000000000:loadbalancer/app/shop/0123456789abcdef"
 
 WINDOW = Window(NOW - timedelta(minutes=5), NOW - timedelta(minutes=2))
+MINUTES = Minutes(WINDOW.start - timedelta(minutes=30), WINDOW.end, NOW)
 GREEN_GROUP = TargetGroup(ARN, "green-group", "ip", (LOAD_BALANCER,), INTERVAL_SECONDS, THRESHOLD, HOME)
 BLUE_GROUP = replace(GREEN_GROUP, arn=ARN.replace("web-1f9c", "blue-77aa"), name="blue-group")
 BALANCER = dimension(LOAD_BALANCER)

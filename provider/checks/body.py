@@ -55,9 +55,9 @@ def _drop_last(key: str, keep: int) -> Callable[[dict[str, Any]], bool]:
     return drop
 
 
-def _drop_rollout(observed: dict[str, Any]) -> bool:
-    """Drop what Argo is doing and tell whether it was there: the sentence names an aborted or paused Rollout too."""
-    return observed.pop("rollout", None) is not None
+def _drop(key: str) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that drops a value and tells whether it was there: the sentence has what decides."""
+    return lambda observed: observed.pop(key, None) is not None
 
 
 _SMALLER = (
@@ -65,7 +65,8 @@ _SMALLER = (
     _drop_last("examples", 1),
     _drop_last("targetGroups", 1),
     _drop_last("uncheckedTargetGroups", 1),
-    _drop_rollout,
+    _drop("rollout"),
+    _drop("unfinishedMinutes"),
     _drop_last("examples", 0),
     _drop_last("podsNotReady", 0),
     _drop_last("uncheckedTargetGroups", 0),

@@ -3,7 +3,8 @@
 Over whole minutes of CloudWatch metrics: Failed when the share of 5xx (and refused connections) in a target group of
 the green Service is above `maxErrorPercent`, or their number above `maxErrors`. After the switch the load balancer's
 own 5xx are judged in the same way; before it they are reported only, since they may not be green's. With `compare=blue`
-green fails only if its share is worse than blue's beyond chance. A minute without data is never read as zero.
+green fails only if its share is worse than blue's beyond chance. A minute without data is never read as zero. Minutes
+that CloudWatch has not finished can only fail green, and only if they do so whatever is still published.
 """
 
 from dataclasses import dataclass, replace
@@ -15,12 +16,13 @@ from provider.checks import traffic
 from provider.checks.parameters import DECIDES, HIGHER, LOWER, Ordered, Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
-from provider.model.answer import Blue, LoadBalancerErrors, Observed
+from provider.model.answer import Blue, LoadBalancerErrors, Observed, UnfinishedMinutes
 from provider.model.reasons import Phase, Reason
-from provider.model.records import Green, Stage, Topology, Verdict
+from provider.model.records import BlueGreen, Green, Stage, TargetGroup, Topology, Verdict, Window
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
 from provider.rules.green import find_service
 from provider.rules.proportions import FEWEST_TO_COMPARE, chance_of_as_many
+from provider.rules.unfinished import Bounds, bounds_of_group, bounds_of_load_balancer, bounds_together, chance_at_most
 from provider.sources.deadline import Deadline
 
 CAUSES = {
@@ -68,16 +70,28 @@ class Query(traffic.Query):
         le=0.5,
         description="With `compare`: probability of calling an equally good green worse than blue.",
     )
+    unfinished_minutes: Literal["fail", "ignore"] = Parameter(
+        default="fail",
+        stricter=Ordered(("ignore", "fail")),
+        description="Whether minutes that CloudWatch has not finished can fail green: fail (only if their published "
+        "failures are too many for twice as many requests as in the busiest recent minute) or ignore. They never pass "
+        "it.",
+    )
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Traffic:
     """Read the metrics of the newest window for green's and blue's target groups and their load balancers."""
     service = find_service(topology, green, query.service)
-    read = read_traffic(topology, service, green, query.length, query.lag, sources, deadline)
+    read = read_traffic(
+        topology, service, green, query, sources, deadline, unfinished=query.unfinished_minutes == "fail"
+    )
     if read.service.stage is Stage.BEFORE_SWITCH:
         return read
     blamed = [one.arn for one in load_balancers_of(read) if _above(query, one.elb_5xx, one.total)]
-    return replace(read, foreign=count_foreign(topology, read, blamed, sources, deadline))
+    blamed += [
+        arn for arn, bounds in _balancer_bounds(query, read).items() if any(_fails(query, one) for one in bounds)
+    ]
+    return replace(read, foreign=count_foreign(topology, read, dict.fromkeys(blamed), sources, deadline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +104,118 @@ class _Finding:
 
 
 def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
-    """Apply every rule; the worst decides, the first of equals. The charted share is the worst group's."""
+    """Apply every rule; the worst decides, the first of equals. The charted share is the worst group's.
+
+    Unfinished minutes decide only if the finished ones do not fail green. Raises CannotTell (WindowNotOpen).
+    """
+    early = _judge_unfinished(query, evidence)
+    if evidence.not_open:
+        if early is None:
+            raise evidence.not_open
+        finding, bounds = early
+        share = percent(bounds.errors, bounds.most_requests or bounds.requests)
+        message = f"{finding.sentence}{evidence.green.coverage}"
+        return Verdict(finding.phase, finding.reason, message, share, _observed(evidence, [], []))
     counts = [count_group(group, evidence.points, evidence.window) for group in evidence.groups]
     counts.sort(key=lambda one: percent(one.errors, one.total), reverse=True)
     balancers = load_balancers_of(evidence)
-    between = f"between {evidence.window.start:%H:%M} and {evidence.window.end:%H:%M} UTC"
+    between = _between(evidence.window)
     findings = [_judge_group(query, one, between) for one in counts]
     if query.compare == "blue":
         findings = [_compare(query, evidence, findings, counts, between)]
     findings += [_judge_balancer(query, evidence, one, between) for one in balancers]
+    findings += [early[0]] if early else []
     worst = max(findings, key=lambda one: one.phase.severity)
     share = percent(counts[0].errors, counts[0].total)
     message = f"{worst.sentence}{_reported(query, evidence, balancers)}{evidence.green.coverage}"
     return Verdict(worst.phase, worst.reason, message, share, _observed(evidence, counts, balancers))
+
+
+def _between(window: Window) -> str:
+    return f"between {window.start:%H:%M} and {window.end:%H:%M} UTC"
+
+
+def _bounds(query: Query, evidence: Traffic, groups: tuple[TargetGroup, ...]) -> list[list[Bounds]]:
+    """Bound the counts of each group in the windows that end with unfinished minutes."""
+    if evidence.minutes is None:
+        return []
+    # A canary's groups take traffic over from each other; in blue-green the production group keeps it.
+    is_production = evidence.service.stage is Stage.AFTER_SWITCH and isinstance(
+        evidence.green.rollout.strategy, BlueGreen
+    )
+    return [
+        bounds_of_group(one, evidence.points, evidence.minutes, query.length, is_production=is_production)
+        for one in groups
+    ]
+
+
+def _balancer_bounds(query: Query, evidence: Traffic) -> dict[str, list[Bounds]]:
+    """Bound the 5xx of each load balancer itself, by ARN; after the switch only."""
+    if evidence.minutes is None or evidence.service.stage is Stage.BEFORE_SWITCH:
+        return {}
+    arns = dict.fromkeys(group.load_balancer_arns[0] for group in evidence.groups)
+    return {arn: bounds_of_load_balancer(arn, evidence.points, evidence.minutes, query.length) for arn in arns}
+
+
+def _fails(query: Query, bounds: Bounds) -> bool:
+    return bounds.fails(
+        max_error_percent=query.max_error_percent, max_errors=query.max_errors, min_requests=query.min_requests
+    )
+
+
+def _judge_unfinished(query: Query, evidence: Traffic) -> tuple[_Finding, Bounds] | None:
+    """Return the first failure that is certain before its minutes are finished, if there is one."""
+    groups = _bounds(query, evidence, evidence.groups)
+    if query.compare == "blue":
+        early = _compare_unfinished(query, evidence, groups)
+        if early:
+            return early
+    else:
+        for bounds in (one for group in groups for one in group if _fails(query, one)):
+            says = _unfinished(query, bounds, f"failed in {bounds.name}")
+            return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, says), bounds
+    for arn, windows in _balancer_bounds(query, evidence).items():
+        for bounds in (one for one in windows if _fails(query, one) and evidence.foreign.get(arn) == 0):
+            says = _unfinished(query, bounds, f"got 5xx from load balancer {bounds.name} itself")
+            return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, says), bounds
+    return None
+
+
+def _compare_unfinished(query: Query, evidence: Traffic, groups: list[list[Bounds]]) -> tuple[_Finding, Bounds] | None:
+    """Return the first window in which green will be worse than blue even if blue answers nothing from now on."""
+    fewest = max(query.min_requests, FEWEST_TO_COMPARE)
+    sides = zip(
+        bounds_together(groups), bounds_together(_bounds(query, evidence, evidence.blue)), strict=False
+    )  # without blue there is nothing to compare with
+    for green, blue in sides:
+        known = not green.is_silent and not blue.is_silent and min(green.requests, blue.requests) >= fewest
+        chance = chance_at_most(green, blue) if known else 1.0
+        if chance < query.significance:
+            says = (
+                f"{_unfinished_counts(green, 'failed')}: worse than blue beyond chance, even if every request to blue "
+                f"failed in {_not_finished(green)} (Fisher's exact test, p = {chance:.2g} < {query.significance:g})"
+            )
+            return _Finding(Phase.FAILED, Reason.WORSE_THAN_BLUE, says), green
+    return None
+
+
+def _unfinished(query: Query, bounds: Bounds, how: str) -> str:
+    """Say what is known so far of minutes that fail whatever is still published."""
+    above = query.max_errors is not None and bounds.errors > query.max_errors
+    allowed = f"{query.max_errors}" if above else f"{query.max_error_percent:g} %"
+    return f"{_unfinished_counts(bounds, how)}, more than the {allowed} allowed; CloudWatch has not finished " + (
+        _not_finished(bounds)
+    )
+
+
+def _unfinished_counts(bounds: Bounds, how: str) -> str:
+    of = f"at most {bounds.most_requests}" if bounds.most_requests is not None else f"{bounds.requests} known"
+    return f"At least {bounds.errors} of {of} requests {how} {_between(bounds.window)}"
+
+
+def _not_finished(bounds: Bounds) -> str:
+    count = bounds.unfinished_minutes
+    return "the last minute" if count == 1 else f"the last {count} minutes"
 
 
 def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
@@ -247,6 +360,15 @@ def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCount
 
 
 def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> Observed:
+    subject: Observed = {
+        **evidence.green.observed(),
+        "service": evidence.service.service.name,
+        "stage": evidence.service.stage.value,
+    }
+    if unfinished := _observed_unfinished(evidence):
+        subject["unfinishedMinutes"] = unfinished
+    if evidence.not_open:
+        return subject
     green, blue = together(counts), _blue(evidence)
     compared: Blue = {
         "requestCount": blue.total,
@@ -255,9 +377,7 @@ def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[Load
         "pValue": float(f"{chance_of_as_many(green.errors, green.total, blue.errors, blue.total):.2g}"),
     }
     return {
-        **evidence.green.observed(),
-        "service": evidence.service.service.name,
-        "stage": evidence.service.stage.value,
+        **subject,
         "windowStart": evidence.window.start.isoformat(),
         "windowEnd": evidence.window.end.isoformat(),
         **({"blue": compared} if evidence.blue else {}),
@@ -281,6 +401,23 @@ def _shown(counts: LoadBalancerCounts) -> LoadBalancerErrors:
         LoadBalancerErrors,
         {"name": counts.name, "requestCount": counts.requests, "elb5xxCount": counts.elb_5xx, **by_code},
     )
+
+
+def _observed_unfinished(evidence: Traffic) -> UnfinishedMinutes | None:
+    """Return what is published so far of the unfinished minutes; None without any."""
+    if evidence.minutes is None:
+        return None
+    minutes = evidence.minutes
+    window = Window(max(minutes.finished, minutes.first), minutes.until)
+    if not window.minutes:
+        return None
+    counts = together(count_group(group, evidence.points, window) for group in evidence.groups)
+    return {
+        "errorCount": counts.errors,
+        "requestCount": counts.requests,
+        "windowStart": window.start.isoformat(),
+        "windowEnd": window.end.isoformat(),
+    }
 
 
 def percent(part: int, whole: int) -> float:

@@ -7,7 +7,6 @@ them, `rules/counts.py` counts, `rules/latency.py` measures.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 
 from provider.checks import parameters
 from provider.checks.parameters import HIGHER, Parameter
@@ -39,7 +38,7 @@ from provider.rules.counts import (
     total,
 )
 from provider.rules.green import find_blue_bindings
-from provider.rules.window import open_window, require_clocks
+from provider.rules.window import MINUTE, Minutes, minutes_of, open_window, require_clocks
 from provider.sources.deadline import Deadline
 
 
@@ -82,7 +81,10 @@ class Query(parameters.Query):
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """Green, its Service, the window, and the target groups whose metrics are read; `blue` serve at the same time."""
+    """Green, its Service, the window, and the target groups whose metrics are read; `blue` serve at the same time.
+
+    While no minute is finished, `not_open` says so and the window is empty.
+    """
 
     green: Green
     service: GreenService
@@ -90,6 +92,8 @@ class Subjects:
     groups: tuple[TargetGroup, ...]
     blue: tuple[TargetGroup, ...]
     described_at: datetime
+    minutes: Minutes
+    not_open: CannotTell | None = None
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -99,10 +103,11 @@ class Subjects:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Green, its Service, the window, and every point in it.
+    """Green, its Service, the window, and every point in it; and unfinished `minutes`, unless these are ignored.
 
-    `blue` are the target groups that serve blue at the same time. `foreign` counts the target groups of other
-    applications by load balancer ARN, for load balancers whose own errors would fail green.
+    While no minute is finished, `not_open` says so and the window is empty. `blue` are the target groups that serve
+    blue at the same time. `foreign` counts the target groups of other applications by load balancer ARN, for load
+    balancers whose own errors would fail green.
     """
 
     green: Green
@@ -113,20 +118,24 @@ class Traffic:
     points: Points
     read_at: Mapping[Kind, datetime]
     foreign: Mapping[str, int] = field(default_factory=dict)
+    minutes: Minutes | None = None
+    not_open: CannotTell | None = None
 
 
 def read_traffic(
     topology: Topology,
     service: GreenService,
     green: Green,
-    length: timedelta,
-    lag: timedelta,
+    query: Query,
     sources: Sources,
     deadline: Deadline,
+    *,
+    unfinished: bool,
 ) -> Traffic:
-    """Read what `errors` judges, a call per place. Raises CannotTell: as `read_subjects`."""
-    subjects = read_subjects(topology, service, green, length, lag, sources, deadline)
-    points, points_read_at = read_points(subjects.groups, subjects.blue, subjects.window, sources, deadline)
+    """Read what `errors` judges, a call per place; `unfinished` minutes too. Raises CannotTell: as `read_subjects`."""
+    subjects = read_subjects(topology, service, green, query, sources, deadline, unfinished=unfinished)
+    wanted = subjects.minutes.recent(query.length) if unfinished else subjects.window
+    points, points_read_at = read_points(subjects.groups, subjects.blue, wanted, sources, deadline)
     return Traffic(
         green=green,
         service=service,
@@ -135,6 +144,8 @@ def read_traffic(
         blue=subjects.blue,
         points=points,
         read_at={**subjects.read_at, Kind.METRICS: points_read_at},
+        minutes=subjects.minutes if unfinished else None,
+        not_open=subjects.not_open,
     )
 
 
@@ -142,20 +153,31 @@ def read_subjects(
     topology: Topology,
     service: GreenService,
     green: Green,
-    length: timedelta,
-    lag: timedelta,
+    query: Query,
     sources: Sources,
     deadline: Deadline,
+    *,
+    unfinished: bool = False,
 ) -> Subjects:
     """Open the window, and describe green's and blue's target groups.
 
-    Raises CannotTell: SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads
-    raise.
+    With `unfinished` a window that is not open yet is no obstacle once green's first minute is over. Raises CannotTell:
+    SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
     """
     since, kubernetes = _served_since(green, service), sources.other_clocks.kubernetes()
     require_clocks((kubernetes,), sources.clock())
     regions = [sources.load_balancers.region(binding) for binding in service.bindings]
-    opened = partial(window_since, kubernetes.ours(since), length, lag, service.service.name, regions, sources)
+
+    def opened() -> tuple[Window, Minutes, CannotTell | None]:
+        ends, begins = _moments(kubernetes.ours(since), regions, sources)
+        minutes = minutes_of(ends, query.lag, begins)
+        try:
+            return open_window(ends, query.length, query.lag, begins, service.service.name), minutes, None
+        except CannotTell as error:
+            if not unfinished or minutes.first + MINUTE > ends:
+                raise
+            return Window(minutes.first, minutes.first), minutes, error
+
     opened()
     # After the switch no Service selects blue any more.
     blue_bindings = (
@@ -163,20 +185,27 @@ def read_subjects(
     )
     known = sources.load_balancers.groups((*service.bindings, *blue_bindings), deadline)
     described = tuple(one.value for one in known)
-    groups, window = described[: len(service.bindings)], opened()  # by now an answer has told AWS's time
+    groups, (window, minutes, not_open) = described[: len(service.bindings)], opened()  # by now AWS has told its time
+    if not_open and not all(_has_metrics(group) for group in groups):
+        raise not_open
     for group in groups:
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
-    return Subjects(green, service, window, groups, blue, min(one.read_at for one in known))
+    return Subjects(green, service, window, groups, blue, min(one.read_at for one in known), minutes, not_open)
+
+
+def _moments(since: datetime, regions: Iterable[str], sources: Sources) -> tuple[datetime, datetime]:
+    """Return now and `since` by AWS's clocks: the earliest and the latest. Raises CannotTell (ClockSkew)."""
+    now, clocks = sources.clock(), [sources.other_clocks.cloudwatch(region) for region in regions]
+    require_clocks(clocks, now)
+    return min(clock.earliest(now) for clock in clocks), max(clock.latest(since) for clock in clocks)
 
 
 def window_since(
     since: datetime, length: timedelta, lag: timedelta, service: str, regions: Iterable[str], sources: Sources
 ) -> Window:
     """Return the window in these regions; `since` is by our clock. Raises CannotTell (ClockSkew, WindowNotOpen)."""
-    now, clocks = sources.clock(), [sources.other_clocks.cloudwatch(region) for region in regions]
-    require_clocks(clocks, now)
-    ends, begins = min(clock.earliest(now) for clock in clocks), max(clock.latest(since) for clock in clocks)
+    ends, begins = _moments(since, regions, sources)
     return open_window(ends, length, lag, begins, service)
 
 

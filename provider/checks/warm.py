@@ -48,7 +48,7 @@ class Evidence:
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
     """Read blue's 95th percentile, and then how many of green's requests were slower. Raises CannotTell (NoBlue)."""
     service = find_service(topology, green, query.service)
-    subjects = read_subjects(topology, service, green, query.length, query.lag, sources, deadline)
+    subjects = read_subjects(topology, service, green, query, sources, deadline)
     if not subjects.blue:
         raise CannotTell(
             Reason.NO_BLUE,

@@ -102,6 +102,15 @@ class Blue(TypedDict, total=False):
     p95Seconds: float
 
 
+class UnfinishedMinutes(TypedDict):
+    """What CloudWatch has published so far of minutes that are not finished, of green's target groups together."""
+
+    errorCount: int
+    requestCount: int
+    windowStart: str
+    windowEnd: str
+
+
 class Latency(TypedDict, total=False):
     """Green's response times in the window."""
 
@@ -191,6 +200,7 @@ class Observed(Subject, total=False):
     windowEnd: Annotated[str, Meta(description="Their end.")]
     errorsByTargetGroup: Annotated[list[TargetGroupErrors], Meta(description="The worst group first.")]
     loadBalancers: Annotated[list[LoadBalancerErrors], Meta(description="What load balancers themselves returned.")]
+    unfinishedMinutes: Annotated[UnfinishedMinutes, Meta(description="Newer minutes, which can only fail green.")]
     blue: Annotated[Blue, Meta(description="Blue in the same minutes.")]
     latency: Annotated[Latency, Meta(description="Green's response times (`warm`).")]
     limitSeconds: Annotated[float, Meta(description="`maxLatencyFactor` times blue's 95th percentile.")]

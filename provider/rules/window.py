@@ -5,7 +5,9 @@ earlier points of the target group belong to another version. All times are UTC,
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from provider.model.clocks import A_SECOND, Skew
 from provider.model.errors import CannotTell
@@ -13,6 +15,40 @@ from provider.model.reasons import Reason
 from provider.model.records import Window
 
 MINUTE = timedelta(minutes=1)
+
+RECENT = timedelta(minutes=15)
+"""How far before the finished minutes the busiest minute of a traffic is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    """Green's minutes: `first` is its first whole one, finished ones end at `finished`, unfinished ones at `until`."""
+
+    first: datetime
+    finished: datetime
+    until: datetime
+
+    def recent(self, length: timedelta) -> Window:
+        """Every minute to read: those of `windows`, and those before them that tell how busy this traffic is."""
+        return Window(self.finished - max(RECENT, length), self.until)
+
+    def windows(self, length: timedelta) -> tuple[Window, ...]:
+        """Return the windows of at most `length` that end with each unfinished minute, the earliest first.
+
+        Each will be judged again when it is finished: it is what `open_window` returns then.
+        """
+        ends = Window(self.finished + MINUTE, self.until + MINUTE).minutes
+        return tuple(Window(max(end - length, self.first), end) for end in ends if end - self.first >= MINUTE)
+
+
+def minutes_of(now: datetime, lag: timedelta, served_since: datetime) -> Minutes:
+    """Tell green's minutes apart, for the arguments of `open_window`.
+
+    `until` follows from `finished` alone, so that all who ask between two moves of `finished` read the same minutes.
+    It is never before the end of the last minute that is over.
+    """
+    finished = _floor(now - lag)
+    return Minutes(_ceiling(served_since + A_SECOND), finished, finished + ceil(lag / MINUTE) * MINUTE)
 
 
 def open_window(now: datetime, length: timedelta, lag: timedelta, served_since: datetime, service: str) -> Window:
@@ -22,17 +58,16 @@ def open_window(now: datetime, length: timedelta, lag: timedelta, served_since: 
     second may have reached the version before. Raises CannotTell (WindowNotOpen) while the window is shorter than a
     minute.
     """
-    end = _floor(now - lag)
-    first = _ceiling(served_since + A_SECOND)
-    start = max(end - length, first)
-    if end - start < MINUTE:
-        opens = first + MINUTE + lag
+    minutes = minutes_of(now, lag, served_since)
+    start = max(minutes.finished - length, minutes.first)
+    if minutes.finished - start < MINUTE:
+        opens = minutes.first + MINUTE + lag
         raise CannotTell(
             Reason.WINDOW_NOT_OPEN,
             f"Green has been behind Service {service} since {served_since:%H:%M:%S} UTC. CloudWatch lags by "
             f"{lag.total_seconds():g} s; the first full minute can be judged at {opens:%H:%M:%S} UTC.",
         )
-    return Window(start, end)
+    return Window(start, minutes.finished)
 
 
 def require_clocks(clocks: Iterable[Skew], now: datetime) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from tests import ROOT
-from tests.bench import again, hundred, tables
+from tests.bench import again, early, hundred, tables
 from tests.bench.world import Latencies
 
-PARTS = ("again", "hundred")
+PARTS = ("again", "hundred", "early")
 PODS = (10, 250, 1000)
 
 
@@ -49,6 +49,8 @@ def _measured(part: str, latencies: Latencies, *, quick: bool, rounds: int) -> A
             return again.measure((10,), 2, latencies)
         case "again":
             return again.measure(PODS, rounds, latencies, with_real_server=True)
+        case "early":
+            return early.measure(10 if quick else 200)
         case _ if quick:
             return hundred.measure(2, 10, 2.0, 1, latencies)
         case _:

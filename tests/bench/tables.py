@@ -64,11 +64,33 @@ def hundred(rows: Rows) -> list[str]:
     )
 
 
+def early(rows: Rows) -> list[str]:
+    """How long a bad switch lasts."""
+    cells = [
+        [
+            f"{row['share'] * 100:g} %",
+            f"{row['rate']}",
+            way,
+            f"{numbers['aborted']}",
+            f"{numbers['median']:g}",
+            f"{numbers['worst']:g}",
+            f"{numbers['saved']}",
+        ]
+        for row in rows
+        for way, numbers in row["ways"].items()
+    ]
+    return _table(
+        "5xx | requests/s | way | aborts | median s | worst s | failed requests saved",
+        cells,
+        f"(h) From a blue-green switch to the abort: {rows[0]['switches']} seeded switches each, by a virtual clock.",
+    )
+
+
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-PARTS: dict[str, Callable[[Any], list[str]]] = {"again": again, "hundred": hundred}
+PARTS: dict[str, Callable[[Any], list[str]]] = {"again": again, "hundred": hundred, "early": early}
 
 
 def everything(found: dict[str, Any]) -> list[str]:

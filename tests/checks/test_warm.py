@@ -13,7 +13,7 @@ from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Kind
 from provider.rules.latency import metrics_of, rank_of
-from tests.records import BLUE_GROUP, GREEN_GROUP, NOW, WINDOW, evidence
+from tests.records import BLUE_GROUP, GREEN_GROUP, MINUTES, NOW, WINDOW, evidence
 from tests.world.aws.moto_cloudwatch import Times
 from tests.world.cluster import objects
 
@@ -32,7 +32,7 @@ def measured(slow, of, *, blue=1000, p95=0.1, ranked=True):
     if ranked and of:
         points[rank_of(GREEN_GROUP, LIMIT)] = {first: 100 * (of - slow) / of}
     base = evidence()
-    subjects = Subjects(base.green, base.service, WINDOW, (GREEN_GROUP,), (BLUE_GROUP,), NOW)
+    subjects = Subjects(base.green, base.service, WINDOW, (GREEN_GROUP,), (BLUE_GROUP,), NOW, MINUTES)
     return warm.Evidence(subjects, points, LIMIT if blue else 0.0, {Kind.METRICS: NOW})
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -792,18 +793,30 @@ def test_waiting_ends_before_the_progress_deadline(folder):
 
 @each_folder
 def test_errors_are_asked_once_there_can_be_an_answer(folder):
-    """A watch of errors begins when its window can be open, so WindowNotOpen does not use up what may be unknown."""
+    """WindowNotOpen does not use up what may be unknown: it begins later, or counts the answers until then."""
     for web in web_metrics(folder):
         if web.endpoint != "errors":
             continue
         query = parse(QUESTIONS["errors"], web.fields).model_dump()
-        in_step = web.use.hook == "analysis" and Limits.of(web.metric).count is not None
+        limits, delay, every = (
+            Limits.of(web.metric),
+            seconds(web.metric["initialDelay"]),
+            seconds(web.metric["interval"]),
+        )
+        in_step = web.use.hook == "analysis" and limits.count is not None
         in_background = web.use.hook == "analysis" and not in_step
         # One whole minute must be over; after a switch up to another one passes before it begins. A canary's Service
         # selects green long before its traffic, so before a step nothing keeps earlier minutes out of the window.
         minute = 60 + query["window_seconds"] if in_step else 60 if in_background else 120
 
-        assert seconds(web.metric["initialDelay"]) >= minute + query["lag_seconds"]
+        early = max(0, ceil((minute + query["lag_seconds"] - delay) / every))
+        if early:  # a minute that is not finished can abort
+            assert web.use.hook == "postPromotionAnalysis"
+            assert limits.inconclusive_limit == early + 60 // every
+            assert limits.failure_limit in (0, 60 // every)
+            late = (limits.count or 0) - early
+            assert 2 * required(limits) > late  # most of the answers about finished minutes
+            assert delay + ((limits.count or 0) - 1) * every >= 240 + 4 * 60  # no earlier than five minutes by one
 
 
 # --- the watch after the switch

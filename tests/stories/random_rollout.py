@@ -647,7 +647,7 @@ class RandomRollout:
         }
 
     def _deliver(self, points: dict[truth.Point, float]) -> None:
-        oldest = self.clock.now + self.clock.aws_ahead - timedelta(minutes=15)
+        oldest = self.clock.now + self.clock.aws_ahead - timedelta(minutes=25)
         self.points = {key: value for key, value in self.points.items() if key[2] > oldest} | points
         self.undelivered |= points
 

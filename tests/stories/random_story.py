@@ -342,7 +342,7 @@ class Story:
             first.happen()
             self._writers[first].note(self._clock.now)
         self._clock.now = end
-        self._world.aws.cloudwatch.forget_before(end - timedelta(minutes=20))
+        self._world.aws.cloudwatch.forget_before(end - timedelta(minutes=30))
 
     def _break(self) -> None:
         """Begin or end a fault, for some questions; and somebody sets the machine's clock now and then."""

@@ -5,7 +5,7 @@ of which was true at some moment within its limit before the answer, so the mode
 everything again and for one that shares what it has read. Facts have Kubernetes' and AWS's own words.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -453,30 +453,162 @@ def _errors(asked: Asked, look: Look, rollout: Rollout, green: ReplicaSet, momen
     written = look.services[service].written_at
     if written is None:
         return INCONCLUSIVE
-    minutes = _minutes(asked, moment, max(green.created_at, written))
-    if not minutes:
-        return INCONCLUSIVE
+    minutes, unfinished = _minutes(asked, moment, max(green.created_at, written))
     arns = {binding.arn: group.balancer for binding, group in bound}
+    shared = {group.balancer: group.shared or _serves_others(look, group.balancer) for _, group in bound}
+    keeps_traffic = production and "active" in rollout.services
+    blue = {} if production else _blue_arns(look, rollout)
+    phases = {_early(asked, look, arns, shared if production else {}, blue, unfinished, keeps_traffic=keeps_traffic)}
+    if not minutes:
+        return _worst(phases | {INCONCLUSIVE})
     counts = [_count(look, arn, balancer, minutes) for arn, balancer in arns.items()]
     if asked.compare_blue:
-        phases = {_compared(asked, look, rollout, counts, minutes, production=production)}
+        phases |= {_compared(asked, look, rollout, counts, minutes, production=production)}
     else:
-        phases = {_within_limits(asked, one) for one in counts}
+        phases |= {_within_limits(asked, one) for one in counts}
     if production:
-        shared = {group.balancer: group.shared or _serves_others(look, group.balancer) for _, group in bound}
         phases |= {_balancer(asked, look, arn, minutes, shared=others) for arn, others in shared.items()}
     return _worst(phases)
 
 
-def _minutes(asked: Asked, moment: Moment, served_since: datetime) -> list[datetime]:
-    """Return the whole minutes that may be judged: those that green served from beginning to end, less the lag.
+@dataclass(frozen=True)
+class _Unfinished:
+    """Green's first minute, the end of the finished ones, and the ends of minutes that are not."""
 
-    Kubernetes tells the second in which green began to serve; the minutes are cut by AWS's clock.
+    first: datetime
+    finished: datetime
+    ends: tuple[datetime, ...]
+    seconds: int
+
+    def window(self, end: datetime) -> list[datetime]:
+        """Return the minutes that will be judged when the one that ends there is finished."""
+        wanted = [end - MINUTE * (number + 1) for number in range(self.seconds // 60)]
+        return [minute for minute in wanted if minute >= self.first]
+
+
+def _early(  # noqa: C901 - the whole rule in one place, apart from the product's
+    asked: Asked,
+    look: Look,
+    arns: Mapping[str, str],
+    shared: Mapping[str, bool],
+    blue: Mapping[str, str],
+    of: _Unfinished,
+    *,
+    keeps_traffic: bool,
+) -> str:
+    """Fail green for what no later publication can undo, and otherwise say nothing against it."""
+    recent = [of.finished - MINUTE * (number + 1) for number in range(max(15, of.seconds // 60))]
+
+    def all_of(arn: str, minute: datetime) -> tuple[int, int]:
+        errors = _own(look, arn, minute)
+        return max(errors, _seen(look, arn, minute)), errors
+
+    def most(arn: str, minutes: list[datetime], past: str) -> int | None:
+        busiest = max(all_of(past, minute)[0] for minute in recent)
+        late = [minute for minute in minutes if minute >= of.finished]
+        if not busiest or any(_own(look, arn, one) and not _seen(look, arn, one) for one in late):
+            return None
+        each = 2 * max([1000, busiest, *(all_of(arn, one)[0] for one in late)])
+        return each * len(late) + sum(all_of(arn, one)[0] for one in minutes if one < of.finished)
+
+    def is_silent(arn: str, balancer: str, minutes: list[datetime], *, own: bool) -> bool:
+        done = [minute for minute in minutes if minute < of.finished]
+        return _count(look, arn, balancer, done, own_confirms=own).silent
+
+    def fails(arn: str, minutes: list[datetime], past: str, errors: int, *, silent: bool) -> bool:
+        if asked.max_errors is not None and errors > asked.max_errors:
+            return True
+        known = max(sum(_seen(look, arn, one) for one in minutes), sum(_own(look, arn, one) for one in minutes))
+        bound = most(arn, minutes, past)
+        return bound is not None and not silent and known >= asked.min_requests and _too_many(asked, errors, bound)
+
+    for end in of.ends:
+        minutes = of.window(end)
+        if asked.compare_blue:
+            if blue and _worse(asked, look, arns, blue, minutes, most, is_silent, of):
+                return FAILED
+        elif any(
+            fails(
+                arn,
+                minutes,
+                arn if keeps_traffic else balancer,
+                sum(_own(look, arn, one) for one in minutes),
+                silent=is_silent(arn, balancer, minutes, own=True),
+            )
+            for arn, balancer in arns.items()
+        ):
+            return FAILED
+        for arn, others in shared.items():
+            errors = sum(_own(look, arn, one) for one in minutes if one > of.first)
+            if end > of.first + MINUTE and not others and fails(arn, minutes, arn, errors, silent=False):
+                return FAILED
+    return SUCCESSFUL
+
+
+def _own(look: Look, arn: str, minute: datetime) -> int:
+    """Count what failed of a target group, or what a load balancer itself answered with 5xx."""
+    names = ("HTTPCode_Target_5XX_Count", "TargetConnectionErrorCount", "HTTPCode_ELB_5XX_Count")
+    kinds = names[2:] if ":loadbalancer/" in arn else names[:2]
+    return sum(_sum(look, name, arn, [minute]) for name in kinds)
+
+
+def _seen(look: Look, arn: str, minute: datetime) -> int:
+    """Count requests; a load balancer leaves those without a target out of RequestCount."""
+    requests = _sum(look, "RequestCount", arn, [minute])
+    if ":loadbalancer/" not in arn:
+        return requests
+    return max(requests + _sum(look, "HTTPCode_ELB_503_Count", arn, [minute]), _own(look, arn, minute))
+
+
+def _worse(
+    asked: Asked,
+    look: Look,
+    arns: Mapping[str, str],
+    blue: Mapping[str, str],
+    minutes: list[datetime],
+    most: Callable[[str, list[datetime], str], int | None],
+    is_silent: Callable[..., bool],
+    of: _Unfinished,
+) -> bool:
+    """Tell whether green is worse than blue even if all of blue's requests in unfinished minutes failed."""
+    known, bounds = {}, {}
+    for arn, balancer in {**arns, **blue}.items():
+        if is_silent(arn, balancer, minutes, own=arn in arns):
+            return False
+        bound = most(arn, minutes, balancer)
+        if bound is None:
+            return False
+        errors = sum(_own(look, arn, one) for one in minutes)
+        known[arn], bounds[arn] = max(errors, sum(_seen(look, arn, one) for one in minutes)), bound
+    green_known, blue_known = sum(known[arn] for arn in arns), sum(known[arn] for arn in blue)
+    if min(green_known, blue_known) < max(100, asked.min_requests):
+        return False
+    done = [minute for minute in minutes if minute < of.finished]
+    answered = sum(
+        max(_own(look, arn, one), _seen(look, arn, one)) - _own(look, arn, one) for arn in blue for one in done
+    )
+    failed, total = sum(_own(look, arn, one) for arn in arns for one in minutes), sum(bounds[arn] for arn in arns)
+    ends = (blue_known, sum(bounds[arn] for arn in blue))
+    return all(chance(failed, total, end - answered, end) < asked.significance for end in ends)
+
+
+def _minutes(asked: Asked, moment: Moment, served_since: datetime) -> tuple[list[datetime], _Unfinished]:
+    """Return the whole minutes that may be judged, and those that are not finished.
+
+    Green served them from beginning to end, and they end a lag ago. Kubernetes tells the second in which green began to
+    serve; the minutes are cut by AWS's clock.
     """
     ahead = timedelta(seconds=moment.clocks.aws)
     last = (moment.opened + ahead - timedelta(seconds=asked.lag_seconds)).replace(second=0, microsecond=0)
-    wanted = [last - MINUTE * (number + 1) for number in range(asked.window_seconds // 60)]
-    return [minute for minute in wanted if minute - ahead >= served_since + SECOND + moment.begins]
+    since = served_since + SECOND + moment.begins + ahead
+    first = since.replace(second=0, microsecond=0)
+    first += MINUTE if first < since else timedelta(0)
+    ends = [last + MINUTE * (number + 1) for number in range(-(-asked.lag_seconds // 60))]
+    # Nothing is read before green's first minute is over.
+    is_read = last > first or first + MINUTE <= moment.opened + ahead
+    later = tuple(end for end in ends if end > first) if is_read else ()
+    unfinished = _Unfinished(first, last, later, asked.window_seconds)
+    return unfinished.window(last), unfinished
 
 
 @dataclass(frozen=True)
@@ -566,16 +698,20 @@ def _compared(
     return INCONCLUSIVE if above else SUCCESSFUL
 
 
-def _blue(look: Look, rollout: Rollout, minutes: list[datetime]) -> tuple[_Count, ...]:
-    """Count what serves blue while green is only being checked."""
+def _blue_arns(look: Look, rollout: Rollout) -> dict[str, str]:
+    """Return what serves blue while green is only being checked, with its load balancers."""
     name = _production(rollout)
     serves = name in look.services and look.services[name].pod_hash == rollout.stable_hash != ""
     if not serves or rollout.stable_hash == rollout.current_hash:
-        return ()
+        return {}
     bound = {one.arn: look.groups[one.arn] for one in look.bindings if one.service == name and not one.other_account}
-    return tuple(
-        _count(look, arn, group.balancer, minutes, own_confirms=False) for arn, group in bound.items() if group.balancer
-    )
+    return {arn: group.balancer for arn, group in bound.items() if group.balancer}
+
+
+def _blue(look: Look, rollout: Rollout, minutes: list[datetime]) -> tuple[_Count, ...]:
+    """Count what serves blue."""
+    arns = _blue_arns(look, rollout)
+    return tuple(_count(look, arn, balancer, minutes, own_confirms=False) for arn, balancer in arns.items())
 
 
 def chance(green_errors: int, green_total: int, blue_errors: int, blue_total: int) -> float:

@@ -309,3 +309,29 @@ def test_a_refusal_of_cloudwatch_is_named(live, client, code, reason):
 
     assert (found["phase"], found["reason"]) == ("Inconclusive", reason)
     assert "cloudwatch:GetMetricData" in found["message"]
+
+
+def test_an_unfinished_minute_can_fail_green_before_the_window_opens(live, client):
+    """While no minute is finished, published failures decide with one call of the same nine metrics; nothing passes."""
+    scene, balancer, _ = live
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    scene.service = objects.service(
+        scene.preview, selector=scene.service["spec"]["selector"], selector_written_at=now - 10 * MINUTE
+    )
+    scene.put()
+    scene.world.aws.publish(balancer, None, REQUESTS, {now - number * MINUTE: 900 for number in range(14, 30)})
+    late = f"{FLAT}&lagSeconds=900&windowSeconds=60"
+    scene.world.aws.faults.forget_calls()
+
+    waits = client.get(late).json
+    asked = len(calls(scene.world))
+    scene.world.aws.publish(balancer, scene.arn, TARGET_5XX, {now - 6 * MINUTE: 50})
+    failed = client.get(late).json
+    ignored = client.get(f"{late}&unfinishedMinutes=ignore").json
+
+    assert waits["reason"] == ignored["reason"] == "WindowNotOpen"
+    assert (failed["phase"], failed["reason"]) == ("Failed", "ErrorsAboveLimit")
+    assert failed["message"].startswith("At least 50 of at most 2000 requests failed in ")
+    assert "more than the 1 % allowed; CloudWatch has not finished the last minute" in failed["message"]
+    assert failed["observed"]["unfinishedMinutes"]["errorCount"] == 50
+    assert asked == 1
