@@ -776,7 +776,18 @@ def test_a_run_passes_only_if_all_of_its_metrics_do(folder):
 
         ignored = {one["metricName"] for one in template["spec"].get("dryRun", ())}
         assert ignored <= {one["name"] for one in template["spec"]["metrics"] if is_warm_up(one)}
-        assert "measurementRetention" not in template["spec"]
+
+
+@each_folder
+def test_a_whole_analysis_is_kept(folder):
+    """Argo keeps every measurement of a metric that asks the provider, under rules that no other template repeats."""
+    for template in objects(folder, *TEMPLATES):
+        kept = {one["metricName"]: one["limit"] for one in template["spec"].get("measurementRetention", ())}
+        asks = [one for one in template["spec"]["metrics"] if "web" in one["provider"]]
+        assert kept.keys() == {f"^{one['name']}$" for one in asks}
+        for one in asks:
+            count = Limits.of(one).count
+            assert kept[f"^{one['name']}$"] >= (count + 30 if count else 100)
 
 
 def is_warm_up(metric: Manifest) -> bool:

@@ -95,8 +95,12 @@ def _overview(sources: Sources, access: OpenAccess | TokenAccess, admission: Adm
     asked = parse_as(Namespace, "rollouts", fields).namespace
     number = request.args.get("page", "1")
     start = (int(number) - 1) * ROWS if number.isascii() and number.isdigit() and 0 < int(number[:6]) < 10_000 else 0
+    every, problem = list[overview.Row](), ""
     with admission:
-        every = overview.rows(sources, grant.namespaces_of(asked))
+        try:
+            every = overview.rows(sources, grant.namespaces_of(asked))
+        except CannotTell as error:  # with a Role instead of a ClusterRole only its namespace can be listed
+            problem = str(error)
     rows = [row for row in every if row.matches(words)]
     return _page(
         "overview.html",
@@ -110,6 +114,7 @@ def _overview(sources: Sources, access: OpenAccess | TokenAccess, admission: Adm
         page=start // ROWS + 1,
         pages=max(-(-len(rows) // ROWS), 1),
         is_empty=not every,
+        problem=problem,
     )
 
 
