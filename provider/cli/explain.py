@@ -23,7 +23,7 @@ MOST_CHANGES = 5
 ACTIONS = {
     "none": "Nothing",
     "wait": "Wait: it goes on by itself, or Argo ends it",
-    "fix": "Fix: a person must act",
+    "fix": "A person must act",
 }
 COLOURS = {"none": "green", "wait": "yellow", "fix": "red"}
 PHASES = {"Successful": "green", "Inconclusive": "yellow", "Failed": "red"}

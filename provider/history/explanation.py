@@ -69,26 +69,24 @@ class Explanation:
         return max(told, key=_severity, default=None)
 
     @property
-    def is_failing(self) -> bool:
-        """Whether the answer is Failed while Argo goes on."""
-        worst = self.worst.verdict if self.worst else None
-        return worst is not None and worst.phase is Phase.FAILED and self.situation.action is not Action.FIX
-
-    @property
     def action(self) -> Action:
         """What it asks of people: also what an answer needs for which Argo would wait in vain."""
         worst = self.worst.verdict if self.worst else None
-        needs_person = worst is not None and worst.reason.action is Action.FIX
-        is_waiting = self.situation.action is Action.WAIT
-        return Action.FIX if self.is_failing or (is_waiting and needs_person) else self.situation.action
+        needs_person = worst is not None and (worst.phase is Phase.FAILED or worst.reason.action is Action.FIX)
+        return Action.FIX if needs_person and self.situation.action is Action.WAIT else self.situation.action
 
     @property
     def sentence(self) -> str:
-        """The state's sentence, and what an answer adds that Argo has not heard yet."""
-        sentence = redacted(self.situation.sentence)
-        if not self.is_failing:
+        """The state's sentence, and what the answer adds that Argo has not heard."""
+        worst, sentence = self.worst, redacted(self.situation.sentence)
+        if worst is None or worst.verdict is None or worst.verdict.phase is Phase.SUCCESSFUL:
             return sentence
-        is_asked = self.situation.state == "AnalysisRunning"
+        phase, state = worst.verdict.phase, self.situation.state
+        if state in {"PausedBeforePromotion", "PausedForPerson"}:
+            return f"{sentence} The answer now is {phase}: do not promote it yet."
+        if phase is not Phase.FAILED or state == "Aborted":
+            return sentence
+        is_asked = state == "AnalysisRunning"
         heard = "Argo's next measurement counts as a failure" if is_asked else "Argo asks nothing at the moment"
         return f"{sentence} The answer now is Failed: {heard}."
 

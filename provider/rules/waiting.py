@@ -319,10 +319,9 @@ def _replicas(facts: Facts) -> Situation | None:
     if not facts.state.is_rolling or green is None or green.available >= green.replicas > 0:
         return None
     end = "aborts" if facts.state.aborts_at_deadline else "only calls it Degraded"
-    sentence = (
-        f"{_pods(facts)} No analysis starts before all are; after {facts.state.progress_deadline_seconds} s without "
-        f"progress Argo {end}."
-    )
+    asks = "No analysis starts before all are; after" if facts.state.has_gate else "After"
+    seconds = facts.state.progress_deadline_seconds
+    sentence = f"{_pods(facts)} {asks} {seconds} s without progress Argo {end}."
     state = "WaitingForReadinessGate" if facts.gate else "WaitingForReplicas"
     abort = facts.command("abort", "gives this version up; production stays with the stable version")
     return Situation(state, Action.WAIT, sentence, (abort, facts.describe()))

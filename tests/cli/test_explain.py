@@ -77,7 +77,7 @@ def test_one_screen(run, scene, provider, client):
     assert lines[0] == "shop/web: Aborted"
     assert f"metric alb-gate of AnalysisRun {name} measured Failed at" in lines[1]
     assert "0 of 3: web-1 unhealthy (Target.Timeout)" in lines[1]
-    assert "What to do  Fix: a person must act" in lines
+    assert "What to do  A person must act" in lines
     assert "  kubectl argo rollouts retry rollout web -n shop" in lines
     assert "      starts this version again, and the gate is asked again" in lines
     assert "Argo        Degraded; too many failures" in lines
@@ -117,7 +117,7 @@ def test_a_failing_green_is_not_told_to_be_fine(run, scene):
 
     assert (done.returncode, asked.returncode) == (1, 1)
     assert "Failed (TargetsUnhealthy): target-health: 0 of 3 green targets healthy" in done.stdout
-    assert "What to do  Fix: a person must act" in done.stdout
+    assert "What to do  A person must act" in done.stdout
     assert asked.stdout.startswith("alb-gate: Rollout shop/web, green 6d9f7c")
 
 

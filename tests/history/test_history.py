@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
+from provider.history.explanation import LOOK_AFTER
 from provider.history.switches import MOST_ROLLOUTS, Switches
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
@@ -289,3 +290,17 @@ def test_a_list_is_for_a_tokens_namespaces(sources, tmp_path, world):
 
     assert [one["namespace"] for one in listed["rollouts"]] == ["shop"]
     assert client.get("/v1/rollouts?namespace=bank", headers=token).status_code == 403
+
+
+def test_a_sick_green_is_not_to_be_promoted(client, scene, wall_clock):
+    """While Argo waits for a person to promote it, an answer that is no pass says not to."""
+    scene.rollout["spec"]["strategy"]["blueGreen"]["autoPromotionEnabled"] = False
+    scene.rollout["status"]["pauseConditions"] = [{"reason": "BlueGreenPause", "startTime": "2026-01-05T09:30:00Z"}]
+    scene.put()
+    fine = client.get(EXPLAIN).json["sentence"]
+    scene.pin(scene.addresses[0], "initial", "Elb.InitialHealthChecking")
+    wall_clock.advance(LOOK_AFTER.total_seconds())
+    waiting = client.get(EXPLAIN).json["sentence"]
+
+    assert "do not promote" not in fine
+    assert waiting.endswith("The answer now is Inconclusive: do not promote it yet.")

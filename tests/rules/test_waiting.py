@@ -39,7 +39,14 @@ PAUSED = "spec.paused"
 
 def state(**more: Any) -> RolloutState:
     names = {"namespace": "shop", "name": "web", "uid": "u", "current_hash": "new", "stable_hash": "old"}
-    usual: dict[str, Any] = {"replicas": 3, "is_observed": True, "is_blue_green": True, "is_ping_pong": False, **names}
+    usual: dict[str, Any] = {
+        "replicas": 3,
+        "is_observed": True,
+        "is_blue_green": True,
+        "is_ping_pong": False,
+        "has_gate": True,
+        **names,
+    }
     return RolloutState(**(usual | more))
 
 

@@ -10,7 +10,7 @@ SYMBOLS = {Phase.SUCCESSFUL: "✓", Phase.INCONCLUSIVE: "…", Phase.FAILED: "�
 ACTIONS = {
     Action.NONE: ("✓", "Nothing to do", "successful"),
     Action.WAIT: ("…", "Wait", "inconclusive"),
-    Action.FIX: ("✗", "Fix: a person must act", "failed"),
+    Action.FIX: ("✗", "A person must act", "failed"),
 }
 """The sign, the words and the colour's name of each action."""
 

@@ -72,7 +72,7 @@ def test_what_argo_was_told_is_shown(client, scene):
     text = page(client)
 
     for part in (
-        "Fix: a person must act PausedInconclusive",
+        "A person must act PausedInconclusive",
         f"Argo paused: AnalysisRun {run} ended Inconclusive. Metric alb-gate said last: 1 of 3 healthy.",
         "kubectl argo rollouts promote web -n shop ends the pause and starts a new analysis; it does not promote.",
         "Message inconclusive analysis",
@@ -126,7 +126,7 @@ def test_a_failing_green_has_something_to_do(client, scene):
 
     text = page(client)
 
-    assert "Fix: a person must act AnalysisRunning" in text
+    assert "A person must act AnalysisRunning" in text
     assert "The answer now is Failed: Argo's next measurement counts as a failure." in text
     assert "Read AWS's reason code in the sentence" in text
 
@@ -244,8 +244,10 @@ def test_the_overview_has_every_rollout(client, world):
 
     text = page(client, "/")
 
-    assert "1 Fix: a person must act … 1 Wait ✓ 1 Nothing to do" in text
-    assert re.search(r"shop/ sick ✗ Fix.* Aborted .* shop/ good … Wait .* bank/ idle ✓ Nothing to do Stable", text)
+    assert "1 A person must act … 1 Wait ✓ 1 Nothing to do" in text
+    assert re.search(
+        r"shop/ sick ✗ A person must act Aborted .* shop/ good … Wait .* bank/ idle ✓ Nothing to do Stable", text
+    )
     assert "good" not in page(client, "/?q=abort")
     assert "idle" not in page(client, "/?namespace=shop")
     assert world.aws.calls == []
