@@ -34,6 +34,12 @@ NAME = "explain"
 LOOK_AFTER = timedelta(seconds=15)
 """Older answers are made again when somebody opens the page; Argo asks every 10 s while it measures."""
 
+MOST_ASKED = 8
+"""Queries of one look: whoever writes a template must not make a page ask a hundred."""
+
+SHORTEST_SECONDS = 0.5
+"""With less than this left of its time a look asks nothing more."""
+
 CHECKS = "replicas,target-health"
 """What is asked about a Rollout whose analyses do not ask this provider: no CloudWatch, whose metrics cost money."""
 
@@ -108,13 +114,23 @@ def explain(
     evidence = switches.evidence(key)
     answered_at = evidence.answered_at if evidence else None
     if not refresh and (answered_at is None or sources.clock() - answered_at >= LOOK_AFTER):
-        answers = tuple(_answer(one, record, sources, switches) for one in _wanted(record))
+        answers = _answers(record, sources, switches, deadline)
         production = _production(switches.evidence(key), sources, deadline)
         switches.told_person(key, answers, production, sources.clock())
         evidence = switches.evidence(key)
     else:
         answers = evidence.answers if evidence else ()
     return Explanation(record, situation_of(_facts(record, evidence, sources, deadline)), answers, evidence)
+
+
+def _answers(record: ArgoRecord, sources: Sources, switches: Switches, deadline: Deadline) -> tuple[QueryAnswer, ...]:
+    """Ask what Argo asks, within one time limit: after it the other queries are only shown."""
+    answers: list[QueryAnswer] = []
+    for asked in _wanted(record)[:MOST_ASKED]:
+        is_late = deadline.remaining_seconds() < SHORTEST_SECONDS
+        late = replace(asked, note="Not asked: the time limit of this look is over.")
+        answers.append(late if is_late and answers else _answer(asked, record, sources, switches))
+    return tuple(answers)
 
 
 def _wanted(record: ArgoRecord) -> list[QueryAnswer]:

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
-from provider.history.explanation import LOOK_AFTER
+from provider.history.explanation import LOOK_AFTER, MOST_ASKED
 from provider.history.switches import MOST_ROLLOUTS, Switches
 from provider.http.access import TokenAccess
 from provider.http.app import create_app
@@ -304,3 +304,23 @@ def test_a_sick_green_is_not_to_be_promoted(client, scene, wall_clock):
 
     assert "do not promote" not in fine
     assert waiting.endswith("The answer now is Inconclusive: do not promote it yet.")
+
+
+def test_a_look_asks_only_so_many_queries(client, scene):
+    """Whoever writes a template with twenty metrics does not make a page ask twenty queries."""
+    scene.analysis_run(metrics=[scene.metric(f"gate-{number}") for number in range(20)])
+
+    assert len(client.get(EXPLAIN).json["queries"]) == MOST_ASKED
+
+
+def test_a_look_ends_in_time(scene, impatient, metrics):
+    """When AWS does not answer, the first query takes the time limit and the others say that they were not asked."""
+    scene.analysis_run(metrics=[scene.metric("first"), scene.metric("second", "target-health?stage=beforeSwitch")])
+    scene.world.aws.faults.add("DescribeTargetHealth", delay_seconds=120)
+    hurried = create_app(impatient, metrics).test_client()
+
+    first, second = hurried.get(EXPLAIN).get_json()["queries"]
+    scene.world.aws.faults.clear()
+
+    assert first["reason"] == "DeadlineExceeded"
+    assert second["note"] == "Not asked: the time limit of this look is over."

@@ -28,6 +28,10 @@ from provider.sources.shared import Request, Shared
 KINDS = {"AnalysisTemplate": ANALYSIS_TEMPLATES, "ClusterAnalysisTemplate": CLUSTER_ANALYSIS_TEMPLATES}
 
 
+LIST_SECONDS = 30
+"""Time limit for the list of all Rollouts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Templates:
     """Templates by kind and name, and a sentence for each that could not be read."""
@@ -44,10 +48,13 @@ class ArgoReader:
         self._server, self._shared = server, shared
 
     def states(self, namespace: str, deadline: Deadline) -> tuple[RolloutState, ...]:
-        """List every Rollout of a namespace, of the cluster if that is empty, page by page. Raises CannotTell."""
+        """List every Rollout of a namespace, of the cluster if that is empty, page by page. Raises CannotTell.
+
+        The list of a large cluster may take longer than whoever asked waits; then it is there for the next one.
+        """
 
         def call() -> tuple[RolloutState, ...]:
-            return tuple(self._server.read_list(ROLLOUTS, namespace, shapes.RolloutState, deadline.renewed()))
+            return tuple(self._server.read_list(ROLLOUTS, namespace, shapes.RolloutState, Deadline(LIST_SECONDS)))
 
         request = Request(Kind.ROLLOUTS, ("states", namespace), ROLLOUTS.rbac, call)
         return self._shared.read(request, deadline).value
