@@ -18,7 +18,6 @@ from gunicorn.arbiter import Arbiter
 from provider import handover, settings
 from provider.checks.question import Sources
 from provider.handover import Handovers
-from provider.history.journal import Journal
 from provider.history.switches import Switches
 from provider.http.access import OpenAccess, TokenAccess
 from provider.http.admission import Admission
@@ -141,8 +140,7 @@ def served_app() -> Flask:
     for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
-    journal = Journal(metrics, sources.clock, events=events_of(chosen, sources, metrics))
-    switches = Switches(metrics, sources.clock, journal)
+    switches = Switches(metrics, sources.clock, events=events_of(chosen, sources, metrics))
     if chosen.switch_watch_seconds:
         watch = (chosen.switch_watch_seconds, sources, threading.Event())
         threading.Thread(target=switches.run, args=watch, daemon=True, name="switches").start()

@@ -178,7 +178,7 @@ def wall_clock() -> WallClock:
     return WallClock()
 
 
-ALWAYS_ANEW = Freshness(topology=0, pods=0, target_health=0, target_groups=0, metrics=0, failures=0)
+ALWAYS_ANEW = Freshness(topology=0, pods=0, target_health=0, target_groups=0, metrics=0, rollouts=0, failures=0)
 """No question uses what another one read: a test that changes the world sees the change at once."""
 
 

@@ -1,5 +1,8 @@
 """A Rollout standing still in the embedded world: what the reader, HTTP and command line tests look at."""
 
+import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -89,13 +92,93 @@ class Scene:
         self.put(objects.target_group_binding(f"k8s-shop-{name}", namespace=self.namespace, service=name, arn=arn))
         self.active_arn = arn
 
-    def analysis_run(self, **counts: int) -> str:
-        """Put an AnalysisRun of one metric with these counters into the cluster, and return its name."""
-        name = f"{self.name}-{GREEN}-2-pre"
-        run = objects.analysis_run(
-            name, metric="gate", phase="Running", counts=counts, value='[100,"x","y"]', namespace=self.namespace
+    def template(self, name: str = "alb-gate", *, kind: str = "AnalysisTemplate", **metric: Any) -> dict[str, Any]:
+        """Put a template of one metric, which asks for the gate before the switch, into the cluster, and return it."""
+        template: dict[str, Any] = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name, "uid": f"{kind}-{name}"},
+            "spec": {"args": [{"name": "hash"}], "metrics": [self.metric(**metric)]},
+        }
+        if kind == "AnalysisTemplate":
+            template["metadata"]["namespace"] = self.namespace
+        self.put(template)
+        return template
+
+    def metric(self, name: str = "alb-gate", query: str = "", **more: Any) -> dict[str, Any]:
+        """Return a metric as the examples have it; `query` replaces its endpoint and parameters."""
+        about = f"namespace={self.namespace}&rollout={self.name}&podTemplateHash={{{{args.hash}}}}"
+        query = query or "gate?checks=replicas,target-health&stage=beforeSwitch"
+        limits = {"count": 50, "consecutiveSuccessLimit": 3, "inconclusiveLimit": 50, "consecutiveErrorLimit": 30}
+        conditions = {"successCondition": 'result[1] == "Successful"', "failureCondition": 'result[1] == "Failed"'}
+        web = {"url": f"http://alb-provider:8080/v1/{query}&{about}", "jsonPath": "{$.measurement}"}
+        return {"name": name, "interval": "10s", **limits, **conditions, "provider": {"web": web}} | more
+
+    def analyse(
+        self, place: str = "prePromotionAnalysis", template: str = "alb-gate", *, clustered: bool = False
+    ) -> None:
+        """Let the Rollout ask a template at this place of its blue-green strategy."""
+        hash_argument = {"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}
+        reference = {"templateName": template} | ({"clusterScope": True} if clustered else {})
+        self.rollout["spec"]["strategy"]["blueGreen"][place] = {"templates": [reference], "args": [hash_argument]}
+        self.put()
+
+    def analysis_run(
+        self,
+        phase: str = "Running",
+        *,
+        measurements: Sequence[tuple[str, float, str]] = (),
+        kind: str = "PrePromotion",
+        pod_hash: str = GREEN,
+        metrics: Sequence[dict[str, Any]] = (),
+        is_current: bool = True,
+        began_at: datetime | None = None,
+        number: int = 0,
+        **spec: Any,
+    ) -> str:
+        """Put an AnalysisRun of the Rollout into the cluster, and return its name.
+
+        `measurements` are phase, number and sentence of its first metric, ten seconds apart.
+        """
+        began = began_at or datetime.now(UTC) - timedelta(seconds=10 * len(measurements) + 1)
+        asked = list(metrics) or [self.metric()]
+        counted = Counter(one for one, _, _ in measurements)
+        ended = phase not in {"Running", "Pending"}
+        made = [
+            {"phase": one, "value": json.dumps([number, one, said]), "startedAt": at, "finishedAt": at}
+            for index, (one, number, said) in enumerate(measurements)
+            for at in [objects.timestamp(began + timedelta(seconds=10 * index))]
+        ]
+        counters = {one.lower(): count for one, count in counted.items()}
+        result = {"name": asked[0]["name"], "phase": phase, "count": len(made), **counters, "measurements": made}
+        suffix = {"PrePromotion": "pre", "PostPromotion": "post"}.get(kind, kind.lower())
+        name = f"{self.name}-{pod_hash}-2-{suffix}" + (f".{number}" if number else "")
+        owner = {"kind": "Rollout", "name": self.name, "uid": self.rollout["metadata"]["uid"], "controller": True}
+        status = {"phase": phase, "startedAt": objects.timestamp(began), "metricResults": [result]}
+        if ended:
+            status["completedAt"] = objects.timestamp(began + timedelta(seconds=10 * len(made)))
+        self.world.kubernetes.put(
+            {
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "AnalysisRun",
+                "metadata": {
+                    "name": name,
+                    "namespace": self.namespace,
+                    "uid": f"run-{name}",
+                    "creationTimestamp": objects.timestamp(began),
+                    "labels": {objects.HASH_LABEL: pod_hash, "rollout-type": kind},
+                    "annotations": {"rollout.argoproj.io/revision": "2"},
+                    "ownerReferences": [owner],
+                },
+                "spec": {"metrics": asked, "args": [{"name": "hash", "value": pod_hash}], **spec},
+                "status": status,
+            }
         )
-        self.put(run)
+        if is_current:
+            field = {"PrePromotion": "prePromotionAnalysisRunStatus", "PostPromotion": "postPromotionAnalysisRunStatus"}
+            run = {"name": name, "status": phase}
+            self.rollout["status"].setdefault("blueGreen", {})[field[kind]] = run
+            self.put()
         return name
 
     def add_ended_pod(self, reason: str = "Evicted", phase: str = "Failed") -> dict[str, Any]:

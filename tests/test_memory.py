@@ -28,7 +28,7 @@ def peak_mib(pid: int) -> float:
 def build(world, number):
     """One Rollout about as large as etcd stores an object, aborted or invalid, with an AnalysisRun."""
     scene = Scene(world, name=f"web-{number}", namespace=f"shop-{number % NAMESPACES}", replicas=1).build()
-    run = scene.analysis_run(successful=1)
+    run = scene.analysis_run(measurements=[("Successful", 100, "fine")])
     status = scene.rollout["status"]
     status["message"] = "x" * 700 * KIB
     status["conditions"] = [{"type": "InvalidSpec", "status": str(number % 4 == 0), "message": "token" * 80 * KIB}]
@@ -36,6 +36,7 @@ def build(world, number):
     status["blueGreen"] = {"prePromotionAnalysisRunStatus": {"name": run, "status": "Running", "message": "a:" * KIB}}
     scene.rollout["metadata"]["annotations"] = {"note": "y" * 200 * KIB}
     result = world.kubernetes.get("AnalysisRun", scene.namespace, run)
+    result["spec"]["metrics"][0]["provider"]["web"]["url"] += "&x=" + "u" * 300 * KIB
     result["status"]["metricResults"][0]["measurements"] = [{"value": "z" * 500 * KIB, "message": "-" * 500 * KIB}]
     scene.put(result)
     return f"namespace={scene.namespace}&rollout={scene.name}", f"/rollouts/{scene.namespace}/{scene.name}"

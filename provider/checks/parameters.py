@@ -150,18 +150,11 @@ _SCIENTIFIC = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?[eE]\+?[0-9]{1,2}")
 _LABEL_VALUE = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 
 
-class Subject(BaseModel):
-    """The Rollout of a request; camelCase on the wire. Unknown, malformed and empty parameters are refused."""
+class _Parameters(BaseModel):
+    """Parameters, camelCase on the wire. Unknown, malformed and empty ones are refused."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False, validate_by_name=False
-    )
-
-    namespace: str = Parameter(
-        pattern=_DNS_LABEL, max_length=lengths.LABEL, examples=["shop"], description="Namespace of the Rollout."
-    )
-    rollout: str = Parameter(
-        pattern=_DNS_SUBDOMAIN, max_length=lengths.NAME, examples=["web"], description="Name of the Rollout."
     )
 
     @field_validator("*", mode="before")
@@ -182,6 +175,29 @@ class Subject(BaseModel):
             number = Decimal(value)
             return int(number) if number == number.to_integral_value() else value
         return value
+
+
+class Namespace(_Parameters):
+    """Which Rollouts a list is about."""
+
+    namespace: str | None = Parameter(
+        default=None,
+        pattern=_DNS_LABEL,
+        max_length=lengths.LABEL,
+        examples=["shop"],
+        description="Namespace of the Rollouts. Default: every namespace that the client may query.",
+    )
+
+
+class Subject(_Parameters):
+    """Which Rollout a request is about."""
+
+    namespace: str = Parameter(
+        pattern=_DNS_LABEL, max_length=lengths.LABEL, examples=["shop"], description="Namespace of the Rollout."
+    )
+    rollout: str = Parameter(
+        pattern=_DNS_SUBDOMAIN, max_length=lengths.NAME, examples=["web"], description="Name of the Rollout."
+    )
 
 
 class Query(Subject):
@@ -214,7 +230,7 @@ class Query(Subject):
         return Stage(self.stage[:1].upper() + self.stage[1:]) if self.stage else None
 
 
-_Parsed = TypeVar("_Parsed", bound=Subject)
+_Parsed = TypeVar("_Parsed", bound=_Parameters)
 
 
 def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, object]]) -> _Parsed:
@@ -233,7 +249,7 @@ def parse_as(model: type[_Parsed], endpoint: str, fields: Iterable[tuple[str, ob
     return query
 
 
-def _problem(model: type[Subject], endpoint: str, error: Any) -> Problem:
+def _problem(model: type[_Parameters], endpoint: str, error: Any) -> Problem:
     """Put pydantic's error into a sentence that begins with the parameter's name."""
     # An error without a location is about the names themselves: a name is not valid Unicode.
     name = str((*error["loc"], "body")[0])[:100]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 import requests
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from requests.auth import AuthBase
 
 from provider import settings
@@ -22,10 +22,12 @@ from provider.advice.warm_up.sending import is_unknown_host
 from provider.checks import body
 from provider.checks.parameters import Query
 from provider.checks.question import AnyCheck, Sources, answer, parse
-from provider.history import recall
-from provider.http.openapi import History
+from provider.endpoints import endpoints
+from provider.history import explanation, overview
+from provider.history.switches import Switches
+from provider.http.openapi import Explanation, Rollouts
 from provider.model.answer import Answer
-from provider.model.errors import BadQuery, NotConfigured, RolloutNotFound
+from provider.model.errors import BadQuery, CannotTell, NotConfigured, RolloutNotFound
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
@@ -44,6 +46,19 @@ NAMESPACE = click.Option(
     show_default="that of your kubeconfig's context",
     help="Namespace of the Rollout.",
 )
+
+
+def _rollouts(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a Rollout in a shell; whatever prevents that is silent."""
+    try:
+        source = asks(ctx.params.get("url"), ctx.params.get("token_file"))
+        rows = source.rollouts(ctx.params.get("namespace") or context_namespace())["rollouts"]
+    except (click.ClickException, NotConfigured):
+        return []
+    return [row["rollout"] for row in rows if row["rollout"].startswith(incomplete)]
+
+
+ROLLOUT = click.Option(["--rollout"], required=True, help="Name of the Rollout.", shell_complete=_rollouts)
 
 
 def _address_option(flag: str) -> click.Option:
@@ -69,8 +84,11 @@ class Asks(Protocol):
     def ask(self, question: AnyCheck, fields: Fields) -> Answer:
         """Return the answer as JSON. Raises ClickException."""
 
-    def history(self, namespace: str, rollout: str) -> dict[str, Any]:
-        """Return what a replica remembers, as JSON; empty if there is no replica. Raises ClickException."""
+    def explain(self, namespace: str, rollout: str) -> dict[str, Any]:
+        """Return why a Rollout moves or not, as JSON. Raises ClickException."""
+
+    def rollouts(self, namespace: str | None) -> dict[str, Any]:
+        """Return the Rollouts of a namespace, or of all, as JSON. Raises ClickException."""
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
@@ -96,9 +114,22 @@ class Here:
             raise click.ClickException(str(error)) from error
         return cast(Answer, json.loads(body.encode(verdict)))
 
-    def history(self, namespace: str, rollout: str) -> dict[str, Any]:  # noqa: ARG002 - the signature of Asks.history
-        """Return nothing: this process remembers nothing."""
-        return {}
+    def explain(self, namespace: str, rollout: str) -> dict[str, Any]:
+        """Return why a Rollout moves or not, as JSON. Raises ClickException."""
+        sources = self._connected()
+        switches = Switches(Metrics(), sources.clock)
+        try:
+            told = explanation.explain(sources, switches, (namespace, rollout), frozenset(endpoints()))
+        except (RolloutNotFound, CannotTell) as error:
+            raise click.ClickException(str(error)) from error
+        return dict(json.loads(json.dumps(explanation.observed(told, switches))))
+
+    def rollouts(self, namespace: str | None) -> dict[str, Any]:
+        """Return the Rollouts of a namespace, or of all, as JSON. Raises ClickException."""
+        try:
+            return overview.observed(overview.rows(self._connected(), (namespace or "",)))
+        except CannotTell as error:
+            raise click.ClickException(str(error)) from error
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
@@ -139,13 +170,21 @@ class There:
             raise click.ClickException(f"{self.base}/v1/{question.name} answered 200: not an answer") from error
         return cast(Answer, document)  # with the keys that a newer provider adds
 
-    def history(self, namespace: str, rollout: str) -> dict[str, Any]:
-        """Return what the replica that answers remembers. Raises ClickException."""
-        document = self._get(recall.NAME, [("namespace", namespace), ("rollout", rollout)])
+    def explain(self, namespace: str, rollout: str) -> dict[str, Any]:
+        """Return why a Rollout moves or not, as JSON. Raises ClickException."""
+        fields = [("namespace", namespace), ("rollout", rollout)]
+        return self._get_as(Explanation, explanation.NAME, fields, "an explanation")
+
+    def rollouts(self, namespace: str | None) -> dict[str, Any]:
+        """Return the Rollouts of a namespace, or of all, as JSON. Raises ClickException."""
+        return self._get_as(Rollouts, overview.NAME, [("namespace", namespace)] if namespace else [], "a list")
+
+    def _get_as(self, model: type[BaseModel], endpoint: str, fields: Fields, what: str) -> dict[str, Any]:
+        document = self._get(endpoint, fields)
         try:
-            return History.model_validate(document).model_dump(mode="json")
+            return model.model_validate(document).model_dump(mode="json", exclude_none=True)
         except ValidationError as error:
-            raise click.ClickException(f"{self.base}/v1/{recall.NAME} answered 200: not a history") from error
+            raise click.ClickException(f"{self.base}/v1/{endpoint} answered 200: not {what}") from error
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""

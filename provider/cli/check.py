@@ -4,19 +4,17 @@ Exit codes: 0 Successful, 1 Failed, 2 Inconclusive and waiting can help, 4 Incon
 prevents an answer is a ClickException, for which the command line exits with 3.
 """
 
-import json
 import sys
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
-import yaml
 
 from provider.checks import QUESTIONS
 from provider.checks.question import AnyCheck
 from provider.cli import readable
-from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, asks
+from provider.cli.asking import NAMESPACE, ROLLOUT, TOKEN_FILE, URL, asks
+from provider.cli.outputs import OUTPUT, Show, shown_as
 from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
 from provider.model.answer import Answer
 from provider.model.reasons import Phase
@@ -37,13 +35,35 @@ EXIT_CODES_HELP = (
 
 
 class _Checks(click.Group):
-    """A command for each check."""
+    """A command for each check, and one for what a Rollout's own analyses ask."""
 
     def list_commands(self, _: click.Context) -> list[str]:
-        return list(QUESTIONS)
+        return [*QUESTIONS, as_argo.name or ""]
 
     def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
-        return _command(QUESTIONS[cmd_name]) if cmd_name in QUESTIONS else None
+        return as_argo if cmd_name == as_argo.name else _command(QUESTIONS[cmd_name]) if cmd_name in QUESTIONS else None
+
+
+@click.command("as-argo", params=[NAMESPACE, ROLLOUT, URL, TOKEN_FILE, OUTPUT], epilog=EXIT_CODES_HELP)
+def as_argo(namespace: str, rollout: str, url: str | None, token_file: str | None, output: str) -> NoReturn:
+    """Ask what the Rollout's own analyses ask: its current AnalysisRun, else its templates.
+
+    With several metrics each answer is printed, and the worst decides the exit code. Like `explain` it is no answer to
+    Argo.
+    """
+    told = asks(url, token_file).explain(namespace, rollout)
+    queries = [cast(Answer, query) for query in told["queries"] if "phase" in query]
+    if not queries:
+        notes = "; ".join(query["note"] for query in told["queries"]) or "nothing is asked"
+        raise click.ClickException(f"Rollout {namespace}/{rollout}: {notes}")
+    name = f"Rollout {namespace}/{rollout}"
+    if output == "table":
+        blocks = [f"{query.get('metric', 'not asked by Argo')}: {readable.answer(query, name)}" for query in queries]
+        click.echo("\n\n".join(blocks))
+    else:
+        click.echo(shown_as(output, readable.answer)({"queries": queries}, name))
+    worst = max(queries, key=lambda query: (Phase(query["phase"]).severity, exit_code(query)))
+    sys.exit(exit_code(worst))
 
 
 check = _Checks("check", help=f"Ask the load balancer and print the answer.\n\n{EXIT_CODES_HELP}")
@@ -71,7 +91,7 @@ def _command(question: AnyCheck) -> click.Command:
         if watch and wait:
             raise click.UsageError("Give either --watch or --wait")
         source = asks(url, token_file)
-        show = _OUTPUTS["json" if as_json else output]
+        show = shown_as("json" if as_json else output, readable.answer)
         name = f"Rollout {given['namespace']}/{given['rollout']}"
         if wait:
             answer, has_decided = wait_for(
@@ -82,18 +102,18 @@ def _command(question: AnyCheck) -> click.Command:
         answer = source.ask(question, fields)
         click.echo(show(answer, name))
         if watch:
-            answer = follow(answer, lambda: source.ask(question, fields), partial(_echo_change, show, name), interval)
+            follow(answer, lambda: source.ask(question, fields), partial(_echo_change, show, name), interval)
         sys.exit(exit_code(answer))
 
     return click.Command(
         question.name,
-        params=[*_flags(question), URL, TOKEN_FILE, *_OUTPUT_FLAGS, WATCH, WAIT, INTERVAL, TIMEOUT, PASSES],
+        params=[*_flags(question), URL, TOKEN_FILE, OUTPUT, AS_JSON, WATCH, WAIT, INTERVAL, TIMEOUT, PASSES],
         callback=run,
         help=f"{summary}\n\n{details}\n\n{EXIT_CODES_HELP}",
     )
 
 
-def _echo_change(show: Callable[[Answer, str], str], name: str, answer: Answer) -> None:
+def _echo_change(show: Show, name: str, answer: Answer) -> None:
     """Print an answer that changed: on one line for a person, in full for a program."""
     click.echo(readable.change(answer) if show is readable.answer else show(answer, name))
 
@@ -103,24 +123,39 @@ def _flags(question: AnyCheck) -> list[click.Parameter]:
     schema = question.query.model_json_schema(by_alias=True)
     return [
         NAMESPACE,
+        ROLLOUT,
         *(
             click.Option(
                 [f"--{name.replace('_', '-')}", name],
-                required=str(field.alias) in schema["required"],
                 help=f"{field.description}{_limits(schema['properties'][str(field.alias)])}",
+                shell_complete=partial(_complete, _choices(schema["properties"][str(field.alias)])),
             )
             for name, field in question.query.model_fields.items()
-            if name != NAMESPACE.name
+            if name not in {NAMESPACE.name, ROLLOUT.name}
         ),
     ]
 
 
+def _plain(field: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter without Python's None."""
+    return next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
+
+
+def _choices(field: dict[str, Any]) -> list[str]:
+    plain = _plain(field)
+    return [str(one) for one in plain.get("enum", [plain["const"]] if "const" in plain else [])]
+
+
+def _complete(choices: list[str], _: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Complete a value in a shell."""
+    return [one for one in choices if one.startswith(incomplete)]
+
+
 def _limits(field: dict[str, Any]) -> str:
     """Return the choices or the range of a parameter, and its default."""
-    schema = next((part for part in field.get("anyOf", [field]) if part.get("type") != "null"), field)
-    limits = []
-    if "enum" in schema or "const" in schema:
-        limits.append(f"one of {', '.join(schema.get('enum', [schema.get('const')]))}")
+    schema, limits = _plain(field), []
+    if _choices(field):
+        limits.append(f"one of {', '.join(_choices(field))}")
     minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
     if minimum is not None and "maximum" in schema:
         limits.append(f"{'more than ' if 'exclusiveMinimum' in schema else ''}{minimum:g} to {schema['maximum']:g}")
@@ -129,27 +164,7 @@ def _limits(field: dict[str, Any]) -> str:
     return f"  [{'; '.join(limits)}]" if limits else ""
 
 
-_OUTPUT_FLAGS: list[click.Parameter] = [
-    click.Option(
-        ["--output", "-o"],
-        type=click.Choice(["table", "json", "yaml"]),
-        default="table",
-        show_default=True,
-        help="How to print the answer.",
-    ),
-    click.Option(["--json", "as_json"], is_flag=True, help="The same as -o json: the answer as Argo receives it."),
-]
-
-
-def _json(answer: Answer, name: str) -> str:  # noqa: ARG001 - the signature of every output
-    return json.dumps(answer, indent=1, sort_keys=True)
-
-
-def _yaml(answer: Answer, name: str) -> str:  # noqa: ARG001 - the signature of every output
-    return yaml.safe_dump(answer, sort_keys=True).rstrip()
-
-
-_OUTPUTS: dict[str, Callable[[Answer, str], str]] = {"table": readable.answer, "json": _json, "yaml": _yaml}
+AS_JSON = click.Option(["--json", "as_json"], is_flag=True, help="The same as -o json: the answer as Argo receives it.")
 
 
 def exit_code(answer: Answer) -> int:

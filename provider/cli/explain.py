@@ -1,129 +1,150 @@
-"""The command `explain`: what holds a Rollout up, since when, and what to do, on one screen."""
+"""The command `explain`: why a Rollout moves or not, what Argo was told, and what to do, on one screen."""
 
 import sys
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import click
 
 from provider import DOCUMENTATION
 from provider.checks import QUESTIONS
-from provider.checks.gate import PARTS
+from provider.checks.gate import NAMES
 from provider.cli import readable
-from provider.cli.asking import NAMESPACE, TOKEN_FILE, URL, Asks, There, asks
-from provider.cli.check import EXIT_CODES_HELP, exit_code
+from provider.cli.asking import NAMESPACE, ROLLOUT, TOKEN_FILE, URL, Asks, There, asks
+from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
+from provider.cli.outputs import OUTPUT, shown_as
 from provider.cli.watching import INTERVAL, WATCH, follow
-from provider.http.page.headline import ACTIONS, ago
-from provider.http.page.rollout import CHECKS
-from provider.model.answer import Answer, RolloutState
 from provider.model.printable import printable
 from provider.model.reasons import Reason
 
 MOST_CHANGES = 5
-"""The newest changes that are printed."""
+"""The newest measurements that are printed."""
+
+ACTIONS = {
+    "none": "Nothing",
+    "wait": "Wait: it goes on by itself, or Argo ends it",
+    "fix": "A person must act",
+}
+COLOURS = {"none": "green", "wait": "yellow", "fix": "red"}
+PHASES = {"Successful": "green", "Inconclusive": "yellow", "Failed": "red"}
 
 
-class _Look(Answer):
-    """An answer, since when it has been so, and the changes before it."""
-
-    since: datetime
-    changes: list[dict[str, Any]]
-
-
-@click.command(params=[NAMESPACE, URL, TOKEN_FILE, WATCH, INTERVAL], epilog=EXIT_CODES_HELP)
-@click.option("--rollout", required=True, help="Name of the Rollout.")
+@click.command(params=[NAMESPACE, ROLLOUT, URL, TOKEN_FILE, OUTPUT, WATCH, INTERVAL], epilog=EXIT_CODES_HELP)
 @click.option(
     "--checks",
-    default=CHECKS,
-    show_default=True,
-    help=f"The checks to make, separated by commas: {', '.join(part.name for part in PARTS)}.",
+    help="Ask the gate with these checks instead of what the Rollout's own analyses ask, separated by commas: "
+    f"{', '.join(NAMES)}.",
 )
 def explain(
     namespace: str,
     rollout: str,
-    checks: str,
+    checks: str | None,
     url: str | None,
     token_file: str | None,
+    output: str,
     watch: bool,  # noqa: FBT001 - click passes names
     interval: float,
 ) -> NoReturn:
-    """Tell on one screen why a Rollout does or does not move: the cause, since when, and what to do.
+    """Tell on one screen why a Rollout does or does not move, what Argo asks and was told, and what to do.
 
-    With --url the answer and its history come from a provider, and the status page is named. With --watch the screen is
-    printed again whenever it changes.
+    It asks what the Rollout's current AnalysisRun asks, else what its templates ask. Such a query is no answer to Argo:
+    it is in no history, metric or alert. The exit code is that of the state: 4 if a person must act, whatever green's
+    health is.
     """
     source = asks(url, token_file)
-    fields = [("namespace", namespace), ("rollout", rollout), ("checks", checks)]
+    show = shown_as(output, partial(screen, source=source))
     name = f"{namespace}/{rollout}"
-    last: list[_Look] = []
 
-    def look() -> _Look:
-        found = source.ask(QUESTIONS["gate"], fields)
-        changes = source.history(namespace, rollout).get("changes", [])
-        is_same = bool(last) and (last[0]["phase"], last[0]["reason"]) == (found["phase"], found["reason"])
-        since = _since(found, changes) or (last[0]["since"] if is_same else datetime.now(UTC))
-        last[:] = [{**found, "since": since, "changes": changes}]
-        return last[0]
+    def look() -> dict[str, Any]:
+        if checks is None:
+            return source.explain(namespace, rollout)
+        fields = [("namespace", namespace), ("rollout", rollout), ("checks", checks)]
+        asked = source.ask(QUESTIONS["gate"], fields)
+        answer = {key: value for key, value in asked.items() if key != "measurement"}
+        query = {"endpoint": "gate", "parameters": dict(fields), **answer}
+        return source.explain(namespace, rollout) | answer | {"queries": [query]}
 
-    def show(found: _Look) -> None:
+    def print_again(told: dict[str, Any]) -> None:
         click.clear()  # only on a terminal
-        click.echo(screen(found, name, source))
+        click.echo(show(told, name), color=readable.colour())
 
-    found = look()
-    click.echo(screen(found, name, source))
+    told = look()
+    click.echo(show(told, name), color=readable.colour())
     if watch:
-        found = follow(found, look, show, interval)
-    sys.exit(exit_code(found))
+        follow(told, look, print_again, interval, ("state", "sentence", "phase", "message"))
+    sys.exit(exit_code(told))
 
 
-def screen(found: _Look, name: str, source: Asks) -> str:
+def exit_code(told: dict[str, Any]) -> int:
+    """Return the exit code of a state: 1 if green is bad, 4 if a person must act, 2 to wait, else 0."""
+    if told.get("phase") == "Failed":
+        return 1
+    return {"fix": NEEDS_A_PERSON, "wait": 2}.get(told["action"], 0)
+
+
+def screen(told: dict[str, Any], name: str, source: Asks) -> str:
     """Return everything that is printed."""
-    seen, reason = found["observed"], Reason(found["reason"])
-    reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reference.md"
+    argo = told["argo"]
+    versions = {one["podTemplateHash"]: one for one in told["history"]["versions"]}
     facts = {
-        "What to do": ". ".join(part for part in (ACTIONS[reason.action], reason.todo) if part),
-        "Meaning": reason.meaning,
-        "Read more": f"{reasons}#{reason.value.lower()}",
-        "Argo": _argo(seen.get("rollout", {})),
-        "Green": readable.subject(found, "").removeprefix("green "),
+        "What to do": ACTIONS[told["action"]],
+        "Argo": "; ".join(part for part in (argo.get("phase", ""), argo.get("message", "")) if part),
+        "Step": argo.get("step", ""),
+        "Weight": f"{argo['weight']} %" if "weight" in argo else "",
+        "New": _version(argo.get("podTemplateHash", ""), versions),
+        "Stable": _version(argo.get("stablePodTemplateHash", ""), versions),
         "Page": f"{source.base}/rollouts/{name}" if isinstance(source, There) else "",
     }
-    since = f"since {found['since']:%H:%M:%S} UTC ({ago(found['since'], datetime.now(UTC))})"
-    lines = [f"{name}: {found['phase']} ({reason.value}) {since}", found["message"], "", *_facts(facts)]
-    for rows in readable.tables(seen):
-        lines += ["", *rows]
-    changes = found["changes"][:MOST_CHANGES]
+    lines = [
+        click.style(printable(f"{name}: {told['state']}"), bold=True, fg=COLOURS[told["action"]]),
+        printable(told["sentence"]),
+        "",
+        *_facts(facts),
+    ]
+    for one in told["commands"]:
+        lines += ["", f"  {printable(one['command'])}", f"      {printable(one['effect'])}"]
+    for query in told["queries"]:
+        lines += ["", *_query(query, source)]
+    lines += [f"Not read: {printable(one)}" for one in told["notRead"]]
+    changes = told["history"]["changes"][:MOST_CHANGES]
     if changes:
-        lines += ["", "LAST CHANGES (UTC)"]
-        lines += [f"{one['at'][11:19]}  {one['endpoint']}: {one['phase']} ({one['reason']})" for one in changes]
-    return "\n".join(printable(line) for line in lines)
+        lines += ["", "LAST MEASUREMENTS OF ARGO (UTC)"]
+        lines += [
+            printable(f"{one['at'][11:19]}  {one['metric']}: {one['phase']}: {one['message']}") for one in changes
+        ]
+    return "\n".join(lines)
+
+
+def _version(pod_hash: str, versions: dict[str, Any]) -> str:
+    version = versions.get(pod_hash)
+    if version is None:
+        return pod_hash
+    images = ", ".join(image.rpartition("/")[2] for image in version["images"])
+    pods = f"{version['availableCount']} of {version['desiredCount']} pods available"
+    return f"{pod_hash}, revision {version['revision']}, {images}, {pods}"
 
 
 def _facts(facts: dict[str, str]) -> list[str]:
     width = max(len(name) for name in facts)
-    return [f"{name.ljust(width)}  {text}" for name, text in facts.items() if text]
+    return [printable(f"{name.ljust(width)}  {text}") for name, text in facts.items() if text]
 
 
-def _argo(rollout: RolloutState) -> str:
-    """Say what Argo is doing."""
-    message, aborted = rollout.get("message", ""), rollout.get("abortedAt", "")
-    when = f" at {aborted[11:19]} UTC" if "T" in aborted else ""
-    parts = [
-        rollout.get("phase", ""),
-        message if message not in rollout.get("pauses", []) else "",
-        f"step {rollout['step']}" if "step" in rollout else "",
-        f"paused: {', '.join(rollout['pauses'])}" if rollout.get("pauses") else "",
-        f"aborted{when}" if aborted else "",
-        "full promotion: no analysis runs" if rollout.get("fullPromotion") else "",
+def _query(query: dict[str, Any], source: Asks) -> list[str]:
+    """Return the lines of one query: who asks it, with which parameters, and the answer now."""
+    given = "&".join(f"{name}={value}" for name, value in query.get("parameters", {}).items())
+    asker = f"metric {query['metric']} of {query.get('analysisRun') or query['analysis']}" if "metric" in query else ""
+    lines = [
+        printable(f"ASKED BY {asker}" if asker else "NOT ASKED BY ARGO"),
+        printable(f"{query['endpoint']}?{given}"),
     ]
-    return "; ".join(part for part in parts if part)
-
-
-def _since(found: Answer, changes: list[dict[str, Any]]) -> datetime | None:
-    """Return since when a provider's answers have had this phase and reason; None if it remembers none."""
-    since = None
-    for one in changes:  # the newest first
-        if (one["phase"], one["reason"]) != (found["phase"], found["reason"]):
-            break
-        since = datetime.fromisoformat(one["at"])
-    return since
+    if "phase" in query:
+        reason = Reason(query["reason"])
+        reasons = f"{source.base}/reasons" if isinstance(source, There) else f"{DOCUMENTATION}/reference.md"
+        answer = printable(f"{query['phase']} ({reason.value}): {query['message']}")
+        lines.append(click.style(answer, fg=PHASES[query["phase"]]))
+        lines += _facts({"Meaning": reason.meaning, "To do": reason.todo, "Read more": f"{reasons}#{reason.lower()}"})
+    if query.get("note"):
+        lines.append(printable(query["note"]))
+    for rows in readable.tables(query.get("observed", {})):
+        lines += ["", *rows]
+    return lines

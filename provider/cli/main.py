@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 import warnings
+from importlib import import_module
 from typing import NoReturn
 
 import click
@@ -16,6 +17,22 @@ from provider import DOCUMENTATION, __version__
 from provider.model.printable import printable
 
 COULD_NOT_ASK = 3
+INTERRUPTED = 130
+"""After Ctrl-C, as shells have it: 128 and the signal's number."""
+
+
+_ON_DEMAND = {
+    "check": "check:check",
+    "convert": "convert:convert_",
+    "explain": "explain:explain",
+    "forecast": "forecast:forecast_",
+    "handover": "handover:handover",
+    "list": "list:list_",
+    "preflight": "preflight:preflight",
+    "simulate": "simulate:simulate",
+    "warm-up": "warm_up:warm_up",
+}
+"""Commands by name: the module in provider/cli/ and what it is called there."""
 
 
 class _Commands(click.Group):
@@ -23,44 +40,22 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every name."""
-        on_demand = ["check", "convert", "explain", "forecast", "handover", "preflight", "simulate", "warm-up"]
-        return sorted([*super().list_commands(ctx), *on_demand])
+        return sorted([*super().list_commands(ctx), *_ON_DEMAND])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name."""
-        if cmd_name == "check":
-            from provider.cli.check import check  # noqa: PLC0415 - see above
+        if cmd_name not in _ON_DEMAND:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _ON_DEMAND[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"provider.cli.{module}"), name)
+        return command
 
-            return check
-        if cmd_name == "explain":
-            from provider.cli.explain import explain  # noqa: PLC0415 - see above
-
-            return explain
-        if cmd_name == "forecast":
-            from provider.cli.forecast import forecast_  # noqa: PLC0415 - see above
-
-            return forecast_
-        if cmd_name == "convert":
-            from provider.cli.convert import convert_  # noqa: PLC0415 - see above
-
-            return convert_
-        if cmd_name == "simulate":
-            from provider.cli.simulate import simulate  # noqa: PLC0415 - see above
-
-            return simulate
-        if cmd_name == "preflight":
-            from provider.cli.preflight import preflight  # noqa: PLC0415 - see above
-
-            return preflight
-        if cmd_name == "warm-up":
-            from provider.cli.warm_up import warm_up  # noqa: PLC0415 - see above
-
-            return warm_up
-        if cmd_name == "handover":
-            from provider.cli.handover import handover  # noqa: PLC0415 - see above
-
-            return handover
-        return super().get_command(ctx, cmd_name)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List each command with its whole first sentence, which click cuts."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, one.help.strip().partition("\n\n")[0]) for name, one in commands if one and one.help]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, " ".join(text.split())) for name, text in rows])
 
 
 @click.group(
@@ -94,7 +89,7 @@ def main(name: str = "alb-provider") -> NoReturn:
         error.show()
         sys.exit(COULD_NOT_ASK)
     except click.Abort:
-        sys.exit(COULD_NOT_ASK)
+        sys.exit(INTERRUPTED)
     except Exception:  # noqa: BLE001 - Python's own exit code for a defect is 1, which here says that green is bad
         from provider.redaction import redacted  # noqa: PLC0415 - costs as much as click
 

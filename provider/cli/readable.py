@@ -1,5 +1,6 @@
 """How a person reads an answer in a terminal."""
 
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -68,9 +69,7 @@ def tables(observed: Observed) -> list[list[str]]:
             _cells(observed.get("checks", []), ("check", "phase", "reason")),
         ),
     ]
-    return [
-        _table([head, *([printable(str(cell)) for cell in row] for row in rows)]) for head, rows in contents if rows
-    ]
+    return [table([head, *([printable(str(cell)) for cell in row] for row in rows)]) for head, rows in contents if rows]
 
 
 def _cells(rows: Iterable[Mapping[str, object]], keys: Iterable[str], missing: object = "-") -> list[list[object]]:
@@ -88,6 +87,12 @@ _EXAMPLE = ("name", "address", "port", "state", "awsReason", "description")
 _NOT_READY = ("name", "state", "container", "restartCount")
 
 
-def _table(rows: list[list[str]]) -> list[str]:
+def colour() -> bool | None:
+    """Return whether to print colours: None on a terminal only, never with NO_COLOR (no-color.org)."""
+    return False if os.environ.get("NO_COLOR") else None
+
+
+def table(rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table; its first row is the head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,10 +1,9 @@
 """Repeated queries: `--watch` and `--wait`."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
@@ -41,31 +40,31 @@ PASSES = click.Option(
 )
 
 
-_Answer = TypeVar("_Answer", bound=Answer)
+_Answer = TypeVar("_Answer", bound=Mapping[str, Any])
 
 
-def follow(first: _Answer, ask: Callable[[], _Answer], show: Callable[[_Answer], None], interval: float) -> _Answer:
-    """Ask every so many seconds until Ctrl-C, and show each answer whose phase, reason or sentence changed.
+def follow(
+    first: _Answer,
+    ask: Callable[[], _Answer],
+    show: Callable[[_Answer], None],
+    interval: float,
+    keys: Iterable[str] = ("phase", "reason", "message"),
+) -> NoReturn:
+    """Ask every so many seconds until Ctrl-C, and show each answer of which one of these keys changed.
 
-    Returns the last answer. What prevents one is printed, and the next try follows.
+    What prevents an answer is printed, and the next try follows.
     """
-    found = first
-    with suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(interval)
-            try:
-                now = ask()
-            except click.ClickException as error:
-                _echo_no_answer(error)
-                continue
-            before, found = found, now
-            if _outcome(before) != _outcome(now):
-                show(now)
-    return found
-
-
-def _outcome(answer: Answer) -> tuple[str, str, str]:
-    return answer["phase"], answer["reason"], answer["message"]
+    last = first
+    while True:
+        time.sleep(interval)
+        try:
+            now = ask()
+        except click.ClickException as error:
+            _echo_no_answer(error)
+            continue
+        before, last = last, now
+        if any(before.get(key) != now.get(key) for key in keys):
+            show(now)
 
 
 def pinned(fields: list[tuple[str, str]], pins: dict[str, str]) -> list[tuple[str, str]]:

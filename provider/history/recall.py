@@ -1,26 +1,121 @@
-"""What has this replica answered about a Rollout lately, and what did it see of its switches?
+"""What was Argo told about a Rollout, and what did this replica see of its switches?
 
-The newest come first. `changes` are the answers whose phase, reason, version or stage differed from the last answer to
-the same query (at most 50). `switches` say when a version went into production, whether a `Successful` answer of this
-replica preceded it, for how long queries found no healthy target after it, and what CloudWatch counted in its first
-minutes (at most 10). It is kept in memory until 6 hours after the last query, for at most 200 Rollouts, by each replica
-for itself.
+It is read from Argo's own record, so it is the same on every replica, and there for a Rollout that nobody has asked
+this replica about. The newest come first. `analysisRuns` have each metric's counters and the measurements that Argo
+keeps. `changes` are the measurements whose phase or sentence differed from the one before (at most 50). `versions` are
+the Rollout's ReplicaSets, `conditions` Argo's own.
+
+Only `switches` are what this replica saw itself (`seenBy`), of Rollouts queried in the last 6 hours: when a version
+went into production, whether a `Successful` answer of this replica preceded it, for how long queries found no healthy
+target after it, and what CloudWatch counted in its first minutes (at most 10).
 """
 
+from datetime import datetime
 from typing import Any
 
-from provider.history.journal import Journal
+from provider.history.argo_record import ArgoRecord
+from provider.history.switches import Switches
+from provider.model.analysis import Analysis
+from provider.model.argo import AnalysisRun, Measurement, MetricResult
+from provider.redaction import redacted
+from provider.rules.progress import number_of, sentence_of
 
 NAME = "history"
 
+MOST_CHANGES = 50
 
-def recall(journal: Journal, namespace: str, rollout: str) -> dict[str, Any]:
-    """Return the history of a Rollout; its lists are empty if nobody queried it lately."""
-    known = journal.find((namespace, rollout))
+
+def observed(record: ArgoRecord, switches: Switches) -> dict[str, Any]:
+    """Return the history of a Rollout as JSON shows it."""
+    state = record.state
     return {
-        "namespace": namespace,
-        "rollout": rollout,
-        "rememberedSince": journal.began_at.isoformat(timespec="seconds"),
-        "changes": [one.observed() for one in reversed(known.changes)] if known else [],
-        "switches": [one.observed() for one in reversed(known.switches.values())] if known else [],
+        "namespace": state.namespace,
+        "rollout": state.name,
+        "rememberedSince": _time(switches.began_at),
+        "analysisRuns": [_run(run, record.asked[run.name]) for run in record.runs],
+        "changes": changes_of(record)[:MOST_CHANGES],
+        "versions": [
+            {
+                "podTemplateHash": one.pod_hash,
+                "revision": one.revision,
+                "images": list(one.images),
+                "desiredCount": one.replicas,
+                "availableCount": one.available,
+                **_at("createdAt", one.created_at),
+                **_at("scaleDownAt", one.scale_down_at),
+            }
+            for one in record.versions
+        ],
+        "conditions": [
+            {"type": kind, "isTrue": one.is_true, "reason": one.reason, "message": redacted(one.message)}
+            | _at("at", one.at)
+            for kind, one in state.conditions.items()
+        ],
+        "switches": [{**one.observed(), "seenBy": "this replica"} for one in switches.of(state.key)],
+        "notRead": list(record.problems),
     }
+
+
+def changes_of(record: ArgoRecord) -> list[dict[str, Any]]:
+    """Return the measurements whose phase or sentence differs from the one before, the newest first."""
+    changes = []
+    for run in record.runs:
+        asked = record.asked[run.name]
+        for result in run.results:
+            before: tuple[str, str] | None = None
+            for one in result.measurements:
+                now = (one.phase, sentence_of(one))
+                if now != before and one.at is not None:
+                    shown = {"podTemplateHash": run.pod_hash, "revision": run.revision, "analysisRun": run.name}
+                    endpoint = _endpoint(asked, result)
+                    changes.append(shown | {"metric": result.name, "endpoint": endpoint} | _measurement(one))
+                before = now
+    return sorted(changes, key=lambda one: str(one["at"]), reverse=True)
+
+
+def _run(run: AnalysisRun, asked: Analysis) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "analysis": asked.place,
+        "podTemplateHash": run.pod_hash,
+        "revision": run.revision,
+        "phase": run.phase,
+        "message": redacted(run.message),
+        "terminated": run.is_terminated,
+        **_at("startedAt", run.started_at),
+        **_at("completedAt", run.completed_at),
+        "metrics": [
+            {
+                "name": one.name,
+                "endpoint": _endpoint(asked, one),
+                "phase": one.phase,
+                "successfulCount": one.successful,
+                "failedCount": one.failed,
+                "inconclusiveCount": one.inconclusive,
+                "errorCount": one.error,
+                "measurements": [_measurement(each) for each in reversed(one.measurements)],
+            }
+            for one in run.results
+        ],
+    }
+
+
+def _endpoint(asked: Analysis, result: MetricResult) -> str:
+    """Return the endpoint of this provider that a metric asks; empty if it asks another."""
+    metric = next((one for one in asked.metrics if one.name == result.name), None)
+    return metric.query.endpoint if metric and metric.query else ""
+
+
+def _measurement(one: Measurement) -> dict[str, Any]:
+    # Other providers' values and errors: they may quote a header or an address with a credential.
+    shown: dict[str, Any] = {**_at("at", one.at), "phase": one.phase, "message": redacted(sentence_of(one))}
+    number = number_of(one)
+    return shown if number is None else {**shown, "number": number}
+
+
+def _at(name: str, moment: datetime | None) -> dict[str, str]:
+    return {} if moment is None else {name: _time(moment)}
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

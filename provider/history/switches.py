@@ -1,128 +1,245 @@
-"""Looks at the Rollouts that were queried lately, and reports a switch that no pass preceded.
+"""What only this process can see of Rollouts: switches without a pass, and seconds without a healthy target.
 
-Each replica knows only its own answers, so the metric is to be read over all replicas (docs/operations.md). A restart
-forgets everything.
+In memory and bounded; a restart forgets it, and each replica has its own. What Argo was told is in its AnalysisRuns
+(argo_record.py). It also keeps the last evidence of each Rollout, so that a page that refreshes itself calls nobody.
 """
 
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Event, Lock
+from typing import Any
 
+from provider.checks import target_health
 from provider.checks.parameters import Query
-from provider.checks.question import Sources
-from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS, Journal
+from provider.checks.question import Look, Sources
+from provider.checks.traffic import Traffic
+from provider.history.switch_errors import errors_of, is_complete
 from provider.model.answer import UngatedSwitch
 from provider.model.clocks import A_SECOND
 from provider.model.errors import CannotTell, RolloutNotFound
-from provider.model.records import Stage, Verdict
-from provider.rules.ungated import Seen, after_answer, after_look, serving
+from provider.model.reasons import Action, Phase
+from provider.model.records import Canary, GroupHealth, Stage, TargetGroup, Verdict
+from provider.rules.switch_seen import SwitchSeen, after_look, begun
+from provider.rules.ungated import Seen, after_answer, serving
+from provider.rules.ungated import after_look as after_production
 from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.events import Events, News
 from provider.telemetry import Metrics
+
+MOST_ROLLOUTS = 200
+"""Rollouts remembered; beyond that the one queried longest ago is forgotten."""
+
+FORGET_AFTER = timedelta(hours=6)
+"""After the last query about a Rollout."""
+
+MOST_RECORDS = 100_000
+"""Pods, endpoints and targets kept of all Rollouts together (about 50 MiB)."""
+
+MOST_SWITCHES, MOST_QUERIES = 10, 16
+"""Kept of one Rollout: switches, and distinct queries whose last answer is known."""
+
+RECENT = timedelta(minutes=1)
+"""A selector that was written longer ago is no switch that was seen."""
+
+CHARTED = ("target-health", "gate")
+"""Endpoints whose number is green's healthy percentage wherever target health could be read."""
 
 SHORTEST_PAUSE_SECONDS = 0.25
 """Between two looks: at most four a second, of two small reads each."""
 
-_Key = tuple[str, str]
+Key = tuple[str, str]
+"""Namespace and name of a Rollout."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Evidence:
+    """The last evidence about a Rollout, whoever asked: of its targets, and of its users' requests.
+
+    `answers` are those to the last look of a person, at `answered_at`, and `production` are production's target groups
+    then, if the answers were about others.
+    """
+
+    look: Look
+    health: target_health.Evidence | None = None
+    traffic: Traffic | None = None
+    production: tuple[GroupHealth, ...] = ()
+    answers: tuple[Any, ...] = ()
+    answered_at: datetime | None = None
+
+    def __len__(self) -> int:
+        """Return the number of its records."""
+        return len(self.look.topology) + sum(len(one.targets) for one in (self.health.groups if self.health else ()))
+
+
+@dataclass(slots=True)
 class _Entry:
-    seen: Seen
     asked_at: datetime
+    seen: Seen = field(default_factory=Seen)
     looked_at: datetime | None = None
-    switched_at: datetime | None = None
+    ungated_at: datetime | None = None
+    switches: OrderedDict[str, SwitchSeen] = field(default_factory=OrderedDict)
+    production: tuple[TargetGroup, ...] = ()
+    told: OrderedDict[tuple[str, Query], tuple[object, ...]] = field(default_factory=OrderedDict)
 
 
 class Switches:
     """The Rollouts queried lately. Thread-safe."""
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], datetime], journal: Journal | None = None) -> None:
-        """Know nothing yet. The journal is told of every switch."""
-        self._metrics, self._clock = metrics, clock
-        self.journal = journal or Journal(metrics, clock)
+    def __init__(
+        self,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+        *,
+        events: Events | None = None,
+        most_records: int = MOST_RECORDS,
+    ) -> None:
+        """Know nothing yet. Answers that change are written as Kubernetes Events, if there are `events`."""
+        self._metrics, self._clock, self._events = metrics, clock, events
+        self._most_records = most_records
         self._lock = Lock()
-        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+        self._evidence: OrderedDict[Key, Evidence] = OrderedDict()
         self._is_new = Event()
+        self.began_at = clock()
 
-    def answered(self, query: Query, verdict: Verdict) -> Verdict:
-        """Remember an answer; add to it the switch that no pass preceded, while that version serves."""
+    def answered(self, endpoint: str, query: Query, verdict: Verdict) -> Verdict:
+        """Remember an answer to Argo; add to it the switch that no pass preceded, while that version serves."""
         key, now = (query.namespace, query.rollout), self._clock()
         pod_hash = str(verdict.observed.get("podTemplateHash", ""))
         stage = verdict.observed.get("stage") or query.asked_stage
+        signature = (verdict.phase, verdict.reason, pod_hash, verdict.observed.get("stage"))
         with self._lock:
-            entry = self._entries.pop(key, None)
-            if entry is None:
-                entry = _Entry(Seen(), now)
-                self._metrics.watches(*key)
-                self._is_new.set()
+            entry = self._entry(key, now)
             if pod_hash:
-                entry = replace(
-                    entry, seen=after_answer(entry.seen, pod_hash, verdict.phase, Stage(stage) if stage else None)
-                )
-            self._entries[key] = replace(entry, asked_at=now)
-            while len(self._entries) > MOST_ROLLOUTS:
-                self._metrics.forgets(*self._entries.popitem(last=False)[0])
-        if not entry.seen.ungated or entry.switched_at is None:
+                entry.seen = after_answer(entry.seen, pod_hash, verdict.phase, Stage(stage) if stage else None)
+            has_changed = entry.told.pop((endpoint, query), None) != signature
+            entry.told[endpoint, query] = signature
+            while len(entry.told) > MOST_QUERIES:
+                entry.told.popitem(last=False)
+            if has_changed:
+                self._metrics.decided(*key, endpoint, verdict)
+                self._note_event(key, endpoint, verdict, now)
+            ungated, at = entry.seen.ungated, entry.ungated_at
+        if not ungated or at is None:
             return verdict
-        found: UngatedSwitch = {
-            "podTemplateHash": entry.seen.ungated,
-            "seenAt": entry.switched_at.isoformat(timespec="seconds"),
-        }
-        return replace(verdict, observed={**verdict.observed, "ungatedSwitch": found})
+        switch: UngatedSwitch = {"podTemplateHash": ungated, "seenAt": at.isoformat(timespec="seconds")}
+        return replace(verdict, observed={**verdict.observed, "ungatedSwitch": switch})
 
-    def look(self, key: _Key, sources: Sources) -> None:
+    def saw(self, look: Look) -> None:
+        """Keep the evidence of an answer to Argo, and note what it says of a switch."""
+        self.showed(look)
+        health = look.by_check.get("target-health")
+        if not isinstance(health, target_health.Evidence) or health.service.stage is not Stage.AFTER_SWITCH:
+            return
+        with self._lock:
+            self._note_health(self._entry((look.query.namespace, look.query.rollout), look.at), look, health)
+
+    def showed(self, look: Look) -> None:
+        """Keep the evidence of a look of a person: only for the page."""
+        key, parts = (look.query.namespace, look.query.rollout), look.by_check
+        health, traffic = parts.get("target-health"), parts.get("errors")
+        with self._lock:
+            before = self._evidence.pop(key, None)
+            evidence = self._evidence[key] = before or Evidence(look)
+            evidence.look = look
+            evidence.health = health if isinstance(health, target_health.Evidence) else evidence.health
+            evidence.traffic = traffic if isinstance(traffic, Traffic) else evidence.traffic
+            size = 0
+            for number, (each, kept) in enumerate(reversed(list(self._evidence.items()))):
+                size += len(kept)
+                if number and (size > self._most_records or number >= MOST_ROLLOUTS):
+                    del self._evidence[each]
+
+    def evidence(self, key: Key) -> Evidence | None:
+        """Return a copy of the last evidence about a Rollout; None if there is none."""
+        with self._lock:
+            found = self._evidence.get(key)
+            return None if found is None else replace(found)
+
+    def told_person(
+        self, key: Key, answers: tuple[Any, ...], production: tuple[GroupHealth, ...], at: datetime
+    ) -> None:
+        """Keep the answers of a look of a person beside their evidence."""
+        with self._lock:
+            evidence = self._evidence.get(key)
+            if evidence is not None:
+                evidence.answers, evidence.production, evidence.answered_at = answers, production, at
+
+    def of(self, key: Key) -> tuple[SwitchSeen, ...]:
+        """Return the switches of a Rollout that were seen, the newest first."""
+        with self._lock:
+            entry = self._entries.get(key)
+            return tuple(reversed(entry.switches.values())) if entry else ()
+
+    def look(self, key: Key, sources: Sources) -> None:
         """Read which version a Rollout's production Service serves, and report a switch without a pass."""
         deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
         try:
             production = sources.cluster.production(*key, deadline)
             now_serving = serving(production)
         except RolloutNotFound:
-            self._forget(key)
-            self.journal.forget(key)
+            with self._lock:
+                self._forget(key)
             return
         except CannotTell:
             return  # the reader has logged and counted it; the next look tries again
+        written = production.service.selector_written_at if production.service else None
+        written = sources.other_clocks.kubernetes().ours(written) if written else None
+        strategy = production.rollout.strategy
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
                 return
-            seen = after_look(entry.seen, now_serving)
-            is_switch = seen.serving != entry.seen.serving
-            self._entries[key] = replace(
-                entry, seen=seen, looked_at=self._clock(), switched_at=self._clock() if is_switch else entry.switched_at
-            )
-        if is_switch and entry.seen.serving:
-            written = production.service.selector_written_at if production.service else None
-            written = sources.other_clocks.kubernetes().ours(written) if written else None
+            before, entry.seen = entry.seen, after_production(entry.seen, now_serving)
+            is_switch = entry.seen.serving != before.serving
             is_since = written is not None and entry.looked_at is not None and written >= entry.looked_at - A_SECOND
-            self.journal.switched(key, now_serving, written if written and is_since else self._clock())
-        if is_switch and seen.ungated:
+            entry.looked_at = self._clock()
+            if not is_switch:
+                return
+            entry.ungated_at = entry.looked_at
+            if before.serving:
+                at = written if written and is_since else entry.looked_at
+                moves_nothing = isinstance(strategy, Canary) and strategy.is_ping_pong
+                self._note_switch(entry, now_serving, at, moves_nothing=moves_nothing)
+            ungated = entry.seen.ungated
+        if ungated:
             self._metrics.ungated_switch(*key)
             logging.getLogger(__name__).warning(
                 "Rollout %s in namespace %s now serves %s, for which this replica gave no Successful answer before the "
                 "switch (since its last Failed).",
                 key[1],
                 key[0],
-                seen.ungated,
+                ungated,
             )
 
-    def due(self, every_seconds: float) -> list[_Key]:
-        """Return the Rollouts to look at now, and forget those that nobody has queried for long."""
+    def settle(self, sources: Sources) -> None:
+        """Read the errors of switches whose minutes are complete by now; each is tried once."""
         now = self._clock()
         with self._lock:
-            old = [key for key, entry in self._entries.items() if now - entry.asked_at > FORGET_AFTER]
-            every = timedelta(seconds=every_seconds)
             due = [
-                key
-                for key, entry in self._entries.items()
-                if key not in old and (entry.looked_at is None or now - entry.looked_at >= every)
+                (entry, switch, entry.production)
+                for entry in self._entries.values()
+                for switch in entry.switches.values()
+                if not switch.errors_tried and entry.production and is_complete(switch, now)
             ]
-        for key in old:
-            self._forget(key)
-        return due
+        for entry, switch, groups in due:
+            errors = errors_of(switch, groups, sources)
+            with self._lock:
+                if switch.pod_hash in entry.switches:
+                    seen = entry.switches[switch.pod_hash]
+                    entry.switches[switch.pod_hash] = replace(seen, errors=errors, errors_tried=True)
+
+    def due(self, every_seconds: float) -> list[Key]:
+        """Return the Rollouts to look at now, and forget those that nobody has queried for long."""
+        now, every = self._clock(), timedelta(seconds=every_seconds)
+        with self._lock:
+            self._forget_old(now)
+            return [
+                key for key, entry in self._entries.items() if entry.looked_at is None or now - entry.looked_at >= every
+            ]
 
     def run(self, every_seconds: float, sources: Sources, stopping: Event) -> None:
         """Look at each Rollout every so many seconds, and at a new one at once, until told to stop."""
@@ -135,12 +252,70 @@ class Switches:
                     logging.getLogger(__name__).exception("The look at a switch has a defect")
                 stopping.wait(SHORTEST_PAUSE_SECONDS)
             try:
-                self.journal.settle(sources)
+                self.settle(sources)
             except Exception:  # as above
                 logging.getLogger(__name__).exception("Reading the errors of a switch has a defect")
             self._is_new.wait(min(every_seconds, 1.0))
 
-    def _forget(self, key: _Key) -> None:
-        with self._lock:
-            self._entries.pop(key, None)
+    def _note_event(self, key: Key, endpoint: str, verdict: Verdict, at: datetime) -> None:
+        """Write the Event of a change; it is a warning if green failed or a person must act."""
+        evidence = self._evidence.get(key)
+        if self._events is None or evidence is None:
+            return
+        rollout = evidence.look.topology.rollout
+        is_warning = verdict.phase is Phase.FAILED or verdict.reason.action is Action.FIX
+        message = f"{verdict.phase} ({endpoint}): {verdict.message}"
+        reason = verdict.reason.value
+        self._events.note(News(rollout.namespace, rollout.name, rollout.uid, reason, message, is_warning, at))
+
+    def _note_health(self, entry: _Entry, look: Look, health: target_health.Evidence) -> None:
+        rollout = health.green.rollout
+        pod_hash, written = rollout.current_hash, health.service.service.selector_written_at
+        written = health.kubernetes.ours(written) if written else None
+        is_recent = written is not None and look.at - written < RECENT
+        is_known = bool(entry.told) and pod_hash not in entry.switches
+        if is_known and is_recent and written is not None:
+            moves_nothing = isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong
+            self._note_switch(entry, pod_hash, written, moves_nothing=moves_nothing)
+        if pod_hash in entry.switches:
+            entry.production = tuple(one.group for one in health.groups)
+            at = min(one.read_at for one in health.groups)
+            is_healthy = look.check in CHARTED and look.verdict.number > 0
+            entry.switches[pod_hash] = after_look(
+                entry.switches[pod_hash], health.groups, at, is_green_healthy=is_healthy
+            )
+
+    def _note_switch(self, entry: _Entry, pod_hash: str, at: datetime, *, moves_nothing: bool) -> None:
+        before = entry.switches.get(pod_hash)
+        if before is not None and at - before.switched_at < RECENT:
+            return
+        entry.switches.pop(pod_hash, None)
+        passed = pod_hash in entry.seen.passed
+        entry.switches[pod_hash] = begun(pod_hash, at, pass_preceded=passed, is_settled=moves_nothing)
+        while len(entry.switches) > MOST_SWITCHES:
+            entry.switches.popitem(last=False)
+
+    def _entry(self, key: Key, now: datetime) -> _Entry:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            entry = _Entry(now)
+            self._metrics.watches(*key)
+            self._is_new.set()
+        entry.asked_at = now
+        self._entries[key] = entry
+        self._forget_old(now)
+        return entry
+
+    def _forget_old(self, now: datetime) -> None:
+        """Forget those queried longest ago; entries are in the order of their last query."""
+        while self._entries:
+            key, entry = next(iter(self._entries.items()))
+            if len(self._entries) <= MOST_ROLLOUTS and now - entry.asked_at <= FORGET_AFTER:
+                break
+            self._forget(key)
+
+    def _forget(self, key: Key) -> None:
+        self._entries.pop(key, None)
+        self._evidence.pop(key, None)
         self._metrics.forgets(*key)
+        self._metrics.undecided(*key)

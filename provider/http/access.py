@@ -46,6 +46,16 @@ class Grant:
         if not self.allows(namespace):
             raise Forbidden(f"This token may not query namespace {namespace}")
 
+    def namespaces_of(self, asked: str | None) -> tuple[str, ...]:
+        """Return the namespaces of a list: the one that is asked for, else all of the token, else "" for every one.
+
+        Raises Forbidden.
+        """
+        if asked:
+            self.require(asked)
+            return (asked,)
+        return ("",) if self.namespaces is None else tuple(sorted(self.namespaces))
+
 
 ANYTHING = Grant(None)
 

@@ -13,13 +13,12 @@ from werkzeug.exceptions import HTTPException
 from provider import DOCUMENTATION, __version__
 from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS, body
-from provider.checks.parameters import Query, Subject, parse_as
+from provider.checks.parameters import Namespace, Subject, parse_as
 from provider.checks.question import AnyCheck, Sources, answer, parse
 from provider.endpoints import endpoints
 from provider.handover import Handovers
 from provider.handover import question as handover
-from provider.history import recall
-from provider.history.journal import Journal
+from provider.history import argo_record, explanation, overview, recall
 from provider.history.switches import Switches
 from provider.http import problems
 from provider.http.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
@@ -29,8 +28,7 @@ from provider.http.openapi import describe
 from provider.http.page.routes import pages
 from provider.http.refusals import REFUSALS, Refusals
 from provider.http.server.client_socket import TooSlow
-from provider.model.errors import BadQuery, Problem, RolloutNotFound
-from provider.model.records import Verdict
+from provider.model.errors import BadQuery, CannotTell, Problem, RolloutNotFound
 from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics, log_answer
 
@@ -69,9 +67,7 @@ def create_app(
     admission, switches = admission or Admission(QUESTIONS_AT_ONCE), switches or Switches(metrics, sources.clock)
 
     def route(check: AnyCheck, methods: Sequence[str]) -> None:
-        """`remember` adds to an answer what this replica has seen of the Rollout."""
-        remember = [switches.answered, *([handovers.loop.answered] if handovers else [])]
-        view = _question(check, sources, metrics, access, floors, admission, switches.journal, remember)
+        view = _question(check, sources, metrics, access, floors, admission, switches, handovers)
         app.add_url_rule(f"/v1/{check.name}", check.name, view, methods=methods)
 
     for check in QUESTIONS.values():
@@ -80,9 +76,11 @@ def create_app(
         route(handovers.check, ("POST",))
     else:
         app.add_url_rule(f"/v1/{handover.NAME}", handover.NAME, _no_handover, methods=["POST"])
-    app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(switches.journal, access))
-    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, switches.journal, access, admission))
-    app.register_blueprint(pages(sources, switches.journal, access, admission, lambda: _json(_index())))
+    app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(sources, switches, access, admission))
+    app.add_url_rule(f"/v1/{explanation.NAME}", explanation.NAME, _explain(sources, switches, access, admission))
+    app.add_url_rule(f"/v1/{overview.NAME}", overview.NAME, _rollouts(sources, access, admission))
+    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, switches, access, admission))
+    app.register_blueprint(pages(sources, switches, access, admission, lambda: _json(_index())))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
@@ -149,6 +147,11 @@ def _refuse_by_problems(app: Flask) -> None:
     def not_found(error: RolloutNotFound) -> Response:
         return _problem(404, str(error))
 
+    @app.errorhandler(CannotTell)
+    def cannot_tell(error: CannotTell) -> Response:
+        """Only what explains a Rollout to a person gets here: for a query it is an answer."""
+        return _problem(502, str(error))
+
 
 def _problem(
     status: int, detail: str, errors: tuple[Problem, ...] = (), headers: dict[str, str] | None = None
@@ -168,8 +171,8 @@ def _question(
     access: OpenAccess | TokenAccess,
     floors: Floors | NoFloors,
     admission: Admission,
-    journal: Journal,
-    remember: Sequence[Callable[[Query, Verdict], Verdict]],
+    switches: Switches,
+    handovers: Handovers | None,
 ) -> Any:
     """Return the view of one check."""
 
@@ -180,12 +183,11 @@ def _question(
         grant.require(query.namespace)
         floors.require(query)
         with admission:  # only now: neither an unauthorized nor a slow client takes a place
-            verdict = answer(check, query, sources, journal.saw)
-            for add in remember:
-                verdict = add(query, verdict)
+            verdict = switches.answered(check.name, query, answer(check, query, sources, switches.saw))
+            if handovers:
+                verdict = handovers.loop.answered(query, verdict)
         seconds = time.perf_counter() - started
         metrics.answered(check.name, verdict, seconds)
-        journal.answered(check.name, query, verdict)
         log_answer(check.name, query, verdict, seconds)
         return _json(body.encode(verdict))
 
@@ -213,24 +215,57 @@ def _fields_of_body() -> tuple[tuple[str, object], ...]:
     return fields
 
 
-def _history(journal: Journal, access: OpenAccess | TokenAccess) -> Any:
-    """Return the view of what this replica remembers of a Rollout."""
+def _history(
+    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: Admission
+) -> Callable[[], Response]:
+    """Return the view of what Argo was told about a Rollout, and what this replica saw of its switches."""
 
     def view() -> Response:
         subject = _subject(Subject, recall.NAME, access)
-        found = recall.recall(journal, subject.namespace, subject.rollout)
-        return _json(json.dumps(found, sort_keys=True).encode())
+        with admission:
+            deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
+            record = argo_record.read(sources, subject.namespace, subject.rollout, frozenset(endpoints()), deadline)
+        return _json(json.dumps(recall.observed(record, switches), sort_keys=True).encode())
 
     return view
 
 
-def _preflight(sources: Sources, journal: Journal, access: OpenAccess | TokenAccess, admission: Admission) -> Any:
+def _explain(
+    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: Admission
+) -> Callable[[], Response]:
+    """Return the view of why a Rollout moves or not."""
+
+    def view() -> Response:
+        subject = _subject(Subject, explanation.NAME, access)
+        key = (subject.namespace, subject.rollout)
+        with admission:
+            told = explanation.explain(sources, switches, key, frozenset(endpoints()))
+        return _json(json.dumps(explanation.observed(told, switches), sort_keys=True).encode())
+
+    return view
+
+
+def _rollouts(sources: Sources, access: OpenAccess | TokenAccess, admission: Admission) -> Callable[[], Response]:
+    """Return the view of the Rollouts that a client may query, of one namespace on request."""
+
+    def view() -> Response:
+        grant = access.grant(request.environ.get("HTTP_AUTHORIZATION"))
+        asked = parse_as(Namespace, overview.NAME, _fields_of_url())
+        with admission:
+            listed = overview.rows(sources, grant.namespaces_of(asked.namespace))
+        return _json(json.dumps(overview.observed(listed), sort_keys=True).encode())
+
+    return view
+
+
+def _preflight(
+    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: Admission
+) -> Callable[[], Response]:
     """Return the view of what a Rollout's topology will do at its switch."""
 
     def view() -> Response:
         query = _subject(preflight.Query, preflight.NAME, access)
-        known = journal.find((query.namespace, query.rollout))
-        last = next(reversed(known.switches.values()), None) if known else None
+        last = next(iter(switches.of((query.namespace, query.rollout))), None)
         with admission:
             about = f"{query.namespace}/{query.rollout}"
             deadline = Deadline(sources.budget_seconds, rollout=about, began_at=sources.clock())

@@ -8,31 +8,75 @@ from pydantic.json_schema import models_json_schema
 
 from provider import __version__
 from provider.advice.preflight import live as preflight
-from provider.checks.parameters import Subject
+from provider.checks.parameters import Namespace, Subject
 from provider.endpoints import Endpoint, endpoints
-from provider.history import recall
+from provider.history import explanation, overview, recall
 from provider.http.problems import MEDIA_TYPE
 from provider.model.answer import Answer
-from provider.model.reasons import Reason
+from provider.model.reasons import Phase, Reason
 
 JSON = "application/json"
 
 
 class History(BaseModel):
-    """What one replica remembers of a Rollout, the newest first."""
+    """What Argo was told about a Rollout, the newest first, and what one replica saw of its switches."""
 
     model_config = ConfigDict(extra="forbid")
 
     namespace: str
     rollout: str
-    rememberedSince: str = Field(description="When this replica began to remember: its start.")  # noqa: N815 - on the wire
-    changes: list[dict[str, Any]] = Field(
-        description="Answers that differed from the last one to the same query: at, endpoint, phase, reason, message, "
-        "podTemplateHash, stage."
+    rememberedSince: str = Field(description="Since when this replica sees switches: its start.")  # noqa: N815 - on the wire
+    analysisRuns: list[dict[str, Any]] = Field(  # noqa: N815 - on the wire
+        description="AnalysisRuns: name, analysis, podTemplateHash, revision, phase, message, terminated, startedAt, "
+        "completedAt, metrics (name, endpoint, phase, counts, measurements)."
     )
+    changes: list[dict[str, Any]] = Field(
+        description="Measurements that differed from the one before: at, analysisRun, metric, endpoint, phase, "
+        "message, number, podTemplateHash, revision."
+    )
+    versions: list[dict[str, Any]] = Field(
+        description="ReplicaSets: podTemplateHash, revision, images, desiredCount, availableCount, createdAt, "
+        "scaleDownAt."
+    )
+    conditions: list[dict[str, Any]] = Field(description="Argo's conditions: type, isTrue, reason, message, at.")
     switches: list[dict[str, Any]] = Field(
-        description="Switches: podTemplateHash, switchedAt, passPreceded, lookCount, "
-        "withoutHealthyTargetAtLeastSeconds, withoutHealthyTargetAtMostSeconds, errors."
+        description="Switches that this replica saw: podTemplateHash, switchedAt, passPreceded, lookCount, "
+        "withoutHealthyTargetAtLeastSeconds, withoutHealthyTargetAtMostSeconds, errors, seenBy."
+    )
+    notRead: list[str] = Field(description="What could not be read, a sentence each.")  # noqa: N815 - on the wire
+
+
+class Explanation(BaseModel):
+    """Why a Rollout moves or not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    namespace: str
+    rollout: str
+    state: str = Field(description="The state of the Rollout in one word.")
+    action: str = Field(description="What it asks of people: none, wait or fix.")
+    sentence: str = Field(description="What the state means, and what Argo will do.")
+    commands: list[dict[str, str]] = Field(description="What a person can do: command, effect.")
+    argo: dict[str, Any] = Field(description="What Argo says of the Rollout.")
+    phase: Phase | None = Field(default=None, description="The phase of the worst answer.")
+    reason: Reason | None = Field(default=None, description="Its reason.")
+    message: str | None = Field(default=None, description="Its sentence.")
+    queries: list[dict[str, Any]] = Field(
+        description="What Argo asks, each with the answer now: analysis, analysisRun, metric, endpoint, parameters, "
+        "url, method, phase, reason, message, observed, note."
+    )
+    history: History
+    notRead: list[str] = Field(description="What could not be read, or keeps Argo from asking.")  # noqa: N815 - on the wire
+
+
+class Rollouts(BaseModel):
+    """The Rollouts that the provider may list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rollouts: list[dict[str, Any]] = Field(
+        description="Those that need a person first: namespace, rollout, state, action, sentence, commands, phase, "
+        "revision, images, analysisRuns, weight."
     )
 
 
@@ -77,7 +121,10 @@ class ProblemDocument(BaseModel):
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     _, schemas = models_json_schema(
-        [(History, "serialization"), (Preflight, "serialization"), (ProblemDocument, "validation")],
+        [
+            *((model, "serialization") for model in (History, Explanation, Rollouts, Preflight)),
+            (ProblemDocument, "validation"),
+        ],
         ref_template="#/components/schemas/{model}",
     )
     _, answer = msgspec.json.schema_components([Answer], ref_template="#/components/schemas/{name}")
@@ -91,6 +138,8 @@ def describe() -> dict[str, Any]:
         },
         "paths": {f"/v1/{name}": _endpoint(name, endpoint) for name, endpoint in endpoints().items()}
         | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History", Subject)}
+        | {f"/v1/{explanation.NAME}": _read(explanation.NAME, str(explanation.__doc__), "Explanation", Subject)}
+        | {f"/v1/{overview.NAME}": _read(overview.NAME, str(overview.__doc__), "Rollouts", Namespace)}
         | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight", preflight.Query)},
         "components": {
             "schemas": schemas["$defs"] | answer,
@@ -100,7 +149,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _path(name: str, about: str, query: type[Subject]) -> dict[str, Any]:
+def _path(name: str, about: str, query: type[BaseModel]) -> dict[str, Any]:
     summary, _, description = about.strip().partition("\n\n")
     common = {"summary": summary, "description": description, "responses": _responses()}
     fields = _fields(query)
@@ -115,7 +164,7 @@ def _endpoint(name: str, endpoint: Endpoint) -> dict[str, Any]:
     return {method.lower(): path[method.lower()] for method in endpoint.methods}
 
 
-def _read(name: str, about: str, schema: str, query: type[Subject]) -> dict[str, Any]:
+def _read(name: str, about: str, schema: str, query: type[BaseModel]) -> dict[str, Any]:
     """Describe a path about a Rollout that gives no verdict, and so has no POST."""
     path = _path(name, about, query)["get"]
     content = {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
@@ -123,7 +172,7 @@ def _read(name: str, about: str, schema: str, query: type[Subject]) -> dict[str,
     return {"get": {**path, "responses": {**path["responses"], "200": ok}}}
 
 
-def _fields(query: type[Subject]) -> list[tuple[str, dict[str, Any], bool]]:
+def _fields(query: type[BaseModel]) -> list[tuple[str, dict[str, Any], bool]]:
     """Return each parameter's name, its schema without Python's `null`, and whether it is required."""
     schema = query.model_json_schema(by_alias=True)
     fields = []
@@ -132,7 +181,7 @@ def _fields(query: type[Subject]) -> list[tuple[str, dict[str, Any], bool]]:
         plain = {**{key: value for key, value in field.items() if key not in {"anyOf", "title"}}, **optional}
         if plain.get("default", "") is None:
             del plain["default"]
-        fields.append((name, plain, name in schema["required"]))
+        fields.append((name, plain, name in schema.get("required", ())))
     return fields
 
 
@@ -169,5 +218,9 @@ def _responses() -> dict[str, Any]:
         "408": {"description": "The request did not arrive in time.", **problem},
         "413": {"description": "The body is too large.", **problem},
         "500": {"description": "A defect of the provider.", **problem},
+        "502": {
+            "description": "Kubernetes cannot be read: only of what explains Rollouts to people, never of a query.",
+            **problem,
+        },
         "503": {"description": "The provider is overloaded or stopping; see Retry-After.", **problem},
     }

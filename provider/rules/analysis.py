@@ -164,6 +164,8 @@ def _metrics(
     names = [str(metric.get("name", "")) for _, metric in named]
     problems = [f"{number} metrics are named {name}" for name, number in Counter(names).items() if number > 1]
     problems += [] if named else ["it has no metric"]
+    for field in ("dryRun", "measurementRetention"):
+        problems += _wrong_rules(field, rules.get(field), names)
     dry = {name for name, _ in _matches(rules.get("dryRun"), names)}
     kept = {name: _whole(rule.get("limit")) for name, rule in _matches(rules.get("measurementRetention"), names)}
     metrics = []
@@ -189,6 +191,15 @@ def _metrics(
             )
         )
     return tuple(metrics), problems
+
+
+def _wrong_rules(field: str, rules: object, names: list[str]) -> Iterator[str]:
+    """Yield what makes Argo refuse an analysis: a rule that names no metric, or two for one name."""
+    named = [str(mapping(rule).get("metricName", "")) for rule in _items(rules)]
+    yield from (f"two rules of {field} name {name}" for name, number in Counter(named).items() if number > 1)
+    for rule in _items(rules):
+        if names and not any(True for _ in _matches([rule], names)):
+            yield f"{field} {mapping(rule).get('metricName', '')} names no metric"
 
 
 def _matches(rules: object, names: list[str]) -> Iterator[tuple[str, Object]]:

@@ -7,8 +7,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client import generate_latest
 
-from provider.history.journal import FORGET_AFTER, MOST_ROLLOUTS
-from provider.history.switches import Switches
+from provider.history.switches import FORGET_AFTER, MOST_ROLLOUTS, Switches
 from provider.http.app import create_app
 from tests.scene import BLUE, GREEN
 

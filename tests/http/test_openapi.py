@@ -82,7 +82,9 @@ def test_the_description_is_valid_openapi(app):
     assert schema.raw_schema["openapi"].startswith("3.1.")
     assert labels == {f"{method} /v1/{question}" for question in QUESTIONS for method in ("GET", "POST")} | {
         "POST /v1/handover",
+        "GET /v1/explain",
         "GET /v1/history",
+        "GET /v1/rollouts",
         "GET /v1/preflight",
     }
 

@@ -463,10 +463,13 @@ def calls(world, client):
         crowd.pin(address, "unhealthy", "Target.FailedHealthChecks")
     instance_targets(world, "local", nodes=2)
     instance_targets(world, "wide", nodes=MAX_SINGLE_READS + 1)
-    scene.rollout["status"]["blueGreen"] = {"prePromotionAnalysisRunStatus": {"name": "run", "status": "Running"}}
-    scene.put()
+    scene.template()
+    scene.template(kind="ClusterAnalysisTemplate")
+    scene.analyse()
+    scene.analyse("postPromotionAnalysis", clustered=True)
     world.kubernetes_faults.forget_calls()
     assert client.get("/rollouts/shop/web").status_code == 200
+    assert client.get("/v1/rollouts").status_code == 200
 
     answers = {
         (question, name): client.get(f"/v1/{question}?namespace=shop&rollout={name}").json
@@ -489,14 +492,15 @@ def test_the_cluster_role_is_what_the_readers_ask(calls):
 
 
 def test_preflight_asks_about_every_right_of_the_cluster_role():
-    """What preflight asks the API server about is what queries are granted; `analysisruns` are the status page's."""
+    """What preflight asks the API server about is what queries are granted; the rest is for people."""
     groups = ("elbv2.k8s.aws", "eks.amazonaws.com")
     asked = {
         (api.group, api.plural, verb) for group in groups for verb, api in rights_for(group, instance_targets=True)
     }
     granted = set(rules(manifest("base/cluster-role.yaml", "ClusterRole")))
 
-    assert asked == {right for right in granted if right[1] != "analysisruns"}
+    people = {"analysisruns", "analysistemplates", "clusteranalysistemplates"}
+    assert asked == {right for right in granted if right[1] not in people and right[1:] != ("rollouts", "list")}
 
 
 def test_the_component_preflight_grants_what_it_reads(world, client):
@@ -515,11 +519,11 @@ def test_the_component_preflight_grants_what_it_reads(world, client):
 
 
 def test_the_role_is_the_cluster_role_without_nodes():
-    """The Role of one namespace grants what the ClusterRole does, but for nodes, which no Role can grant."""
+    """The Role of one namespace grants what the ClusterRole does, but for what no Role can grant."""
     everywhere = rules(manifest("base/cluster-role.yaml", "ClusterRole"))
 
     assert rules(manifest("overlays/one-namespace/role.yaml", "Role")) == [
-        right for right in everywhere if right[1] != "nodes"
+        right for right in everywhere if right[1] not in {"nodes", "clusteranalysistemplates"}
     ]
 
 

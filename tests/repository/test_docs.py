@@ -11,7 +11,7 @@ from provider.advice.preflight import live as preflight
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.handover import question as handover
-from provider.history import recall
+from provider.history import explanation, overview, recall
 from provider.http.app import create_app
 from provider.http.openapi import describe
 from provider.model.reasons import Phase, Reason
@@ -26,6 +26,10 @@ PAGES = sorted(
     + list(DOCS.rglob("*.md"))
     + list((ROOT / "rollout-examples").rglob("*.md"))
 )
+
+
+FOR_PEOPLE = (recall.NAME, explanation.NAME, overview.NAME, preflight.NAME)
+"""Endpoints that give no verdict."""
 
 
 def text_of(path):
@@ -142,7 +146,7 @@ def test_operating_paths_are_documented(sources, metrics):
 
     routes = {rule.rule for rule in create_app(sources, metrics).url_map.iter_rules()}
 
-    assert routes == documented | {f"/v1/{name}" for name in (*QUESTIONS, handover.NAME, recall.NAME, preflight.NAME)}
+    assert routes == documented | {f"/v1/{name}" for name in (*QUESTIONS, handover.NAME, *FOR_PEOPLE)}
 
 
 def test_every_endpoint_is_documented():
@@ -152,8 +156,7 @@ def test_every_endpoint_is_documented():
     assert set(re.findall(r"^\*\*`([\w-]+)`\*\*", section, re.MULTILINE)) == {
         *QUESTIONS,
         handover.NAME,
-        recall.NAME,
-        preflight.NAME,
+        *FOR_PEOPLE,
     }
 
 

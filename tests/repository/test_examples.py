@@ -753,7 +753,18 @@ def test_a_run_passes_only_if_all_of_its_metrics_do(folder):
 
         ignored = {one["metricName"] for one in template["spec"].get("dryRun", ())}
         assert ignored <= {metric["name"] for metric in template["spec"]["metrics"] if is_warm_up(metric)}
-        assert "measurementRetention" not in template["spec"]
+
+
+@each_folder
+def test_a_whole_analysis_is_kept(folder):
+    """Argo keeps every measurement of a metric that asks the provider, under rules that no other template repeats."""
+    for template in objects(folder, *TEMPLATES):
+        kept = {rule["metricName"]: rule["limit"] for rule in template["spec"].get("measurementRetention", ())}
+        asks = [metric for metric in template["spec"]["metrics"] if "web" in metric["provider"]]
+        assert kept.keys() == {f"^{metric['name']}$" for metric in asks}
+        for metric in asks:
+            count = Limits.of(metric).count
+            assert kept[f"^{metric['name']}$"] >= (count + 30 if count else 100)
 
 
 def is_warm_up(metric: Manifest) -> bool:

@@ -37,12 +37,14 @@ def test_every_test_states_its_promise():
 
 
 def test_questions_are_named_as_they_are_routed(app):
-    """The routes below /v1 are QUESTIONS, for GET and for POST, the handover, a POST, and two that give no verdict."""
+    """The routes below /v1 are QUESTIONS, for GET and for POST, the handover, a POST, and four that are for people."""
     routes = {rule.rule: (rule.methods or set()) & {"GET", "POST"} for rule in app.url_map.iter_rules()}
 
     assert {path: methods for path, methods in routes.items() if path.startswith("/v1")} == {
         f"/v1/{name}": {"GET", "POST"} for name in QUESTIONS
-    } | {"/v1/handover": {"POST"}, "/v1/history": {"GET"}, "/v1/preflight": {"GET"}}
+    } | {"/v1/handover": {"POST"}} | {
+        f"/v1/{name}": {"GET"} for name in ("explain", "history", "preflight", "rollouts")
+    }
     assert {name: check.name for name, check in QUESTIONS.items()} == {name: name for name in QUESTIONS}
 
 

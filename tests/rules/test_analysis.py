@@ -115,6 +115,15 @@ def test_a_secret_is_not_known_and_beats_what_the_rollout_passes():
         ({}, gate("gate"), "AnalysisTemplate gate does not exist"),
         (local(gate=template()), gate("gate"), "it has no metric"),
         (local(gate=template(metric())), gate(), "it names no template"),
+        (local(gate=template(metric(), dryRun=[{"metricName": "*"}])), gate("gate"), "dryRun * names no metric"),
+        (
+            local(
+                a=template(metric("a"), measurementRetention=[{"metricName": ".*", "limit": 60}]),
+                b=template(metric("b"), measurementRetention=[{"metricName": ".*", "limit": 60}]),
+            ),
+            gate("a", "b"),
+            "two rules of measurementRetention name .*",
+        ),
         (local(a=template(metric()), b=template(metric())), gate("a", "b"), "2 metrics are named gate"),
         (local(gate=template(metric())), gate("gate", args=PASSED[:2]), "argument hash has no value"),
         (

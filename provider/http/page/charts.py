@@ -1,27 +1,69 @@
 """Lines and bars as points for SVG: drawn in the template, described in words for those who cannot see them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from provider.checks.traffic import Traffic
-from provider.history.remembered import Sample
+from provider.model.argo import AnalysisRun
 from provider.model.records import Metric
 from provider.rules.counts import CONNECTION_ERRORS, REQUESTS, TARGET_5XX, dimension
+from provider.rules.progress import number_of
 
 WIDTH, HEIGHT = 600, 120
-MOST_POINTS = 120
+MOST_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A time on the axis: its place in percent of the width, and whether it is a switch."""
+
+    at: datetime
+    percent: float
+    is_switch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of healthy targets over time: points of an SVG of WIDTH x HEIGHT, its ends, and a sentence."""
+    """The numbers that a metric told Argo, over time: points of an SVG of WIDTH x HEIGHT, its axis, and a sentence."""
 
+    metric: str
     points: str
-    first: datetime
-    last: datetime
-    most: int
-    says: str
+    most: float
+    ticks: tuple[Tick, ...]
+    sentence: str
+
+
+def numbers_over_time(metric: str, runs: Iterable[AnalysisRun], switched_at: Iterable[datetime]) -> Line | None:
+    """Return what a metric measured in these AnalysisRuns; None before its second number."""
+    told = [
+        (one.at, number_of(one))
+        for run in runs
+        for result in run.results
+        if result.name == metric
+        for one in result.measurements
+    ]
+    samples = sorted((at, number) for at, number in told if at is not None and number is not None)[-MOST_POINTS:]
+    if len(samples) < 2:
+        return None
+    (first, start), (last, end) = samples[0], samples[-1]
+    span = max((last - first).total_seconds(), 1)
+    most = max(100.0, *(number for _, number in samples)) if max(number for _, number in samples) > 1 else 1.0
+    places: list[str] = []
+    before: float | None = None
+    for at, number in samples:
+        x, y = (at - first).total_seconds() * WIDTH / span, HEIGHT - max(number, 0) * HEIGHT / most
+        if before is not None:  # a step: nothing is known between two measurements
+            places.append(f"{x:.0f},{before:.0f}")
+        places.append(f"{x:.0f},{y:.0f}")
+        before = y
+    middle = first + (last - first) / 2
+    switches = [at for at in switched_at if first <= at <= last]
+    ticks = [Tick(at, round((at - first).total_seconds() * 100 / span, 1)) for at in (first, middle, last)]
+    ticks += [Tick(at, round((at - first).total_seconds() * 100 / span, 1), is_switch=True) for at in switches]
+    sentence = f"{metric}: from {start:g} at {first:%H:%M:%S} to {end:g} at {last:%H:%M:%S} UTC"
+    sentence += "".join(f"; switched at {at:%H:%M:%S} UTC" for at in switches)
+    return Line(metric, " ".join(places), most, tuple(ticks), sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,31 +75,6 @@ class Minute:
     errors: int
     height: float
     bad: float
-
-
-def healthy_over_time(samples: Sequence[Sample], pod_hash: str) -> Line | None:
-    """Return the healthy targets of one version over time; None before the second sample."""
-    own = [one for one in samples if one.pod_hash == pod_hash]
-    if len(own) < 2:
-        return None
-    first, last = own[0], own[-1]
-    span = max((last.at - first.at).total_seconds(), 1)
-    most = max(max(one.desired, one.healthy) for one in own) or 1
-    # Of a long series every nth is enough for so few pixels, and always the newest.
-    shown = [*own[: -1 : -(-len(own) // MOST_POINTS)], last]
-    places, before = [], None
-    for one in shown:
-        x = (one.at - first.at).total_seconds() * WIDTH / span
-        y = HEIGHT - one.healthy * HEIGHT / most
-        if before is not None:  # a step: nothing is known between two samples
-            places.append(f"{x:.0f},{before:.0f}")
-        places.append(f"{x:.0f},{y:.0f}")
-        before = y
-    says = (
-        f"From {first.healthy} of {first.desired} at {first.at:%H:%M:%S} "
-        f"to {last.healthy} of {last.desired} healthy at {last.at:%H:%M:%S} UTC"
-    )
-    return Line(" ".join(places), first.at, last.at, most, says)
 
 
 def errors_per_minute(traffic: Traffic) -> list[Minute]:

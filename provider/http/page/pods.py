@@ -53,7 +53,8 @@ class Group:
     healthy: int
     wanted: int
     check: str
-    load_balancers: str
+    load_balancers: tuple[tuple[str, str], ...]
+    link: str
 
 
 Named = tuple[GroupHealth, tuple[tuple[str, str, ExpectedTarget], ...]]
@@ -102,27 +103,44 @@ def groups_of(targets: Sequence[Named], service: str) -> list[Group]:
     found = []
     for health, named in targets:
         states = Counter(seen.state for _, _, seen in named)
-        group, check = health.group, health.group.health_check
-        parts = [
-            f"{check.protocol} {check.path}".strip(),
-            f"port {check.port}" if check.port else "",
-            f"codes {check.codes}" if check.codes else "",
-            f"every {group.health_check_interval_seconds} s",
-            f"timeout {check.timeout_seconds} s" if check.timeout_seconds else "",
-            f"healthy after {check.healthy_threshold}, unhealthy after {group.unhealthy_threshold}",
-        ]
-        found.append(
-            Group(
-                name=group.name,
-                service=service,
-                target_type=group.target_type,
-                healthy=states[State.HEALTHY],
-                wanted=states.total(),
-                check=", ".join(part for part in parts if part),
-                load_balancers=", ".join(arn.split("/")[-2] for arn in group.load_balancer_arns) or "none",
-            )
-        )
+        found.append(group_of(health, service, states[State.HEALTHY], states.total()))
     return found
+
+
+def group_of(health: GroupHealth, service: str, healthy: int, wanted: int) -> Group:
+    """Return a target group with so many healthy targets, its health check in words, and where AWS's console has it."""
+    group, check = health.group, health.group.health_check
+    parts = [
+        f"{check.protocol} {check.path}".strip(),
+        f"port {check.port}" if check.port else "",
+        f"codes {check.codes}" if check.codes else "",
+        f"every {group.health_check_interval_seconds} s",
+        f"timeout {check.timeout_seconds} s" if check.timeout_seconds else "",
+        f"healthy after {check.healthy_threshold}, unhealthy after {group.unhealthy_threshold}",
+    ]
+    return Group(
+        name=group.name,
+        service=service,
+        target_type=group.target_type,
+        healthy=healthy,
+        wanted=wanted,
+        check=", ".join(part for part in parts if part),
+        load_balancers=tuple(
+            (arn.split("/")[-2], _console(arn, f"LoadBalancer:loadBalancerArn={arn}"))
+            for arn in group.load_balancer_arns
+        ),
+        link=_console(group.arn, f"TargetGroup:targetGroupArn={group.arn}"),
+    )
+
+
+_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+
+
+def _console(arn: str, place: str) -> str:
+    """Return the address of AWS's console for an ARN; the browser must be signed in to its account."""
+    _, partition, _, region, *_ = [*arn.split(":"), "", "", "", ""]
+    console = _CONSOLES.get(partition, "console.aws.amazon.com")
+    return f"https://{region}.{console}/ec2/home?region={region}#{place}"
 
 
 def not_ready(health: target_health.Evidence) -> list[str]:

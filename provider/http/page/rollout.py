@@ -1,155 +1,176 @@
-"""All that the page of one Rollout shows, from evidence in memory.
+"""All that the page of one Rollout shows: its explanation, and the evidence of the last look.
 
-Opening the page looks once if nobody has for a while, as any query would: with the checks that are asked about this
-Rollout anyway, from shared evidence and within the call budget. Refreshing it never does. Kubernetes is read for what
-only explains (AnalysisRuns, whole pods), at most once in five seconds.
+Opening the page asks what Argo asks, as any query would, from shared evidence and within the call budget; refreshing it
+reads only Argo's record again. Kubernetes is read for whole pods that are not ready, at most once in five seconds.
 """
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from provider.checks import QUESTIONS
-from provider.checks.gate import PARTS
-from provider.checks.question import Sources, answer, parse
-from provider.history.journal import Journal
-from provider.history.remembered import Key, Remembered
+from provider.checks.gate import NAMES, PARTS
+from provider.checks.question import Sources
+from provider.history import recall
+from provider.history.explanation import Explanation, QueryAnswer, problems_of, stage_of
+from provider.history.switches import Evidence, Switches
 from provider.http.page import pods
-from provider.http.page.charts import errors_per_minute, healthy_over_time
-from provider.http.page.headline import SYMBOLS, Headline, ago, headline
+from provider.http.page.charts import errors_per_minute, numbers_over_time
+from provider.http.page.words import ACTIONS, SYMBOLS, ago
+from provider.model.argo import AnalysisRun, MetricResult
 from provider.model.errors import CannotTell
-from provider.model.records import HASH_LABEL, MetricResult, PodState, RunStatus
+from provider.model.records import HASH_LABEL, GroupHealth, PodState
 from provider.redaction import redacted
-from provider.rules.rollout_state import step_of
+from provider.rules.analysis_arguments import placeholders
+from provider.rules.expected_targets import State
+from provider.rules.progress import sentence_of
 from provider.sources.deadline import Deadline
-
-LOOK_AFTER = timedelta(seconds=15)
-"""Older evidence is read again when somebody opens the page; Argo asks every 10 s while it measures."""
 
 EXPLAIN_SECONDS = 2.0
 """Time limit for reading what only explains."""
 
-CHECKS = "replicas,target-health"
-"""What the page asks about a Rollout that nobody asked about: no CloudWatch, whose metrics cost money."""
+MOST_ROWS = 100
+"""Pods in the table unless all are asked for; those that are healthy are only in the grid."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """An AnalysisRun of the Rollout, with its counters by metric; `problem` says why these could not be read."""
+class Asked:
+    """One query of Argo as the page shows it: the answer now, and the command that asks the same."""
 
-    status: RunStatus
-    metrics: tuple[MetricResult, ...] = ()
-    problem: str = ""
+    told: QueryAnswer
+    curl: str
+    checks: tuple[tuple[str, list[str], str, str], ...]
 
-
-def look(journal: Journal, key: Key, sources: Sources) -> None:
-    """Look at a Rollout if the last look is old. Raises RolloutNotFound."""
-    known = journal.find(key)
-    if known is not None and known.look is not None and sources.clock() - known.look.at < LOOK_AFTER:
-        return
-    gate = QUESTIONS["gate"]
-    fields = [("namespace", key[0]), ("rollout", key[1]), ("checks", _checks(known))]
-    answer(gate, parse(gate, fields), sources, journal.saw)
+    @property
+    def symbol(self) -> str:
+        """A sign for the phase."""
+        return SYMBOLS[self.told.verdict.phase] if self.told.verdict else ""
 
 
-def _checks(known: Remembered | None) -> str:
-    """Return the checks of the last gate query about this Rollout."""
-    asked = [one.query for one in known.answers.values() if one.endpoint == "gate"] if known else []
-    every = ",".join(part.name for part in PARTS)
-    return (getattr(asked[-1], "checks", None) or every) if asked else CHECKS
+def context(
+    explanation: Explanation,
+    switches: Switches,
+    sources: Sources,
+    *,
+    shown: Callable[[pods.Row], bool] | None,
+    address: str,
+    is_token_needed: bool,
+) -> dict[str, Any]:
+    """Return what the template of a Rollout's page needs.
 
-
-def context(known: Remembered, sources: Sources, shown: Callable[[Any], Any], address: str) -> dict[str, Any]:
-    """Return what the template of a Rollout's page needs. `shown` filters rows; `address` is the provider's own."""
-    now = sources.clock()
-    head = headline(known)
+    `shown` filters the table of pods; without it those that are not healthy. `address` is the provider's own.
+    """
+    record, state, now = explanation.record, explanation.record.state, sources.clock()
+    seen, evidence = switches.of(state.key), explanation.evidence
+    runs = record.current_runs
+    names = dict.fromkeys(result.name for run in runs for result in run.results)
     found: dict[str, Any] = {
-        "namespace": known.key[0],
-        "name": known.key[1],
-        "head": head,
-        "ago": lambda moment: ago(moment, now),
-        "checks": _verdicts(head),
-        "changes": list(reversed(known.changes)),
-        "switches": [one.observed() for one in reversed(known.switches.values())],
-        "symbols": SYMBOLS,
-        "address": address,
+        "state": state,
+        "situation": explanation.situation,
+        "sentence": explanation.sentence,
+        "action": ACTIONS[explanation.action],
+        "stage": stage_of(explanation.worst),
+        "answered": ago(evidence.answered_at, now) if evidence and evidence.answered_at else "",
+        "asked": [_asked(one, address, is_token_needed=is_token_needed) for one in explanation.answers],
+        "runs": [(run, _place(explanation, run), [(one, _last(one)) for one in run.results]) for run in runs],
+        "versions": record.versions,
+        "lines": [line for name in names if (line := numbers_over_time(name, runs, (one.switched_at for one in seen)))],
+        "changes": recall.changes_of(record)[: recall.MOST_CHANGES],
+        "switches": [one.observed() for one in seen],
+        "problems": [redacted(problem) for problem in problems_of(record)],
+        "redacted": redacted,
     }
-    if known.look is not None:
-        rollout = known.look.topology.rollout
-        found["activity"], found["step"] = rollout.activity, step_of(rollout)
-        found["runs"] = [_run(known.key[0], one, sources) for one in rollout.activity.runs]
-        found["stable"] = not rollout.is_rolling
-    if _is_of_this_version(known):
-        found |= _targets(known, sources, shown)
-    if known.traffic is not None:
-        found["minutes"] = errors_per_minute(known.traffic)
+    if evidence is not None and _is_of_this_version(evidence, state.current_hash):
+        found |= _targets(evidence, sources, shown, now)
+    if evidence is not None and evidence.traffic is not None:
+        found["minutes"] = errors_per_minute(evidence.traffic)
     return found
 
 
-def _is_of_this_version(known: Remembered) -> bool:
-    """Tell whether the last target health is that of the version that the last look calls green."""
-    if known.health is None or known.look is None:
-        return False
-    return known.health.green.rollout.current_hash == known.look.topology.rollout.current_hash
+def _place(explanation: Explanation, run: AnalysisRun) -> str:
+    return explanation.record.asked[run.name].place
 
 
-def _targets(known: Remembered, sources: Sources, shown: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return what is shown of green's pods and target groups."""
-    health = known.health
-    assert health is not None  # noqa: S101 - the caller has looked
-    states, problem = _pod_states(known, sources)
-    targets = pods.targets_of(health)
-    rows = pods.rows_of(targets, states)
-    counts = Counter(one.state for one in rows)
-    return {
-        "health": health,
-        "read_at": min(one.read_at for one in health.groups),
-        "groups": pods.groups_of(targets, health.service.service.name),
-        "rows": rows,
-        "shown": [one for one in rows if shown(one)],
-        "counts": sorted(counts.items(), key=lambda one: -one[0].severity),
-        "letters": pods.LETTERS,
-        "gates": pods.gates_of(states),
-        "pods_problem": problem,
-        "line": healthy_over_time(known.samples, health.green.rollout.current_hash),
-    }
+def _last(result: MetricResult) -> str:
+    """Return what a metric's last measurement said; other providers' may quote a credential."""
+    return redacted(sentence_of(result.last)) if result.last else ""
 
 
-def _verdicts(head: Headline | None) -> list[tuple[str, list[str], str, str]]:
-    """Return each check with the paragraphs of its rule, and its phase and reason in the answer that tells."""
-    outcomes = head.verdict.observed.get("checks", []) if head else []
-    by_check = {outcome["check"]: (outcome["phase"], outcome["reason"]) for outcome in outcomes}
-    if head and head.endpoint and not by_check:
-        by_check = {head.endpoint: (head.verdict.phase.value, head.verdict.reason.value)}
-    return [(part.name, _paragraphs(part.about), *by_check.get(part.name, ("", ""))) for part in PARTS]
+def _asked(told: QueryAnswer, address: str, *, is_token_needed: bool) -> Asked:
+    return Asked(told, _curl(told, address, is_token_needed=is_token_needed), tuple(_checks(told)))
+
+
+def _curl(told: QueryAnswer, address: str, *, is_token_needed: bool) -> str:
+    """Return the command that asks what Argo asks, at the address of this page."""
+    if told.query is None:
+        return ""
+    query = told.metric.query if told.metric and told.metric.query else None
+    given = query.parameters if query else told.query.model_dump(by_alias=True, exclude_unset=True).items()
+    plain = {name: value for name, value in given if not placeholders(str(value))}
+    token = '-H "Authorization: Bearer $TOKEN" ' if is_token_needed else ""
+    return f"curl {token}'{address}/v1/{told.endpoint}?{urlencode(plain, safe=',')}'"
+
+
+def _checks(told: QueryAnswer) -> list[tuple[str, list[str], str, str]]:
+    """Return each check that is asked, with the paragraphs of its rule, and its phase and reason in the answer."""
+    if told.verdict is None:
+        return []
+    answered = {one["check"]: (one["phase"], one["reason"]) for one in told.verdict.observed.get("checks", [])}
+    if told.endpoint in NAMES:
+        answered = {told.endpoint: (told.verdict.phase.value, told.verdict.reason.value)}
+    return [(part.name, _paragraphs(part.about), *answered[part.name]) for part in PARTS if part.name in answered]
 
 
 def _paragraphs(about: str) -> list[str]:
     return [" ".join(one.split()).replace("`", "") for one in about.strip().split("\n\n")]
 
 
-def _pod_states(known: Remembered, sources: Sources) -> tuple[tuple[PodState, ...], str]:
+def _is_of_this_version(evidence: Evidence, pod_hash: str) -> bool:
+    """Tell whether the last target health is that of the newest version."""
+    return evidence.health is not None and evidence.health.green.rollout.current_hash == pod_hash
+
+
+def _targets(
+    evidence: Evidence, sources: Sources, shown: Callable[[pods.Row], bool] | None, now: datetime
+) -> dict[str, Any]:
+    """Return what is shown of green's pods and target groups, and of production's groups beside them."""
+    health = evidence.health
+    assert health is not None  # noqa: S101 - the caller has looked
+    states, problem = _pod_states(evidence, sources)
+    targets = pods.targets_of(health)
+    rows = pods.rows_of(targets, states)
+    selected = [row for row in rows if shown(row)] if shown else [row for row in rows if row.state is not State.HEALTHY]
+    counts = Counter(row.state for row in rows)
+    return {
+        "health": health,
+        "read": ago(min(one.read_at for one in health.groups), now),
+        "groups": pods.groups_of(targets, health.service.service.name),
+        "production": [_production(one) for one in evidence.production],
+        "rows": rows,
+        "shown": selected if shown else selected[:MOST_ROWS],
+        "counts": sorted(counts.items(), key=lambda one: -one[0].severity),
+        "letters": pods.LETTERS,
+        "gates": pods.gates_of(states),
+        "pods_problem": problem,
+    }
+
+
+def _production(health: GroupHealth) -> pods.Group:
+    """Return a target group of production: of its targets everybody's count, also draining ones."""
+    healthy = sum(target.state == State.HEALTHY for target in health.targets)
+    return pods.group_of(health, health.binding.service, healthy, len(health.targets))
+
+
+def _pod_states(evidence: Evidence, sources: Sources) -> tuple[tuple[PodState, ...], str]:
     """Read the pods that are not ready; what prevents it is a sentence."""
-    assert known.health is not None  # noqa: S101 - the caller has looked
-    names = pods.not_ready(known.health)
-    selector = f"{HASH_LABEL}={known.health.green.rollout.current_hash}"
+    health = evidence.health
+    assert health is not None  # noqa: S101 - the caller has looked
+    rollout = health.green.rollout
+    selector = f"{HASH_LABEL}={rollout.current_hash}"
+    deadline = Deadline(min(EXPLAIN_SECONDS, sources.budget_seconds))
     try:
-        return sources.cluster.pod_states(known.key[0], names, _deadline(sources), selector), ""
+        return sources.cluster.pod_states(rollout.namespace, pods.not_ready(health), deadline, selector), ""
     except CannotTell as error:
         return (), str(error)
-
-
-def _run(namespace: str, status: RunStatus, sources: Sources) -> Run:
-    try:
-        found = sources.cluster.metric_results(namespace, status.name, _deadline(sources))
-        # Other providers' values and errors: they may quote a header or an address with a credential.
-        shown = tuple(replace(one, value=redacted(one.value), message=redacted(one.message)) for one in found)
-        return Run(status, shown)
-    except CannotTell as error:
-        return Run(status, problem=str(error))
-
-
-def _deadline(sources: Sources) -> Deadline:
-    return Deadline(min(EXPLAIN_SECONDS, sources.budget_seconds))

@@ -1,5 +1,6 @@
 """The routes of the status page: who may see it, what a browser gets, and what it may load."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -7,16 +8,19 @@ from urllib.parse import quote, urlsplit
 from flask import Blueprint, Response, render_template, request
 
 from provider import __version__
-from provider.checks.parameters import Subject, parse_as
+from provider.checks.parameters import Namespace, Subject, parse_as
 from provider.checks.question import Sources
-from provider.history.journal import Journal
+from provider.endpoints import endpoints
+from provider.history import overview
+from provider.history.explanation import explain
+from provider.history.switches import Switches
 from provider.http.access import SCHEME, Forbidden, Grant, OpenAccess, TokenAccess, Unauthorized
 from provider.http.admission import Admission, Overloaded
 from provider.http.page import rollout
-from provider.http.page.charts import HEIGHT, WIDTH, healthy_over_time
-from provider.http.page.headline import ago, headline
+from provider.http.page.charts import HEIGHT, WIDTH
 from provider.http.page.pods import Row
-from provider.model.errors import BadQuery, RolloutNotFound
+from provider.http.page.words import ACTIONS
+from provider.model.errors import BadQuery, CannotTell, RolloutNotFound
 from provider.model.reasons import Reason
 
 COOKIE = "alb-provider-token"
@@ -29,7 +33,8 @@ HEADERS = {
 """A page loads its style and script from here, and nothing from anywhere else."""
 
 HTML = "text/html; charset=utf-8"
-MOST_SPARKS = 60
+ROWS = 100
+"""Rollouts on a page of the overview."""
 
 
 def wants_page() -> bool:
@@ -42,61 +47,74 @@ def wants_page() -> bool:
 
 def pages(
     sources: Sources,
-    journal: Journal,
+    switches: Switches,
     access: OpenAccess | TokenAccess,
     admission: Admission,
     index: Callable[[], Response],
 ) -> Blueprint:
     """Return the pages; `index` answers a client of `/` that does not ask for HTML."""
     site = Blueprint("page", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
-    site.add_url_rule("/", "index", lambda: _overview(sources, journal, access) if wants_page() else index())
+    site.add_url_rule("/", "index", lambda: _overview(sources, access, admission) if wants_page() else index())
     site.add_url_rule("/rollouts", "go", _go)
     site.add_url_rule("/reasons", "reasons", lambda: _page("reasons.html", reasons=Reason))
     site.add_url_rule("/session", "session", lambda: _session(access), methods=["POST"])
+    names = frozenset(endpoints())
 
     def detail(namespace: str, name: str) -> Response:
         subject = parse_as(Subject, "rollouts", [("namespace", namespace), ("rollout", name)])
         _grant(access).require(subject.namespace)
-        key = (subject.namespace, subject.rollout)
+        key, words = (subject.namespace, subject.rollout), request.args.get("q", "").strip()
+        is_whole = bool(words) or "all" in request.args
         with admission:
-            if "refresh" not in request.args:
-                rollout.look(journal, key, sources)
-            known = journal.find(key)
-            if known is None:
-                raise RolloutNotFound(
-                    f"Nobody asked about Rollout {key[1]} in namespace {key[0]} lately; reload the page"
-                )
-            shown = _filter(request.args.get("q", "").strip().lower())
-            found = rollout.context(known, sources, shown, request.host_url.rstrip("/"))
-        return _page("rollout.html", **found, query=request.args.get("q", ""), tokens=_needs_token(access))
+            told = explain(sources, switches, key, names, refresh="refresh" in request.args)
+            found = rollout.context(
+                told,
+                switches,
+                sources,
+                shown=_filter(words.lower()) if is_whole else None,
+                address=request.host_url.rstrip("/"),
+                is_token_needed=_needs_token(access),
+            )
+        return _page("rollout.html", **found, query=words, is_whole=is_whole, tokens=_needs_token(access))
 
     site.add_url_rule("/rollouts/<namespace>/<name>", "rollout", detail)
     site.register_error_handler(
         Unauthorized, lambda error: _page("session.html", 401, why=str(error), back=request.path)
     )
-    for kind, status in ((Forbidden, 403), (RolloutNotFound, 404), (BadQuery, 400), (Overloaded, 503)):
+    kinds = ((Forbidden, 403), (RolloutNotFound, 404), (BadQuery, 400), (Overloaded, 503), (CannotTell, 502))
+    for kind, status in kinds:
         site.register_error_handler(kind, _refusal(status))
     return site
 
 
-def _overview(sources: Sources, journal: Journal, access: OpenAccess | TokenAccess) -> Response:
-    """List the Rollouts that were queried lately and that this client may see."""
-    grant, now = _grant(access), sources.clock()
-    rows: list[dict[str, Any]] = []
-    for known in journal.all():
-        head = headline(known)
-        if head is None or not grant.allows(known.key[0]):
-            continue
-        samples = list(known.samples)[-MOST_SPARKS:]
-        line = healthy_over_time(samples, samples[-1].pod_hash) if samples else None
-        rows.append({"namespace": known.key[0], "name": known.key[1], "head": head, "line": line, "samples": samples})
-    rows.sort(key=lambda one: (-one["head"].verdict.phase.severity, one["namespace"], one["name"]))
+def _overview(sources: Sources, access: OpenAccess | TokenAccess, admission: Admission) -> Response:
+    """List the Rollouts that this client may see, a page of them at a time."""
+    grant, words = _grant(access), request.args.get("q", "").strip()
+    namespace = request.args.get("namespace", "").strip()
+    fields = [("namespace", namespace)] if namespace else []
+    asked = parse_as(Namespace, "rollouts", fields).namespace
+    number = request.args.get("page", "1")
+    start = (int(number) - 1) * ROWS if number.isascii() and number.isdigit() and 0 < int(number[:6]) < 10_000 else 0
+    every, problem = list[overview.Row](), ""
+    with admission:
+        try:
+            every = overview.rows(sources, grant.namespaces_of(asked))
+        except CannotTell as error:  # with a Role instead of a ClusterRole only its namespace can be listed
+            problem = str(error)
+    rows = [row for row in every if row.matches(words)]
     return _page(
         "overview.html",
         tokens=_needs_token(access),
-        rows=rows,
-        ago=lambda moment: ago(moment, now),
-        began_at=journal.began_at,
+        rows=rows[start : start + ROWS],
+        actions=ACTIONS,
+        counts=Counter(row.situation.action for row in rows),
+        total=len(rows),
+        query=words,
+        namespace=namespace,
+        page=start // ROWS + 1,
+        pages=max(-(-len(rows) // ROWS), 1),
+        is_empty=not every,
+        problem=problem,
     )
 
 

@@ -19,17 +19,19 @@ class Kind(StrEnum):
     TARGET_HEALTH = "targetHealth"
     TARGET_GROUPS = "targetGroups"
     METRICS = "metrics"
+    ROLLOUTS = "rollouts"
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The cache lifetime in seconds of each kind of evidence, and of failures."""
+    """The cache lifetime in seconds of each kind of evidence, and of failures; `rollouts` is a list of them."""
 
     topology: float = 5
     pods: float = 300
     target_health: float = 2
     target_groups: float = 300
     metrics: float = 60
+    rollouts: float = 30
     failures: float = 1
 
     def seconds(self, kind: Kind) -> float:
@@ -45,6 +47,8 @@ class Freshness:
                 return self.target_groups
             case Kind.METRICS:
                 return self.metrics
+            case Kind.ROLLOUTS:
+                return self.rollouts
 
     def limit(self, kind: Kind, budget_seconds: float) -> float:
         """Return the maximum age of evidence that may decide.

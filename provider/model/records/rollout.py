@@ -93,20 +93,6 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricResult:
-    """The counters of one metric in an AnalysisRun (`status.metricResults`), and its last measurement."""
-
-    name: str
-    phase: str
-    successful: int = 0
-    failed: int = 0
-    inconclusive: int = 0
-    error: int = 0
-    value: str = ""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Activity:
     """What Argo is doing with a Rollout, by its status (`phase`, `message`, `abort`, `pauseConditions` and others).
 

@@ -67,13 +67,15 @@ class Api:
         return self.prefix.rpartition("/")[2]
 
     def path(self, namespace: str, name: str = "") -> str:
-        """Return the path of one object, or of all of a namespace."""
-        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced else ""
+        """Return the path of one object, or of all of a namespace; without a namespace of all in the cluster."""
+        where = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
         return f"{self.prefix}{where}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
     def scope(self, namespace: str) -> str:
         """Return where a request is made, for the operator; empty for a resource of the whole cluster."""
-        return f" in namespace {namespace}" if self.namespaced else ""
+        if not self.namespaced:
+            return ""
+        return f" in namespace {namespace}" if namespace else " in every namespace"
 
     def list_query(self, label_selector: str = "") -> dict[str, str]:
         """Return the query of the first page of a list."""
@@ -83,6 +85,13 @@ class Api:
 
 ROLLOUTS = Api("/apis/argoproj.io/v1alpha1", "rollouts", "rollouts.argoproj.io")
 ANALYSIS_RUNS = Api("/apis/argoproj.io/v1alpha1", "analysisruns", "analysisruns.argoproj.io")
+ANALYSIS_TEMPLATES = Api("/apis/argoproj.io/v1alpha1", "analysistemplates", "analysistemplates.argoproj.io")
+CLUSTER_ANALYSIS_TEMPLATES = Api(
+    "/apis/argoproj.io/v1alpha1",
+    "clusteranalysistemplates",
+    "clusteranalysistemplates.argoproj.io",
+    namespaced=False,
+)
 REPLICA_SETS = Api("/apis/apps/v1", "replicasets", "replicasets.apps")
 SERVICES = Api("/api/v1", "services", "services")
 PODS = Api("/api/v1", "pods", "pods", field_selector=",".join(f"status.phase!={phase}" for phase in shapes.ENDED))
@@ -215,7 +224,7 @@ class ApiServer:
         what, records = listing(api, namespace), []
         for items in self._pages(api, namespace, shape, deadline, selector):
             with well_formed(what):
-                if any(item.metadata.namespace != namespace for item in items):
+                if namespace and any(item.metadata.namespace != namespace for item in items):
                     raise malformed(what)  # about another object
                 records += [record for item in items if (record := item.record()) is not None]
         return records

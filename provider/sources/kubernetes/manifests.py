@@ -12,20 +12,22 @@ from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.reasons import Reason
 from provider.sources.bulkheads import Read
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.api_server import BINDING_APIS, ROLLOUTS, SERVICES, Api
+from provider.sources.kubernetes.api_server import (
+    ANALYSIS_TEMPLATES,
+    BINDING_APIS,
+    CLUSTER_ANALYSIS_TEMPLATES,
+    ROLLOUTS,
+    SERVICES,
+    Api,
+)
 from provider.sources.kubernetes.reader import Cluster
 
 KINDS = {
     "Rollout": ROLLOUTS,
     "Service": SERVICES,
     "Ingress": Api("/apis/networking.k8s.io/v1", "ingresses", "ingresses.networking.k8s.io"),
-    "AnalysisTemplate": Api("/apis/argoproj.io/v1alpha1", "analysistemplates", "analysistemplates.argoproj.io"),
-    "ClusterAnalysisTemplate": Api(
-        "/apis/argoproj.io/v1alpha1",
-        "clusteranalysistemplates",
-        "clusteranalysistemplates.argoproj.io",
-        namespaced=False,
-    ),
+    "AnalysisTemplate": ANALYSIS_TEMPLATES,
+    "ClusterAnalysisTemplate": CLUSTER_ANALYSIS_TEMPLATES,
     "Namespace": Api("/api/v1", "namespaces", "namespaces", namespaced=False),
     "MutatingWebhookConfiguration": Api(
         "/apis/admissionregistration.k8s.io/v1",

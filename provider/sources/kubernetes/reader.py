@@ -9,7 +9,6 @@ from provider.model.records import (
     HASH_LABEL,
     EndpointSlice,
     Kind,
-    MetricResult,
     Pod,
     PodState,
     Rollout,
@@ -22,7 +21,6 @@ from provider.sources.cache import Value
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.api_server import (
-    ANALYSIS_RUNS,
     NODES,
     PODS,
     ROLLOUTS,
@@ -30,6 +28,7 @@ from provider.sources.kubernetes.api_server import (
     Api,
     ApiServer,
 )
+from provider.sources.kubernetes.argo import ArgoReader
 from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.objects import Objects
 from provider.sources.kubernetes.topology import TopologyReader
@@ -59,6 +58,8 @@ class Cluster:
             metrics=metrics,
         )
         """What it reads from."""
+        self.argo = ArgoReader(self.server, shared)
+        """What Argo says of Rollouts, for people."""
         self._objects = Objects(self.server, shared.threads)
         self._topologies = TopologyReader(self.server, self._objects, shared)
 
@@ -135,12 +136,6 @@ class Cluster:
         read = partial(self._objects.named, NODES, "", shapes.Node, "", requested, deadline)
         request = Request(Kind.TOPOLOGY, ("instance ids", requested), NODES.rbac, read)
         return dict(self._shared.compose(request, deadline).value)
-
-    def metric_results(self, namespace: str, name: str, deadline: Deadline) -> tuple[MetricResult, ...]:
-        """Return the counters of an AnalysisRun; empty if it does not exist. Raises CannotTell."""
-        read = partial(self.server.read_one, ANALYSIS_RUNS, namespace, name, shapes.AnalysisRun, deadline.renewed())
-        request = Request(Kind.TOPOLOGY, ("analysis run", namespace, name), f"AnalysisRun {name}", read)
-        return self._shared.read(request, deadline).value or ()
 
     def behind(
         self, namespace: str, service: str, deadline: Deadline

@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 
-from provider.history.journal import Journal
 from provider.history.switches import Switches
 from provider.http.app import create_app
 from provider.model.errors import CannotTell
@@ -31,8 +30,7 @@ def events(sources, metrics, wall_clock):  # noqa: ARG001 - their fixture leads 
 @pytest.fixture
 def client(sources, metrics, wall_clock, events):
     """The application whose changes become Events."""
-    journal = Journal(metrics, wall_clock, events=events)
-    return create_app(sources, metrics, switches=Switches(metrics, wall_clock, journal)).test_client()
+    return create_app(sources, metrics, switches=Switches(metrics, wall_clock, events=events)).test_client()
 
 
 def write_queued(events):

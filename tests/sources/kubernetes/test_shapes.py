@@ -67,6 +67,9 @@ OBJECTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pod's metadata": (shapes.PodMetadata, POD),
     "whole pod": (shapes.Pod, POD),
     "AnalysisRun": (shapes.AnalysisRun, RUN_OBJECT),
+    "Rollout's state": (shapes.RolloutState, ROLLOUT),
+    "canary's state": (shapes.RolloutState, CANARY),
+    "version": (shapes.Version, REPLICA_SET),
     "EndpointSlice": (shapes.EndpointSlice, objects.endpoint_slices(SERVICE, [POD])[0]),
     "TargetGroupBinding": (
         shapes.TargetGroupBinding,

@@ -8,8 +8,8 @@ Everything that a record keeps has a maximum length: `Name`, `Label`, `Reference
 and dropped. So no object can fill the provider's memory or its log.
 """
 
-from provider.sources.kubernetes.shapes.analysis import *
 from provider.sources.kubernetes.shapes.answers import *
+from provider.sources.kubernetes.shapes.argo import *
 from provider.sources.kubernetes.shapes.binding import *
 from provider.sources.kubernetes.shapes.fields import *
 from provider.sources.kubernetes.shapes.lease import *

@@ -56,11 +56,12 @@ def page_decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     return decoder(Page[shape])
 
 
-def _bounded(kind: type[Text], value: object) -> Text:
+def bounded(kind: type[Text], value: object) -> Text:
+    """Decode a text of these shapes (msgspec's `dec_hook`)."""
     if not isinstance(value, str):
         raise TypeError("Expected `str`")
     return kind.bounded(value)
 
 
-decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json.Decoder, dec_hook=_bounded))
+decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json.Decoder, dec_hook=bounded))
 """Return the decoder of a shape, made once: msgspec inspects the types each time."""
