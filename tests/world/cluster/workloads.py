@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.world.cluster.endpoints import ENDED
-from tests.world.cluster.naming import HASH_LABEL, condition, deterministic_uid, timestamp
+from tests.world.cluster.naming import HASH_LABEL, condition, controller_reference, deterministic_uid, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +100,7 @@ def replica_set(rollout: Manifest, pod_hash: str, *, replicas: int, available: i
             "uid": deterministic_uid("ReplicaSet", owner["namespace"], name),
             "labels": labels,
             "annotations": {"rollout.argoproj.io/desired-replicas": str(rollout["spec"].get("replicas", replicas))},
-            "ownerReferences": [_controller(rollout)],
+            "ownerReferences": [controller_reference(rollout)],
         },
         "spec": {
             "replicas": replicas,
@@ -146,7 +146,7 @@ def pod(
         "uid": deterministic_uid("Pod", owner["namespace"], name),
         "creationTimestamp": timestamp(created),
         "labels": dict(replica_set["spec"]["selector"]["matchLabels"]),
-        "ownerReferences": [_controller(replica_set)],
+        "ownerReferences": [controller_reference(replica_set)],
     }
     if terminating:
         metadata |= {"deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 30}
@@ -208,13 +208,3 @@ def _template(labels: Mapping[str, str], ports: Mapping[str, int]) -> Manifest:
         "spec": {"containers": [container], "restartPolicy": "Always", "serviceAccountName": "default"},
     }
 
-
-def _controller(owner: Manifest) -> Manifest:
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
