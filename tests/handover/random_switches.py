@@ -14,9 +14,8 @@ from provider.handover.way_back import PAUSE_SECONDS
 from provider.model.records import TargetGroup
 from provider.sources.aws.registrations import Registrations
 from provider.sources.deadline import Deadline
-from tests.handover.stage import UNDO_SECONDS, Replica, Stage
+from tests.handover.stage import UNDO_SECONDS, Replica, Revision, Stage
 from tests.world.server.faults import Fault
-from tests.world.story.revisions import Revision
 
 CALM_SECONDS = UNDO_SECONDS + 10
 STEPS = 24
@@ -310,7 +309,7 @@ class Story:
             green.make_first_pod_sick()
 
     def heal(self) -> None:
-        self.stage.story._cluster.sick_addresses.clear()
+        self.stage.story.pods.sick_addresses.clear()
 
     def replace_pod(self) -> None:
         revision = self.random.choice((self.stage.web.green, self.stage.web.blue))

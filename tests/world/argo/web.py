@@ -46,9 +46,11 @@ class Web:
             return {"phase": Phase.SUCCESSFUL, "value": response.text}  # no release evaluates the conditions on it
         try:
             result = _at(web.get("jsonPath") or "{$}", body)
-            phase = measure(metric, result)
         except (LookupError, TypeError, ValueError) as error:
             return _error(f"Could not find JSONPath in body: {error}")
+        phase = measure(metric, result)
+        if phase is Phase.ERROR:
+            return _error("a condition cannot be evaluated on the result")
         return {"phase": phase, "value": _as_go_writes(result)}
 
     def _ask(self, web: Manifest) -> requests.Response:
