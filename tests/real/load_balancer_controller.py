@@ -1,7 +1,7 @@
 """A model of the AWS Load Balancer Controller that works on the real API server and the embedded AWS.
 
 It shares with the embedded world which endpoints are targets and when they enter and leave a group
-(`tests.world.cluster.controllers`), and what an Ingress means (`tests.world.cluster.ingresses`). It adds what the embedded
+(`tests.world.cluster.controllers`), and what an Ingress means (`tests.world.cluster.ingresses`). It adds what that
 world does not need: nodes become targets; readiness gates are injected by a webhook, and set when a target is healthy.
 """
 

@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 import requests
 
+from provider.checks.question import Sources
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Freshness, Kind
+from provider.sources.aws.service import Account
 from tests import contract
 from tests.handover.stage import Replica, StageClock
 from tests.server import free_port
@@ -76,7 +78,7 @@ def account(account, wall_clock):
 
 
 @pytest.fixture
-def tell(world: World, sources, account, wall_clock):
+def tell(world: World, sources: Sources, account: Account, wall_clock: StageClock) -> Callable[..., Told]:
     """Play a cast for so long, while the provider is asked about each every second."""
 
     def told(
