@@ -23,8 +23,10 @@ ROLLOUTS = ("web", "big", "broken", "noisy", "cold", "handover")
 
 
 def answer_of(address, rollout):
-    """The phase, the reason and the sentence of the gate, asked as the demo asks."""
+    """The phase, the reason and the sentence of the gate, asked as Argo asks."""
     query = {"namespace": "shop", "rollout": rollout, "checks": "replicas,target-health"}
+    if rollout == "cold":
+        query |= {"checks": "replicas,target-health,errors,warm", "minRequests": "100"}
     with requests.Session() as session:
         session.trust_env = False
         found = session.get(f"{address}/v1/gate", params=query, timeout=15).json()

@@ -28,7 +28,7 @@ from tests.server import free_port
 from tests.stories.truth import BUDGET_SECONDS
 from tests.world.cluster.store import KubernetesStore
 from tests.world.server.http_server import HttpServer
-from tests.world.story.cast import CAST, Member
+from tests.world.story.cast import CAST, COLD_MEASUREMENTS, Member
 from tests.world.story.examples import NAMESPACE
 from tests.world.story.story import Story
 from tests.world.world import World
@@ -181,7 +181,7 @@ def test_the_five_small_rollouts(tell):
     assert told.last("cold")["pauseConditions"][0]["reason"] == "InconclusiveAnalysisRun"
     run = told.runs[told.last("cold")["blueGreen"]["prePromotionAnalysisRunStatus"]["name"]]
     assert (run["status"]["phase"], run["status"].get("message")) == ("Inconclusive", None)
-    assert run["status"]["metricResults"][0]["inconclusive"] == 30
+    assert run["status"]["metricResults"][0]["inconclusive"] == COLD_MEASUREMENTS
 
     switch = [answer["observed"].get("lastSwitch") for _, answer in told.answers["handover"]][-1]
     assert (switch["secondsUntilHealthy"], switch["leastHealthyCount"]) == (0.0, 6)

@@ -16,8 +16,8 @@ NOISY = Fraction(8, 100)
 """The share of 5xx with which the versions `noisy` answer."""
 SOME = Fraction(1, 1000)
 """That of all others."""
-COLD_PASSES = 30
-"""After so many measurements without a pass the analysis of `cold` pauses; the example waits for 100."""
+COLD_MEASUREMENTS = 48
+"""After so many without a pass, in eight minutes, the analysis of `cold` pauses; the example waits for 100."""
 LOCAL = "localhost"
 """The host of the listener rules of `cold`, whose requests really come."""
 
@@ -54,13 +54,13 @@ class Member:
 
 
 def _cold(manifest: Manifest) -> None:
-    """Let a person do what the example's Job does, on this machine's ports, and pause after five minutes without."""
+    """Let a person do what the example's Job does, on this machine's ports, and pause earlier without."""
     if manifest["kind"] == "AnalysisTemplate" and manifest["metadata"]["name"] == "alb-gate-warm":
         spec = manifest["spec"]
         del spec["dryRun"]
         spec["metrics"] = [metric for metric in spec["metrics"] if "web" in metric["provider"]]
         for metric in spec["metrics"]:
-            metric |= {"count": COLD_PASSES, "inconclusiveLimit": COLD_PASSES}
+            metric |= {"count": COLD_MEASUREMENTS, "inconclusiveLimit": COLD_MEASUREMENTS}
     if manifest["kind"] == "Ingress":
         for rule in manifest["spec"]["rules"]:
             rule["host"] = LOCAL
