@@ -86,18 +86,18 @@ def embedded(url: str, namespace: str) -> dict[str, Manifest]:
     with ThreadPoolExecutor() as executor:
         controller = AnalysisRunController(store, Web({}).measure, lambda: datetime.now(UTC), executor)
 
-        def found() -> dict[str, Manifest]:
+        def list_runs() -> dict[str, Manifest]:
             controller.reconcile()
             return {stored.name: stored.shared for stored in store.stored("AnalysisRun", namespace)}
 
-        return until_all_end(found)
+        return until_all_end(list_runs)
 
 
-def until_all_end(found: Callable[[], dict[str, Manifest]]) -> dict[str, Manifest]:
+def until_all_end(list_runs: Callable[[], dict[str, Manifest]]) -> dict[str, Manifest]:
     """Wait for at most a minute and a half until every run has ended; return what each says."""
     give_up_at = time.monotonic() + 90
     while True:
-        runs = found()
+        runs = list_runs()
         open_ones = [name for name in RUNS if runs[name].get("status", {}).get("phase", "Running") == "Running"]
         if not open_ones:
             return {name: told(runs[name]["status"]) for name in RUNS}

@@ -42,7 +42,7 @@ STOPPED = ("RolloutAborted", "RolloutPaused")
 
 
 @dataclass
-class Told:
+class Record:
     """What was seen of the Rollouts: answers of `target-health`, and Argo's status, each change once."""
 
     seconds: float = 0.0
@@ -57,7 +57,9 @@ class Told:
             f"{answer['reason']}@{answer['observed']['stage']}" if "stage" in answer["observed"] else answer["reason"]
             for _, answer in self.answers[name]
         ]
-        return "".join(f"{one} " for number, one in enumerate(said) if number == 0 or one != said[number - 1])
+        return "".join(
+            f"{sentence} " for number, sentence in enumerate(said) if number == 0 or sentence != said[number - 1]
+        )
 
     def last(self, name: str) -> dict[str, Any]:
         """Return the status at the end."""
@@ -78,7 +80,7 @@ def account(account, wall_clock):
 
 
 @pytest.fixture
-def tell(world: World, sources: Sources, account: Account, wall_clock: StageClock) -> Callable[..., Told]:
+def tell(world: World, sources: Sources, account: Account, wall_clock: StageClock) -> Callable[..., Record]:
     """Play a cast for so long, while the provider is asked about each every second."""
 
     def told(
@@ -87,8 +89,8 @@ def tell(world: World, sources: Sources, account: Account, wall_clock: StageCloc
         *,
         asks: Callable[[float], bool] = lambda second: second < 60 or not second % 10,
         between: Callable[[Story], None] = lambda _story: None,
-    ) -> Told:
-        found = Told()
+    ) -> Record:
+        record = Record()
         replica = Replica(sources, account)
         with HttpServer(replica.app, now=wall_clock) as server:
             story = Story(world, server.url, cast=cast, now=wall_clock)
@@ -97,30 +99,30 @@ def tell(world: World, sources: Sources, account: Account, wall_clock: StageCloc
                 story.tick()
                 between(story)
                 replica.handovers.way_back.look()
-                look(world.kubernetes, story, found)
+                look(world.kubernetes, story, record)
                 if story.seconds % 1 == 0 and asks(story.seconds):
                     for member in cast:
                         query = {"namespace": NAMESPACE, "rollout": member.name}
                         answer = replica.app.test_client().get("/v1/target-health", query_string=query)
                         assert answer.status_code == 200
-                        found.answers[member.name].append((story.seconds, answer.get_json()))
+                        record.answers[member.name].append((story.seconds, answer.get_json()))
                 wall_clock.pass_(STEP_SECONDS)
-        return found
+        return record
 
     return told
 
 
-def look(cluster: KubernetesStore, story: Story, found: Told) -> None:
+def look(cluster: KubernetesStore, story: Story, record: Record) -> None:
     for name in story.members:
         status = cluster.get("Rollout", NAMESPACE, name)["status"]
-        if found.statuses[name][-1:] != [status]:
-            found.statuses[name].append(status)
-    found.runs |= {stored.name: stored.shared for stored in cluster.stored("AnalysisRun")}
-    found.seconds = story.seconds
+        if record.statuses[name][-1:] != [status]:
+            record.statuses[name].append(status)
+    record.runs |= {stored.name: stored.shared for stored in cluster.stored("AnalysisRun")}
+    record.seconds = story.seconds
 
 
 def member(name: str) -> Member:
-    return next(one for one in CAST if one.name == name)
+    return next(member for member in CAST if member.name == name)
 
 
 NEW_GREEN = r"(TargetsHealthy@AfterSwitch )?(RolloutNotObserved |ReplicaSetNotFound |ServiceNotSwitched |NoPods )*"
@@ -143,13 +145,13 @@ FATES = {
 def ended(run: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """A run's phase, and that of its metrics."""
     status = run["status"]
-    return status["phase"], {one["name"]: one["phase"] for one in status["metricResults"]}
+    return status["phase"], {result["name"]: result["phase"] for result in status["metricResults"]}
 
 
 @pytest.mark.timeout(300)
 def test_the_five_small_rollouts(tell):
     """One is promoted, two are aborted with the measurement that did it, one waits for a person, one has no gap."""
-    told = tell([replace(one, rest_seconds=NEVER) for one in CAST if one.name != "big"], LONG_SECONDS)
+    told = tell([replace(member, rest_seconds=NEVER) for member in CAST if member.name != "big"], LONG_SECONDS)
 
     for name, fate in FATES.items():
         assert re.match(fate, told.said(name)), (name, told.said(name))

@@ -89,11 +89,11 @@ class AnalysisRunController:
             self._measuring[key] = _Measurement(self._now(), self._executor.submit(self._measure, metric))
         if key in self._measuring and self._measuring[key].future.done():
             measurement = self._measuring.pop(key)
-            found = measurement.future.result()
+            answer = measurement.future.result()
             for secret in filter(None, secrets):
-                found = {name: part.replace(secret, "*****") for name, part in found.items()}
+                answer = {name: part.replace(secret, "*****") for name, part in answer.items()}
             stamps = {"startedAt": timestamp(measurement.started), "finishedAt": timestamp(self._now())}
-            count(run, metric["name"], found | stamps)
+            count(run, metric["name"], answer | stamps)
 
 
 def is_due(run: Manifest, metric: Manifest, limits: Limits, now: datetime) -> bool:
@@ -182,7 +182,11 @@ def _summarise(run: Manifest, limits: Mapping[str, Limits]) -> None:
     results = [_result(run, name) for name in limits]
     for field, is_dry in (("runSummary", False), ("dryRunSummary", True)):
         of_kind = [result for result in results if result.get("dryRun", False) is is_dry]
-        ends = [exceeded(limits[one["name"]], _counters(one)) for one in of_kind if one["phase"] != Phase.RUNNING]
+        ends = [
+            exceeded(limits[result["name"]], _counters(result))
+            for result in of_kind
+            if result["phase"] != Phase.RUNNING
+        ]
         kinds = Counter(end[0].lower() if end else "successful" for end in ends)
         run["status"][field] = ({"count": len(of_kind)} if of_kind else {}) | dict(kinds)
 
@@ -191,9 +195,9 @@ def _trim(run: Manifest) -> None:
     for result in run["status"].get("metricResults", ()):
         limit = next(
             (
-                one["limit"]
-                for one in run["spec"].get("measurementRetention", ())
-                if re.search(one["metricName"], result["name"]) and one["limit"] > 0
+                retention["limit"]
+                for retention in run["spec"].get("measurementRetention", ())
+                if re.search(retention["metricName"], result["name"]) and retention["limit"] > 0
             ),
             RETAINED,
         )
@@ -204,9 +208,9 @@ def _result(run: Manifest, name: str) -> Manifest:
     """Return a metric's result, a new one if it has none yet."""
     for result in run["status"].get("metricResults", ()):
         if result["name"] == name:
-            found: Manifest = result
-            return found
-    dry = any(re.search(one["metricName"], name) for one in run["spec"].get("dryRun", ()))
+            present: Manifest = result
+            return present
+    dry = any(re.search(dry_run["metricName"], name) for dry_run in run["spec"].get("dryRun", ()))
     return {"name": name, "phase": Phase.RUNNING, "measurements": []} | ({"dryRun": True} if dry else {})
 
 

@@ -40,8 +40,8 @@ def reconcile(context: Context) -> None:
 
 
 def _steps(context: Context) -> list[Manifest]:
-    found: list[Manifest] = context.strategy.get("steps", [])
-    return found
+    steps: list[Manifest] = context.strategy.get("steps", [])
+    return steps
 
 
 def _index(context: Context) -> int:
@@ -58,8 +58,8 @@ def _last(context: Context, kind: str) -> Manifest | int | None:
     """Return the newest step of a kind up to the current one; None after the last step."""
     if not _step(context):
         return None
-    found = (step[kind] for step in reversed(_steps(context)[: _index(context) + 1]) if kind in step)
-    return next(found, None)
+    values = (step[kind] for step in reversed(_steps(context)[: _index(context) + 1]) if kind in step)
+    return next(values, None)
 
 
 def _set_weight(context: Context) -> int:
@@ -93,8 +93,8 @@ def _select(context: Context) -> None:
 
 def _select_available(context: Context, service: str, replica_set: Manifest) -> None:
     """Point a Service at a ReplicaSet once one of its pods is available, or all of them when Argo adopts it."""
-    found = context.kubernetes.get("Service", context.namespace, service)
-    is_adopted = MANAGED_BY in found["metadata"].get("annotations", {})
+    manifest = context.kubernetes.get("Service", context.namespace, service)
+    is_adopted = MANAGED_BY in manifest["metadata"].get("annotations", {})
     if available(replica_set) >= (1 if is_adopted else max(1, replica_set["spec"]["replicas"])):
         context.select(service, replica_set)
 

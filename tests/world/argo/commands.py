@@ -41,7 +41,9 @@ class Commands:
         rollout = self.rollout()
         status, steps = rollout["status"], rollout["spec"]["strategy"].get("canary", {}).get("steps", [])
         rollout["spec"].pop("paused", None)
-        is_inconclusive = any(one["reason"] == "InconclusiveAnalysisRun" for one in status.get("pauseConditions", ()))
+        is_inconclusive = any(
+            pause["reason"] == "InconclusiveAnalysisRun" for pause in status.get("pauseConditions", ())
+        )
         skips = status.get("currentStepIndex", 0) < len(steps) and (
             is_inconclusive or not status.get("pauseConditions")
         )

@@ -39,13 +39,15 @@ class Context:
         self.clears_pauses = self.removes_abort = False
         self.abort_message: str | None = None
         self.green_hash = objects.pod_template_hash(repr(self.spec["template"]))
-        self.sets = {one["metadata"]["labels"][HASH_LABEL]: one for one in self._owned("ReplicaSet")}
+        self.sets = {
+            replica_set["metadata"]["labels"][HASH_LABEL]: replica_set for replica_set in self._owned("ReplicaSet")
+        }
         self.is_new_template = self.old.get("currentPodHash", self.green_hash) != self.green_hash
         self.blue: Manifest | None = self.sets.get(self.old.get("stableRS", ""))
         self.green = self._green()
         deadline = annotations_of(self.green).get(DEADLINE)
         self.green_is_within_delay = deadline is not None and datetime.fromisoformat(deadline) > now
-        self.runs = {one["metadata"]["name"]: one for one in self._owned("AnalysisRun")}
+        self.runs = {run["metadata"]["name"]: run for run in self._owned("AnalysisRun")}
         self.current_runs: dict[str, Manifest | None] = {}
 
     def _owned(self, kind: str) -> list[Manifest]:
@@ -58,7 +60,7 @@ class Context:
 
     def _green(self) -> Manifest:
         """Return the template's ReplicaSet, made without pods if it is new; its revision becomes the Rollout's."""
-        numbers = [int(annotations_of(one)[REVISION]) for one in self.sets.values()]
+        numbers = [int(annotations_of(replica_set)[REVISION]) for replica_set in self.sets.values()]
         green = self.sets.get(self.green_hash)
         if green is None:
             green = objects.replica_set(self.rollout, self.green_hash, replicas=0)
@@ -99,12 +101,16 @@ class Context:
     @property
     def others(self) -> list[Manifest]:
         """The ReplicaSets that are neither green nor blue, the newest revision first."""
-        found = [one for one in self.sets.values() if one is not self.green and one is not self.blue]
-        return sorted(found, key=lambda one: -int(annotations_of(one)[REVISION]))
+        others = [
+            replica_set
+            for replica_set in self.sets.values()
+            if replica_set is not self.green and replica_set is not self.blue
+        ]
+        return sorted(others, key=lambda replica_set: -int(annotations_of(replica_set)[REVISION]))
 
     def pause(self, reason: str) -> Manifest | None:
         """Return the pause condition of this reason that the last reconcile left."""
-        return next((one for one in self.old.get("pauseConditions", ()) if one["reason"] == reason), None)
+        return next((pause for pause in self.old.get("pauseConditions", ()) if pause["reason"] == reason), None)
 
     def is_saturated(self, replica_set: Manifest) -> bool:
         """Tell whether it has every pod that the Rollout wants, and all are available."""
@@ -121,21 +127,25 @@ class Context:
 
     def select(self, service: str, replica_set: Manifest) -> None:
         """Point a Service at a ReplicaSet."""
-        found = self._service(service)
-        selector = found["spec"].setdefault("selector", {})
+        manifest = self._service(service)
+        selector = manifest["spec"].setdefault("selector", {})
         pod_hash = replica_set["metadata"]["labels"][HASH_LABEL]
-        if selector.get(HASH_LABEL) == pod_hash and MANAGED_BY in found["metadata"].get("annotations", {}):
+        if selector.get(HASH_LABEL) == pod_hash and MANAGED_BY in manifest["metadata"].get("annotations", {}):
             return
         selector[HASH_LABEL] = pod_hash
-        found["metadata"].setdefault("annotations", {})[MANAGED_BY] = self.name
-        kept = [one for one in found["metadata"].get("managedFields", ()) if one["manager"] != "rollouts-controller"]
-        found["metadata"]["managedFields"] = [*kept, objects.managed("rollouts-controller", self.now)]
-        self.kubernetes.put(found)
+        manifest["metadata"].setdefault("annotations", {})[MANAGED_BY] = self.name
+        kept = [
+            entry
+            for entry in manifest["metadata"].get("managedFields", ())
+            if entry["manager"] != "rollouts-controller"
+        ]
+        manifest["metadata"]["managedFields"] = [*kept, objects.managed("rollouts-controller", self.now)]
+        self.kubernetes.put(manifest)
 
     def selected(self, service: str) -> str:
         """Return the hash in a Service's selector; empty if it has none."""
-        found = self._service(service)
-        return str(found["spec"].get("selector", {}).get(HASH_LABEL, ""))
+        selecting = self._service(service)
+        return str(selecting["spec"].get("selector", {}).get(HASH_LABEL, ""))
 
     def scale(self, replica_set: Manifest, replicas: int) -> bool:
         """Scale a ReplicaSet; tells whether that changed its size."""
@@ -269,15 +279,15 @@ class Context:
         run = self.current_runs.get(field)
         if run is None:
             return {}
-        found = {"name": run["metadata"]["name"], "status": run["status"].get("phase", "")}
+        named = {"name": run["metadata"]["name"], "status": run["status"].get("phase", "")}
         message = run["status"].get("message")
-        return {field: found | ({"message": message} if message else {})}
+        return {field: named | ({"message": message} if message else {})}
 
 
 def annotations_of(manifest: Manifest) -> dict[str, str]:
     """Return an object's annotations, to be read and changed."""
-    found: dict[str, str] = manifest["metadata"].setdefault("annotations", {})
-    return found
+    present: dict[str, str] = manifest["metadata"].setdefault("annotations", {})
+    return present
 
 
 def available(replica_set: Manifest | None) -> int:

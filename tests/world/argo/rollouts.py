@@ -13,7 +13,6 @@ from tests.world.cluster.naming import timestamp
 from tests.world.cluster.store import KubernetesStore
 
 Manifest = dict[str, Any]
-_ENDED_WELL = ("NewReplicaSetAvailable",)
 
 
 class RolloutController:
@@ -53,13 +52,13 @@ def _reconciled(kubernetes: KubernetesStore, rollout: Manifest, now: datetime) -
     _note_pauses(context)
     context.status["conditions"] = _conditions(context)
     phase, message = phase_of(context.spec, context.status)
-    found: Manifest = context.status | {"phase": phase} | ({"message": message} if message else {})
-    return found
+    status: Manifest = context.status | {"phase": phase} | ({"message": message} if message else {})
+    return status
 
 
 def _counted(context: Context) -> Manifest:
     sets = list(context.sets.values())
-    pods = sum(one["status"].get("replicas", 0) for one in sets)
+    pods = sum(replica_set["status"].get("replicas", 0) for replica_set in sets)
     matched = context.spec["selector"]["matchLabels"]
     status = {
         "observedGeneration": str(context.rollout["metadata"]["generation"]),
@@ -68,8 +67,8 @@ def _counted(context: Context) -> Manifest:
         "replicas": pods,
         "HPAReplicas": pods,
         "updatedReplicas": context.green["status"].get("replicas", 0),
-        "readyReplicas": sum(one["status"].get("readyReplicas", 0) for one in sets),
-        "availableReplicas": sum(available(one) for one in sets),
+        "readyReplicas": sum(replica_set["status"].get("readyReplicas", 0) for replica_set in sets),
+        "availableReplicas": sum(available(replica_set) for replica_set in sets),
         "selector": ",".join(f"{name}={value}" for name, value in sorted(matched.items())),
     }
     return {name: value for name, value in status.items() if value != ""}
@@ -103,7 +102,7 @@ def _is_stuck(context: Context) -> bool:
         return False
     seconds = timedelta(seconds=context.spec.get("progressDeadlineSeconds", 600))
     over = context.now > datetime.fromisoformat(present["lastUpdateTime"]) + seconds
-    return over and present["reason"] not in _ENDED_WELL
+    return present["reason"] == "ProgressDeadlineExceeded" or (over and present["reason"] != "NewReplicaSetAvailable")
 
 
 def _progresses(context: Context) -> bool:
@@ -118,59 +117,71 @@ def _progresses(context: Context) -> bool:
 
 
 def _conditions(context: Context) -> list[Manifest]:
-    status, now, kept = context.status, context.now, {one["type"]: one for one in context.old.get("conditions", ())}
-    name = context.green["metadata"]["name"]
+    status, now = context.status, context.now
+    kept = {condition["type"]: condition for condition in context.old.get("conditions", ())}
     phase, _ = phase_of(context.spec, status | {"conditions": []})
     is_healthy, is_paused = phase == "Healthy", bool(status.get("pauseConditions")) or context.spec.get("paused", False)
     before = kept.get("Progressing", {})
-    if context.is_aborted:
-        message = f"Rollout aborted update to revision {annotations_of(context.rollout)[REVISION]}"
-        cause = f": {context.abort_message}" if context.abort_message else ""
-        unchanged = before.get("reason") == "RolloutAborted" and not cause
-        progressing = ("False", "RolloutAborted", before["message"] if unchanged else message + cause)
-    elif is_healthy:
-        progressing = ("True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.')
-    elif is_paused:
-        progressing = ("Unknown", "RolloutPaused", "Rollout is paused")
-    elif before.get("reason") == "RolloutPaused":
-        progressing = ("Unknown", "RolloutResumed", "Rollout is resumed")
-    elif _is_stuck(context):
-        progressing = ("False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.')
-    else:
-        progressing = ("True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
-    if _progresses(context) and progressing[1] == "ReplicaSetUpdated":
-        before = before | {"lastUpdateTime": ""}
+    progressing = _progressing(context, before, is_healthy=is_healthy, is_paused=is_paused)
+    if progressing[1] == "ReplicaSetUpdated" and _progresses(context):
+        kept["Progressing"] = before | {"lastUpdateTime": ""}
     is_complete = bool(status.get("stableRS")) and status["stableRS"] == context.green_hash
     is_available = status.get("availableReplicas", 0) >= context.replicas
     minimum = "Rollout has minimum availability" if is_available else "Rollout does not have minimum availability"
-    healthy = "Rollout is healthy" if is_healthy else "Rollout is not healthy"
     wanted = {
         "Available": (str(is_available), "AvailableReason", minimum),
         "Paused": (str(is_paused), "RolloutPaused", "Rollout is paused"),
         "Completed": (str(is_complete), "RolloutCompleted", "RolloutCompleted"),
-        "Healthy": (str(is_healthy), "RolloutHealthy", healthy),
+        "Healthy": (
+            str(is_healthy),
+            "RolloutHealthy",
+            "Rollout is healthy" if is_healthy else "Rollout is not healthy",
+        ),
         "Progressing": progressing,
     }
-    kept["Progressing"] = before
-    return [_condition(kind, *values, now, kept.get(kind) or None) for kind, values in wanted.items()]
+    return [_condition(kind, *values, now, kept.get(kind)) for kind, values in wanted.items()]
+
+
+def _progressing(context: Context, before: Manifest, *, is_healthy: bool, is_paused: bool) -> tuple[str, str, str]:
+    """Return status, reason and message of the condition Progressing; without a change it stays as it was `before`."""
+    name, reason = context.green["metadata"]["name"], before.get("reason")
+    if context.is_aborted:
+        if reason == "RolloutAborted" and not context.abort_message:
+            return "False", reason, before["message"]
+        cause = f": {context.abort_message}" if context.abort_message else ""
+        revision = annotations_of(context.rollout)[REVISION]
+        return "False", "RolloutAborted", f"Rollout aborted update to revision {revision}{cause}"
+    if is_healthy:
+        return "True", "NewReplicaSetAvailable", f'ReplicaSet "{name}" has successfully progressed.'
+    if is_paused:
+        return "Unknown", "RolloutPaused", "Rollout is paused"
+    if reason == "RolloutAborted" and not context.is_new_template:
+        return "Unknown", "RolloutRetry", "Retrying Rollout after abort"
+    if _progresses(context) or reason in (None, "NewReplicaSetAvailable"):
+        return "True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.'
+    if reason == "RolloutPaused":
+        return "Unknown", "RolloutResumed", "Rollout is resumed"
+    if _is_stuck(context):
+        return "False", "ProgressDeadlineExceeded", f'ReplicaSet "{name}" has timed out progressing.'
+    return before["status"], before["reason"], before["message"]
 
 
 def _condition(
     kind: str, status: str, reason: str, message: str, now: datetime, before: Manifest | None = None
 ) -> Manifest:
     """Return a condition; its times are those of the one before while nothing about it changes."""
-    made = {"type": kind, "status": status, "reason": reason, "message": message}
+    condition = {"type": kind, "status": status, "reason": reason, "message": message}
     moved, changed = timestamp(now), timestamp(now)
     if before is not None and before.get("status") == status:
         moved = before["lastTransitionTime"]
         if before["reason"] == reason:
             changed = before["lastUpdateTime"] or changed
-    return made | {"lastTransitionTime": moved, "lastUpdateTime": changed}
+    return condition | {"lastTransitionTime": moved, "lastUpdateTime": changed}
 
 
 def _conditions_of(status: Manifest, without: str = "", only: str = "") -> list[Manifest]:
-    found = [one for one in status.get("conditions", ()) if one["type"] != without]
-    return [one for one in found if not only or one["type"] == only]
+    conditions = [condition for condition in status.get("conditions", ()) if condition["type"] != without]
+    return [condition for condition in conditions if not only or condition["type"] == only]
 
 
 def phase_of(spec: Manifest, status: Manifest) -> tuple[str, str]:

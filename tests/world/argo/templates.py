@@ -32,9 +32,9 @@ def new_run(
     passed = {arg["name"]: _passed(arg, rollout, labels[HASH_LABEL]) for arg in analysis.get("args", ())}
     spec: Manifest = {"metrics": merged["metrics"], "args": [_argument(arg, passed) for arg in merged["args"]]}
     for name_of_list in ("dryRun", "measurementRetention"):
-        if found := [*merged[name_of_list], *analysis.get(name_of_list, ())]:
-            spec[name_of_list] = found
-    own = analysis.get("analysisRunMetadata", {})
+        if entries := [*merged[name_of_list], *analysis.get(name_of_list, ())]:
+            spec[name_of_list] = entries
+    extra = analysis.get("analysisRunMetadata", {})
     matched = rollout["spec"].get("selector", {}).get("matchLabels", {})
     return {
         "apiVersion": "argoproj.io/v1alpha1",
@@ -43,8 +43,8 @@ def new_run(
             "name": name,
             "namespace": metadata["namespace"],
             "creationTimestamp": timestamp(now),
-            "labels": labels | own.get("labels", {}) | matched,
-            "annotations": {REVISION: metadata["annotations"][REVISION]} | own.get("annotations", {}),
+            "labels": labels | extra.get("labels", {}) | matched,
+            "annotations": {REVISION: metadata["annotations"][REVISION]} | extra.get("annotations", {}),
             "ownerReferences": [controller_reference(rollout)],
         },
         "spec": {key: part for key, part in spec.items() if part},
@@ -66,19 +66,19 @@ def resolved(metric: Manifest, args: dict[str, str]) -> Manifest:
 
 def arguments(kubernetes: KubernetesStore, run: Manifest) -> tuple[dict[str, str], list[str]]:
     """Return a run's arguments by name, and which of the values are secret. Raises InvalidSpec."""
-    found, secrets = {}, []
+    values, secrets = {}, []
     for arg in run["spec"].get("args", ()):
         reference = arg.get("valueFrom", {}).get("secretKeyRef")
         if reference is None:
-            found[arg["name"]] = arg["value"]
+            values[arg["name"]] = arg["value"]
             continue
         try:
             secret = kubernetes.get("Secret", run["metadata"]["namespace"], reference["name"])
-            found[arg["name"]] = secret["stringData"][reference["key"]]
+            values[arg["name"]] = secret["stringData"][reference["key"]]
         except KeyError:
             raise InvalidSpec(f'secrets "{reference["name"]}" not found') from None
-        secrets.append(found[arg["name"]])
-    return found, secrets
+        secrets.append(values[arg["name"]])
+    return values, secrets
 
 
 def _merged(kubernetes: KubernetesStore, namespace: str, references: Any) -> Manifest:
@@ -97,8 +97,8 @@ def _merged(kubernetes: KubernetesStore, namespace: str, references: Any) -> Man
         except KeyError:
             raise InvalidSpec(f"{kind} '{key[1]}' not found") from None
         for name in _LISTS:
-            present = [one.get("name") for one in merged[name]]
-            merged[name] += [one for one in spec.get(name, ()) if name != "args" or one["name"] not in present]
+            present = [entry.get("name") for entry in merged[name]]
+            merged[name] += [entry for entry in spec.get(name, ()) if name != "args" or entry["name"] not in present]
         waiting += spec.get("templates", ())
     names = [metric["name"] for metric in merged["metrics"]]
     if len(set(names)) < len(names):

@@ -150,9 +150,9 @@ class PodController:
         ready = 0 if key[1] in self.held else sum(pod.stage == "ready" for pod in pods)
         status = {"replicas": count, "fullyLabeledReplicas": count, "readyReplicas": ready, "availableReplicas": ready}
         if any(replica_set["status"].get(name) != number for name, number in status.items()):
-            found = self._kubernetes.get("ReplicaSet", *key)
-            found["status"] |= status
-            self._kubernetes.put(found)
+            updated = self._kubernetes.get("ReplicaSet", *key)
+            updated["status"] |= status
+            self._kubernetes.put(updated)
 
     def _put(self, replica_set: dict[str, Any], pod: Pod, stage: str) -> None:
         pod.stage = stage

@@ -42,10 +42,10 @@ class Member:
 
     def manifests(self) -> list[Manifest]:
         """Return the objects that are applied."""
-        found = example(self.folder, self.name, self.replicas)
-        for manifest in found:
+        manifests = example(self.folder, self.name, self.replicas)
+        for manifest in manifests:
             self.change(manifest)
-        return found
+        return manifests
 
     def users(self, service: str, tag: str) -> Users:
         """Return the users of a Service whose pods run the image with this tag."""

@@ -33,8 +33,8 @@ class Shop:
 
     @property
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.commands.rollout()["status"]
-        return found
+        status: dict[str, Any] = self.commands.rollout()["status"]
+        return status
 
     @property
     def green(self) -> str:
@@ -66,22 +66,22 @@ class Shop:
 
     def runs(self) -> dict[str, str]:
         """The phases of all AnalysisRuns, by their name without Rollout and hash."""
-        found = [stored.shared for stored in self.cluster.stored("AnalysisRun")]
-        return {"-".join(one["metadata"]["name"].split("-")[2:]): one["status"].get("phase", "") for one in found}
+        runs = [stored.shared for stored in self.cluster.stored("AnalysisRun")]
+        return {"-".join(run["metadata"]["name"].split("-")[2:]): run["status"].get("phase", "") for run in runs}
 
 
 @pytest.fixture
 def shop(world: World, clock: Clock) -> Callable[..., Shop]:
-    def made(folder: str, change: Callable[[dict[str, Any]], None] = lambda _manifest: None) -> Shop:
+    def build(folder: str, change: Callable[[dict[str, Any]], None] = lambda _manifest: None) -> Shop:
         return Shop(world, clock, Member("web", folder, change=change))
 
-    return made
+    return build
 
 
 def strategy(manifest: dict[str, Any]) -> dict[str, Any]:
     """The strategy of a Rollout; of anything else one that nobody reads."""
-    found = manifest["spec"].get("strategy", {}) if "spec" in manifest else {}
-    return found.get("blueGreen") or found.get("canary") or {}
+    of_rollout = manifest["spec"].get("strategy", {}) if "spec" in manifest else {}
+    return of_rollout.get("blueGreen") or of_rollout.get("canary") or {}
 
 
 def test_blue_green_is_promoted_by_its_analyses(shop):
@@ -123,7 +123,7 @@ def test_the_run_is_argos_object(shop):
     assert run["metadata"]["annotations"] == {"rollout.argoproj.io/revision": "2"}
     [owner] = run["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("Rollout", rollout["metadata"]["uid"], True)
-    assert {one["name"]: one["value"] for one in run["spec"]["args"]} == {
+    assert {arg["name"]: arg["value"] for arg in run["spec"]["args"]} == {
         "namespace": "shop",
         "rollout": "web",
         "pod-template-hash": web.green,
@@ -193,13 +193,14 @@ def test_promote_does_nothing_while_the_analysis_runs(shop):
 
     web.commands.promote_full()
     web.until(lambda: web.status["phase"] == "Healthy", 10)
+    web.play(1)
     assert web.runs() == {"2-pre": "Successful"}
     assert web.status["stableRS"] == web.selected("web-active") == web.green
 
 
 def test_auto_promotion_can_be_off(shop):
     """With autoPromotionEnabled: false a pass is followed by a pause, which `promote` ends."""
-    web = shop("blue-green", lambda one: strategy(one).update(autoPromotionEnabled=False))
+    web = shop("blue-green", lambda manifest: strategy(manifest).update(autoPromotionEnabled=False))
     web.deploy()
     web.until(lambda: web.status["phase"] == "Paused")
     assert (web.status["message"], web.runs()) == ("BlueGreenPause", {"2-pre": "Successful"})
@@ -234,6 +235,7 @@ def test_going_back_asks_nothing(shop):
     web.until(lambda: web.runs() == {"2-pre": "Running"})
     web.commands.set_image("1.0.0")
     web.until(lambda: web.status["phase"] == "Healthy", 10)
+    web.play(1)
 
     assert (web.green, web.selected("web-active"), web.selected("web-preview")) == (web.first,) * 3
     assert web.runs() == {"2-pre": "Successful"}
@@ -307,7 +309,9 @@ def test_a_plain_canary_ends_with_a_flip_of_the_stable_service(shop):
 
 def test_batches_pause_between_weights(shop):
     """setCanaryScale, a gate, setWeight and a timed pause follow each other; `promote` ends a pause early."""
-    web = shop("batches", lambda one: one["spec"].update(replicas=20) if one["kind"] == "Rollout" else None)
+    web = shop(
+        "batches", lambda manifest: manifest["spec"].update(replicas=20) if manifest["kind"] == "Rollout" else None
+    )
     web.deploy()
     web.until(lambda: web.status["phase"] == "Paused")
     weights = web.status["canary"]["weights"]["canary"]["weight"]
@@ -322,6 +326,25 @@ def test_batches_pause_between_weights(shop):
     web.commands.promote()
     web.play(2)
     assert web.status["currentStepIndex"] == 8
+
+
+def test_a_rollout_without_progress_is_degraded(shop):
+    """After progressDeadlineSeconds it is Degraded, and stays so; without progressDeadlineAbort it is not aborted."""
+
+    def change(manifest):
+        if manifest["kind"] == "Rollout":
+            manifest["spec"] |= {"progressDeadlineSeconds": 60, "progressDeadlineAbort": False}
+
+    web = shop("blue-green", change)
+    web.answers["alb-gate"] = "Inconclusive"
+    web.deploy()
+    web.until(lambda: web.status["phase"] == "Degraded", 80)
+    web.play(90)
+
+    assert web.status["message"].startswith("ProgressDeadlineExceeded: ReplicaSet")
+    assert "abort" not in web.status
+    web.answers.clear()
+    web.until(lambda: web.selected("web-active") == web.green)
 
 
 def test_only_the_newest_runs_are_kept(shop):
