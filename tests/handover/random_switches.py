@@ -15,9 +15,8 @@ from provider.handover.loop import PAUSE_SECONDS
 from provider.model.handovers import RecordedGroup
 from provider.sources.aws.registrations import Registrations
 from provider.sources.deadline import Deadline
-from tests.handover.stage import Replica, Stage
+from tests.handover.stage import Replica, Revision, Stage
 from tests.world.server.faults import Fault
-from tests.world.story.revisions import Revision
 
 LONGEST_SECONDS = 15
 """Production is exactly right so long after the last disturbance."""
@@ -329,7 +328,7 @@ class Story:
             green.make_first_pod_sick()
 
     def heal(self) -> None:
-        self.stage.story._cluster.sick_addresses.clear()
+        self.stage.story.pods.sick_addresses.clear()
 
     def replace_pod(self) -> None:
         revision = self.random.choice((self.stage.web.green, self.stage.web.blue))

@@ -1,6 +1,9 @@
 """A Rollout that is handed over on a clock of its own: models of all controllers, and the real provider in between."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +20,10 @@ from provider.telemetry import Metrics
 from tests.conftest import Clock
 from tests.contract import is_declared
 from tests.world.aws import moto_elbv2
-from tests.world.story.handed_over import HandedOver
-from tests.world.story.rollouts import NAMESPACE
+from tests.world.aws.network import LOAD_BALANCER
+from tests.world.cluster.pods import Pod
+from tests.world.story.cast import Member
+from tests.world.story.examples import NAMESPACE
 from tests.world.story.story import Story
 from tests.world.world import World
 
@@ -81,27 +86,200 @@ class Replica:
         return answer
 
 
+class Revision:
+    """A ReplicaSet of the Rollout, and its pods."""
+
+    def __init__(self, story: Story, pod_hash: str) -> None:
+        self._story, self.pod_hash = story, pod_hash
+        self._key = (NAMESPACE, f"web-{pod_hash}")
+
+    @property
+    def _pods(self) -> list[Pod]:
+        return self._story.pods.pods.get(self._key, [])
+
+    @property
+    def pods_count(self) -> int:
+        return sum(pod.is_active and pod.stage != "planned" for pod in self._pods)
+
+    @property
+    def ready_count(self) -> int:
+        return sum(pod.stage == "ready" for pod in self._pods)
+
+    def addresses(self) -> set[str]:
+        return self._story.pods.addresses(self._key)
+
+    def make_sick(self) -> None:
+        """Let every pod answer the load balancer's health checks with 500 for ever."""
+        self._story.pods.sick_addresses.update(pod.address for pod in self._pods)
+
+    def make_first_pod_sick(self) -> None:
+        self._story.pods.sick_addresses.add(next(pod for pod in self._pods if pod.is_active).address)
+
+    def replace_first_pod(self, _: float) -> None:
+        self._story.pods.replace_first(self._key)
+
+    def end_first_pod(self, _: float) -> None:
+        self._story.pods.replace_first(self._key, evicts=True)
+
+    def scale_down(self, *, now: float) -> None:  # noqa: ARG002 - the story knows the time
+        replica_set = self._story.pods._kubernetes.get("ReplicaSet", *self._key)
+        replica_set["spec"]["replicas"] = 0
+        self._story.pods._kubernetes.put(replica_set)
+
+
+class Web(Executor):
+    """The Rollout `web`, what a person does to it at once, and how its AnalysisRun asks."""
+
+    name, active_service = "web", "web-active"
+    phase = ""
+    """For whoever sets it: Argo writes it."""
+
+    def __init__(self, world: World, replicas: int, ask: Callable[[str, str], str | None]) -> None:
+        self.replicas = replicas
+        self._kubernetes = world.kubernetes
+        self._ask = ask
+        """What a measurement asks; None is no answer yet."""
+        self._ask_at: float | None = 10.0
+        """From which second on; None while nothing is measured."""
+        self._waiting: list[tuple[Future[Any], Any]] = []
+        self._revisions: dict[str, Revision] = {}
+        self._seen: dict[str, Any] = {}
+        self.pause_reason = "BlueGreenPause"
+        self.switched_at: float | None = None
+        self.story: Story
+
+    # The measurements: none ends before there is an answer.
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self._waiting.append((future, lambda: fn(*args)))
+        self.settle()
+        return future
+
+    def settle(self) -> None:
+        """Ask for what waits."""
+        waiting, self._waiting = self._waiting, []
+        for future, ask in waiting:
+            answer = ask() if self._ask_at is not None and self.story.seconds >= self._ask_at else None
+            if answer is None:
+                self._waiting.append((future, ask))
+            else:
+                future.set_result(answer)
+
+    def measure(self, _: Any) -> Any:
+        phase = self._ask(self.name, self.green.pod_hash)
+        return phase and {"phase": phase, "value": f'[100,"{phase}",""]'}
+
+    # What there is.
+
+    @property
+    def _rollout(self) -> dict[str, Any]:
+        with suppress(KeyError):  # of one that was deleted, as it was last
+            self._seen = self._kubernetes.get("Rollout", NAMESPACE, self.name)
+        return deepcopy(self._seen)
+
+    @property
+    def arns(self) -> dict[str, str]:
+        return {service: arn for (_, service), arn in self.story.ingresses.arns.items()}
+
+    def _revision(self, pod_hash: str) -> Revision:
+        return self._revisions.setdefault(pod_hash, Revision(self.story, pod_hash))
+
+    @property
+    def green(self) -> Revision:
+        return self._revision(self._rollout["status"]["currentPodHash"])
+
+    @property
+    def blue(self) -> Revision:
+        return self._revision(self._rollout["status"]["stableRS"])
+
+    @property
+    def revisions(self) -> list[Revision]:
+        sets = self._kubernetes.stored("ReplicaSet", NAMESPACE)
+        return [self._revision(stored.labels["rollouts-pod-template-hash"]) for stored in sets]
+
+    @property
+    def generation(self) -> int:
+        return int(self._rollout["metadata"]["generation"])
+
+    @property
+    def observed_generation(self) -> int:
+        return int(self._rollout["status"]["observedGeneration"])
+
+    # What a person does, and Argo sees at once.
+
+    @property
+    def aborted_at(self) -> Any:
+        return self._rollout["status"].get("abortedAt")
+
+    @aborted_at.setter
+    def aborted_at(self, _: Any) -> None:
+        self.story.members[self.name].commands.abort()
+        self.publish()
+
+    def pause(self, _: float) -> None:
+        rollout = self._rollout
+        rollout["status"]["pauseConditions"] = [
+            {"reason": self.pause_reason, "startTime": f"{self.story._now():%Y-%m-%dT%H:%M:%SZ}"}
+        ]
+        self._kubernetes.put(rollout)
+        self.publish()
+
+    def _resume(self, _: Any) -> None:
+        rollout = self._rollout
+        rollout["status"].pop("pauseConditions", None)
+        self._kubernetes.put(rollout)
+
+    paused_since = property(fset=_resume)
+
+    def change_template(self, _: float) -> None:
+        self.story.members[self.name].commands.set_image(f"{self.generation + 1}.0.0")
+
+    def switch(self, _: float) -> None:
+        """Point production at green, as `promote --full` does."""
+        service = self._kubernetes.get("Service", NAMESPACE, self.active_service)
+        service["spec"]["selector"]["rollouts-pod-template-hash"] = self.green.pod_hash
+        self._kubernetes.put(service)
+
+    def publish(self) -> None:
+        """Let Argo see what was changed, in its next reconciles."""
+        for _ in range(2):
+            self.story._rollouts.reconcile()
+
+    def observe(self, _: float) -> None:
+        self.publish()
+
+    def scale_up(self, _: float) -> None:
+        self.publish()
+
+    def promote(self, _: float) -> None:
+        self.publish()
+
+
+def _prepare(manifest: dict[str, Any]) -> None:
+    """Let the handover alone decide, and check targets every 5 s."""
+    if manifest["kind"] == "Rollout":
+        del manifest["spec"]["strategy"]["blueGreen"]["postPromotionAnalysis"]
+    if manifest["kind"] == "Ingress":
+        annotations = {"healthcheck-interval-seconds": "5", "group.name": LOAD_BALANCER}
+        for name, value in annotations.items():
+            manifest["metadata"]["annotations"][f"alb.ingress.kubernetes.io/{name}"] = value
+
+
 class Stage:
     """One blue-green Rollout `web` in a world whose time only `play` lets pass."""
 
     def __init__(self, world: World, clock: StageClock, replicas: int, ask: Callable[[str, str], str | None]) -> None:
         self.clock = clock
         self.world = world
-        self.rollouts: list[HandedOver] = []
-
-        def cast(cluster: Any, aws: Any) -> Any:
-            self.rollouts.append(HandedOver(cluster, aws, "web", replicas, ask))
-            self.web.period_seconds = float("inf")  # one version, and no other after it
-            return tuple(self.rollouts)
-
-        self.story = Story(world, now=clock, cast=cast)
+        self.web = Web(world, replicas, ask)
+        never = float("inf")
+        member = Member("web", "blue-green-without-gap", replicas, rest_seconds=never, change=_prepare)
+        self.story = Story(world, cast=[member], now=clock, measure=self.web.measure, executor=self.web)
+        self.web.story = self.story
         self.story.set_up()
         self.healthy: list[tuple[float, int]] = []
         """(second, healthy targets of the production group) at every tick."""
-
-    @property
-    def web(self) -> HandedOver:
-        return self.rollouts[0]
 
     @property
     def production(self) -> str:
@@ -121,6 +299,10 @@ class Stage:
         end = self.clock.seconds + seconds
         while self.clock.seconds < end:
             self.clock.pass_(step)
+            self.web.settle()
+            before = self.story.tag(self.web.active_service)
             self.story.tick()
+            if before != self.story.tag(self.web.active_service):
+                self.web.switched_at = self.story.seconds
             self.healthy.append((self.clock.seconds, sum(state == "healthy" for state in self.states().values())))
             between()

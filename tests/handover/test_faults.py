@@ -12,7 +12,7 @@ from provider.model.records import Place
 from provider.rules.handover_plan import HOLD_SECONDS, Facts, desired
 from tests.handover.stage import UNDO_SECONDS, Replica
 from tests.records import BLUE, GREEN, NOW, rollout, service
-from tests.world.story.rollouts import NAMESPACE
+from tests.world.story.examples import NAMESPACE
 
 
 def present(stage):

@@ -7,7 +7,7 @@ from provider.http.app import create_app
 from tests.handover.stage import UNDO_SECONDS
 from tests.world.aws.cloudwatch import Datum
 from tests.world.cluster import objects
-from tests.world.story.rollouts import NAMESPACE
+from tests.world.story.examples import NAMESPACE
 
 
 def written(metrics, operation):

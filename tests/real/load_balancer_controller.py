@@ -1,14 +1,12 @@
 """A model of the AWS Load Balancer Controller that works on the real API server and the embedded AWS.
 
-It shares its heart with the demo: `tests.world.cluster.controllers` decides which endpoints are targets, and when
-they leave and enter a group. Around it stands what the demo does not need: Ingresses become target groups, bindings and
-rules; nodes become targets; readiness gates are injected by a webhook and set when a target is healthy.
+It shares with the embedded world which endpoints are targets and when they enter and leave a group
+(`tests.world.cluster.controllers`), and what an Ingress means (`tests.world.cluster.ingresses`). It adds what that
+world does not need: nodes become targets; readiness gates are injected by a webhook, and set when a target is healthy.
 """
 
 import base64
-import hashlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from tests.real.loop import Loop
 from tests.world.aws.api import AwsApi, forward
 from tests.world.aws.moto_elbv2 import settings
 from tests.world.cluster.controllers import LoadBalancerController
+from tests.world.cluster.ingresses import forwards, target_group_name
 from tests.world.cluster.store import KubernetesStore
 from tests.world.server.http_server import HttpServer
 
@@ -81,7 +80,7 @@ class Controller(Loop):
             self._mirror(kind)
         for ingress in self._api.list("Ingress"):
             number = -1
-            for number, weights in enumerate(_forwards(ingress)):
+            for number, (_, weights) in enumerate(forwards(ingress)):
                 self._rule(ingress, number, weights)
             self._drop_rules(ingress, number + 1)
         self._targets.reconcile()
@@ -140,7 +139,7 @@ class Controller(Loop):
             annotations = ingress["metadata"]["annotations"]
             port = self._api.get("Service", namespace, service)["spec"]["ports"][0]
             target_type = annotations[f"{_ANNOTATION}target-type"]
-            name = _group_name(namespace, service)
+            name = target_group_name(namespace, service)
             arn = self._aws.target_group(
                 name,
                 attached=False,
@@ -251,24 +250,6 @@ class Webhook:
                 service = self._api.get("Service", namespace, binding["spec"]["serviceRef"]["name"])
                 if service["spec"]["selector"].items() <= labels.items():
                     yield GATE + binding["metadata"]["name"]
-
-
-def _forwards(ingress: Manifest) -> Iterator[dict[str, int]]:
-    """Yield for every path of an Ingress the weights by Service; nothing for one whose annotation is yet to come."""
-    for rule in ingress["spec"]["rules"]:
-        for path in rule["http"]["paths"]:
-            service = path["backend"]["service"]
-            if service["port"].get("name") != "use-annotation":
-                yield {service["name"]: 1}
-            elif action := ingress["metadata"]["annotations"].get(f"{_ANNOTATION}actions.{service['name']}"):
-                groups = json.loads(action)["ForwardConfig"]["TargetGroups"]
-                yield {group["ServiceName"]: group.get("Weight", 1) for group in groups}
-
-
-def _group_name(namespace: str, service: str) -> str:
-    digest = hashlib.sha256(f"{namespace}/{service}".encode()).hexdigest()[:10]
-    short = [re.sub("[^A-Za-z0-9]", "", part)[:8] for part in (namespace, service)]
-    return "-".join(["k8s", *short, digest])
 
 
 def health_checks(mirror: KubernetesStore, conditions: Conditions) -> Callable[[str, int], bool]:

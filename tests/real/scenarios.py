@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from provider import __version__
 from provider.advice.conversion.documents import dump, load
 from provider.advice.conversion.ping_pong import convert
 from tests import ROOT, contract
+from tests.real import model
 from tests.real.api import Manifest
 from tests.real.cast import released
 from tests.real.stage import EXAMPLES, REPLICAS, Stage
@@ -40,6 +42,28 @@ def alone(function: Scenario) -> Scenario:
     """Run it when the others are over."""
     ALONE[function.__name__.replace("_", "-")] = function
     return function
+
+
+# AnalysisRuns
+
+
+@scenario
+def the_embedded_argo_does_the_same(stage: Stage) -> None:
+    """For the same answers the embedded Argo's AnalysisRuns say what the real one's do: phases, counters, sentences."""
+    stage.api.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": stage.namespace}}])
+    script = model.Script()
+    with script.server, ThreadPoolExecutor(1) as thread:
+        ours = thread.submit(model.embedded, f"{script.server.url}/embedded", stage.namespace)
+        for name in model.RUNS:
+            run = model.run_of(name, f"{script.server.url}/real", stage.namespace)
+            stage.api.create("AnalysisRun", stage.namespace, run)
+
+        def found() -> dict[str, Manifest]:
+            return {one["metadata"]["name"]: one for one in stage.api.list("AnalysisRun", stage.namespace)}
+
+        theirs = model.until_all_end(found)
+    different = {name: (run, theirs[name]) for name, run in ours.result().items() if run != theirs[name]}
+    assert not different, json.dumps(different, indent=1)
 
 
 # Blue-green

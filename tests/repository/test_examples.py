@@ -32,7 +32,8 @@ from provider.http.app import create_app
 from provider.sources.aws.registrations import Registrations
 from tests import ROOT
 from tests.each import each
-from tests.stories.argo_model import Counters, Limits, Phase, assess, ends, measure, phase_of_run, play
+from tests.world.argo.analysis_runs import play
+from tests.world.argo.assessment import Counters, Limits, Phase, assess, ends, measure, phase_of_run
 
 EXAMPLES = ROOT / "rollout-examples"
 ARGO = "github.com/argoproj/argo-rollouts@v1.10.1"

@@ -1,243 +1,253 @@
-"""The demo's whole story, told four times faster than life, and what the real server says about it meanwhile."""
+"""The six Rollouts of `make run`, on a clock of their own: what the real provider answers, and what becomes of them.
 
+Argo asks the provider over HTTP, by the templates as shipped.
+"""
+
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 import requests
 
+from provider.checks.question import Sources
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Freshness, Kind
+from provider.sources.aws.service import Account
 from tests import contract
-from tests.server import Server, bare_environment, free_port
+from tests.handover.stage import Replica, StageClock
+from tests.server import free_port
 from tests.stories.truth import BUDGET_SECONDS
+from tests.world.cluster.store import KubernetesStore
+from tests.world.server.http_server import HttpServer
+from tests.world.story.cast import CAST, COLD_MEASUREMENTS, Member
+from tests.world.story.examples import NAMESPACE
 from tests.world.story.story import Story
+from tests.world.world import World
 
-pytestmark = pytest.mark.timeout(300)
-
-SPEEDS = (4.0, 2.0, 1.0)
-"""On a busy machine moments go by unseen; then the story is told again, and slower. A fault shows at any speed."""
-
-WATCHED_SECONDS = 74.5
-"""Of the story: until `gated` is aborted (71), and before `broken` begins again (75)."""
-
-SETTINGS = {
-    "PROVIDER_TOPOLOGY_FRESH_SECONDS": "0.2",
-    "PROVIDER_TARGET_HEALTH_FRESH_SECONDS": "0.1",
-    "PROVIDER_ELBV2_CALLS_PER_SECOND": "1000",
-}
-"""Times so short, and calls so many, that no moment of a story four times faster than life goes by unseen."""
-
-GRACE_SECONDS = 32
-"""Of the story: `broken`'s sick pod is unhealthy from about the 16th second on, and gone after the 62nd."""
-
-WATCHED = {"web": False, "broken": True, "unattached": False, "nopreview": False, "pingpong": False, "big": False}
-WATCHED |= {"retried": True, "gated": True}
-"""The Rollouts, and whether their sick pods are given GRACE_SECONDS."""
+LONG_SECONDS = 560
+"""After which `web` is promoted, `noisy` is aborted, and `cold` waits for a person."""
+SHORT_SECONDS = 90
+STEP_SECONDS = 0.5
+NEVER = float("inf")
+STOPPED = ("RolloutAborted", "RolloutPaused")
 
 
 @dataclass
-class Told:
-    """One answer about one Rollout: when it came, in seconds of the story, and the grace in real ones."""
+class Record:
+    """What was seen of the Rollouts: answers of `target-health`, and Argo's status, each change once."""
 
-    at: float
-    grace_seconds: int
-    status: int
-    answer: dict[str, Any]
+    seconds: float = 0.0
+    answers: dict[str, list[tuple[float, dict[str, Any]]]] = field(default_factory=lambda: defaultdict(list))
+    statuses: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The AnalysisRuns as they were last, by name."""
 
-    @property
-    def says(self) -> str:
-        """The reason, and the stage where there is one."""
-        stage = self.answer["observed"].get("stage")
-        return f"{self.answer['reason']}@{stage}" if stage else str(self.answer["reason"])
+    def said(self, name: str) -> str:
+        """Return reasons and stages in turn, each change once and followed by a space."""
+        said = [
+            f"{answer['reason']}@{answer['observed']['stage']}" if "stage" in answer["observed"] else answer["reason"]
+            for _, answer in self.answers[name]
+        ]
+        return "".join(
+            f"{sentence} " for number, sentence in enumerate(said) if number == 0 or sentence != said[number - 1]
+        )
+
+    def last(self, name: str) -> dict[str, Any]:
+        """Return the status at the end."""
+        return self.statuses[name][-1]
 
 
-def told_in_turn(answers):
-    """What was said, one after the other, without saying the same again and again: each followed by a space."""
-    said = [one.says for one in answers]
-    return "".join(f"{one} " for number, one in enumerate(said) if number == 0 or one != said[number - 1])
+@pytest.fixture
+def wall_clock(shared_clock):
+    shared_clock.frozen, shared_clock.seconds = True, 0.0
+    yield StageClock(shared_clock)
+    shared_clock.frozen = False
 
 
-NEW_GREEN = r"(RolloutNotObserved )?(ReplicaSetNotFound )?(ServiceNotSwitched )?(NoPods )?"
-"""Moments at the beginning that a look every tenth of a second may miss."""
+@pytest.fixture
+def account(account, wall_clock):
+    """Calls are counted by the story's time and the real one, in which a query waits for its turn."""
+    return replace(account, seconds=lambda: wall_clock.seconds + time.monotonic())
 
 
+@pytest.fixture
+def tell(world: World, sources: Sources, account: Account, wall_clock: StageClock) -> Callable[..., Record]:
+    """Play a cast for so long, while the provider is asked about each every second."""
+
+    def told(
+        cast: Sequence[Member],
+        seconds: float,
+        *,
+        asks: Callable[[float], bool] = lambda second: second < 60 or not second % 10,
+        between: Callable[[Story], None] = lambda _story: None,
+    ) -> Record:
+        record = Record()
+        replica = Replica(sources, account)
+        with HttpServer(replica.app, now=wall_clock) as server:
+            story = Story(world, server.url, cast=cast, now=wall_clock)
+            story.set_up()
+            while story.seconds < seconds:
+                story.tick()
+                between(story)
+                replica.look()
+                look(world.kubernetes, story, record)
+                if story.seconds % 1 == 0 and asks(story.seconds):
+                    for member in cast:
+                        query = {"namespace": NAMESPACE, "rollout": member.name}
+                        answer = replica.app.test_client().get("/v1/target-health", query_string=query)
+                        assert answer.status_code == 200
+                        record.answers[member.name].append((story.seconds, answer.get_json()))
+                wall_clock.pass_(STEP_SECONDS)
+        return record
+
+    return told
+
+
+def look(cluster: KubernetesStore, story: Story, record: Record) -> None:
+    for name in story.members:
+        status = cluster.get("Rollout", NAMESPACE, name)["status"]
+        if record.statuses[name][-1:] != [status]:
+            record.statuses[name].append(status)
+    record.runs |= {stored.name: stored.shared for stored in cluster.stored("AnalysisRun")}
+    record.seconds = story.seconds
+
+
+def member(name: str) -> Member:
+    return next(member for member in CAST if member.name == name)
+
+
+NEW_GREEN = r"(TargetsHealthy@AfterSwitch )?(RolloutNotObserved |ReplicaSetNotFound |ServiceNotSwitched |NoPods )*"
+WAITS = r"(Targets(Missing|Initial)@{} )+"
 FATES = {
-    "web": (
-        NEW_GREEN
-        + r"(Targets(Missing|Initial)@BeforeSwitch )+TargetsHealthy@BeforeSwitch "
-        + r"(Targets(Missing|Initial)@AfterSwitch )+TargetsHealthy@AfterSwitch "
-    ),
-    "big": (
-        NEW_GREEN
-        + r"(Targets(Missing|Initial)@BeforeSwitch )+TargetsHealthy@BeforeSwitch "
-        + r"(Targets(Missing|Initial)@AfterSwitch )+TargetsHealthy@AfterSwitch "
-    ),
-    "pingpong": (
-        NEW_GREEN + r"(Targets(Missing|Initial)@BeforeSwitch )+TargetsHealthy@BeforeSwitch TargetsHealthy@AfterSwitch "
-    ),
-    "broken": (
-        NEW_GREEN
-        + r"(Targets(Missing|Initial)@BeforeSwitch )+TargetsUnhealthyInGrace@BeforeSwitch "
-        + r"TargetsUnhealthy@BeforeSwitch (RolloutAborted@BeforeSwitch )?(RolloutAborted )?$"
-    ),
-    "retried": (
-        NEW_GREEN
-        + r"(Targets(Missing|Initial)@BeforeSwitch )+TargetsUnhealthyInGrace@BeforeSwitch "
-        + r"TargetsUnhealthy@BeforeSwitch (Targets(Missing|Initial)@AfterSwitch )+"
-    ),
-    "gated": (
-        NEW_GREEN
-        + r"(Targets(Missing|Initial)@BeforeSwitch )+TargetsUnhealthyInGrace@BeforeSwitch "
-        + r"TargetsUnhealthy@BeforeSwitch "
-    ),
-    "unattached": r"TargetGroupNotInUse@BeforeSwitch $",
-    "nopreview": r"NoPreviewService $",
+    "web": NEW_GREEN
+    + WAITS.format("BeforeSwitch")
+    + "TargetsHealthy@BeforeSwitch "
+    + WAITS.format("AfterSwitch")
+    + "TargetsHealthy@AfterSwitch ",
+    "noisy": NEW_GREEN + WAITS.format("BeforeSwitch") + "TargetsHealthy@BeforeSwitch RolloutAborted",
+    "handover": NEW_GREEN + WAITS.format("BeforeSwitch") + "TargetsHealthy@BeforeSwitch TargetsHealthy@AfterSwitch $",
+    "broken": NEW_GREEN
+    + WAITS.format("BeforeSwitch")
+    + "TargetsUnhealthyInGrace@BeforeSwitch TargetsUnhealthy@BeforeSwitch $",
 }
 """What is said of each Rollout in turn, as a regular expression."""
 
-LIKE_REAL_ARGO = {"web": "healthy", "retried": "retried", "gated": "gated"}
-"""Rollouts of the story, and the situation of the contract with real Argo Rollouts that they are in."""
+
+def ended(run: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """A run's phase, and that of its metrics."""
+    status = run["status"]
+    return status["phase"], {result["name"]: result["phase"] for result in status["metricResults"]}
 
 
-@pytest.fixture(scope="module")
-def told(shared_world, tmp_path_factory):
-    """Every answer about every Rollout of the story in a little more than one loop."""
-    for speed in SPEEDS:
-        answers = tell(shared_world, tmp_path_factory.mktemp("story"), speed)
-        if is_whole(answers):
-            break
-    return answers
+@pytest.mark.timeout(300)
+def test_the_five_small_rollouts(tell):
+    """One is promoted, two are aborted with the measurement that did it, one waits for a person, one has no gap."""
+    told = tell([replace(member, rest_seconds=NEVER) for member in CAST if member.name != "big"], LONG_SECONDS)
 
+    for name, fate in FATES.items():
+        assert re.match(fate, told.said(name)), (name, told.said(name))
+    assert contract.is_kept("healthy", [answer for _, answer in told.answers["web"]])
+    for answers in told.answers.values():
+        for _, answer in answers:
+            assert_consistent(answer)
+    promoted = [status["stableRS"] for status in told.statuses["web"]]
+    assert len(dict.fromkeys(promoted)) >= 2
 
-def tell(world, directory, speed):
-    """Tell the story at a speed while the real server is asked about each Rollout ten times a second."""
-    answers: dict[str, list[Told]] = {name: [] for name in WATCHED}
-    world.reset()
-    world.speed = speed
-    try:
-        with Server(bare_environment(world.environment(directory)), directory, **SETTINGS) as server:
-            story = Story(world)
-
-            def watch(name, grace):
-                parameters = {"unhealthyGraceSeconds": str(round(GRACE_SECONDS / speed))} if grace else {}
-                while story.seconds < WATCHED_SECONDS:
-                    response = server.ask("target-health", namespace="shop", rollout=name, **parameters)
-                    one = Told(story.seconds, round(GRACE_SECONDS / speed), response.status_code, response.json())
-                    if one.at < WATCHED_SECONDS:
-                        answers[name].append(one)
-                    time.sleep(0.1)
-
-            with story:
-                watchers = [threading.Thread(target=watch, args=one) for one in WATCHED.items()]
-                for watcher in watchers:
-                    watcher.start()
-                for watcher in watchers:
-                    watcher.join()
-    finally:
-        world.speed = 1.0
-        world.reset()
-    return answers
-
-
-def is_whole(answers):
-    """Whether every moment that has to be seen was."""
-    in_turn = all(re.match(fate, told_in_turn(answers[name])) for name, fate in FATES.items())
-    return in_turn and all(
-        contract.is_kept(situation, [one.answer for one in answers[name]]) for name, situation in LIKE_REAL_ARGO.items()
+    broken = next(status for status in told.statuses["broken"] if status.get("abort"))
+    assert broken["phase"] == "Degraded"
+    assert broken["message"].endswith(
+        'Blue/green pre-promotion analysis phase error/failed: Metric "alb-gate" assessed Failed due to failed (1) > '
+        "failureLimit (0)"
     )
+    run = told.runs[broken["blueGreen"]["prePromotionAnalysisRunStatus"]["name"]]
+    number, phase, sentence = yaml_value(run["status"]["metricResults"][0]["measurements"][-1])
+    assert (number, phase) == (75, "Failed")
+    assert re.search(r"1 unhealthy \(Target\.ResponseCodeMismatch\), with containers ready for", sentence)
+
+    noisy = next(status for status in told.statuses["noisy"] if status.get("abort"))
+    before = told.statuses["noisy"][told.statuses["noisy"].index(noisy) - 1]
+    assert (before["canary"]["weights"]["canary"]["weight"], told.last("noisy")["currentStepIndex"]) == (100, 0)
+    assert told.last("noisy")["canary"]["weights"]["canary"]["weight"] == 0
+    run = told.runs[before["canary"]["currentStepAnalysisRunStatus"]["name"]]
+    assert ended(run) == ("Failed", {"alb-watch-targets": "Successful", "alb-watch-errors": "Failed"})
+
+    assert told.last("cold")["pauseConditions"][0]["reason"] == "InconclusiveAnalysisRun"
+    run = told.runs[told.last("cold")["blueGreen"]["prePromotionAnalysisRunStatus"]["name"]]
+    assert (run["status"]["phase"], run["status"].get("message")) == ("Inconclusive", None)
+    assert run["status"]["metricResults"][0]["inconclusive"] == COLD_MEASUREMENTS
+
+    switch = [answer["observed"].get("lastSwitch") for _, answer in told.answers["handover"]][-1]
+    assert (switch["secondsUntilHealthy"], switch["leastHealthyCount"]) == (0.0, 6)
+    assert switch["resetCount"] == 0
 
 
-@pytest.mark.parametrize("name", FATES)
-def test_what_is_told_of_a_rollout_in_turn(told, name):
-    """Each Rollout of the story gets the answers of its fate, in their order, and no others in between."""
-    assert re.match(FATES[name], told_in_turn(told[name]))
+def yaml_value(measurement: dict[str, Any]) -> Any:
+    """The number, the phase and the sentence in a measurement's value."""
+    return json.loads(measurement["value"])
 
 
-@pytest.mark.parametrize(("name", "situation"), LIKE_REAL_ARGO.items())
-def test_the_story_keeps_the_contract_with_real_argo(told, name, situation):
-    """Argo's phase and our answers follow each other as they do with real Argo Rollouts (`make real`)."""
-    answers = [one.answer for one in told[name]]
-    assert contract.is_kept(situation, answers), contract.in_turn(answers)
-
-
-def test_every_answer_is_consistent(told):
-    """In every answer the counts add up to the desired replicas, and sentence, number and phase agree with them."""
-    answers = [one for name in WATCHED for one in told[name]]
-
-    assert {one.status for one in answers} == {200}
-    for answer in (one.answer for one in answers):
-        number, phase, message = answer["measurement"]
-        observed = answer["observed"]
-        assert (phase, message) == (answer["phase"], answer["message"])
-        assert phase == Reason(answer["reason"]).phase
-        for kind, age in observed.get("evidenceAgeSeconds", {}).items():
-            assert age <= Freshness().limit(Kind(kind), BUDGET_SECONDS), kind
-        if "targetGroups" not in observed:
-            assert (number, phase) == (0.0, "Inconclusive")
-            continue
-        [group] = observed["targetGroups"]
-        desired, healthy = observed["desiredCount"], group.get("healthyCount", 0)
-        assert sum(count for key, count in group.items() if key.endswith("Count")) == desired
-        assert number == group["healthyPercent"] == healthy * 1000 // desired / 10
-        assert (phase == "Successful") == (healthy == desired)
-        counted = f"{healthy} of {desired} green targets healthy in {group['name']}"
-        if answer["reason"] == "RolloutAborted":  # green's pods are still there, or were a moment ago
-            assert f"Otherwise: {counted}" in message
-        elif answer["reason"] != "TargetGroupNotInUse":
-            assert message.startswith(counted)
-
-
-def test_broken_fails_only_after_its_grace(told):
-    """The sick pod is waited for until its grace is over; then it is named, with AWS's reason code."""
-    failed = [one for one in told["broken"] if one.answer["phase"] == "Failed"]
-    others = [one for one in told["broken"] if one.answer["phase"] != "Failed"]
-
-    assert failed[0].at >= GRACE_SECONDS
-    assert max(one.at for one in others if one.says.startswith("TargetsUnhealthyInGrace")) < failed[0].at
-    for one in failed:
-        [example] = one.answer["observed"]["examples"]
-        assert re.fullmatch(r"broken-\w+-\w+", example["name"])
-        assert (example["state"], example["awsReason"]) == ("unhealthy", "Target.ResponseCodeMismatch")
-        assert re.search(
-            r"; 1 unhealthy \(Target\.ResponseCodeMismatch\), with containers ready for [0-9.]+ s, "
-            rf"longer than the {one.grace_seconds} s grace period",
-            one.answer["message"],
-        )
-        assert example["name"] in one.answer["message"]
-
-
-def test_big_reaches_250_of_250(told):
+def test_big_reaches_250_of_250(tell):
     """All 250 pods are healthy before the switch and after it."""
-    passed = [one.answer for one in told["big"] if one.answer["phase"] == "Successful"]
+    told = tell([member("big")], SHORT_SECONDS, asks=lambda _: True)
 
-    assert {one["observed"]["stage"] for one in passed} == {"BeforeSwitch", "AfterSwitch"}
-    assert {one["message"].partition(" in ")[0] for one in passed} == {"250 of 250 green targets healthy"}
-
-
-def test_gated_is_failed_while_argo_only_waits(told):
-    """The answer is Failed although Argo still reports progress: readiness gates keep it from asking."""
-    failed = [one.answer for one in told["gated"] if one.answer["phase"] == Phase.FAILED]
-
-    assert failed
-    assert failed[0]["observed"]["rollout"]["phase"] == "Progressing"
+    passed = [answer for _, answer in told.answers["big"] if answer["phase"] == "Successful"]
+    pod_hash = told.last("big")["currentPodHash"]
+    green = [answer for answer in passed if answer["observed"].get("podTemplateHash") == pod_hash]
+    assert {answer["observed"]["stage"] for answer in green} == {"BeforeSwitch", "AfterSwitch"}
+    assert {answer["message"].partition(" in ")[0] for answer in green} == {"250 of 250 green targets healthy"}
 
 
-def test_the_blocked_ones_say_what_to_do(told):
-    """For a Rollout that cannot be checked the answer says what to add: a listener rule, or a preview Service."""
-    assert "Add a rule (weight 0 is enough)." in told["unattached"][-1].answer["message"]
-    assert "add a previewService" in told["nopreview"][-1].answer["message"]
+def test_readiness_gates_keep_argo_from_asking(tell):
+    """A sick green whose pods never become Ready is Failed to nobody, and aborted at its progress deadline."""
+
+    def short(manifest):
+        if manifest["kind"] == "Rollout":
+            manifest["spec"]["progressDeadlineSeconds"] = 70
+
+    def hold(story):
+        rollout = story.members["gated"].commands.rollout()
+        story.pods.held.add(f"gated-{rollout['status']['currentPodHash']}")
+
+    gated = Member("gated", "blue-green", behaviour="sick", begins_at=0.5, rest_seconds=NEVER, change=short)
+    told = tell([gated], 110, between=lambda story: hold(story) if story.seconds > 1 else None)
+
+    answers = [answer for _, answer in told.answers["gated"][1:]]
+    assert contract.is_kept("gated", answers), contract.in_turn(answers)
+    assert told.runs == {}
+    assert told.last("gated")["message"].endswith("has timed out progressing.")
+
+
+def assert_consistent(answer: dict[str, Any]) -> None:
+    """The counts add up to the desired replicas, and sentence, number and phase agree with them."""
+    number, phase, message = answer["measurement"]
+    observed = answer["observed"]
+    assert (phase, message) == (answer["phase"], answer["message"])
+    assert phase == Reason(answer["reason"]).phase
+    for kind, age in observed.get("evidenceAgeSeconds", {}).items():
+        assert age <= Freshness().limit(Kind(kind), BUDGET_SECONDS), kind
+    if "targetGroups" not in observed:
+        assert (number, phase) == (0.0, "Inconclusive")
+        return
+    [group] = observed["targetGroups"]
+    desired, healthy = observed["desiredCount"], group.get("healthyCount", 0)
+    assert sum(count for key, count in group.items() if key.endswith("Count")) == desired
+    assert number == group["healthyPercent"] == healthy * 1000 // desired / 10
+    assert (phase == "Successful") == (healthy == desired and answer["reason"] not in STOPPED)
+    counted = f"{healthy} of {desired} green targets healthy"
+    assert message.startswith(counted) or f"Otherwise: {counted}" in message
 
 
 def test_make_run(tmp_path):
-    """The demo prints three questions, becomes ready, answers each of them, and stops with exit code 0."""
+    """It becomes ready, prints at most three next steps, answers them, and stops with exit code 0."""
     port, log = free_port(), tmp_path / "demo.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PROVIDER_")}
     with log.open("wb") as output, requests.Session() as session:
@@ -246,17 +256,21 @@ def test_make_run(tmp_path):
             [sys.executable, "-m", "tests.world", "--port", str(port)], env=kept, stdout=output, stderr=output
         )
         try:
-            give_up_at = time.monotonic() + 30
-            while "ready: " not in log.read_text() and demo.poll() is None and time.monotonic() < give_up_at:
+            give_up_at = time.monotonic() + 60
+            while "explain" not in log.read_text() and demo.poll() is None and time.monotonic() < give_up_at:
                 time.sleep(0.1)
-            introduction = log.read_text().partition("ready: ")[0]
-            questions = re.findall(r"^ *curl '([^']+)'$", introduction, re.MULTILINE)
-            answers = [session.get(f"http://{one.removeprefix('http://')}", timeout=15) for one in questions]
+            steps = log.read_text().partition("Next:\n")[2].splitlines()
+            [query] = re.findall(r"curl '([^']+)'", log.read_text())
+            [command] = re.findall(r"alb-provider (explain .*)", log.read_text())
+            answer = session.get(f"http://{query}", timeout=15)
+            page = session.get(f"http://localhost:{port}/", timeout=15)
+            explain = [sys.executable, "-m", "provider.cli.main", *command.split()]
+            told = subprocess.run(explain, capture_output=True, text=True, check=False)
         finally:
             demo.send_signal(signal.SIGTERM)
             code = demo.wait(30)
 
-    assert introduction.splitlines()[1:4] == [f"  curl '{one}'" for one in questions]
-    assert all(one.startswith(f"localhost:{port}/v1/") for one in questions)
-    assert [(one.status_code, one.json().get("phase") in set(Phase)) for one in answers] == [(200, True)] * 3
+    assert len(steps) == 3
+    assert (answer.status_code, answer.json().get("phase") in set(Phase)) == (200, True)
+    assert (page.status_code, "shop/broken" in told.stdout) == (200, True)
     assert (code, "Traceback" in log.read_text()) == (0, False)

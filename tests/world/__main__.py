@@ -11,6 +11,8 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from errno import EADDRINUSE
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -25,19 +27,10 @@ STOP_WITHIN_SECONDS = 35.0
 """How long the service gets for its graceful stop before it is killed."""
 
 INTRODUCTION = """\
-Try:
+Six Rollouts begin to move. Next:
+  open http://localhost:{port}/ in a browser, or ask in another terminal:
   curl 'localhost:{port}/v1/target-health?namespace=shop&rollout=web'
-  curl 'localhost:{port}/v1/target-health?namespace=shop&rollout=broken'
-  curl 'localhost:{port}/v1/errors?namespace=shop&rollout=noisy'
-Or open http://localhost:{port}/ in a browser.
-Every minute web and big get a new version that becomes healthy and takes over, \
-while broken has one pod that always fails its health check.
-cold has a green that is slow until it has answered some requests; warm it up:
-  .venv/bin/alb-provider warm-up -n shop --rollout cold --provider http://localhost:{port} \\
-    --url http://localhost:{preview} --blue-url http://localhost:{production}
-handover is handed over before its switch, which leaves no gap: its observed.lastSwitch says so.
-The new version of noisy is healthy but answers 5xx: ask /v1/errors about it; and \
-/v1/gate?namespace=shop&rollout=big&checks=replicas,target-health asks all the rest about the 250 pods of big.
+  .venv/bin/alb-provider explain -n shop --rollout broken --url http://localhost:{port}
 """
 
 
@@ -45,12 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT (exit code 0). Exit with 1 if anything else ends it."""
     parser = argparse.ArgumentParser(prog="python -m tests.world", description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="where the service answers (8080)")
-    parser.add_argument("--speed", type=float, default=1.0, help="how many times faster than life (1)")
     options = parser.parse_args(arguments)
     if not 0 < options.port < 65536:
         parser.error("--port (PORT= of make run) must be between 1 and 65535")
-    if options.speed <= 0:
-        parser.error("--speed must be more than 0")
     if why := _not_free(options.port):
         another = _free(options.port + 1)
         return _complain(
@@ -61,64 +51,63 @@ def main(arguments: list[str] | None = None) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    _say(INTRODUCTION.format(port=options.port, preview=fronts[0], production=fronts[1]))
-    return _run(options.port, options.speed, fronts, stopping)
+    return _run(options.port, fronts, stopping)
 
 
-def _run(port: int, speed: float, fronts: tuple[int, int], stopping: threading.Event) -> int:
-    # Importing moto takes a second; the introduction should not wait for it.
+def _run(port: int, fronts: tuple[int, int], stopping: threading.Event) -> int:
+    # Importing moto takes a second; the check of the port should not wait for it.
     from tests.world.server.http_server import HttpServer  # noqa: PLC0415 - imports moto
-    from tests.world.story.cold import Cold, blue  # noqa: PLC0415 - imports moto
-    from tests.world.story.queries import GateQueries, HandoverQueries  # noqa: PLC0415 - imports moto
-    from tests.world.story.story import Story, everyone  # noqa: PLC0415 - imports moto
+    from tests.world.story.cold import warm  # noqa: PLC0415 - imports moto
+    from tests.world.story.story import Story  # noqa: PLC0415 - imports moto
     from tests.world.world import World  # noqa: PLC0415 - imports moto
 
-    with tempfile.TemporaryDirectory(prefix="provider-demo-") as directory, World(speed) as world:
-        story = Story(world, cast=everyone(HandoverQueries(port).ask)).start()
-        environment = _environment(world.environment(directory), port)
+    address = f"http://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="provider-demo-"))
+        world = stack.enter_context(World())
+        # Argo asks in threads of its own, so that nothing waits for the provider, which may be calling the world.
+        story = Story(world, address, executor=stack.enter_context(ThreadPoolExecutor()))
+        story.set_up()
+        for app, at in zip((story.counted["cold"].answer, warm), fronts, strict=True):
+            stack.enter_context(HttpServer(app, at))
         child = subprocess.Popen(
             [sys.executable, "-m", "provider.cli.main", "serve"],
-            env=environment,
+            env=_environment(world.environment(directory), port),
             process_group=0,  # a Ctrl-C in the terminal reaches only us, and we pass it on once
         )
-        queries = GateQueries(port, story.rollouts)
-        queries.start()
-        [cold] = [one for one in story.rollouts if isinstance(one, Cold)]
-        servers = [HttpServer(app, at).start() for app, at in zip((cold.answer, blue), fronts, strict=True)]
-        try:
-            return _watch(child, story, port, stopping)
-        finally:
-            queries.stop()
-            _stop(child)
-            for server in servers:
-                server.stop()
-            if story.failure is None:
-                story.stop()
+        stack.callback(_stop, child)
+        return _watch(child, story, (port, *fronts), stopping)
 
 
-def _watch(child: subprocess.Popen[bytes], story: Story, port: int, stopping: threading.Event) -> int:
-    """Wait for the end, and print a line once the provider is ready."""
-    address, ready = f"http://127.0.0.1:{port}", False
+def _watch(child: subprocess.Popen[bytes], story: Story, ports: tuple[int, int, int], stopping: threading.Event) -> int:
+    """Begin the story once the provider is ready, and wait for the end."""
+    (port, preview, production), is_ready = ports, False
+    address = f"http://127.0.0.1:{port}"
     give_up_at = time.monotonic() + READY_WITHIN_SECONDS
-    while not stopping.wait(0.2):
-        code, failure = child.poll(), story.failure
-        if code is not None:
-            return _complain(f"The service ended by itself with exit code {code}; its own words are above.")
-        if failure is not None:
-            return _complain(f"The story broke off: {failure!r}.")
-        if not ready and _is_ready(address):
-            ready = True
-            _say(f"ready: {address}\n")
-        if not ready and time.monotonic() > give_up_at:
-            return _complain(f"The service did not become ready within {READY_WITHIN_SECONDS:.0f} s.")
-    return 0
+    try:
+        while not stopping.wait(0.2):
+            if (code := child.poll()) is not None:
+                return _complain(f"The service ended by itself with exit code {code}; its own words are above.")
+            if story.failure is not None:
+                return _complain(f"The story broke off: {story.failure!r}.")
+            if not is_ready and _is_ready(address):
+                is_ready = True
+                story.start()
+                _say(f"ready: {address} (Rollout cold: preview on port {preview}, production on {production})\n")
+                _say(INTRODUCTION.format(port=port))
+            if not is_ready and time.monotonic() > give_up_at:
+                return _complain(f"The service did not become ready within {READY_WITHIN_SECONDS:.0f} s.")
+        return 0
+    finally:
+        if story.failure is None:
+            story.stop()
 
 
 def _environment(world: dict[str, str], port: int) -> dict[str, str]:
     # AWS settings and proxies of this machine would lead the service out of the embedded world.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     local = "127.0.0.1,localhost"
-    quiet = {"PROVIDER_LOG_LEVEL": "WARNING"}  # the demo itself asks all the time
+    quiet = {"PROVIDER_LOG_LEVEL": "WARNING"}  # Argo asks all the time
     ours = {"PROVIDER_PORT": str(port), "PROVIDER_HANDOVER": "enabled", "PROVIDER_HANDOVER_WITHOUT_TOKENS": "true"}
     return quiet | kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
 

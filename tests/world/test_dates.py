@@ -54,7 +54,7 @@ def test_errors_and_faults_have_a_date(world: World) -> None:
 def test_a_story_steps_the_clock(world: World, step: timedelta) -> None:
     """Answers follow the wall clock of the story that is told, also when it is set forward or back."""
     now = NOON
-    Story(world, now=lambda: now, cast=lambda _cluster, _aws: ()).set_up()
+    Story(world, now=lambda: now, cast=()).set_up()
     before = dates(world)
     now += step
 

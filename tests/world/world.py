@@ -22,22 +22,16 @@ if TYPE_CHECKING:
 class World:
     """Both stand-ins as one context manager.
 
-    `speed` shortens every duration of the load balancer, and of a Story told in this world, by that factor.
-    `clock` returns seconds and may be a test's own.
+    `clock` returns the seconds by which the load balancer and a Story work, and may be a test's own.
     """
 
-    def __init__(self, speed: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.speed = speed
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = clock
         self.kubernetes = KubernetesApi()
         self.kubernetes_faults = Faults(self.kubernetes)
         self.kubernetes_server = HttpServer(self.kubernetes_faults, now=lambda: self._date(self.kubernetes_date_offset))
         self.aws = AwsApi(self.seconds, now=lambda: self._date(self.aws_date_offset))
         self._reset_dates()
-
-    def seconds(self) -> float:
-        """Return the time of this world: the clock's seconds times `speed`."""
-        return self._clock() * self.speed
 
     def _reset_dates(self) -> None:
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -8,9 +8,23 @@ from fractions import Fraction
 
 from tests.world.aws.cloudwatch import Hosts
 from tests.world.aws.moto_cloudwatch import Times
-from tests.world.story.users import Users
 
 _MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Users:
+    """The users of one target group, at a constant rate."""
+
+    requests_per_second: int = 0
+    target_5xx: Fraction = Fraction(0)
+    """The share of the answered requests that the targets answer with 5xx."""
+    unconnected: Fraction = Fraction(0)
+    """The share of those requests whose target cannot be connected to: the load balancer answers 502."""
+    fast_seconds: float = 0.02
+    """How long most requests take."""
+    slower: tuple[tuple[float, Fraction], ...] = ((0.04, Fraction(40, 100)), (0.08, Fraction(8, 100)))
+    """(seconds, share) of the others."""
 
 
 @dataclass(frozen=True)

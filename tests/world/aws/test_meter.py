@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.world.aws.cloudwatch import Hosts
-from tests.world.aws.meter import Counts, Meter
-from tests.world.story.users import Users
+from tests.world.aws.meter import Counts, Meter, Users
 
 SECOND = 1_000_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from datetime import UTC, datetime
+from typing import Any
 
 HASH_LABEL = "rollouts-pod-template-hash"
 
@@ -35,3 +36,15 @@ def deterministic_uid(*parts: str) -> str:
 def condition(kind: str, *, met: bool, since: datetime) -> dict[str, str]:
     """Return one entry of `status.conditions`."""
     return {"type": kind, "status": "True" if met else "False", "lastTransitionTime": timestamp(since)}
+
+
+def controller_reference(owner: dict[str, Any]) -> dict[str, Any]:
+    """Return the owner reference of an object that this one controls."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

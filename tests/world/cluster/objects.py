@@ -24,6 +24,7 @@ __all__ = [
     "end",
     "endpoint_slices",
     "is_active",
+    "managed",
     "node",
     "pod",
     "pod_template_hash",
@@ -48,10 +49,10 @@ def service(
 
     `selector_written_at` is when Argo Rollouts last wrote the selector; None if it never did.
     """
-    managed = [_managed("kubectl-client-side-apply", datetime(2026, 1, 5, 9, 30, tzinfo=UTC))]
+    entries = [managed("kubectl-client-side-apply", datetime(2026, 1, 5, 9, 30, tzinfo=UTC))]
     annotations: dict[str, str] = {}
     if selector_written_at is not None:
-        managed.append(_managed("rollouts-controller", selector_written_at))
+        entries.append(managed("rollouts-controller", selector_written_at))
         annotations["argo-rollouts.argoproj.io/managed-by-rollouts"] = selector.get("app", name)
     return {
         "apiVersion": "v1",
@@ -61,7 +62,7 @@ def service(
             "namespace": namespace,
             "uid": deterministic_uid("Service", namespace, name),
             "annotations": annotations,
-            "managedFields": managed,
+            "managedFields": entries,
         },
         "spec": {
             "type": "ClusterIP",
@@ -129,7 +130,8 @@ def node(name: str, *, instance_id: str, zone: str = "eu-west-1a", ready: bool =
     }
 
 
-def _managed(manager: str, moment: datetime) -> Manifest:
+def managed(manager: str, moment: datetime) -> Manifest:
+    """Build the entry of managedFields that says who wrote a Service's selector, and when."""
     return {
         "manager": manager,
         "operation": "Update",

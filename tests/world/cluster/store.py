@@ -46,6 +46,7 @@ RESOURCES = (
     Resource("v1", "Namespace", "namespaces", namespaced=False),
     Resource("v1", "Node", "nodes", namespaced=False),
     Resource("v1", "Event", "events"),
+    Resource("v1", "Secret", "secrets"),
     Resource("v1", "Pod", "pods"),
     Resource("v1", "Service", "services"),
     Resource("apps/v1", "Deployment", "deployments"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.world.cluster.endpoints import ENDED
-from tests.world.cluster.naming import HASH_LABEL, condition, deterministic_uid, timestamp
+from tests.world.cluster.naming import HASH_LABEL, condition, controller_reference, deterministic_uid, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,8 @@ def analysis_run(
 def replica_set(rollout: Manifest, pod_hash: str, *, replicas: int, available: int | None = None) -> Manifest:
     """Build the ReplicaSet of one revision of a Rollout; `available` pods default to all of them."""
     owner, name = rollout["metadata"], f"{rollout['metadata']['name']}-{pod_hash}"
-    labels = {"app": owner["name"], HASH_LABEL: pod_hash}
+    template = rollout["spec"].get("template") or _template({"app": owner["name"]}, _WEB_PORT)
+    labels = template["metadata"]["labels"] | {HASH_LABEL: pod_hash}
     ready = replicas if available is None else available
     return {
         "apiVersion": "apps/v1",
@@ -100,12 +101,12 @@ def replica_set(rollout: Manifest, pod_hash: str, *, replicas: int, available: i
             "uid": deterministic_uid("ReplicaSet", owner["namespace"], name),
             "labels": labels,
             "annotations": {"rollout.argoproj.io/desired-replicas": str(rollout["spec"].get("replicas", replicas))},
-            "ownerReferences": [_controller(rollout)],
+            "ownerReferences": [controller_reference(rollout)],
         },
         "spec": {
             "replicas": replicas,
             "selector": {"matchLabels": labels},
-            "template": _template(labels, _WEB_PORT),
+            "template": {"metadata": {"labels": labels}, "spec": template["spec"]},
         },
         "status": {
             "replicas": replicas,
@@ -133,11 +134,13 @@ def pod(
     """Build a pod of a ReplicaSet.
 
     `containers_ready_since=None` means that its containers are not ready yet. `ready` defaults to whether
-    they are; False beside ready containers is a pod that waits for a readiness gate. `container_ports` maps
-    port names to numbers and defaults to http: 8080. `other_ips` are the pod's addresses of the other
-    family.
+    they are; False beside ready containers is a pod that waits for a readiness gate. `container_ports` maps port
+    names to numbers, and defaults to those of the ReplicaSet's template. `other_ips` are the pod's addresses of
+    the other family.
     """
-    owner, ports = replica_set["metadata"], _WEB_PORT if container_ports is None else container_ports
+    owner, spec = replica_set["metadata"], replica_set["spec"]["template"]["spec"]
+    if container_ports is not None:
+        spec = _template({}, container_ports)["spec"]
     created = created_at or datetime.now(UTC)
     metadata = {
         "name": name,
@@ -146,7 +149,7 @@ def pod(
         "uid": deterministic_uid("Pod", owner["namespace"], name),
         "creationTimestamp": timestamp(created),
         "labels": dict(replica_set["spec"]["selector"]["matchLabels"]),
-        "ownerReferences": [_controller(replica_set)],
+        "ownerReferences": [controller_reference(replica_set)],
     }
     if terminating:
         metadata |= {"deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 30}
@@ -169,7 +172,7 @@ def pod(
     if ip is not None:
         host_ip = node_name.removeprefix("ip-").partition(".")[0].replace("-", ".")
         status |= {"hostIP": host_ip, "podIP": ip, "podIPs": [{"ip": each} for each in (ip, *other_ips)]}
-    spec = _template({}, ports)["spec"] | {"nodeName": node_name, "schedulerName": "default-scheduler"}
+    spec = spec | {"nodeName": node_name, "schedulerName": "default-scheduler"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
 
 
@@ -206,15 +209,4 @@ def _template(labels: Mapping[str, str], ports: Mapping[str, int]) -> Manifest:
     return {
         "metadata": {"labels": dict(labels)},
         "spec": {"containers": [container], "restartPolicy": "Always", "serviceAccountName": "default"},
-    }
-
-
-def _controller(owner: Manifest) -> Manifest:
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-        "controller": True,
-        "blockOwnerDeletion": True,
     }

@@ -1,122 +1,140 @@
-"""Plays the story: the Rollouts in the namespace `shop`, in real time, in a loop."""
+"""Plays the Rollouts in the namespace `shop`: the controllers, the users, and who deploys new versions."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
 
-from tests.world.aws.api import AwsApi
+from tests.world.argo.analysis_runs import AnalysisRunController, Inline
+from tests.world.argo.rollouts import RolloutController
+from tests.world.argo.web import Web
+from tests.world.aws.meter import Meter, Users
 from tests.world.cluster.controllers import EndpointSliceController, LoadBalancerController
-from tests.world.story.blue_green import BlueGreen, Broken, Shared, Waiting
-from tests.world.story.cold import Cold
-from tests.world.story.handed_over import Ask, HandedOver
-from tests.world.story.past_the_gate import past_the_gate
-from tests.world.story.ping_pong import PingPong
-from tests.world.story.requests import Traffic
-from tests.world.story.revisions import Cluster
-from tests.world.story.rollouts import NAMESPACE, DemoRollout
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from tests.world.world import World
-
-Cast = Callable[[Cluster, AwsApi], tuple[DemoRollout, ...]]
-"""Makes the Rollouts of a story."""
+from tests.world.cluster.ingresses import IngressController
+from tests.world.cluster.naming import HASH_LABEL
+from tests.world.cluster.pods import PodController, image_tag
+from tests.world.story.cast import CAST, Deployer, Member
+from tests.world.story.cold import CountedRequests
+from tests.world.story.examples import NAMESPACE
+from tests.world.story.traffic import Traffic
+from tests.world.world import World
 
 TICK_SECONDS = 0.25
-"""How often the story moves on, in its own seconds."""
-
-
-def everyone(ask: Ask = lambda _rollout, _hash: None) -> Cast:
-    """Return the Rollouts of `make run`; `ask` is how `handover` reaches the provider."""
-
-    def cast(cluster: Cluster, aws: AwsApi) -> tuple[DemoRollout, ...]:
-        return (
-            BlueGreen(cluster, aws, "web", 6),
-            Broken(cluster, aws, "broken", 4),
-            Waiting(cluster, aws, "unattached", 3, attached=False),
-            Waiting(cluster, aws, "nopreview", 3, has_preview=False),
-            PingPong(cluster, aws, "pingpong", 5),
-            BlueGreen(cluster, aws, "big", 250, ramp_seconds=4.0),
-            Waiting(cluster, aws, "noisy", 4),
-            Waiting(cluster, aws, "idle", 3),
-            Cold(cluster, aws, "cold", 3),
-            Shared(cluster, aws, "shared", 3),
-            *past_the_gate(cluster, aws),
-            HandedOver(cluster, aws, "handover", 6, ask),
-        )
-
-    return cast
+"""How often the story moves on."""
+BEFORE = timedelta(minutes=10)
+"""How old everything is when the story begins."""
+PROVIDERS = ("alb-provider.alb-provider.svc:8080", "alb-provider-handover.alb-provider.svc:8080")
+"""The addresses of the provider in the examples."""
 
 
 class Story:
-    """Rollouts in the situations that the provider must tell apart, and the users of their load balancers.
+    """Rollouts, and all that acts on them. `provider` is the base URL of the provider that Argo asks.
 
-    As a context manager it runs in a thread, at the world's speed. A test with its own clock calls `set_up` once and
-    then `tick`. The metrics, and the `Date` of every answer, follow the wall clock `now` whatever the
-    speed; metrics come `publish_delay_seconds` after the end of their minute.
+    As a context manager it runs in a thread. A test with its own clock calls `set_up` once and then `tick`: it is asked
+    inline then. Metrics come `publish_delay_seconds` after the end of their minute.
     """
 
     def __init__(
         self,
         world: World,
+        provider: str = "",
         *,
+        cast: Sequence[Member] = CAST,
         publish_delay_seconds: float = 60.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        cast: Cast | None = None,
+        measure: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+        executor: Executor | None = None,
     ) -> None:
-        self._world, self._now = world, now
+        kubernetes = self._kubernetes = world.kubernetes
+        self._world, self._clock, self._ago = world, now, timedelta(0)
         self.traffic = Traffic(world.aws, now, publish_delay_seconds)
-        self._cluster = Cluster(world.kubernetes, now)
-        self._slices = EndpointSliceController(world.kubernetes)
-        self._load_balancers = LoadBalancerController(world.kubernetes, world.aws, world.seconds)
-        self._started_at = 0.0
+        self.pods = PodController(kubernetes, self._now, world.seconds)
+        self.ingresses = IngressController(kubernetes, world.aws)
+        self.members = {member.name: Deployer(kubernetes, member) for member in cast}
+        self.counted: dict[str, CountedRequests] = {}
+        """What counts the requests to Services that get only real ones."""
+        self._rollouts = RolloutController(kubernetes, self._now)
+        ask = measure or Web(dict.fromkeys(PROVIDERS, provider)).measure
+        self._runs = AnalysisRunController(kubernetes, ask, self._now, executor or Inline())
+        self._slices = EndpointSliceController(kubernetes)
+        self._load_balancers = LoadBalancerController(kubernetes, world.aws, world.seconds)
+        self._meters: dict[str, Meter] = {}
+        self._began = 0.0
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self.failure: Exception | None = None
         """What ended the thread before its time."""
-        self.rollouts: tuple[DemoRollout, ...] = (cast or everyone())(self._cluster, world.aws)
+
+    def _now(self) -> datetime:
+        return self._clock() - self._ago
 
     @property
     def seconds(self) -> float:
-        """Story seconds since `set_up`."""
-        return self._world.seconds() - self._started_at
+        """Seconds since `set_up`."""
+        return self._world.seconds() - self._began
 
     def set_up(self) -> None:
-        """Create the state before the first loop: every stable pod is a healthy target.
-
-        Ten minutes of metrics are published already.
-        """
-        self._world.now = self._now
-        self._world.aws.load_balancers.passes = lambda id_, _: id_ not in self._cluster.sick_addresses
-        self._cluster.put_namespace_and_nodes(NAMESPACE)
-        for rollout in self.rollouts:
-            rollout.set_up()
+        """Apply everything, with a first version that has stood healthy for ten minutes, whose metrics are there."""
+        self._world.now = self._clock
+        self._world.aws.load_balancers.passes = lambda id_, _: id_ not in self.pods.sick_addresses
+        self._ago = BEFORE
+        self.pods.put_namespace_and_nodes(NAMESPACE)
+        for deployer in self.members.values():
+            for manifest in deployer.member.manifests():
+                self._kubernetes.put(manifest)
+        while not all(self._phase(name) == "Healthy" for name in self.members):
+            self._rollouts.reconcile()
+            self.pods.reconcile(at_once=True)
+        self._ago = timedelta(0)
+        self.ingresses.reconcile()
         self._slices.reconcile()
         self._load_balancers.reconcile(at_once=True)
         self._world.aws.load_balancers.settle()
-        for rollout in self.rollouts:
-            for meter in rollout.meters():
-                self.traffic.add(meter)
+        for (_, service), arn in self.ingresses.arns.items():
+            self.traffic.add(self._meter(service, arn))
         self.traffic.begin()
-        self._started_at = self._world.seconds()
+        self._began = self._world.seconds()
+
+    def _phase(self, name: str) -> str:
+        return str(self._kubernetes.get("Rollout", NAMESPACE, name).get("status", {}).get("phase", ""))
+
+    def _meter(self, service: str, arn: str) -> Meter:
+        name = service.rpartition("-")[0]
+        load_balancer, percent = self.ingresses.load_balancers[arn], partial(self.ingresses.weight, arn)
+        member, version = self.members[name].member, partial(self.tag, service)
+        if service.endswith("-preview") and not member.preview_requests:
+            self.counted[name] = CountedRequests(load_balancer, arn, Users(), percent, version=version)
+            return self.counted[name]
+        self._meters[service] = Meter(load_balancer, arn, member.users(service, version()), percent)
+        return self._meters[service]
+
+    def tag(self, service: str) -> str:
+        """Return the tag of the image that a Service's pods run; empty while its selector has no hash."""
+        pod_hash = self._kubernetes.get("Service", NAMESPACE, service)["spec"]["selector"].get(HASH_LABEL, "")
+        name = service.rpartition("-")[0]
+        return pod_hash and image_tag(self._kubernetes.get("ReplicaSet", NAMESPACE, f"{name}-{pod_hash}"))
 
     def tick(self) -> None:
-        """Do what is due now, in order: Argo Rollouts and kubelets, the controllers that follow them, users."""
-        now = self.seconds
-        for rollout in self.rollouts:
-            rollout.tick(now)
+        """Do what is due now: people, Argo Rollouts, kubelets, the controllers that follow them, users."""
+        for deployer in self.members.values():
+            deployer.tick(self.seconds)
+        self._runs.reconcile()
+        self._rollouts.reconcile()
+        self.pods.reconcile()
+        self.ingresses.reconcile()
         self._slices.reconcile()
         self._load_balancers.reconcile()
+        for service, meter in self._meters.items():
+            meter.users = self.members[service.rpartition("-")[0]].member.users(service, self.tag(service))
         self.traffic.tick()
 
     def start(self) -> Self:
-        """Set up and run in a daemon thread."""
-        self.set_up()
-        self.tick()
+        """Run in a daemon thread; `set_up` comes first."""
         self._thread = threading.Thread(target=self._run, name="story", daemon=True)
         self._thread.start()
         return self
@@ -132,7 +150,7 @@ class Story:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.wait(TICK_SECONDS / self._world.speed):
+            while not self._stopping.wait(TICK_SECONDS):
                 self.tick()
         except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to; stop() and main() look here
             self.failure = error

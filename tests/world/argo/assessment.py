@@ -10,8 +10,6 @@ Read from argoproj/argo-rollouts (analysis/analysis.go, utils/evaluate/evaluate.
   as consecutiveSuccessLimit (0 is off) consecutive passes were measured; and once `count` measurements without an Error
   are there, Successful if consecutiveSuccessLimit is off, otherwise Inconclusive, or Failed where failureLimit is -1.
 - Without `count` a metric is measured once if it has no `interval`, else for ever.
-- A metric is measured first at its `initialDelay` (without one in the second in which the AnalysisRun is created, for
-  post-promotion that of the switch), then `interval` after the end of each measurement, and never after its own end.
 - An AnalysisRun is as bad as its worst metric: Successful < Inconclusive < Error < Failed. The first metric that does
   not end well stops the others, and what was unfinished then counts as Successful.
 
@@ -19,7 +17,7 @@ Argo's defaults: failureLimit 0, inconclusiveLimit 0, consecutiveErrorLimit 4, c
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -69,15 +67,6 @@ class Limits:
         if limits.failure_limit < 0 and not limits.consecutive_success_limit:
             raise ValueError("failureLimit -1 needs a consecutiveSuccessLimit")
         return limits
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an AnalysisRun ended: its phase, after how many seconds, and when each metric was measured."""
-
-    phase: Phase
-    seconds: float
-    measured: Mapping[str, tuple[float, ...]]
 
 
 class Counters(NamedTuple):
@@ -142,14 +131,23 @@ def measure(metric: Mapping[str, Any], result: object) -> Phase:
     return Phase.FAILED if failure is None else Phase.INCONCLUSIVE
 
 
+def exceeded(limits: Limits, counters: Counters) -> tuple[Phase, str] | None:
+    """Return how a metric ends that is over one of its limits, and Argo's sentence about it; None below them."""
+    if 0 <= limits.failure_limit < counters.failed:
+        return Phase.FAILED, f"failed ({counters.failed}) > failureLimit ({limits.failure_limit})"
+    if counters.inconclusive > limits.inconclusive_limit:
+        compared = f"inconclusive ({counters.inconclusive}) > inconclusiveLimit ({limits.inconclusive_limit})"
+        return Phase.INCONCLUSIVE, compared
+    if counters.errors_in_a_row > limits.consecutive_error_limit:
+        compared = f"consecutiveErrors ({counters.errors_in_a_row}) > consecutiveErrorLimit"
+        return Phase.ERROR, f"{compared} ({limits.consecutive_error_limit})"
+    return None
+
+
 def phase_of(limits: Limits, counters: Counters) -> Phase:
     """Assess a metric after one more measurement."""
-    if 0 <= limits.failure_limit < counters.failed:
-        return Phase.FAILED
-    if counters.inconclusive > limits.inconclusive_limit:
-        return Phase.INCONCLUSIVE
-    if counters.errors_in_a_row > limits.consecutive_error_limit:
-        return Phase.ERROR
+    if (end := exceeded(limits, counters)) is not None:
+        return end[0]
     in_a_row = limits.consecutive_success_limit
     if 0 < in_a_row <= counters.successes_in_a_row:
         return Phase.SUCCESSFUL
@@ -163,8 +161,8 @@ def phase_of(limits: Limits, counters: Counters) -> Phase:
 def assess(limits: Limits, measured: Iterable[Phase]) -> tuple[Phase, Counters]:
     """Let a metric see measurements until it ends or they run out; return its phase and what was counted."""
     counters, phase = Counters(), Phase.RUNNING
-    for one in measured:
-        counters = counters.after(one)
+    for measurement in measured:
+        counters = counters.after(measurement)
         phase = phase_of(limits, counters)
         if phase is not Phase.RUNNING:
             break
@@ -202,29 +200,3 @@ def phase_of_run(metrics: Iterable[Phase]) -> Phase:
     if worst is not Phase.SUCCESSFUL:
         return worst
     return Phase.RUNNING if len(ended) < len(phases) else Phase.SUCCESSFUL
-
-
-def seconds_of(duration: str) -> float:
-    """Return the seconds of one of Argo's durations with a single unit: 90s, 5m, 1h."""
-    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600}[duration[-1]]
-
-
-def play(
-    metrics: Sequence[Mapping[str, Any]], answer: Callable[[str, float], Phase], answer_seconds: float = 0.5
-) -> Ended:
-    """Run an AnalysisRun from second 0 to its end; `answer(metric, second)` is what a measurement begun then finds."""
-    due = {str(one["name"]): seconds_of(one.get("initialDelay", "0s")) for one in metrics}
-    counters = dict.fromkeys(due, Counters())
-    phases = dict.fromkeys(due, Phase.RUNNING)
-    measured: dict[str, list[float]] = {name: [] for name in due}
-    by_name = {str(one["name"]): one for one in metrics}
-    while True:
-        name = min((one for one in due if phases[one] is Phase.RUNNING), key=lambda one: due[one])
-        began = due[name]
-        measured[name].append(began)
-        counters[name] = counters[name].after(answer(name, began))
-        phases[name] = phase_of(Limits.of(by_name[name]), counters[name])
-        due[name] = began + answer_seconds + seconds_of(by_name[name].get("interval", "0s"))
-        phase = phase_of_run(phases.values())
-        if phase is not Phase.RUNNING:
-            return Ended(phase, began + answer_seconds, {one: tuple(when) for one, when in measured.items()})

@@ -10,10 +10,9 @@ import pytest
 from moto.cloudwatch.models import cloudwatch_backends
 
 from tests.world.aws.api import ACCOUNT_ID, REGION
-from tests.world.aws.meter import Meter
+from tests.world.aws.meter import Meter, Users
 from tests.world.aws.metrics import NOON, Wall, dimensions, minutes, points
-from tests.world.story.requests import Traffic
-from tests.world.story.users import NOBODY, Users
+from tests.world.story.traffic import Traffic
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -70,7 +69,7 @@ def test_clean_and_idle_groups(world: World) -> None:
     """What is 0 is absent, the RequestCount of an idle group too, whose HealthyHostCount is there."""
     town = Town(world)
     town.add("busy", Users(5))
-    town.add("quiet", NOBODY)
+    town.add("quiet", Users())
 
     town.traffic.begin()
 
@@ -86,7 +85,7 @@ def test_a_load_balancer_without_requests(world: World) -> None:
     """A load balancer that gets no request publishes nothing, whatever another one gets."""
     town = Town(world)
     town.add("busy", Users(5))
-    town.add("quiet", NOBODY, load_balancer="quiet")
+    town.add("quiet", Users(), load_balancer="quiet")
 
     town.traffic.begin()
 

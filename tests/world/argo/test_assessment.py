@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.stories.argo_model import (
+from tests.world.argo.analysis_runs import play
+from tests.world.argo.assessment import (
     MEASURED,
     Counters,
     Limits,
@@ -16,7 +17,6 @@ from tests.stories.argo_model import (
     holds,
     measure,
     phase_of_run,
-    play,
 )
 
 S, I, E, F = MEASURED  # noqa: E741 - one letter per measurement makes a sequence readable
