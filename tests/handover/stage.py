@@ -139,8 +139,8 @@ class Web(Executor):
         self._kubernetes = world.kubernetes
         self._ask = ask
         """What a measurement asks; None is no answer yet."""
-        self._ask_at: float | None = 10.0
-        """From which second on; None while nothing is measured."""
+        self._ask_at: float | None = 12.5
+        """From which second on: a test may act before it. None while nothing is measured."""
         self._waiting: list[tuple[Future[Any], Any]] = []
         self._revisions: dict[str, Revision] = {}
         self._seen: dict[str, Any] = {}
