@@ -15,6 +15,14 @@ import requests
 PATIENCE = 120
 """Seconds that a test waits for what must happen: longer than any pause of a busy machine."""
 
+PATIENT = {
+    "PROVIDER_CONNECT_TIMEOUT_SECONDS": "30",
+    "PROVIDER_READ_TIMEOUT_SECONDS": "30",
+    "PROVIDER_BUDGET_SECONDS": "60",
+    "PROVIDER_GRACEFUL_TIMEOUT_SECONDS": "60",
+}
+"""Settings with which a busy machine does not change an answer."""
+
 ALWAYS_ANEW = {
     f"PROVIDER_{kind}_FRESH_SECONDS": "0"
     for kind in ("TOPOLOGY", "TARGET_HEALTH", "TARGET_GROUPS", "METRICS", "FAILURES")

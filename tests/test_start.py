@@ -11,7 +11,7 @@ from gunicorn.arbiter import Arbiter
 from provider.redaction import redacted
 from provider.start import _warm, served_app
 from tests.scene import Scene
-from tests.server import PATIENCE, Server, bare_environment, free_port
+from tests.server import PATIENCE, PATIENT, Server, bare_environment, free_port
 from tests.sources.aws.other_account import ROLE, OtherAccount
 from tests.world.cluster import objects
 
@@ -73,7 +73,7 @@ def test_a_server_takes_its_settings(world, environment, tmp_path):
     """The real server requires a token of its file, and reads a group of another account as the role of its setting."""
     tokens = tmp_path / "tokens"
     tokens.write_text("kWq3vX0m5TzR8bYc\n")
-    given = {"PROVIDER_TOKENS_FILE": str(tokens), "PROVIDER_ASSUME_ROLE_ARNS": ROLE}
+    given = PATIENT | {"PROVIDER_TOKENS_FILE": str(tokens), "PROVIDER_ASSUME_ROLE_ARNS": ROLE}
     other, scene = OtherAccount(world), Scene(world).build()
     arn = other.target_group("theirs")
     scene.put(

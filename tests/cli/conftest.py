@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from provider.cli import main as cli
+from tests.server import PATIENT
 
 Ran = tuple[int | str | None, str, str]
 """Exit code, standard output and standard error."""
@@ -31,7 +32,9 @@ def command_line(
     capsys: pytest.CaptureFixture[str],
     own_logging: None,  # noqa: ARG001 - it is there for what it does
 ) -> Callable[..., Ran]:
-    """Run `alb-provider` with these arguments, and `given` on its standard input."""
+    """Run `alb-provider` with these arguments, and `given` on its standard input; it waits as long as a test does."""
+    for name, value in PATIENT.items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments: str, given: str = "") -> Ran:
         monkeypatch.setattr("sys.argv", ["alb-provider", *arguments])

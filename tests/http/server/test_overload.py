@@ -13,7 +13,7 @@ import requests
 
 from provider.http.admission import Admission
 from provider.http.app import create_app
-from tests.server import PATIENCE, Server, bare_environment
+from tests.server import PATIENCE, PATIENT, Server, bare_environment
 
 WEB = {"namespace": "shop", "rollout": "web"}
 HEAD = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
@@ -29,7 +29,7 @@ DAWDLERS = {
 
 def serving(world, directory, **settings):
     """A server in a world."""
-    return Server(bare_environment(world.environment(directory)), directory, **settings)
+    return Server(bare_environment(world.environment(directory)), directory, **PATIENT | settings)
 
 
 def wait_until(holds):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.scene import Scene
-from tests.server import PATIENCE, Server, bare_environment
+from tests.server import PATIENCE, PATIENT, Server, bare_environment
 
 GET = b"GET /livez HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /v1/gate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -20,14 +20,14 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 def server(shared_world, tmp_path_factory):
     """A shared server without HOME, in a read-only directory."""
     directory = tmp_path_factory.mktemp("server")
-    with Server(bare_environment(shared_world.environment(directory)), directory) as running:
+    with Server(bare_environment(shared_world.environment(directory)), directory, **PATIENT) as running:
         yield running
 
 
 @pytest.fixture
 def own_server(world, tmp_path):
     """A server that a test may stop."""
-    with Server(bare_environment(world.environment(tmp_path)), tmp_path) as running:
+    with Server(bare_environment(world.environment(tmp_path)), tmp_path, **PATIENT) as running:
         yield running
 
 

@@ -24,7 +24,7 @@ from provider.http.server.tls import Certificate
 from provider.model.errors import NotConfigured
 from tests import ROOT
 from tests.each import each
-from tests.server import PATIENCE, Server, bare_environment
+from tests.server import PATIENCE, PATIENT, Server, bare_environment
 
 PASSPHRASE = b"open sesame"
 
@@ -89,7 +89,7 @@ def shared_server(shared_world, tmp_path_factory, shared_secret):
         "PROVIDER_CONNECTIONS": "34",
         "PROVIDER_CLIENT_TIMEOUT_SECONDS": "60",
     }
-    with Server(bare_environment(shared_world.environment(directory)), directory, **settings) as running:
+    with Server(bare_environment(shared_world.environment(directory)), directory, **PATIENT | settings) as running:
         yield running
 
 
