@@ -26,7 +26,7 @@ def convert_(
     """
     if bool(files) == live:
         raise click.UsageError("Give either --file, or --live and --rollout")
-    texts = texts_of(files) if files else [text_of(one) for one in setups_of((), namespace, rollout, live=True)]
+    texts = [text for _, text, _ in texts_of(files)] if files else [text_of(one) for one in setups_of((), namespace, rollout, live=True)]
     try:
         found = convert(load("\n---\n".join(texts)), keep_preview=keep_preview)
     except (NotYaml, CannotConvert) as error:
