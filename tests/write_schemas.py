@@ -1,4 +1,4 @@
-"""Writes `provider/sources/kubernetes/schemas.json`: the names and types of the fields of the kinds that preflight checks.
+"""Writes `provider/sources/kubernetes/schemas.json`: the fields that preflight checks, with their types.
 
     python -m tests.write_schemas FOLDER
 

@@ -1,8 +1,8 @@
 """Argo's conditions: does one compile, and can it be true on what the provider answers?
 
 A parser of expr-lang's grammar, and an evaluator of what conditions use. Where either does not know, nothing is said:
-what is found is certain for expr 1.15 (Argo Rollouts 1.9) and 1.17 (1.10). Sources: expr-lang.org/docs/language-definition;
-argo-rollouts utils/evaluate/evaluate.go.
+what is found is certain for expr 1.15 (Argo Rollouts 1.9) and 1.17 (1.10). Sources: expr-lang.org,
+language definition; argo-rollouts utils/evaluate/evaluate.go.
 """
 
 import re
@@ -13,7 +13,8 @@ from typing import Any
 _TOKEN = re.compile(
     r"""\s*(?:
         (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)
-      | (?P<number>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
+      | (?P<number>0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+
+          |(?:\d[\d_]*(?:\.(?!\.)[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
       | (?P<name>[A-Za-z_$][A-Za-z0-9_$]*|\#[A-Za-z0-9_]*)
       | (?P<sign>\?\?|\?\.|\.\.|\*\*|==|!=|<=|>=|&&|\|\||::|[-+*/%<>!?:.,|^;()\[\]{}=])
       | (?P<wrong>\S)
@@ -327,7 +328,7 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text[1:-1])
 
 
-def _value(node: Any, names: Mapping[str, Any]) -> Any:
+def _value(node: Any, names: Mapping[str, Any]) -> Any:  # noqa: C901 - a table of the grammar
     """Return what a tree gives. Raises EvaluationError, and Unknown."""
     match node:
         case ("constant", value):
@@ -388,7 +389,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _binary(name: str, left_node: Any, right_node: Any, names: Mapping[str, Any]) -> Any:
+def _binary(  # noqa: C901 - a table of the operators
+    name: str, left_node: Any, right_node: Any, names: Mapping[str, Any]
+) -> Any:
     left = _value(left_node, names)
     if name in {"&&", "and"}:
         return _truth(left) and _truth(_value(right_node, names))

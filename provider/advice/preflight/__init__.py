@@ -1,7 +1,7 @@
 """Preflight: what a topology will do at its switch, told from its manifests before anything is deployed.
 
-A rule is a function under `@rule` in the file of its topic (`argo`, `queries`, `load_balancer`, `pods`). To add one: the
-function, and a case in the table of the tests.
+A rule is a function under `@rule` in the file of its topic (`argo`, `queries`, `load_balancer`, `pods`). To add one:
+the function, and a case in the table of the tests.
 """
 
 from collections.abc import Iterable, Mapping

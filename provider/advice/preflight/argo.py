@@ -46,8 +46,12 @@ def _errors(setup: Setup) -> Iterator[tuple[Object, SchemaError]]:
             yield from ((manifest, error) for error in source.errors)
 
 
-@rule("ManifestInvalid", BLOCKS, "A field is missing or has another type than the API's: Kubernetes refuses the object.",
-      "Correct the field; a number or true in quotes is a text.")  # fmt: skip
+@rule(
+    "ManifestInvalid",
+    BLOCKS,
+    "A field is missing or has another type than the API's: Kubernetes refuses the object.",
+    "Correct the field; a number or true in quotes is a text.",
+)
 def invalid(setup: Setup) -> Iterator[Hit]:
     """Every field has the type that the API wants."""
     for manifest, error in _errors(setup):
@@ -59,8 +63,12 @@ def invalid(setup: Setup) -> Iterator[Hit]:
         yield Hit("The Rollout has no metadata.name", (setup.label,), ("metadata",))
 
 
-@rule("ApiVersionUnknown", BLOCKS, "There is no such API version of the kind: Kubernetes refuses the object.",
-      "Write the version that the cluster serves.")  # fmt: skip
+@rule(
+    "ApiVersionUnknown",
+    BLOCKS,
+    "There is no such API version of the kind: Kubernetes refuses the object.",
+    "Write the version that the cluster serves.",
+)
 def api_versions(setup: Setup) -> Iterator[Hit]:
     """Every object has an API version that there is."""
     for (kind, namespace, _), manifest in setup.manifests.objects.items():
@@ -71,8 +79,12 @@ def api_versions(setup: Setup) -> Iterator[Hit]:
             yield Hit(says, (label_of(manifest),), ("apiVersion",), None if kind == "Rollout" else RISK)
 
 
-@rule("FieldUnknown", RISK, "The API has no such field. kubectl refuses the object; other clients drop the field in silence.",
-      "Correct its name or its place.")  # fmt: skip
+@rule(
+    "FieldUnknown",
+    RISK,
+    "The API has no such field. kubectl refuses the object; other clients drop the field in silence.",
+    "Correct its name or its place.",
+)
 def unknown_fields(setup: Setup) -> Iterator[Hit]:
     """Every field is one that the API has."""
     for manifest, error in _errors(setup):
@@ -80,15 +92,19 @@ def unknown_fields(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{name_of(manifest)} has the field {dotted(error.path)}", (label_of(manifest),), error.path)
 
 
-@rule("StrategyInvalid", BLOCKS, "Argo refuses the strategy: the Rollout is InvalidSpec, and no version is deployed.",
-      "Correct the field in the sentence.")  # fmt: skip
+@rule(
+    "StrategyInvalid",
+    BLOCKS,
+    "Argo refuses the strategy: the Rollout is InvalidSpec, and no version is deployed.",
+    "Correct the field in the sentence.",
+)
 def strategies(setup: Setup) -> Iterator[Hit]:
     """Argo accepts the strategy."""
     for says, path in _strategy_problems(setup):
         yield Hit(says, (setup.label,), (*STRATEGY, *path))
 
 
-def _strategy_problems(setup: Setup) -> Iterator[tuple[str, FieldPath]]:
+def _strategy_problems(setup: Setup) -> Iterator[tuple[str, FieldPath]]:  # noqa: C901, PLR0912 - one list of Argo's
     strategy = mapping(at(setup.rollout, "spec.strategy"))
     has_blue_green, has_canary = "blueGreen" in strategy, "canary" in strategy
     if has_blue_green and has_canary:
@@ -124,10 +140,14 @@ def _strategy_problems(setup: Setup) -> Iterator[tuple[str, FieldPath]]:
         yield "The Rollout has a template and a workloadRef, and only one can be", ()
 
 
-@rule("IngressRuleMissing", BLOCKS, "Argo writes weights into a rule of the Ingress that `trafficRouting.alb` names, with the "
-      "backend `rootService` (else `stableService`) and the port `use-annotation`. Without the rule Argo refuses the "
-      "Rollout; with another port the controller ignores the weights.",
-      "Give the Ingress a rule with that backend and `port: {name: use-annotation}`.")  # fmt: skip
+@rule(
+    "IngressRuleMissing",
+    BLOCKS,
+    "Argo writes weights into a rule of the Ingress that `trafficRouting.alb` names, with the backend "
+    "`rootService` (else `stableService`) and the port `use-annotation`. Without the rule Argo refuses the "
+    "Rollout; with another port the controller ignores the weights.",
+    "Give the Ingress a rule with that backend and `port: {name: use-annotation}`.",
+)
 def ingress_rules(setup: Setup) -> Iterator[Hit]:
     """Each Ingress that Argo writes exists, and has the rule for it."""
     path = (*STRATEGY, "canary", "trafficRouting", "alb")
@@ -148,8 +168,12 @@ def ingress_rules(setup: Setup) -> Iterator[Hit]:
                 yield Hit(f"{says}: the controller ignores the weights", (label_of(ingress), setup.label), backend.path)
 
 
-@rule("TemplateMissing", BLOCKS, "An analysis names a template that does not exist: Argo refuses the Rollout (InvalidSpec).",
-      "Create it, or correct the name, `clusterScope` or the namespace.")  # fmt: skip
+@rule(
+    "TemplateMissing",
+    BLOCKS,
+    "An analysis names a template that does not exist: Argo refuses the Rollout (InvalidSpec).",
+    "Create it, or correct the name, `clusterScope` or the namespace.",
+)
 def templates(setup: Setup) -> Iterator[Hit]:
     """Each template of an analysis exists, and those that templates name."""
     for place, analysis in places_of(setup.rollout).items():
@@ -161,8 +185,12 @@ def templates(setup: Setup) -> Iterator[Hit]:
                 yield _missing(setup, kind, name, place)
 
 
-@rule("ServiceMissing", BLOCKS, "The strategy names a Service that does not exist: Argo refuses the Rollout (InvalidSpec).",
-      "Create it, or correct the name.")  # fmt: skip
+@rule(
+    "ServiceMissing",
+    BLOCKS,
+    "The strategy names a Service that does not exist: Argo refuses the Rollout (InvalidSpec).",
+    "Create it, or correct the name.",
+)
 def services(setup: Setup) -> Iterator[Hit]:
     """Each Service of the strategy exists."""
     for field, name in setup.service_names.items() if "Service" not in setup.manifests.unread else ():
@@ -186,9 +214,13 @@ def _path_of(setup: Setup, field: str) -> FieldPath:
     return (*STRATEGY, strategy, field)
 
 
-@rule("NamePrefixLeftBehind", BLOCKS, "A reference of the Rollout misses a prefix or suffix that the object of that kind has: "
-      "kustomize renames the objects, and not a Rollout's references to them.",
-      "Add the nameReference configuration of `rollout-examples/name-references`.")  # fmt: skip
+@rule(
+    "NamePrefixLeftBehind",
+    BLOCKS,
+    "A reference of the Rollout misses a prefix or suffix that the object of that kind has: kustomize renames the"
+    " objects, and not a Rollout's references to them.",
+    "Add the nameReference configuration of `rollout-examples/name-references`.",
+)
 def left_behind(setup: Setup) -> Iterator[Hit]:
     """No reference misses the prefix or suffix that the Rollout itself has."""
     wanted = [("Service", name, field) for field, name in setup.service_names.items()]
@@ -218,9 +250,13 @@ def _renamed(setup: Setup, kind: str, name: str) -> str:
     return ""
 
 
-@rule("SelectsNothing", BLOCKS, "A Service of the strategy selects a label that the Rollout's pods do not have, as kustomize's "
-      "`labels` with `includeSelectors` leaves it: Argo refuses the Rollout.",
-      "Remove the label from the selector, or add it to the pod template.")  # fmt: skip
+@rule(
+    "SelectsNothing",
+    BLOCKS,
+    "A Service of the strategy selects a label that the Rollout's pods do not have, as kustomize's `labels` with "
+    "`includeSelectors` leaves it: Argo refuses the Rollout.",
+    "Remove the label from the selector, or add it to the pod template.",
+)
 def selectors(setup: Setup) -> Iterator[Hit]:
     """Each Service selects the Rollout's pods."""
     labels = at(setup.pod, "metadata.labels", {})
@@ -231,8 +267,13 @@ def selectors(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (f"Service/{name}", setup.label), ("spec", "selector", key))
 
 
-@rule("ArgumentMissing", BLOCKS, "A template declares an argument without a value, and the Rollout passes none: no AnalysisRun "
-      "is created, or it ends in Error.", "Pass it, or give it a default.")  # fmt: skip
+@rule(
+    "ArgumentMissing",
+    BLOCKS,
+    "A template declares an argument without a value, and the Rollout passes none: no AnalysisRun is created, or "
+    "it ends in Error.",
+    "Pass it, or give it a default.",
+)
 def arguments(setup: Setup) -> Iterator[Hit]:
     """Every argument that a template needs has a value."""
     for analysis in setup.analyses:
@@ -251,8 +292,12 @@ def arguments(setup: Setup) -> Iterator[Hit]:
                     yield Hit(f"Metric {metric.name} of {name}: {problem}", (f"{kind}/{name}",))
 
 
-@rule("ArgumentUnknown", ADVICE, "The Rollout passes an argument that no template of the analysis declares: Argo drops it.",
-      "Correct its name.")  # fmt: skip
+@rule(
+    "ArgumentUnknown",
+    ADVICE,
+    "The Rollout passes an argument that no template of the analysis declares: Argo drops it.",
+    "Correct its name.",
+)
 def unknown_arguments(setup: Setup) -> Iterator[Hit]:
     """What is passed is declared."""
     for analysis in setup.analyses:
@@ -265,8 +310,13 @@ def unknown_arguments(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (setup.label,), _path_of(setup, analysis.place))
 
 
-@rule("DefaultsContradict", BLOCKS, "Two templates of one analysis give an argument different defaults: Argo refuses it, even "
-      "if the Rollout passes its own.", "Give it the same default, or none.")  # fmt: skip
+@rule(
+    "DefaultsContradict",
+    BLOCKS,
+    "Two templates of one analysis give an argument different defaults: Argo refuses it, even if the Rollout "
+    "passes its own.",
+    "Give it the same default, or none.",
+)
 def defaults(setup: Setup) -> Iterator[Hit]:
     """Templates of one analysis agree on the default of an argument."""
     for analysis in setup.analyses:
@@ -275,8 +325,12 @@ def defaults(setup: Setup) -> Iterator[Hit]:
                 yield Hit(f"{analysis.place}: {problem}", tuple(f"{kind}/{name}" for kind, name in analysis.templates))
 
 
-@rule("SameNameTwice", ADVICE, "A ClusterAnalysisTemplate and an AnalysisTemplate have the same name: `clusterScope` decides "
-      "which one is used.", "Rename one of them.")  # fmt: skip
+@rule(
+    "SameNameTwice",
+    ADVICE,
+    "A ClusterAnalysisTemplate and an AnalysisTemplate have the same name: `clusterScope` decides which one is used.",
+    "Rename one of them.",
+)
 def same_names(setup: Setup) -> Iterator[Hit]:
     """No template of an analysis has a namesake of the other kind."""
     for analysis in setup.analyses:
@@ -302,8 +356,12 @@ def metric_names(setup: Setup) -> Iterator[Hit]:
                 yield Hit(f"{analysis.place} has {number} metrics named {name}", objects)
 
 
-@rule("ArgumentInDryRun", BLOCKS, "`dryRun` and `measurementRetention` take no arguments: the AnalysisRun ends in Error.",
-      "Write the name.")  # fmt: skip
+@rule(
+    "ArgumentInDryRun",
+    BLOCKS,
+    "`dryRun` and `measurementRetention` take no arguments: the AnalysisRun ends in Error.",
+    "Write the name.",
+)
 def dry_runs(setup: Setup) -> Iterator[Hit]:
     """No template uses an argument where none is taken."""
     for key in wanted_templates(setup.rollout, setup.templates) & setup.templates.keys():
@@ -315,14 +373,18 @@ def dry_runs(setup: Setup) -> Iterator[Hit]:
                 )
 
 
-@rule("NoPodsAtGate", BLOCKS, "At the gate Argo gives green no pods, so the gate waits for ever: the answer is NoPodsDesired.",
-      "Begin the steps with `setCanaryScale`, or a weight above 0, in front of the gate.")  # fmt: skip
+@rule(
+    "NoPodsAtGate",
+    BLOCKS,
+    "At the gate Argo gives green no pods, so the gate waits for ever: the answer is NoPodsDesired.",
+    "Begin the steps with `setCanaryScale`, or a weight above 0, in front of the gate.",
+)
 def pods_at_gates(setup: Setup) -> Iterator[Hit]:
     """Green has pods when the gate asks."""
     strategy = setup.record.strategy
     if not isinstance(strategy, records.Canary) or not setup.record.replicas:
         return
-    for analysis in setup.gates:
+    for analysis in setup.gates if setup.canary is not None else ():
         step = int(analysis.place.removeprefix("steps[").removesuffix("]"))
         activity = records.Activity(step=step)
         rollout = replace(setup.record, activity=activity, current_hash="green", stable_hash="blue")
@@ -332,8 +394,12 @@ def pods_at_gates(setup: Setup) -> Iterator[Hit]:
                       _path_of(setup, analysis.place))  # fmt: skip
 
 
-@rule("NoGate", RISK, "No analysis before the switch asks this provider, so Argo switches whatever the load balancer says.",
-      "Add `prePromotionAnalysis`, or an analysis step before the weight moves, as in the examples.")  # fmt: skip
+@rule(
+    "NoGate",
+    RISK,
+    "No analysis before the switch asks this provider, so Argo switches whatever the load balancer says.",
+    "Add `prePromotionAnalysis`, or an analysis step before the weight moves, as in the examples.",
+)
 def gate(setup: Setup) -> Iterator[Hit]:
     """Something before the switch asks this provider."""
     if (setup.blue_green is None and setup.canary is None) or setup.asks_provider:
@@ -362,12 +428,16 @@ def is_misspelt(metric: object) -> bool:
     return getattr(metric, "query", None) is None and "/v1/" in url and {"namespace", "rollout"} <= set(names)
 
 
-@rule("WeightBeforeGate", RISK, "In ping-pong the weight moves before the first gate: users reach green before anything asks.",
-      "Begin the steps with `setCanaryScale` and the gate, and move the weight after it.")  # fmt: skip
+@rule(
+    "WeightBeforeGate",
+    RISK,
+    "In ping-pong the weight moves before the first gate: users reach green before anything asks.",
+    "Begin the steps with `setCanaryScale` and the gate, and move the weight after it.",
+)
 def weight_before_gate(setup: Setup) -> Iterator[Hit]:
     """In ping-pong no weight moves before the gate."""
     strategy = setup.record.strategy
-    if not isinstance(strategy, records.Canary) or not strategy.is_ping_pong:
+    if not isinstance(strategy, records.Canary) or not strategy.is_ping_pong or setup.canary is None:
         return
     asking = [int(one.place.removeprefix("steps[").removesuffix("]")) for one in setup.gates if one.queries]
     for number, step in enumerate(strategy.steps[: min(asking, default=0)]):
@@ -377,9 +447,13 @@ def weight_before_gate(setup: Setup) -> Iterator[Hit]:
             return
 
 
-@rule("RetrySkipsGate", RISK, "Argo Rollouts before 1.10 takes a retry within `abortScaleDownDelaySeconds` (default 30) for a "
-      "rollback, and switches to the aborted version without any analysis.",
-      "Set `abortScaleDownDelaySeconds: 0`, or use Argo Rollouts 1.10 or newer.")  # fmt: skip
+@rule(
+    "RetrySkipsGate",
+    RISK,
+    "Argo Rollouts before 1.10 takes a retry within `abortScaleDownDelaySeconds` (default 30) for a rollback, and"
+    " switches to the aborted version without any analysis.",
+    "Set `abortScaleDownDelaySeconds: 0`, or use Argo Rollouts 1.10 or newer.",
+)
 def retries(setup: Setup) -> Iterator[Hit]:
     """A retry asks again."""
     delay = at(setup.blue_green, "abortScaleDownDelaySeconds", 30)
@@ -390,8 +464,12 @@ def retries(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (setup.label,), (*STRATEGY, "blueGreen", "abortScaleDownDelaySeconds"))
 
 
-@rule("RollbackWindow", RISK, "Within `rollbackWindow` an undo switches without any analysis.",
-      "Remove it, if a rollback must be checked too.")  # fmt: skip
+@rule(
+    "RollbackWindow",
+    RISK,
+    "Within `rollbackWindow` an undo switches without any analysis.",
+    "Remove it, if a rollback must be checked too.",
+)
 def rollbacks(setup: Setup) -> Iterator[Hit]:
     """A rollback asks too."""
     if at(setup.rollout, "spec.rollbackWindow.revisions"):
@@ -399,7 +477,12 @@ def rollbacks(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (setup.label,), ("spec", "rollbackWindow"))
 
 
-@rule("NoWayBack", RISK, "`revisionHistoryLimit: 0` keeps no version to roll back to.", "Keep at least one.")
+@rule(
+    "NoWayBack",
+    RISK,
+    "`revisionHistoryLimit: 0` keeps no version to roll back to.",
+    "Keep at least one.",
+)
 def history(setup: Setup) -> Iterator[Hit]:
     """A version is kept to roll back to."""
     if at(setup.rollout, "spec.revisionHistoryLimit") == 0:
@@ -407,8 +490,12 @@ def history(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (setup.label,), ("spec", "revisionHistoryLimit"))
 
 
-@rule("PreviewReplicaCount", RISK, "The pods beyond `previewReplicaCount` are created after the gate: nothing checks them.",
-      "Remove `previewReplicaCount`.")  # fmt: skip
+@rule(
+    "PreviewReplicaCount",
+    RISK,
+    "The pods beyond `previewReplicaCount` are created after the gate: nothing checks them.",
+    "Remove `previewReplicaCount`.",
+)
 def later_pods(setup: Setup) -> Iterator[Hit]:
     """Every pod of green exists when the gate asks."""
     strategy, wanted = setup.record.strategy, setup.record.replicas
@@ -419,8 +506,13 @@ def later_pods(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (setup.label,), (*STRATEGY, "blueGreen", "previewReplicaCount"))
 
 
-@rule("ScaleOutUnchecked", ADVICE, "An autoscaler scales the Rollout: pods that it adds after the gate are checked by no "
-      "analysis, only by their readiness gates.", "Label the namespace for readiness gates, and keep a watch after the switch.")  # fmt: skip
+@rule(
+    "ScaleOutUnchecked",
+    ADVICE,
+    "An autoscaler scales the Rollout: pods that it adds after the gate are checked by no analysis, only by their"
+    " readiness gates.",
+    "Label the namespace for readiness gates, and keep a watch after the switch.",
+)
 def scale_out(setup: Setup) -> Iterator[Hit]:
     """No pod is added after the gate."""
     least, most = at(setup.autoscaler, "spec.minReplicas", 1), at(setup.autoscaler, "spec.maxReplicas", 1)
@@ -429,8 +521,12 @@ def scale_out(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (label_of(setup.autoscaler), setup.label), ("spec", "maxReplicas"))
 
 
-@rule("StaleVerdict", RISK, "With `autoPromotionEnabled: false` a person promotes later than the gate passed: the verdict may "
-      "be hours old.", "Promote by analysis (`autoPromotionEnabled: true`), and let a person approve the deployment instead.")  # fmt: skip
+@rule(
+    "StaleVerdict",
+    RISK,
+    "With `autoPromotionEnabled: false` a person promotes later than the gate passed: the verdict may be hours old.",
+    "Promote by analysis (`autoPromotionEnabled: true`), and let a person approve the deployment instead.",
+)
 def stale_verdicts(setup: Setup) -> Iterator[Hit]:
     """The switch follows the verdict at once."""
     if at(setup.blue_green, "autoPromotionEnabled") is False and setup.asks_provider:
@@ -438,9 +534,13 @@ def stale_verdicts(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (setup.label,), (*STRATEGY, "blueGreen", "autoPromotionEnabled"))
 
 
-@rule("FirstDeploy", ADVICE, "Argo runs no analysis for the first version of a Rollout, or the first after it was taken over "
-      "from a Deployment: nothing checks it. Seen in a cluster only.",
-      "Deploy the first version while nobody depends on it, or behind a rule without users.")  # fmt: skip
+@rule(
+    "FirstDeploy",
+    ADVICE,
+    "Argo runs no analysis for the first version of a Rollout, or the first after it was taken over from a "
+    "Deployment: nothing checks it. Seen in a cluster only.",
+    "Deploy the first version while nobody depends on it, or behind a rule without users.",
+)
 def first_deploy(setup: Setup) -> Iterator[Hit]:
     """There is a version before green: without one Argo asks nobody."""
     if setup.manifests.is_live and setup.asks_provider and not setup.record.stable_hash:
@@ -448,11 +548,15 @@ def first_deploy(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (setup.label,))
 
 
-@rule("ActiveWithoutHash", RISK, "A Service of production selects no pod template hash, so pods of every version get its "
-      "traffic, whatever the gate says. Argo writes it into the strategy's Services when it reconciles the Rollout; something "
-      "removed it since, or Argo is not running. Into `rootService` Argo writes none. Seen in a cluster only.",
-      "Look at the Argo Rollouts controller, and keep `spec.selector` out of what your GitOps tool enforces. Let no rule lead "
-      "to `rootService` itself: name it with the port `use-annotation`.")  # fmt: skip
+@rule(
+    "ActiveWithoutHash",
+    RISK,
+    "A Service of production selects no pod template hash, so pods of every version get its traffic, whatever the"
+    " gate says. Argo writes it into the strategy's Services when it reconciles the Rollout; something removed it"
+    " since, or Argo is not running. Into `rootService` Argo writes none. Seen in a cluster only.",
+    "Look at the Argo Rollouts controller, and keep `spec.selector` out of what your GitOps tool enforces. Let no"
+    " rule lead to `rootService` itself: name it with the port `use-annotation`.",
+)
 def without_hash(setup: Setup) -> Iterator[Hit]:
     """Each Service by which users reach production selects one version."""
     if not setup.manifests.is_live or not setup.record.stable_hash:

@@ -54,7 +54,8 @@ class Switch:
     """What decides about a switch.
 
     `moves_targets` is False where the controller registers nothing at it (ping-pong, instance targets, a handover);
-    `why` says which. `unknown` says why nobody knows whether it does, and is empty if it is known. Rates are requests per second: of all users, and at most of one target (0: not known).
+    `why` says which. `unknown` says why nobody knows whether it does, and is empty if it is known.
+    Rates are requests per second: of all users, and at most of one target (0: not known).
     """
 
     pods: int

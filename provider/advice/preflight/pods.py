@@ -47,10 +47,14 @@ def _are_targets_pods(setup: Setup) -> bool:
     return any(group.target_type == "ip" for group in groups_of(setup, setup.production))
 
 
-@rule("ReadinessGateMissing", ADVICE, "The namespace has no label for readiness gates: pods are Ready before the load balancer finds "
-      "them healthy, also in a restart that no analysis sees.",
-      "Label the namespace `elbv2.k8s.aws/pod-readiness-gate-inject: enabled`; in EKS Auto Mode it is "
-      "`eks.amazonaws.com/pod-readiness-gate-inject`.")  # fmt: skip
+@rule(
+    "ReadinessGateMissing",
+    ADVICE,
+    "The namespace has no label for readiness gates: pods are Ready before the load balancer finds them healthy, "
+    "also in a restart that no analysis sees.",
+    "Label the namespace `elbv2.k8s.aws/pod-readiness-gate-inject: enabled`; in EKS Auto Mode it is "
+    "`eks.amazonaws.com/pod-readiness-gate-inject`.",
+)
 def label(setup: Setup) -> Iterator[Hit]:
     """Pods get readiness gates; gates that they have tell more than a label."""
     namespace = setup.manifests.find("Namespace", "", setup.namespace)
@@ -64,8 +68,12 @@ def label(setup: Setup) -> Iterator[Hit]:
         yield Hit(says, (f"Namespace/{setup.namespace}",), ("metadata", "labels"))
 
 
-@rule("ReadinessGateHangs", RISK, "With readiness gates a sick green never becomes Ready, so Argo never begins the analysis, and the "
-      "Rollout hangs.", "Set `progressDeadlineAbort: true`.")  # fmt: skip
+@rule(
+    "ReadinessGateHangs",
+    RISK,
+    "With readiness gates a sick green never becomes Ready, so Argo never begins the analysis, and the Rollout hangs.",
+    "Set `progressDeadlineAbort: true`.",
+)
 def hangs(setup: Setup) -> Iterator[Hit]:
     """A sick green ends by itself."""
     has_gates = (
@@ -75,9 +83,13 @@ def hangs(setup: Setup) -> Iterator[Hit]:
         yield Hit("Pods get readiness gates, and progressDeadlineAbort is not set", (setup.label,), ("spec",))
 
 
-@rule("GateOfNoBinding", ADVICE, "Pods have the readiness gate of a TargetGroupBinding that is gone. The controller sets such a gate "
-      "to True, so it protects nothing. Seen in a cluster only.",
-      "Deploy again: the next pods get the gates of the bindings that there are.")  # fmt: skip
+@rule(
+    "GateOfNoBinding",
+    ADVICE,
+    "Pods have the readiness gate of a TargetGroupBinding that is gone. The controller sets such a gate to True, "
+    "so it protects nothing. Seen in a cluster only.",
+    "Deploy again: the next pods get the gates of the bindings that there are.",
+)
 def stale_gates(setup: Setup) -> Iterator[Hit]:
     """No pod has a gate of a binding that does not exist."""
     if "TargetGroupBinding" not in setup.manifests.unread:
@@ -88,9 +100,13 @@ def stale_gates(setup: Setup) -> Iterator[Hit]:
             )
 
 
-@rule("PodsWithoutGate", ADVICE, "Some of green's pods lack the readiness gate of a target group: they are Ready before the load "
-      "balancer finds them healthy there. Seen in a cluster only.",
-      "Deploy again: the next pods get it. Check the controller's webhook if they do not.")  # fmt: skip
+@rule(
+    "PodsWithoutGate",
+    ADVICE,
+    "Some of green's pods lack the readiness gate of a target group: they are Ready before the load balancer "
+    "finds them healthy there. Seen in a cluster only.",
+    "Deploy again: the next pods get it. Check the controller's webhook if they do not.",
+)
 def gates_of_pods(setup: Setup) -> Iterator[Hit]:
     """Each of green's pods has the gate of each binding whose Service selected it."""
     pods, gates = setup.manifests.seen.pods, _gates(setup)
@@ -159,8 +175,13 @@ def _pod_hit(setup: Setup, says: str, *path: str | int) -> Hit:
     return Hit(says, tuple(dict.fromkeys((setup.label, label))), (*where, *path) if label == setup.label else ())
 
 
-@rule("NoPreStop", RISK, "A pod that is told to stop still gets requests until the load balancer has deregistered it; without "
-      "`preStop` it refuses them.", "Add `lifecycle.preStop` with a sleep of some 30 s.")  # fmt: skip
+@rule(
+    "NoPreStop",
+    RISK,
+    "A pod that is told to stop still gets requests until the load balancer has deregistered it; without "
+    "`preStop` it refuses them.",
+    "Add `lifecycle.preStop` with a sleep of some 30 s.",
+)
 def no_pre_stop(setup: Setup) -> Iterator[Hit]:
     """A pod that is told to stop still answers until nobody sends it requests."""
     containers = at(setup.pod, "spec.containers", [])
@@ -186,8 +207,12 @@ def _longest_sleep(setup: Setup) -> float:
     return max((_sleep(one) for one in at(setup.pod, "spec.containers", [])), default=0.0)
 
 
-@rule("KilledTooEarly", RISK, "`terminationGracePeriodSeconds` ends before `preStop` and the requests in flight do.",
-      "Make it longer than `preStop` plus the longest request.")  # fmt: skip
+@rule(
+    "KilledTooEarly",
+    RISK,
+    "`terminationGracePeriodSeconds` ends before `preStop` and the requests in flight do.",
+    "Make it longer than `preStop` plus the longest request.",
+)
 def endings(setup: Setup) -> Iterator[Hit]:
     """A pod is not killed while its preStop runs."""
     longest, grace = _longest_sleep(setup), at(setup.pod, "spec.terminationGracePeriodSeconds", GRACE_SECONDS)
@@ -196,9 +221,13 @@ def endings(setup: Setup) -> Iterator[Hit]:
         yield _pod_hit(setup, says, "spec", "terminationGracePeriodSeconds")
 
 
-@rule("BlueGoneTooEarly", ADVICE, "Blue is stopped before its deregistration delay is over: requests that last longer than "
-      "`scaleDownDelaySeconds` plus `preStop` are cut, although the load balancer would wait for them.",
-      "Make `scaleDownDelaySeconds` longer than the longest request, or the deregistration delay as short as that.")  # fmt: skip
+@rule(
+    "BlueGoneTooEarly",
+    ADVICE,
+    "Blue is stopped before its deregistration delay is over: requests that last longer than "
+    "`scaleDownDelaySeconds` plus `preStop` are cut, although the load balancer would wait for them.",
+    "Make `scaleDownDelaySeconds` longer than the longest request, or the deregistration delay as short as that.",
+)
 def blue(setup: Setup) -> Iterator[Hit]:
     """Blue runs for as long as the load balancer waits for its requests."""
     groups = groups_of(setup, setup.production)
@@ -210,13 +239,18 @@ def blue(setup: Setup) -> Iterator[Hit]:
     deregistration = max(int(text) if text.isdigit() else DEREGISTRATION_SECONDS for text in texts)
     lasts = at(setup.blue_green, "scaleDownDelaySeconds", SCALE_DOWN_SECONDS) + _longest_sleep(setup)
     if lasts < deregistration:
-        says = f"Blue is stopped {lasts:g} s after the promotion (preStop included), the deregistration delay is {deregistration} s"
+        says = f"Blue is stopped {lasts:g} s after the promotion (preStop included), the deregistration delay is"
+        says += f" {deregistration} s"
         yield Hit(says, (setup.label,), (*STRATEGY, "blueGreen", "scaleDownDelaySeconds"))
 
 
-@rule("BlueCannotReturn", RISK, "When green fails after the switch, blue could not take the traffic back at once: its pods are gone, "
-      "fewer, or unhealthy.",
-      "Keep blue whole until the watch is over: `scaleDownDelaySeconds`, no `dynamicStableScale`, healthy targets.")  # fmt: skip
+@rule(
+    "BlueCannotReturn",
+    RISK,
+    "When green fails after the switch, blue could not take the traffic back at once: its pods are gone, fewer, "
+    "or unhealthy.",
+    "Keep blue whole until the watch is over: `scaleDownDelaySeconds`, no `dynamicStableScale`, healthy targets.",
+)
 def kept(setup: Setup) -> Iterator[Hit]:
     """Blue keeps its pods until nothing can abort any more, and could serve again."""
     kind = "blueGreen" if setup.blue_green is not None else "canary"

@@ -45,13 +45,17 @@ def _written_limits(metric: AnalysisMetric) -> tuple[int, int, int, int]:
     return metric.count or 0, metric.failure_limit, metric.inconclusive_limit, metric.consecutive_success_limit
 
 
-def _has_arguments(setup: Setup, metric: AnalysisMetric, *fields: str) -> bool:
+def _has_arguments(metric: AnalysisMetric, *fields: str) -> bool:
     """Tell whether a field is set by an argument whose value is not known."""
     return any(PLACEHOLDER.search(str(metric.spec.get(field, ""))) for field in fields)
 
 
-@rule("ConditionInvalid", BLOCKS, "A condition does not compile, so every measurement is an Error, and enough of them abort the "
-      "Rollout.", 'Correct it; the examples have `result[1] == "Successful"`.')  # fmt: skip
+@rule(
+    "ConditionInvalid",
+    BLOCKS,
+    "A condition does not compile, so every measurement is an Error, and enough of them abort the Rollout.",
+    'Correct it; the examples have `result[1] == "Successful"`.',
+)
 def conditions(setup: Setup) -> Iterator[Hit]:
     """Each condition compiles, as far as that can be told."""
     for _, metric, label, path, says in setup.metrics():
@@ -96,7 +100,7 @@ def _results(metric: AnalysisMetric) -> list[Any]:
     return results
 
 
-def _outcomes(condition: str, results: list[Any]) -> list[bool | None | str]:
+def _outcomes(condition: str, results: list[Any]) -> list[bool | str | None]:
     """Return what a condition gives for each result: true, false, None for unknown, or a text for an error."""
     found: list[bool | str | None] = []
     for result in results:
@@ -107,8 +111,12 @@ def _outcomes(condition: str, results: list[Any]) -> list[bool | None | str]:
     return found
 
 
-@rule("ConditionNeverTrue", BLOCKS, "No answer of the provider makes the condition true, or every one makes it an Error: the gate "
-      "never passes.", 'Write `jsonPath: "{$.measurement}"`, `result[1] == "Successful"` and `result[1] == "Failed"`.')  # fmt: skip
+@rule(
+    "ConditionNeverTrue",
+    BLOCKS,
+    "No answer of the provider makes the condition true, or every one makes it an Error: the gate never passes.",
+    'Write `jsonPath: "{$.measurement}"`, `result[1] == "Successful"` and `result[1] == "Failed"`.',
+)
 def never_true(setup: Setup) -> Iterator[Hit]:
     """A successCondition is true for some answer, and no condition is always an Error."""
     for _, metric, label, path, says in setup.metrics(of_ours=True):
@@ -134,8 +142,13 @@ def never_true(setup: Setup) -> Iterator[Hit]:
             )
 
 
-@rule("JsonPathInvalid", BLOCKS, "Without braces, or with a blank before them, `jsonPath` is a text and not a path: the result is "
-      "that text, whatever is answered.", 'Write `jsonPath: "{$.measurement}"`.')  # fmt: skip
+@rule(
+    "JsonPathInvalid",
+    BLOCKS,
+    "Without braces, or with a blank before them, `jsonPath` is a text and not a path: the result is that text, "
+    "whatever is answered.",
+    'Write `jsonPath: "{$.measurement}"`.',
+)
 def json_paths(setup: Setup) -> Iterator[Hit]:
     """Each jsonPath is a path."""
     for _, metric, label, path, says in setup.metrics():
@@ -144,8 +157,12 @@ def json_paths(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{says}: jsonPath {text!r} is a text, not a path", (label,), (*path, *_WEB, "jsonPath"))
 
 
-@rule("JsonPathFilters", BLOCKS, "`jsonPath` filters an array of texts and numbers, which is an Error in every measurement.",
-      'Write `jsonPath: "{$.measurement}"` and compare in the conditions.')  # fmt: skip
+@rule(
+    "JsonPathFilters",
+    BLOCKS,
+    "`jsonPath` filters an array of texts and numbers, which is an Error in every measurement.",
+    'Write `jsonPath: "{$.measurement}"` and compare in the conditions.',
+)
 def json_path_filters(setup: Setup) -> Iterator[Hit]:
     """No jsonPath filters an array of mixed kinds."""
     for _, metric, label, path, says in setup.metrics(of_ours=True):
@@ -154,8 +171,12 @@ def json_path_filters(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{says}: jsonPath filters the array `measurement`", (label,), (*path, *_WEB, "jsonPath"))
 
 
-@rule("LimitIsNoNumber", BLOCKS, 'A text that is not a whole number is accepted: as `count` (`"5.0"`, `"10%"`) it means endless, '
-      "as a limit 0.", "Write a whole number.")  # fmt: skip
+@rule(
+    "LimitIsNoNumber",
+    BLOCKS,
+    'A text that is not a whole number is accepted: as `count` (`"5.0"`, `"10%"`) it means endless, as a limit 0.',
+    "Write a whole number.",
+)
 def limits(setup: Setup) -> Iterator[Hit]:
     """Each count and limit is a whole number."""
     for _, metric, label, path, says in setup.metrics():
@@ -167,25 +188,33 @@ def limits(setup: Setup) -> Iterator[Hit]:
                 yield Hit(f"{says}: {field} {value!r} means {means}", (label,), (*path, field))
 
 
-@rule("MetricEndless", BLOCKS, "A metric with `interval` and without `count` never ends: Argo refuses it but in a canary's "
-      "background analysis.", "Set `count`.")  # fmt: skip
+@rule(
+    "MetricEndless",
+    BLOCKS,
+    "A metric with `interval` and without `count` never ends: Argo refuses it but in a canary's background analysis.",
+    "Set `count`.",
+)
 def endless(setup: Setup) -> Iterator[Hit]:
     """Only a background metric is endless."""
     for analysis, metric, label, path, says in setup.metrics():
-        is_known = not _has_arguments(setup, metric, "count") or "count" not in metric.spec
+        is_known = not _has_arguments(metric, "count") or "count" not in metric.spec
         if metric.interval_seconds and metric.count is None and not analysis.is_background and is_known:
             yield Hit(f"{says} has an interval and no count, in {analysis.place}", (label,), path)
 
 
-@rule("MetricInvalid", BLOCKS, "Argo refuses the metric: the Rollout is InvalidSpec, or its AnalysisRun ends in Error.",
-      "Correct the field in the sentence.")  # fmt: skip
+@rule(
+    "MetricInvalid",
+    BLOCKS,
+    "Argo refuses the metric: the Rollout is InvalidSpec, or its AnalysisRun ends in Error.",
+    "Correct the field in the sentence.",
+)
 def metric_limits(setup: Setup) -> Iterator[Hit]:
     """Argo accepts each metric."""
     for _, metric, label, path, says in setup.metrics():
         for problem in metric.problems:
             if "cannot be resolved" not in problem:
                 yield Hit(f"{says}: {problem}", (label,), path)
-        if _has_arguments(setup, metric, *LIMITS, "interval"):
+        if _has_arguments(metric, *LIMITS, "interval"):
             continue
         count, failures, waits, in_a_row = _written_limits(metric)
         if count > 1 and not metric.spec.get("interval"):
@@ -195,14 +224,21 @@ def metric_limits(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{says}: count {count} is less than {needs} together", (label,), (*path, "count"))
         if 0 < count < waits:
             yield Hit(f"{says}: count {count} is less than inconclusiveLimit {waits}", (label,), (*path, "count"))
-        negative = [name for name, value in (("inconclusiveLimit", waits), ("consecutiveSuccessLimit", in_a_row),
-                                             ("consecutiveErrorLimit", metric.consecutive_error_limit)) if value < 0]  # fmt: skip
-        for name in negative:
+        least = {
+            "inconclusiveLimit": waits,
+            "consecutiveSuccessLimit": in_a_row,
+            "consecutiveErrorLimit": metric.consecutive_error_limit,
+        }
+        for name in (name for name, value in least.items() if value < 0):
             yield Hit(f"{says}: {name} is negative", (label,), (*path, name))
 
 
-@rule("SucceedsWithoutPass", BLOCKS, "A metric can end Successful without one Successful answer of the provider.",
-      "Set both conditions, and `consecutiveSuccessLimit`, or keep failureLimit + inconclusiveLimit below `count`.")  # fmt: skip
+@rule(
+    "SucceedsWithoutPass",
+    BLOCKS,
+    "A metric can end Successful without one Successful answer of the provider.",
+    "Set both conditions, and `consecutiveSuccessLimit`, or keep failureLimit + inconclusiveLimit below `count`.",
+)
 def passes(setup: Setup) -> Iterator[Hit]:
     """A metric of ours ends Successful only after a Successful answer."""
     for analysis in setup.analyses:
@@ -216,13 +252,19 @@ def passes(setup: Setup) -> Iterator[Hit]:
         if not metric.success_condition:
             why = "has no successCondition, so whatever is not a failure counts as a success"
             yield Hit(f"{says} {why}", (label,), path)
-        elif not _has_arguments(setup, metric, *LIMITS) and in_a_row <= 0 < count <= max(failures, 0) + max(waits, 0):
-            why = f"succeeds after {count} measurements of which none passed (failureLimit {failures}, inconclusiveLimit {waits})"
+        elif not _has_arguments(metric, *LIMITS) and in_a_row <= 0 < count <= max(failures, 0) + max(waits, 0):
+            limits_are = f"failureLimit {failures}, inconclusiveLimit {waits}"
+            why = f"succeeds after {count} measurements of which none passed ({limits_are})"
             yield Hit(f"{says} {why}", (label,), path)
 
 
-@rule("NoFailureCondition", RISK, "Without `failureCondition` whatever is not a success is a failure: an answer that asks to wait "
-      "aborts the Rollout.", 'Add `failureCondition: result[1] == "Failed"`.')  # fmt: skip
+@rule(
+    "NoFailureCondition",
+    RISK,
+    "Without `failureCondition` whatever is not a success is a failure: an answer that asks to wait aborts the "
+    "Rollout.",
+    'Add `failureCondition: result[1] == "Failed"`.',
+)
 def failure_conditions(setup: Setup) -> Iterator[Hit]:
     """An answer that asks to wait does not count as a failure."""
     for _, metric, label, path, says in setup.metrics(of_ours=True):
@@ -230,8 +272,13 @@ def failure_conditions(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{says} has no failureCondition, so waiting counts as a failure and aborts", (label,), path)
 
 
-@rule("WaitsTooLong", RISK, "The analysis may take longer than `progressDeadlineSeconds`, which keeps running: the Rollout is "
-      "Degraded, or aborted, while it still waits.", "Raise `progressDeadlineSeconds`, or lower `count`.")  # fmt: skip
+@rule(
+    "WaitsTooLong",
+    RISK,
+    "The analysis may take longer than `progressDeadlineSeconds`, which keeps running: the Rollout is Degraded, "
+    "or aborted, while it still waits.",
+    "Raise `progressDeadlineSeconds`, or lower `count`.",
+)
 def times(setup: Setup) -> Iterator[Hit]:
     """An analysis ends before Argo's deadline."""
     deadline = at(setup.rollout, "spec.progressDeadlineSeconds", PROGRESS_DEADLINE_SECONDS)
@@ -244,20 +291,29 @@ def times(setup: Setup) -> Iterator[Hit]:
             yield Hit(sentence, (label, setup.label), (*path, "count"))
 
 
-@rule("ToleratesNoRestart", RISK, "So few errors in a row abort the Rollout that a restart of the provider, or of a node, can do "
-      "it.", "Raise `consecutiveErrorLimit`; the examples have 30, about five minutes.")  # fmt: skip
+@rule(
+    "ToleratesNoRestart",
+    RISK,
+    "So few errors in a row abort the Rollout that a restart of the provider, or of a node, can do it.",
+    "Raise `consecutiveErrorLimit`; the examples have 30, about five minutes.",
+)
 def restarts(setup: Setup) -> Iterator[Hit]:
     """An analysis outlasts a restart of the provider."""
     for analysis, metric, label, path, says in setup.metrics(of_ours=True):
         limit = metric.consecutive_error_limit
         seconds = (limit + 1) * ERROR_SECONDS
-        if seconds < RESTART_SECONDS and metric.provider == "web" and not _has_arguments(setup, metric, LIMITS[3]):
+        if seconds < RESTART_SECONDS and metric.provider == "web" and not _has_arguments(metric, LIMITS[3]):
             sentence = f"{says} ends in Error after {seconds} s without an answer (consecutiveErrorLimit {limit})"
             yield Hit(f"{sentence}, which aborts in {analysis.place}", (label,), path)
 
 
-@rule("TimeoutTooShort", RISK, f"Argo waits a shorter time for an answer than it may take ({ANSWER_SECONDS} s): an answer that "
-      "comes later is an Error.", "Raise `timeoutSeconds`; the examples have 10.")  # fmt: skip
+@rule(
+    "TimeoutTooShort",
+    RISK,
+    f"Argo waits a shorter time for an answer than it may take ({ANSWER_SECONDS} s): an answer that comes later is"
+    " an Error.",
+    "Raise `timeoutSeconds`; the examples have 10.",
+)
 def timeouts(setup: Setup) -> Iterator[Hit]:
     """Argo waits as long as an answer may take."""
     for _, metric, label, path, says in setup.metrics(of_ours=True):
@@ -284,8 +340,12 @@ def _by_argument(setup: Setup, metric: AnalysisMetric) -> dict[str, list[str]]:
     return {name: [name_in(one) for one in PLACEHOLDER.findall(value) if name_in(one)] for name, value in pairs}
 
 
-@rule("QueryRefused", BLOCKS, "The provider refuses the query: every measurement is an Error.",
-      "Correct the parameter in the sentence.")  # fmt: skip
+@rule(
+    "QueryRefused",
+    BLOCKS,
+    "The provider refuses the query: every measurement is an Error.",
+    "Correct the parameter in the sentence.",
+)
 def accepted(setup: Setup) -> Iterator[Hit]:
     """The provider accepts the query as it will be sent."""
     for _, metric, label, path, _ in setup.metrics(of_ours=True):
@@ -293,17 +353,12 @@ def accepted(setup: Setup) -> Iterator[Hit]:
             continue
         endpoint = endpoints()[metric.query.endpoint]
         accepted = {str(field.alias): accepted_text(field) for field in endpoint.query.model_fields.values()}
-        empty = {
-            name for name, value in metric.query.parameters if value == "" and _by_argument(setup, metric).get(name)
-        }
-        sent = [
-            (
-                name,
-                PLACEHOLDER.sub(lambda _, name=name: accepted.get(name, "1"), value)
-                or ("" if name not in empty else accepted.get(name, "1")),
-            )
-            for name, value in metric.query.parameters
-        ]
+        arguments = _by_argument(setup, metric)
+        sent = []
+        for name, value in metric.query.parameters:
+            example = str(accepted.get(name, "1"))
+            is_empty = not value and bool(arguments.get(name))  # ArgumentEmpty tells it
+            sent.append((name, example if is_empty else example.join(PLACEHOLDER.split(value)[::2])))
         where = (*path, *_WEB, "url") if metric.provider == "web" else path
         try:
             parse_as(endpoint.query, metric.query.endpoint, sent)
@@ -313,12 +368,18 @@ def accepted(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (label,), where)
         method = metric.request.method.upper() if metric.request else endpoint.methods[0]
         if method not in endpoint.methods:
-            says = f"Metric {metric.name} asks {metric.query.endpoint} with {method}; it is a {endpoint.methods[0]} with a jsonBody"
+            says = f"Metric {metric.name} asks {metric.query.endpoint} with {method}"
+            says += f"; it is a {endpoint.methods[0]} with a jsonBody"
             yield Hit(says, (label,), path)
 
 
-@rule("ArgumentEmpty", BLOCKS, "An argument without a value is sent as an empty text, which the provider refuses: every "
-      "measurement is an Error, and a good version is aborted.", "Give the argument a value or a `valueFrom`.")  # fmt: skip
+@rule(
+    "ArgumentEmpty",
+    BLOCKS,
+    "An argument without a value is sent as an empty text, which the provider refuses: every measurement is an "
+    "Error, and a good version is aborted.",
+    "Give the argument a value or a `valueFrom`.",
+)
 def empty_arguments(setup: Setup) -> Iterator[Hit]:
     """No parameter is empty by its argument."""
     for analysis, metric, *_ in setup.metrics(of_ours=True):
@@ -326,7 +387,8 @@ def empty_arguments(setup: Setup) -> Iterator[Hit]:
         for parameter, names in _by_argument(setup, metric).items():
             for name in names:
                 if values.get(name) == "" and _parameters(metric).get(parameter) == "":
-                    says = f"{analysis.place} gives the argument {name} no value, so Metric {metric.name} sends {parameter} empty"
+                    says = f"{analysis.place} gives the argument {name} no value"
+                    says += f", so Metric {metric.name} sends {parameter} empty"
                     yield Hit(says, (setup.label,), _argument_path(setup, analysis.place, name))
 
 
@@ -339,9 +401,13 @@ def _argument_path(setup: Setup, place: str, name: str) -> tuple[str | int, ...]
     return ("spec", "strategy", strategy, *where, *(("args", numbers[-1]) if numbers else ()))
 
 
-@rule("AsksAboutAnother", BLOCKS, "The query names another Rollout or namespace than the Rollout's own: the provider answers 404, or "
-      "about a Rollout that this gate is not for.",
-      "Pass `metadata.name` and `metadata.namespace` by `fieldRef`.")  # fmt: skip
+@rule(
+    "AsksAboutAnother",
+    BLOCKS,
+    "The query names another Rollout or namespace than the Rollout's own: the provider answers 404, or about a "
+    "Rollout that this gate is not for.",
+    "Pass `metadata.name` and `metadata.namespace` by `fieldRef`.",
+)
 def about_itself(setup: Setup) -> Iterator[Hit]:
     """The query is about the Rollout itself."""
     for analysis, metric, label, path, says in setup.metrics(of_ours=True):
@@ -359,8 +425,12 @@ def about_itself(setup: Setup) -> Iterator[Hit]:
                     yield Hit(sentence, (label, setup.label), where)
 
 
-@rule("AsksAboutBlue", BLOCKS, "The query passes the hash of the stable version: the answer is Superseded for ever.",
-      "Pass `podTemplateHashValue: Latest`.")  # fmt: skip
+@rule(
+    "AsksAboutBlue",
+    BLOCKS,
+    "The query passes the hash of the stable version: the answer is Superseded for ever.",
+    "Pass `podTemplateHashValue: Latest`.",
+)
 def about_blue(setup: Setup) -> Iterator[Hit]:
     """The hash is that of green."""
     for analysis, metric, *_ in setup.metrics(of_ours=True):
@@ -371,9 +441,13 @@ def about_blue(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (setup.label,), _argument_path(setup, analysis.place, name))
 
 
-@rule("StageDoesNotFit", BLOCKS, "The query asks about the other side of the switch than its analysis is on: it never passes.",
-      "Use a template with `stage=beforeSwitch` before the switch and in the steps of a canary, and one with "
-      "`stage=afterSwitch` in `postPromotionAnalysis`.")  # fmt: skip
+@rule(
+    "StageDoesNotFit",
+    BLOCKS,
+    "The query asks about the other side of the switch than its analysis is on: it never passes.",
+    "Use a template with `stage=beforeSwitch` before the switch and in the steps of a canary, and one with "
+    "`stage=afterSwitch` in `postPromotionAnalysis`.",
+)
 def stages(setup: Setup) -> Iterator[Hit]:
     """The stage is that of the analysis."""
     for analysis, metric, label, path, says in setup.metrics(of_ours=True):
@@ -393,8 +467,12 @@ def stages(setup: Setup) -> Iterator[Hit]:
             )
 
 
-@rule("HashNotPassed", RISK, "Without `podTemplateHash` an answer about another version counts for this one.",
-      "Pass `podTemplateHash` from an argument with `podTemplateHashValue: Latest`.")  # fmt: skip
+@rule(
+    "HashNotPassed",
+    RISK,
+    "Without `podTemplateHash` an answer about another version counts for this one.",
+    "Pass `podTemplateHash` from an argument with `podTemplateHashValue: Latest`.",
+)
 def hashes(setup: Setup) -> Iterator[Hit]:
     """The query names the version that it is about."""
     for analysis, metric, label, path, _ in setup.metrics(of_ours=True):
@@ -402,8 +480,12 @@ def hashes(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"Metric {metric.name} in {analysis.place} does not pass podTemplateHash", (label,), path)
 
 
-@rule("StageNotPassed", RISK, "Without `stage` an answer from before the switch may count after it, and the other way round.",
-      "Add `stage=beforeSwitch`, in an analysis after the switch `stage=afterSwitch`.")  # fmt: skip
+@rule(
+    "StageNotPassed",
+    RISK,
+    "Without `stage` an answer from before the switch may count after it, and the other way round.",
+    "Add `stage=beforeSwitch`, in an analysis after the switch `stage=afterSwitch`.",
+)
 def stage_passed(setup: Setup) -> Iterator[Hit]:
     """The query names its stage; within the steps of a canary there is one only."""
     for analysis, metric, label, path, _ in setup.metrics(of_ours=True):
@@ -412,8 +494,13 @@ def stage_passed(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"Metric {metric.name} in {analysis.place} does not pass stage", (label,), path)
 
 
-@rule("EndpointUnknown", RISK, "The metric has the parameters of this provider, and asks an endpoint that it does not have: 404 at "
-      "every measurement.", "Correct the end of the URL: `/v1/gate`, or another endpoint of docs/reference.md.")  # fmt: skip
+@rule(
+    "EndpointUnknown",
+    RISK,
+    "The metric has the parameters of this provider, and asks an endpoint that it does not have: 404 at every "
+    "measurement.",
+    "Correct the end of the URL: `/v1/gate`, or another endpoint of docs/reference.md.",
+)
 def endpoint_names(setup: Setup) -> Iterator[Hit]:
     """The endpoint is one that there is."""
     for _, metric, label, path, says in setup.metrics():
@@ -422,8 +509,12 @@ def endpoint_names(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{says} asks {asked}, which the provider does not have", (label,), (*path, *_WEB, "url"))
 
 
-@rule("ArgumentBreaksUrl", BLOCKS, "An argument with a blank, `&`, `#`, `+` or `%` goes into the URL as it is, and breaks it.",
-      "Remove it from the value, or percent-encode it.")  # fmt: skip
+@rule(
+    "ArgumentBreaksUrl",
+    BLOCKS,
+    "An argument with a blank, `&`, `#`, `+` or `%` goes into the URL as it is, and breaks it.",
+    "Remove it from the value, or percent-encode it.",
+)
 def breaking_arguments(setup: Setup) -> Iterator[Hit]:
     """No argument breaks the URL."""
     for analysis, metric, label, path, _ in setup.metrics(of_ours=True):
@@ -436,10 +527,14 @@ def breaking_arguments(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (label,), (*path, *_WEB, "url"))
 
 
-@rule("ArgumentLoosensGate", RISK, "An argument sets a limit of the query, so whoever writes the Rollout can loosen the gate.",
-      "Write the limit into the template, or set floors (`deploy/components/floors`).")  # fmt: skip
+@rule(
+    "ArgumentLoosensGate",
+    RISK,
+    "An argument sets a limit of the query, so whoever writes the Rollout can loosen the gate.",
+    "Write the limit into the template, or set floors (`deploy/components/floors`).",
+)
 def loosening_arguments(setup: Setup) -> Iterator[Hit]:
-    """No argument decides in a cluster's template; whoever writes a Rollout writes its namespace's own templates too."""
+    """No argument decides in a cluster's template; a namespace's templates belong to whoever writes its Rollouts."""
     for analysis, metric, label, path, _ in setup.metrics(of_ours=True):
         if metric.query is None or metric.template[0] != "ClusterAnalysisTemplate":
             continue
@@ -469,8 +564,12 @@ def numbers(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (setup.label,), _argument_path(setup, analysis.place, str(name)))
 
 
-@rule("SecretArgumentOverridden", ADVICE, "The Rollout passes an argument that the template takes from a Secret: the Secret wins, in "
-      "silence.", "Remove it from the Rollout.")  # fmt: skip
+@rule(
+    "SecretArgumentOverridden",
+    ADVICE,
+    "The Rollout passes an argument that the template takes from a Secret: the Secret wins, in silence.",
+    "Remove it from the Rollout.",
+)
 def secrets(setup: Setup) -> Iterator[Hit]:
     """No argument is passed that comes from a Secret."""
     for analysis in setup.analyses:
@@ -481,8 +580,13 @@ def secrets(setup: Setup) -> Iterator[Hit]:
                 yield Hit(says, (setup.label,), _argument_path(setup, analysis.place, argument.name))
 
 
-@rule("ProxyMayAnswer", RISK, "Argo takes any answer with status 200 that is no JSON for Successful, such as the page of a proxy in "
-      "its environment.", "On `http://` set `insecure: true`: Argo then uses no proxy for this metric.")  # fmt: skip
+@rule(
+    "ProxyMayAnswer",
+    RISK,
+    "Argo takes any answer with status 200 that is no JSON for Successful, such as the page of a proxy in its "
+    "environment.",
+    "On `http://` set `insecure: true`: Argo then uses no proxy for this metric.",
+)
 def proxies(setup: Setup) -> Iterator[Hit]:
     """Nothing between Argo and the provider can answer for it."""
     for analysis, metric, label, path, _ in setup.metrics(of_ours=True):

@@ -214,8 +214,8 @@ class Setup:
 
     @property
     def hands_over(self) -> bool:
-        """Whether an analysis before the switch asks for a handover."""
-        queries = [metric.query for analysis in self.gates for metric in analysis.queries]
+        """Whether an analysis that the switch waits for asks for a handover; of a canary that is its last step too."""
+        queries = [metric.query for one in self.analyses if one.is_before_switch for metric in one.queries]
         return any(query is not None and query.endpoint == handover.NAME for query in queries)
 
     def metrics(self, *, of_ours: bool = False) -> Iterator[tuple[Analysis, AnalysisMetric, str, FieldPath, str]]:

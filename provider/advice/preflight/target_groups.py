@@ -231,18 +231,18 @@ def _of_ingresses(setup: Setup) -> Iterator[TargetGroup]:
         actions, annotations = actions_of(ingress), annotations_of(ingress)
         for backend in backends_of(ingress):
             if backend.port != USE_ANNOTATION:
-                forwards = [(backend.name, backend.port, 1)]
+                forwards: list[tuple[str, int | str, int]] = [(backend.name, backend.port, 1)]
             else:
                 forwards = actions.get(backend.name, [])
                 if backend.name == setup.root and name_of(ingress) in setup.routed_ingresses:
                     named = {name for name, _, _ in forwards}
-                    port = str(at(setup.canary, "trafficRouting.alb.servicePort", ""))
+                    written = str(at(setup.canary, "trafficRouting.alb.servicePort", ""))
                     forwards = [
                         *forwards,
-                        *((one, port, 0) for one in setup.service_names.values() if one not in named),
+                        *((one, written, 0) for one in setup.service_names.values() if one not in named),
                     ]
-            for name, port, weight in forwards:
-                group = of_ingress(setup, ingress, name, port)
+            for service, port, weight in forwards:
+                group = of_ingress(setup, ingress, service, port)
                 yield replace(
                     group, path=backend.path, host=backend.host, route=backend.route, weight=weight,
                     condition=str(annotations.get(f"{ALB}conditions.{backend.name}", "")),
@@ -270,7 +270,7 @@ def of_ingress(setup: Setup, ingress: Object, name: str, port: int | str) -> Tar
         attributes=_attributes(merged.get(f"{ALB}target-group-attributes", "")),
         load_balancer=f"group {group}" if group else f"Ingress {setup.namespace}/{name_of(ingress)}",
         inputs={
-            "group": group or "none",
+            "group.name": group or "none",
             "Ingress": name_of(ingress),
             "Service": name,
             "port": str(port),
@@ -315,8 +315,8 @@ def _of_routes(setup: Setup) -> Iterator[TargetGroup]:
                         continue
                     if at(backend, "namespace", setup.namespace) != setup.namespace:
                         continue
-                    yield _of_route(setup, route, backend, controller, load_balancer,
-                                    ("spec", "rules", number, "backendRefs", index))  # fmt: skip
+                    where: FieldPath = ("spec", "rules", number, "backendRefs", index)
+                    yield _of_route(setup, route, backend, (controller, load_balancer), where)
 
 
 def _list(node: object) -> list[Any]:
@@ -325,7 +325,7 @@ def _list(node: object) -> list[Any]:
 
 def _gateway_of(setup: Setup, route: Object) -> tuple[bool | None, str]:
     """Tell whether a route's Gateway is the load balancer controller's (None if nothing tells), and name it."""
-    parent = next(iter(_list(at(route, "spec.parentRefs"))), {})
+    parent: Any = next(iter(_list(at(route, "spec.parentRefs"))), {})
     name, namespace = str(at(parent, "name", "")), str(at(parent, "namespace", setup.namespace))
     gateway = setup.manifests.find("Gateway", namespace, name)
     known = setup.manifests.find("GatewayClass", "", str(at(gateway, "spec.gatewayClassName", "")))
@@ -337,18 +337,15 @@ def _of_route(
     setup: Setup,
     route: Object,
     backend: Object,
-    controller: bool | None,
-    load_balancer: str,
+    gateway: tuple[bool | None, str],
     path: FieldPath,
 ) -> TargetGroup:
     name, port = str(at(backend, "name", "")), at(backend, "port", "")
-    config: Object = {}
-    for kind in ("TargetGroupConfiguration",):
-        for manifest in setup.manifests.of(kind, setup.namespace):
-            if at(manifest, "spec.targetReference.name") == name:
-                config, controller = at(manifest, "spec.defaultConfiguration", {}), True
-    if not isinstance(config, Mapping):
-        config = {}
+    controller, load_balancer = gateway
+    config: Any = {}
+    for manifest in setup.manifests.of("TargetGroupConfiguration", setup.namespace):
+        if at(manifest, "spec.targetReference.name") == name:
+            config, controller = at(manifest, "spec.defaultConfiguration", {}), True
     written = at(config, "targetType")
     attributes = [one for one in _list(at(config, "targetGroupAttributes")) if isinstance(one, Mapping)]
     health = {
@@ -402,30 +399,30 @@ def _of_services(setup: Setup) -> Iterator[TargetGroup]:
 def _of_bindings(setup: Setup) -> Iterator[TargetGroup]:
     """Yield the group of each binding; in a cluster with what AWS says of it."""
     seen = setup.manifests.seen
-    for manifest in setup.manifests.of("TargetGroupBinding", setup.namespace):
-        service, name = str(at(manifest, "spec.serviceRef.name", "")), name_of(manifest)
-        described = [one for one in seen.health.get(service, ()) if one.binding.name == name]
-        index = [one.binding.name for one in seen.health.get(service, ())].index(name) if described else 0
+    described = {one.binding.name for several in seen.health.values() for one in several}
+    for service, several in seen.health.items():
         attributes = seen.attributes.get(service, ())
-        group = TargetGroup(
-            service=service,
-            port=at(manifest, "spec.serviceRef.port", ""),
-            object=label_of(manifest),
-            path=("spec", "serviceRef"),
-            target_type=str(at(manifest, "spec.targetType", "")),
-            load_balancer=label_of(manifest),
-            is_checked=False,
-        )
-        if described:
-            group = replace(
-                group,
-                target_type=described[0].group.target_type,
-                health_check=_described(described[0].group),
-                attributes=attributes[index] if index < len(attributes) else {},
-                load_balancer=described[0].binding.stack or "".join(described[0].group.load_balancer_arns[:1]),
-                is_checked=True,
+        for number, health in enumerate(several):
+            yield TargetGroup(
+                service=service,
+                port=health.binding.port,
+                object=f"TargetGroupBinding/{health.binding.name}",
+                target_type=health.group.target_type,
+                health_check=_described(health.group),
+                attributes=attributes[number] if number < len(attributes) else {},
+                load_balancer=health.binding.stack or "".join(health.group.load_balancer_arns[:1]),
             )
-        yield group
+    for manifest in setup.manifests.of("TargetGroupBinding", setup.namespace):
+        if name_of(manifest) not in described:
+            yield TargetGroup(
+                service=str(at(manifest, "spec.serviceRef.name", "")),
+                port=at(manifest, "spec.serviceRef.port", ""),
+                object=label_of(manifest),
+                path=("spec", "serviceRef"),
+                target_type=str(at(manifest, "spec.targetType", "")),
+                load_balancer=label_of(manifest),
+                is_checked=False,
+            )
 
 
 def _described(group: records.TargetGroup) -> dict[str, str]:

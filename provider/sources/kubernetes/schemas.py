@@ -53,11 +53,18 @@ def checked(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], list[SchemaErr
     API. Objects of unknown kinds are only checked as far as their metadata.
     """
     kinds, definitions = _schemas()
-    key = f"{manifest.get('apiVersion')}/{manifest.get('kind')}"
+    version, kind = str(manifest.get("apiVersion", "")), manifest.get("kind")
     errors: list[SchemaError] = []
-    node = kinds.get(key, _NAMED)
+    node = kinds.get(f"{version}/{kind}") or kinds.get(_nearest(str(kind), version.rpartition("/")[0]), _NAMED)
     result = _checked(manifest, node, (), definitions, errors)
     return (result if isinstance(result, dict) else {}), errors
+
+
+def _nearest(kind: str, group: str) -> str:
+    """Return the known version of a kind for one that is not known: of its group, if it names one that still is."""
+    known = [key for key in _schemas()[0] if key.rpartition("/")[2] == kind]
+    near = [key for key in known if group in {"", "extensions", key.rpartition("/")[0].rpartition("/")[0]}]
+    return near[-1] if near else ""
 
 
 def known_versions(kind: str) -> list[str]:
