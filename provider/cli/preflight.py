@@ -110,7 +110,8 @@ def preflight(
 
 def _tree(reports: list[Report]) -> str:
     blocks = ["\n".join(_coloured(printable(line)) for line in _lines(report)) for report in reports]
-    return "\n\n".join([*blocks, _sum(reports)])
+    is_clean = not any(report.findings or report.ignored for report in reports)
+    return "\n\n".join(blocks if is_clean else [*blocks, _sum(reports)])
 
 
 def _sum(reports: list[Report]) -> str:

@@ -413,9 +413,10 @@ def _of_bindings(setup: Setup) -> Iterator[TargetGroup]:
                 load_balancer=health.binding.stack or "".join(health.group.load_balancer_arns[:1]),
             )
     for manifest in setup.manifests.of("TargetGroupBinding", setup.namespace):
-        if name_of(manifest) not in described:
+        service = str(at(manifest, "spec.serviceRef.name", ""))
+        if name_of(manifest) not in described and service not in seen.health:
             yield TargetGroup(
-                service=str(at(manifest, "spec.serviceRef.name", "")),
+                service=service,
                 port=at(manifest, "spec.serviceRef.port", ""),
                 object=label_of(manifest),
                 path=("spec", "serviceRef"),
