@@ -10,8 +10,7 @@ from typing import Any, get_type_hints
 import msgspec
 import yaml
 
-from provider.advice.preflight import RULES
-from provider.advice.preflight.findings import Severity
+from provider.advice.preflight.findings import RULES, Severity
 from provider.endpoints import endpoints
 from provider.model.answer import Observed
 from provider.model.reasons import Reason
