@@ -15,10 +15,10 @@ from provider.model import records
 from provider.model.analysis import Analysis, AnalysisMetric
 from provider.rules.analysis import analyses_of
 from provider.rules.green import production_of
+from provider.sources.kubernetes.schemas import FieldPath
 from provider.sources.kubernetes.shapes.answers import record_of
 from provider.sources.kubernetes.shapes.rollout import Rollout as RolloutShape
 from provider.sources.kubernetes.shapes.service import Service as ServiceShape
-from provider.sources.kubernetes.schemas import FieldPath
 
 _TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
 
