@@ -24,11 +24,16 @@ def convert_(
     begin with the order in which to apply them without losing a request. What cannot be converted is said on standard
     error and left out. With --live it begins with what is in the cluster, without what a server or Argo added.
     """
-    if bool(files) == live:
+    if bool(files) == live or (live and not rollout):
         raise click.UsageError("Give either --file, or --live and --rollout")
-    texts = texts_of(files) if files else [text_of(one) for one in setups_of((), namespace, rollout, live=True)]
+    texts = (
+        [text for _, text, _ in texts_of(files)]
+        if files
+        else [text_of(one) for one in setups_of((), namespace, rollout, live=True)]
+    )
     try:
-        found = convert(load("\n---\n".join(texts)), keep_preview=keep_preview)
+        documents = [document for text in texts for document in load(text)]
+        found = convert(documents, keep_preview=keep_preview, namespace=namespace, rollout=rollout)
     except (NotYaml, CannotConvert) as error:
         raise click.ClickException(f"Cannot convert the manifests: {error}") from error
     for note in found.notes:

@@ -2,8 +2,7 @@
 
 import click
 
-from provider.advice.preflight.forecast import Forecast, Switch, forecast, remedies
-from provider.advice.preflight.switching import Assumed, switch_of
+from provider.advice.preflight.forecast import Assumed, Forecast, Switch, forecast, remedies, switch_of
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, setups_of
 from provider.model.printable import printable
 
@@ -55,6 +54,8 @@ def forecast_(
 
 
 def _lines(name: str, switch: Switch, found: Forecast) -> list[str]:
+    if switch.unknown:
+        return [f"{name}: not known. {switch.unknown[0].upper()}{switch.unknown[1:]}."]
     if not switch.moves_targets:
         return [f"{name}: no second without a healthy target. {found.timeline[0].says}."]
     every = f"checks every {switch.interval_seconds:g} s"

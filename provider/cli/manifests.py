@@ -2,13 +2,15 @@
 
 import logging.config
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from provider import settings
-from provider.advice.preflight import reading
-from provider.advice.preflight.manifests import Manifests, NotManifests, Setup, parse, setups
+from provider.advice.preflight import live as live_preflight
+from provider.advice.preflight.manifests import Manifests, NotManifests, joined, parse
+from provider.advice.preflight.setup import Setup, setups
 from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
 from provider.model.printable import printable
 from provider.sources.deadline import Deadline
@@ -23,7 +25,9 @@ FILES = click.Option(
     "`kubectl kustomize`. May be repeated.",
 )
 LIVE = click.Option(["--live"], is_flag=True, help="Read the objects from the cluster of your kubeconfig.")
-ROLLOUT = click.Option(["--rollout"], help="With --live: name of the Rollout.")
+ROLLOUT = click.Option(
+    ["--rollout"], help="Name of the Rollout; needed with --live, and picks one of several in files."
+)
 NAMESPACE = click.Option(
     ["--namespace", "-n"],
     default=context_namespace,
@@ -34,9 +38,9 @@ NAMESPACE = click.Option(
 
 def manifests_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, live: bool) -> Manifests:
     """Return the manifests, with at least one Rollout. Raises ClickException."""
-    if bool(files) == live or live != bool(rollout):
+    if bool(files) == live or (live and not rollout):
         raise click.UsageError("Give either --file, or --live and --rollout")
-    return _live(namespace, str(rollout)) if live else of_files(files, namespace)
+    return _live(namespace, str(rollout)) if live else of_files(files, namespace, rollout)
 
 
 def setups_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, live: bool) -> list[Setup]:
@@ -48,19 +52,32 @@ def setups_of(files: tuple[str, ...], namespace: str, rollout: str | None, *, li
 
 
 def not_checked(manifests: Manifests) -> list[str]:
-    """Return a sentence for each kind that could not be read."""
-    return [f"Not checked: {kind}. {why}" for kind, why in manifests.unread.items()]
+    """Return a sentence for each kind that could not be read, and for each document that was skipped."""
+    return [f"Not checked: {kind}. {why}" for kind, why in manifests.unread.items()] + [
+        f"Skipped: {sentence}" for sentence in manifests.skipped
+    ]
 
 
-def of_files(files: tuple[str, ...], namespace: str) -> Manifests:
-    """Return the manifests in files, with at least one Rollout. Raises ClickException."""
-    try:
-        found = parse("\n---\n".join(texts_of(files)), namespace)
-    except NotManifests as error:
-        raise click.ClickException(f"Cannot read the manifests: {error}") from error
-    if not setups(found):
-        raise click.ClickException("There is no Rollout among the manifests")
-    return found
+def of_files(files: tuple[str, ...], namespace: str, rollout: str | None = None) -> Manifests:
+    """Return the manifests in files, with at least one Rollout; `rollout` drops the others. Raises ClickException."""
+    several = []
+    for file, text, is_named in texts_of(files):
+        try:
+            several.append(parse(text, namespace, file))
+        except NotManifests as error:
+            if is_named:
+                raise click.ClickException(f"Cannot read the manifests: {error}") from error
+            several.append(Manifests({}, skipped=(f"{error}",)))
+    manifests = joined(several)
+    if rollout is not None:
+        kept = {key: one for key, one in manifests.objects.items() if key[0] != "Rollout" or key[2] == rollout}
+        manifests = replace(manifests, objects=kept)
+    if not setups(manifests):
+        which = f" {rollout}" if rollout else ""
+        for sentence in not_checked(manifests):
+            click.echo(printable(sentence), err=True)
+        raise click.ClickException(f"There is no Rollout{which} among the manifests")
+    return manifests
 
 
 def _live(namespace: str, rollout: str) -> Manifests:
@@ -68,27 +85,31 @@ def _live(namespace: str, rollout: str) -> Manifests:
     try:
         sources = sources_of(settings.load(), Metrics())
         deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
-        return reading.manifests_of(sources, namespace, rollout, deadline)
+        return live_preflight.manifests_of(sources, namespace, rollout, deadline)
     except NotConfigured as error:
         raise click.ClickException(f"{error}. To read manifests instead, use --file") from error
     except (RolloutNotFound, CannotTell, settings.BadSettings) as error:
         raise click.ClickException(str(error)) from error
 
 
-def texts_of(names: tuple[str, ...]) -> list[str]:
-    """Return the text of each file, of each file in a folder, and of standard input. Raises ClickException."""
+def texts_of(names: tuple[str, ...]) -> list[tuple[str, str, bool]]:
+    """Return the name and text of each file, of those in folders, and of standard input; and whether it was named.
+
+    Raises ClickException.
+    """
     texts = []
     for name in names:
+        path = Path(name)
         try:
             if name == "-":
-                texts.append(sys.stdin.read())
-            elif Path(name).is_dir():
-                inside = sorted(one for one in Path(name).iterdir() if one.suffix in {".yaml", ".yml", ".json"})
-                texts += [one.read_text(encoding="utf-8") for one in inside]
+                texts.append(("", sys.stdin.read(), True))
+            elif path.is_dir():
+                inside = sorted(one for one in path.iterdir() if one.suffix in {".yaml", ".yml", ".json"})
+                texts += [(str(one), one.read_text(encoding="utf-8"), False) for one in inside]
             else:
-                texts.append(Path(name).read_text(encoding="utf-8"))
+                texts.append((name, path.read_text(encoding="utf-8"), True))
         except OSError as error:
-            raise click.ClickException(f"Cannot read {name}: {error.strerror}") from error
+            raise click.ClickException(f"Cannot read {error.filename or name}: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise click.ClickException(f"Cannot read {name}: it is not UTF-8 text") from error
     return texts

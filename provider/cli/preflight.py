@@ -7,16 +7,22 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import click
 import yaml
 
-from provider.advice.preflight.findings import ROWS, Code, Finding, Severity
-from provider.advice.preflight.inspection import Report, inspect
+from provider import DOCUMENTATION
+from provider.advice.preflight import inspect, not_seen
+from provider.advice.preflight.findings import RULES, Finding, Place, Report, Severity
 from provider.advice.preflight.live import ANCHOR, observed
-from provider.advice.preflight.manifests import Analysis, Setup, at, name_of
+from provider.advice.preflight.manifests import name_of
+from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.target_groups import ingresses
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, not_checked, of_files
+from provider.model.analysis import Analysis
 from provider.model.printable import printable
 from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
@@ -34,7 +40,7 @@ ANNOTATIONS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVI
 TITLE = "alb-provider preflight"
 
 BLOCKED = 1
-"""The exit code if something cannot work."""
+"""The exit code if something is as bad as --fail-on says."""
 
 
 @click.command(params=[FILES, LIVE, ROLLOUT, NAMESPACE])
@@ -51,6 +57,21 @@ BLOCKED = 1
     multiple=True,
     help="Files or folders as before an edit: tells which Services would get a new target group. May be repeated.",
 )
+@click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="CODE[@OBJECT]",
+    help="Leave out findings of a code, or only those about an object. May be repeated. The annotation "
+    "`alb-provider/ignore` of the Rollout does the same, with a reason: a line `CODE[@OBJECT]: reason` for each.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice([severity.value for severity in Severity]),
+    default=Severity.BLOCKS.value,
+    show_default=True,
+    help="The least severity with which to exit with 1.",
+)
 @click.option("--github", is_flag=True, help="Print everything as annotations of a GitHub workflow instead.")
 def preflight(
     files: tuple[str, ...],
@@ -59,13 +80,15 @@ def preflight(
     namespace: str,
     output: str,
     before: tuple[str, ...],
+    ignored: tuple[str, ...],
+    fail_on: str,
     github: bool,  # noqa: FBT001 - click passes names
 ) -> None:
     """Tell before the first deploy what a Rollout's topology will do at its switch.
 
     Prints a tree for each Rollout, with what blocks (✗), what is a risk (!) and advice (·). What `kubectl argo
     rollouts lint` accepts is checked too: templates, arguments, conditions, paths and limits that cannot work, and
-    Services that do not exist. Exits with 1 if something blocks, with 3 if the manifests cannot be read.
+    Services that do not exist. Exits with 1 if something blocks (--fail-on), with 3 if the manifests cannot be read.
     """
     try:
         manifests = manifests_of(files, namespace, rollout, live=live)
@@ -73,16 +96,30 @@ def preflight(
             manifests = replace(manifests, before=of_files(before, namespace))
     except click.ClickException as error:
         raise _Annotation(error.format_message()) if github else error from error
-    for sentence in not_checked(manifests):
+    unknown = {one.partition("@")[0] for one in ignored} - RULES.keys()
+    if unknown:
+        raise click.UsageError(f"There is no finding {', '.join(sorted(unknown))}")
+    unseen = [f"Not seen: {one}" for setup in setups(manifests) for one in not_seen(setup)]
+    for sentence in [*not_checked(manifests), *dict.fromkeys(unseen)]:
         click.echo(_annotation("warning", TITLE, sentence) if github else printable(sentence), err=True)
-    reports = inspect(manifests)
+    reports = inspect(manifests, ignored)
     show: Callable[[list[Report]], str] = _github if github else _FORMATS[output]
     click.echo(show(reports), color=None if sys.stdout.isatty() and "NO_COLOR" not in os.environ else False)
-    sys.exit(BLOCKED if any(one.blocks for one in reports) else 0)
+    sys.exit(BLOCKED if any(report.has(Severity(fail_on)) for report in reports) else 0)
 
 
 def _tree(reports: list[Report]) -> str:
-    return "\n\n".join("\n".join(_coloured(printable(line)) for line in _lines(one)) for one in reports)
+    blocks = ["\n".join(_coloured(printable(line)) for line in _lines(report)) for report in reports]
+    is_clean = not any(report.findings or report.ignored for report in reports)
+    return "\n\n".join(blocks if is_clean else [*blocks, _sum(reports)])
+
+
+def _sum(reports: list[Report]) -> str:
+    """Return how many findings there are of each severity."""
+    counts = Counter(finding.severity for report in reports for finding in report.findings)
+    ignored = sum(len(report.ignored) for report in reports)
+    told = [f"{counts[severity]} {severity.value}" for severity in Severity]
+    return f"Sum: {', '.join(told)}{f', {ignored} ignored' if ignored else ''}"
 
 
 def _coloured(line: str) -> str:
@@ -92,31 +129,37 @@ def _coloured(line: str) -> str:
 
 
 def _lines(report: Report) -> list[str]:
-    """Return the tree of one Rollout, and each finding below it with what to change."""
+    """Return the tree of one Rollout, and each finding below it with its place and what to change."""
     setup = report.setup
     by_object: dict[str, list[Finding]] = {}
-    for found in report.findings:
-        by_object.setdefault(found.objects[0], []).append(found)
-    lines = [f"{_mark(by_object, f'Rollout/{setup.name}')} Rollout {setup.namespace}/{setup.name} ({_strategy(setup)})"]
+    for finding in report.findings:
+        by_object.setdefault(finding.objects[0], []).append(finding)
+    worst = min((list(Severity).index(finding.severity) for finding in report.findings), default=None)
+    mark = "✓" if worst is None else SYMBOLS[list(Severity)[worst]]
+    lines = [f"{mark} Rollout {setup.namespace}/{setup.name} ({_strategy(setup)})"]
     for field, name in setup.service_names.items():
         lines.append(f"  {_mark(by_object, f'Service/{name}')} {field} {name}")
-        lines += [
-            f"    {_mark(by_object, f'TargetGroupBinding/{name_of(one)}')} TargetGroupBinding {name_of(one)}"
-            for one in setup.bindings
-            if at(one, "spec.serviceRef.name") == name
-        ]
+        for binding in setup.bindings:
+            if binding["spec"]["serviceRef"].get("name") == name:
+                label = f"TargetGroupBinding/{name_of(binding)}"
+                lines.append(f"    {_mark(by_object, label)} TargetGroupBinding {name_of(binding)}")
         lines += [f"      {line}" for one in setup.manifests.seen.health.get(name, ()) for line in _group(one)]
-    lines += [f"  {_mark(by_object, f'Ingress/{name_of(one)}')} Ingress {name_of(one)}" for one in setup.ingresses]
+    lines += [
+        f"  {_mark(by_object, f'Ingress/{name_of(ingress)}')} Ingress {name_of(ingress)}"
+        for ingress in ingresses(setup)
+    ]
     pods = setup.manifests.seen.pods
     if pods:
         ready = sum(not pod.state for pod in pods)
         lines.append(f"  {_passed(ready == len(pods))} Pods of green: {ready} of {len(pods)} ready")
-    lines += [line for analysis in setup.analyses for line in _analysis(analysis, by_object)]
+    lines += [line for analysis in setup.analyses for line in _analysis(setup, analysis, by_object)]
+    lines += [f"  Ignored: {finding.code}: {finding.says} ({reason})" for finding, reason in report.ignored.items()]
     if not report.findings:
         return [*lines, "", "Nothing was found."]
-    for found in report.findings:
-        lines += ["", f"{SYMBOLS[found.severity]} {found.severity.value} {found.code.value}: {found.says}"]
-        lines.append(f"  {found.todo} ({ANCHOR.format(code=found.code.value.lower())})")
+    for finding in report.findings:
+        where = f" ({finding.place.file or 'standard input'}:{finding.place.line})" if finding.place else ""
+        lines += ["", f"{SYMBOLS[finding.severity]} {finding.severity.value} {finding.code}: {finding.says}{where}"]
+        lines.append(f"  {finding.todo} ({ANCHOR.format(code=finding.code.lower())})")
     return lines
 
 
@@ -136,13 +179,13 @@ def _passed(is_fine: bool) -> str:  # noqa: FBT001 - the only argument
     return "✓" if is_fine else "!"
 
 
-def _analysis(analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:
-    lines = [f"  ✓ {analysis.use}"]
-    for one in analysis.templates:
-        label = f"{one['kind']}/{name_of(one)}"
-        metrics = ", ".join(str(metric.get("name")) for metric in at(one, "spec.metrics", []))
-        lines.append(f"    {_mark(by_object, label)} {one['kind']} {name_of(one)}: {metrics}")
-    return lines + [f"    ? {kind} {name}: not there" for kind, name in analysis.missing]
+def _analysis(setup: Setup, analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:
+    lines = [f"  ✓ {analysis.place}"]
+    for kind, name in analysis.templates:
+        metrics = ", ".join(metric.name for metric in analysis.metrics if metric.template == (kind, name))
+        lines.append(f"    {_mark(by_object, f'{kind}/{name}')} {kind} {name}: {metrics}")
+    missing = [problem for problem in analysis.problems if "does not exist" in problem]
+    return lines + [f"    ? {problem.replace('does not exist', 'is not there')}" for problem in missing if setup]
 
 
 def _mark(by_object: dict[str, list[Finding]], label: str) -> str:
@@ -178,46 +221,75 @@ def _yaml(reports: list[Report]) -> str:
 
 
 def _sarif(reports: list[Report]) -> str:
-    """Return SARIF 2.1.0 (OASIS), which code-scanning pages of GitHub and others show."""
+    """Return SARIF 2.1.0 (OASIS), with the place in a file that code-scanning pages need."""
     rules = [
         {
-            "id": code.value,
-            "shortDescription": {"text": ROWS[code].meaning},
-            "help": {"text": ROWS[code].todo},
-            "defaultConfiguration": {"level": LEVELS[ROWS[code].severity]},
+            "id": rule.code,
+            "shortDescription": {"text": rule.meaning},
+            "help": {"text": rule.todo},
+            "helpUri": ANCHOR.format(code=rule.code.lower()),
+            "defaultConfiguration": {"level": LEVELS[rule.severity]},
         }
-        for code in Code
+        for rule in RULES.values()
     ]
     results = [
         {
-            "ruleId": found.code.value,
-            "level": LEVELS[found.severity],
-            "message": {"text": f"{found.says}. {found.todo}"},
-            "locations": [
-                {"logicalLocations": [{"fullyQualifiedName": f"{one.setup.namespace}/{label}"}]}
-                for label in found.objects
-            ],
+            "ruleId": finding.code,
+            "level": LEVELS[finding.severity],
+            "message": {"text": f"{finding.says}. {finding.todo}"},
+            "locations": [_location(report, finding)],
         }
-        for one in reports
-        for found in one.findings
+        for report in reports
+        for finding in report.findings
     ]
-    driver = {"name": TITLE, "rules": rules}
-    return json.dumps({"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=1)
+    driver = {"name": TITLE, "informationUri": DOCUMENTATION, "rules": rules}
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    runs = [{"tool": {"driver": driver}, "results": results}]
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": runs}, indent=1)
+
+
+def _location(report: Report, finding: Finding) -> dict[str, Any]:
+    names = [{"fullyQualifiedName": f"{report.setup.namespace}/{label}"} for label in finding.objects]
+    place = finding.place or next((one.place(()) for one in report.setup.manifests.sources.values()), None)
+    if place is None:  # read from a cluster: there is no file
+        return {"logicalLocations": names}
+    region = {"startLine": place.line, "startColumn": place.column}
+    return {
+        "physicalLocation": {"artifactLocation": {"uri": _uri(place.file)}, "region": region},
+        "logicalLocations": names,
+    }
+
+
+def _uri(file: str) -> str:
+    """Return a path relative to the working directory, as code-scanning pages want it; `stdin` for standard input."""
+    path = Path(file or "stdin")
+    try:
+        return quote(path.resolve().relative_to(Path.cwd()).as_posix())
+    except ValueError:
+        return path.resolve().as_uri()
 
 
 def _github(reports: list[Report]) -> str:
     """Return an annotation for each finding."""
     lines = [
-        _annotation(ANNOTATIONS[found.severity], found.code.value, f"{found.objects[0]}: {found.says}. {found.todo}")
-        for one in reports
-        for found in one.findings
+        _annotation(
+            ANNOTATIONS[finding.severity],
+            finding.code,
+            f"{finding.objects[0]}: {finding.says}. {finding.todo}",
+            finding.place,
+        )
+        for report in reports
+        for finding in report.findings
     ]
     return "\n".join(lines) or _annotation("notice", TITLE, "Nothing was found")
 
 
-def _annotation(level: str, title: str, text: str) -> str:
+def _annotation(level: str, title: str, text: str, place: Place | None = None) -> str:
     """Return a workflow command of GitHub, which is one line whatever is in its parts."""
-    return printable(f"::{level} title={_escaped(title, ':,')}::{_escaped(text)}")
+    where = ""
+    if place and place.file:
+        where = f"file={_escaped(place.file, ':,')},line={place.line},col={place.column},"
+    return printable(f"::{level} {where}title={_escaped(title, ':,')}::{_escaped(text)}")
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from click.testing import CliRunner
 
-from provider.advice.preflight.inspection import inspect
+from provider.advice.preflight import inspect
 from provider.advice.preflight.manifests import Manifests
 from provider.checks import QUESTIONS, green_pods, replicas
 from provider.checks.parameters import LOWER, Ordered, Parameter, accepted_text, parse_as

@@ -28,7 +28,7 @@ def test_manifests_to_review(run):
     [
         ((), "", "Give either --file, or --live and --rollout"),
         (("-f", "-"), "a: [", "Cannot convert the manifests: it is not YAML"),
-        (("-f", "-"), "kind: Service\n", "There must be exactly one blue-green Rollout; found no"),
+        (("-f", "-"), "kind: Service\n", "There is no blue-green Rollout among the manifests"),
     ],
 )
 def test_misuse(run, arguments, given, says):

@@ -87,13 +87,15 @@ def test_standard_input(run):
 
 @pytest.mark.parametrize(("output", "load"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_data(run, broken, output, load):
-    """JSON and YAML have the same: code, severity, objects, what happens, what to change and where to read."""
+    """JSON and YAML have the same: code, severity, objects, what happens, what to change, and the place in the file."""
     _, out, _ = run("-f", broken, "-o", output)
 
     [report] = load(out)
     first = report["findings"][0]
     assert (report["rollout"], first["code"], first["severity"]) == ("web", "NoPreviewService", "blocks")
-    assert first.keys() == {"code", "severity", "objects", "says", "todo", "more"}
+    assert first.keys() == {"code", "severity", "objects", "says", "todo", "more", "field", "place"}
+    assert first["field"] == "spec.strategy.blueGreen"
+    assert first["place"]["file"] == broken
 
 
 def test_sarif(run, broken):
@@ -115,9 +117,8 @@ def test_github(run, broken):
     code, out, _ = run("-f", broken, "--github")
 
     assert code == 1
-    assert out.splitlines()[0].startswith(
-        "::error title=NoPreviewService::Rollout/web: The strategy has no previewService."
-    )
+    assert out.splitlines()[0].startswith(f"::error file={broken},line=")
+    assert ",title=NoPreviewService::Rollout/web: The strategy has no previewService." in out.splitlines()[0]
     assert all(line.startswith("::") for line in out.splitlines())
 
 
@@ -161,7 +162,8 @@ def test_everything_for_github_is_one_command_a_line(run, hostile):
     code, out, err = run("-f", "-", "--github", given=hostile)
 
     texts = re.findall(r"^::(?:error|warning|notice) title=\w+::(.*)$", out, re.MULTILINE)
-    assert (code, err) == (1, "")
+    assert code == 1
+    assert all(line.startswith("::") for line in err.splitlines())
     assert len(texts) == len(out.splitlines())
     assert any("web-active%0A::error title=forged::x%0D\\x1b[2J" in text for text in texts)
     assert all("%250A" in text for text in texts if "forged" in text)
@@ -207,7 +209,7 @@ def test_what_was_not_checked_is_a_command_for_github(run, world):
     ("arguments", "given", "says"),
     [
         (("-f", "/does/not/exist"), "", "Cannot read /does/not/exist: No such file or directory"),
-        (("-f", "-"), "a: [", "Cannot read the manifests: it is not YAML (line 1)"),
+        (("-f", "-"), "a: [", "is not YAML (line 1)"),
         (("-f", "-"), "kind: Service\nmetadata: {name: a}\n", "There is no Rollout among the manifests"),
         ((), "", "Give either --file, or --live and --rollout"),
         (("--live",), "", "Give either --file, or --live and --rollout"),
@@ -218,6 +220,24 @@ def test_misuse(run, arguments, given, says):
     code, _, err = run(*arguments, given=given)
 
     assert (code, says in err) == (3, True)
+
+
+def test_ignored(run, broken):
+    """--ignore and the Rollout's annotation leave out findings, and another code is refused."""
+    code, out, _ = run("-f", broken, "--ignore", "NoPreviewService@web")
+    unknown, _, err = run("-f", broken, "--ignore", "NoSuchFinding")
+
+    assert code == 0
+    assert "Ignored: NoPreviewService" in out
+    assert (unknown, "There is no finding NoSuchFinding" in err) == (3, True)
+
+
+def test_fail_on(run):
+    """--fail-on says from which severity on the exit code is 1."""
+    example = str(ROOT / "rollout-examples" / "blue-green")
+
+    assert run("-f", example)[0] == 0
+    assert run("-f", example, "--fail-on", "risk")[0] == 1
 
 
 def test_edits(run, tmp_path):

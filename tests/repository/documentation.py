@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import msgspec
 import yaml
 
-from provider.advice.preflight.findings import ROWS, Code, Severity
+from provider.advice.preflight.findings import RULES, Severity
 from provider.endpoints import endpoints
 from provider.model.answer import Observed
 from provider.model.reasons import Reason
@@ -81,11 +81,11 @@ def preflight() -> list[str]:
     """One heading per finding, by severity."""
     lines = []
     for severity in Severity:
-        of_severity = [code for code in Code if ROWS[code].severity is severity]
+        of_severity = [code for code, rule in RULES.items() if rule.severity is severity]
         links = ", ".join(f"[{code}](#{code.lower()})" for code in of_severity)
         lines += [f"## {severity.title()}", "", f"{links}.", ""]
         for code in of_severity:
-            row = ROWS[code]
+            row = RULES[code]
             lines += [f"### {code}", "", f"{row.meaning}", "", f"**What to do:** {row.todo}", ""]
     return lines[:-1]
 

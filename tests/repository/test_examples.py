@@ -1,6 +1,5 @@
 """Every example is complete, fits together, and can pass only by passes. A new one is found by itself."""
 
-import copy
 import json
 import re
 import shutil
@@ -21,7 +20,6 @@ from jsonschema import Draft4Validator
 
 from provider.advice.conversion.documents import dump, load
 from provider.advice.conversion.ping_pong import convert
-from provider.advice.preflight import known_fields
 from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.cli.check import NEEDS_A_PERSON
@@ -403,25 +401,6 @@ def test_a_converted_example_fits_the_schemas(keep_preview):
 
     assert {our["kind"] for our in ours} == {"Rollout", "AnalysisTemplate"}
     assert [fault for our in ours for fault in faults_of(our)] == []
-
-
-def names_in(schema: Manifest, known: known_fields.Tree) -> Manifest:
-    """The names of a schema, as deep as the tree goes."""
-    fields = schema.get("items", schema).get("properties", {})
-    below = {name: known.get(name) for name in fields}
-    return {name: None if more is None else names_in(fields[name], more) for name, more in below.items()}
-
-
-@pytest.mark.long
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("kind", ["AnalysisTemplate", "ClusterAnalysisTemplate"])
-def test_the_known_fields_are_those_of_the_schema(kind):
-    """Preflight knows exactly the fields that Argo's CRD has, but for other metric providers' and one to come."""
-    spec = schemas()["argoproj.io/v1alpha1", kind]["properties"]["spec"]
-    expected: Any = copy.deepcopy(known_fields.SPEC)
-    expected["metrics"]["provider"]["web"]["authentication"].pop("basicAuth")
-
-    assert names_in(spec, known_fields.SPEC) == expected
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from provider.advice.preflight.inspection import inspect
+from provider.advice.preflight import inspect
 from provider.advice.preflight.manifests import parse
 from tests import ROOT
 from tests.advice.preflight.test_findings import KNOWN

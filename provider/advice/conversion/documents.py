@@ -34,7 +34,7 @@ def load(text: str) -> list[CommentedMap]:
         mark = getattr(error, "problem_mark", None)
         raise NotYaml(f"it is not YAML (line {mark.line + 1})" if mark else "it is not YAML") from error
     if not all(isinstance(one, CommentedMap | None) for one in found):
-        raise NotYaml("a document is no Kubernetes object")
+        raise NotYaml("a document is not a Kubernetes object")
     return [one for one in found if one is not None]
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import yaml
 
-from provider.advice.preflight.load_balancer import ingresses_of
-from provider.advice.preflight.manifests import Object, Setup, at
+from provider.advice.preflight.manifests import Object, at
+from provider.advice.preflight.setup import Setup
+from provider.advice.preflight.target_groups import backends_of, ingresses
 from provider.model.records import HASH_LABEL
 
 OF_PEOPLE = ("name", "namespace", "labels", "annotations")
@@ -25,8 +26,10 @@ ASSIGNED = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internal
 
 def text_of(setup: Setup) -> str:
     """Return the Rollout, its Services, Ingresses and templates as YAML."""
-    templates = {id(one): one for analysis in setup.analyses for one in analysis.templates}
-    objects = [setup.rollout, *setup.services.values(), *ingresses_of(setup), *templates.values()]
+    keys = dict.fromkeys(key for analysis in setup.analyses for key in analysis.templates)
+    names = set(setup.service_names.values())
+    near = [one for one in ingresses(setup) if names & {backend.name for backend in backends_of(one)}]
+    objects = [setup.rollout, *setup.services.values(), *near, *(setup.templates[key] for key in keys)]
     return yaml.safe_dump_all(_written(objects), sort_keys=False, width=float("inf"))
 
 

@@ -16,17 +16,17 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from provider.advice.conversion.documents import commented, mapping
-from provider.advice.preflight.manifests import at, name_of
+from provider.advice.conversion.documents import commented, dump, mapping
+from provider.advice.conversion.proof import BY_BACKEND, obstacles, production_ingresses
+from provider.advice.preflight import inspect
+from provider.advice.preflight.manifests import NotManifests, at, name_of, parse
+from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.target_groups import ALB, backends_of
 from provider.model.records import HASH_LABEL
+from provider.rules.analysis import wanted_templates
 
-ALB = "alb.ingress.kubernetes.io/"
-KEPT = ("scaleDownDelaySeconds", "scaleDownDelayRevisionLimit", "abortScaleDownDelaySeconds")
+KEPT = ("scaleDownDelaySeconds", "scaleDownDelayRevisionLimit", "abortScaleDownDelaySeconds", "antiAffinity")
 """Fields that mean the same in both strategies."""
-
-CONVERTED = (
-    "activeService", "previewService", "prePromotionAnalysis", "postPromotionAnalysis", "autoPromotionEnabled", *KEPT
-)  # fmt: skip
 
 ROLE = "alb-provider-role"
 """The label by which a fixed preview address finds green: Argo puts it on green's pods only."""
@@ -45,65 +45,81 @@ class Conversion:
     order: list[str] = field(default_factory=list)
 
 
-def convert(documents: list[CommentedMap], *, keep_preview: bool = False) -> Conversion:
-    """Convert the one blue-green Rollout among the documents. Raises CannotConvert.
+def convert(
+    documents: list[CommentedMap], *, keep_preview: bool = False, namespace: str = "default", rollout: str | None = None
+) -> Conversion:
+    """Convert the one blue-green Rollout among the documents. Raises CannotConvert with a sentence for each obstacle.
 
-    `keep_preview`: a Service of its own keeps selecting green, so that a fixed preview address stays.
+    `keep_preview`: a Service of its own keeps selecting green, so that a fixed preview address stays. `rollout` picks
+    one of several.
     """
     documents = deepcopy(documents)
-    rollout = _only(documents, "Rollout", lambda one: at(one, "spec.strategy.blueGreen") is not None)
-    blue_green = rollout["spec"]["strategy"]["blueGreen"]
-    active, preview = blue_green.get("activeService"), blue_green.get("previewService")
-    if not preview:
-        raise CannotConvert("The Rollout has no previewService: add one behind its own listener rule first")
-    ingress = _only(documents, "Ingress", lambda one: _names(one, active))
+    setup = _setup(documents, namespace, rollout)
+    problems = list(dict.fromkeys(obstacles(setup, keep_preview=keep_preview)))
+    if problems:
+        raise CannotConvert(". ".join(problems))
     found = Conversion(documents)
-    root, port = f"{active.removesuffix('-active')}-root", _port(documents, active)
-    _convert_templates(documents, blue_green, found)
-    rollout["spec"]["strategy"] = _strategy(blue_green, ingress, root, port, found, keep_preview=keep_preview)
-    _convert_ingress(ingress, active, preview, root, port, found, keep_preview=keep_preview)
-    documents.append(_service(_find(documents, active), root, "Only a name for the rule's action: no target group"))
+    active = setup.production
+    manifest = _document(documents, "Rollout", setup.name, setup.namespace)
+    ingress = _document(documents, "Ingress", name_of(production_ingresses(setup)[0]), setup.namespace)
+    service = _document(documents, "Service", active, setup.namespace)
+    blue_green = manifest["spec"]["strategy"]["blueGreen"]
+    preview = str(blue_green["previewService"])
+    root, port = f"{active.removesuffix('-active')}-root", int(service["spec"]["ports"][0]["port"])
+    if setup.manifests.find("Service", setup.namespace, root) is not None:
+        raise CannotConvert(f"Service {root} exists already, and the name is needed for the rule's action")
+    written = next(backend.port for backend in backends_of(production_ingresses(setup)[0]) if backend.name == active)
+    _convert_templates(documents, setup)
+    manifest["spec"]["strategy"] = _strategy(blue_green, ingress, root, port, found, keep_preview=keep_preview)
+    _convert_ingress(ingress, active, preview, root, port, written, found, keep_preview=keep_preview)
+    documents.append(_service(service, root, "Only a name for the rule's action: no target group"))
     if keep_preview:
-        kept = _service(
-            _find(documents, active), f"{preview}-fixed", "Selects green's pods by the label of canaryMetadata"
-        )
+        kept = _service(service, f"{preview}-fixed", "Selects green's pods by the label of canaryMetadata")
         kept["spec"]["selector"][ROLE] = "green"
         documents.append(kept)
-    found.order = _order(rollout, ingress, active, root)
+    found.order = _order(manifest, ingress, active, preview, root, port, written)
+    _require_no_new_finding(setup, documents)
     return found
 
 
-def _only(documents: list[CommentedMap], kind: str, fits: Any) -> CommentedMap:
-    some = [one for one in documents if one.get("kind") == kind and fits(one)]
-    if len(some) == 1:
-        return some[0]
-    what = {"Rollout": "a blue-green Rollout", "Ingress": "the Ingress with the active Service"}[kind]
-    number = "no" if not some else f"{len(some)} of"
-    raise CannotConvert(f"There must be exactly one {what[2:] if kind == 'Rollout' else what[4:]}; found {number}")
-
-
-def _names(ingress: Mapping[str, Any], service: str) -> bool:
-    return any(at(path, "backend.service.name") == service for path in _paths(ingress))
-
-
-def _paths(ingress: Mapping[str, Any]) -> list[Any]:
-    return [path for rule in at(ingress, "spec.rules", []) for path in at(rule, "http.paths", [])]
-
-
-def _find(documents: list[CommentedMap], service: str) -> CommentedMap:
-    for one in documents:
-        if one.get("kind") == "Service" and name_of(one) == service:
-            return one
-    raise CannotConvert(f"Service {service} is not among the manifests")
-
-
-def _port(documents: list[CommentedMap], service: str) -> int:
-    ports = at(_find(documents, service), "spec.ports", [])
-    if len(ports) != 1:
+def _setup(documents: list[CommentedMap], namespace: str, rollout: str | None) -> Setup:
+    """Return the Rollout to convert. Raises CannotConvert."""
+    try:
+        manifests = parse(dump(documents), namespace)
+    except NotManifests as error:
+        raise CannotConvert(str(error)) from error
+    every = [one for one in setups(manifests) if one.blue_green is not None and rollout in {None, one.name}]
+    if len(every) != 1:
+        names = ", ".join(one.name for one in every)
         raise CannotConvert(
-            f"Service {service} has {len(ports)} ports; convert the one behind the load balancer by hand"
+            f"The manifests have several blue-green Rollouts ({names}): pick one with --rollout"
+            if every
+            else f"There is no blue-green Rollout{f' {rollout}' if rollout else ''} among the manifests"
         )
-    return int(ports[0]["port"])
+    wrong = [f"{key[0]} {key[2]}: {error.message}" for key, one in manifests.sources.items() for error in one.errors]
+    if wrong:
+        raise CannotConvert(". ".join(wrong[:5]))
+    return every[0]
+
+
+def _document(documents: list[CommentedMap], kind: str, name: str, namespace: str) -> CommentedMap:
+    """Return a document. Raises CannotConvert for an item of a List."""
+    for document in documents:
+        is_near = at(document, "metadata.namespace", namespace) == namespace
+        if document.get("kind") == kind and name_of(document) == name and is_near:
+            return document
+    raise CannotConvert(f"{kind} {name} is an item of a List: write it as a document of its own first")
+
+
+def _require_no_new_finding(setup: Setup, documents: list[CommentedMap]) -> None:
+    """Refuse a result in which preflight finds what it did not find before. Raises CannotConvert."""
+    before = [one for one in inspect(setup.manifests) if one.setup.name == setup.name]
+    after = [one for one in inspect(parse(dump(documents), setup.namespace)) if one.setup.name == setup.name]
+    known = {finding.code for report in before for finding in report.findings}
+    new = [finding for report in after for finding in report.findings if finding.code not in known]
+    if new:
+        told = "; ".join(f"{finding.code}: {finding.says}" for finding in new)
+        raise CannotConvert(f"The result would have findings that the manifests do not have ({told}). Convert by hand")
 
 
 def _service(like: CommentedMap, name: str, comment: str) -> CommentedMap:
@@ -136,9 +152,8 @@ def _strategy(
         canary["canaryMetadata"] = {"labels": {ROLE: "green"}}
         canary.yaml_add_eol_comment("for the fixed preview address", "canaryMetadata")
     canary["steps"] = _steps(blue_green)
-    for name in blue_green:
-        if name not in CONVERTED:
-            found.notes.append(f"blueGreen.{name} was left out: a canary has no such field, or another meaning")
+    if "previewReplicaCount" in blue_green:
+        found.notes.append("blueGreen.previewReplicaCount was left out: green gets all of its pods before the gate")
     strategy = CommentedMap({"canary": canary})
     strategy.yaml_set_comment_before_after_key(
         "canary", before="Was blueGreen. Ping-pong: the switch changes weights, and moves no target.", indent=4
@@ -159,34 +174,45 @@ def _steps(blue_green: CommentedMap) -> list[CommentedMap]:
     return steps
 
 
-_STAGE = re.compile(r"&stage=afterSwitch|stage=afterSwitch&")
+_STAGE = re.compile(r"&stage=afterSwitch\b|\bstage=afterSwitch(?:&|$)")
 
 
-def _convert_templates(documents: list[CommentedMap], blue_green: CommentedMap, found: Conversion) -> None:
+def _convert_templates(documents: list[CommentedMap], setup: Setup) -> None:
     """Drop `stage=afterSwitch`: within the steps of a canary green is before its switch, whatever its weight."""
-    names = [at(one, "templateName") for one in at(blue_green, "postPromotionAnalysis.templates", [])]
-    for name in names:
-        known = [one for one in documents if one.get("kind") == "AnalysisTemplate" and name_of(one) == name]
-        if not known:
-            found.notes.append(f"Template {name} is not among the manifests: remove stage=afterSwitch from its queries")
-        for metric in (metric for one in known for metric in at(one, "spec.metrics", [])):
+    analysis = at(setup.blue_green, "postPromotionAnalysis", {})
+    rollout = {"spec": {"strategy": {"blueGreen": {"postPromotionAnalysis": analysis}}}}
+    for kind, name in wanted_templates(rollout, setup.templates):
+        template = _document(documents, kind, name, setup.namespace)
+        for metric in at(template, "spec.metrics", []):
             web = at(metric, "provider.web")
             if web is not None and _STAGE.search(str(web.get("url", ""))):
                 web["url"] = type(web["url"])(_STAGE.sub("", web["url"]))
                 commented(web, "url", "stage=afterSwitch removed: within a canary's steps it is before the switch")
+            if at(web, "jsonBody.stage") == "afterSwitch":
+                del web["jsonBody"]["stage"]
 
 
 def _convert_ingress(
-    ingress: CommentedMap, active: str, preview: str, root: str, port: int, found: Conversion, *, keep_preview: bool
+    ingress: CommentedMap,
+    active: str,
+    preview: str,
+    root: str,
+    port: int,
+    written: int | str,
+    found: Conversion,
+    *,
+    keep_preview: bool,
 ) -> None:
     """Let the production rule use an action with both target groups, and the preview rule go or follow green."""
     annotations = ingress["metadata"].setdefault("annotations", CommentedMap())
-    # In the form that Argo itself writes, so that its first reconcile changes nothing.
-    weights = [(preview, 0), (active, 100)]
-    groups = [{"ServiceName": name, "ServicePort": str(port), "Weight": weight} for name, weight in weights]
-    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
-    annotations[f"{ALB}actions.{root}"] = json.dumps(action, separators=(",", ":"))
+    annotations[f"{ALB}actions.{root}"] = _action(active, preview, port, written)
     annotations.yaml_add_eol_comment("new; Argo writes the weights from now on", f"{ALB}actions.{root}")
+    renamed = {active: root} | ({preview: f"{preview}-fixed"} if keep_preview else {})
+    for old, new in renamed.items():
+        for prefix in BY_BACKEND:
+            if f"{ALB}{prefix}{old}" in annotations:
+                annotations[f"{ALB}{prefix}{new}"] = annotations.pop(f"{ALB}{prefix}{old}")
+                annotations.yaml_add_eol_comment(f"was {prefix}{old}: it follows its rule", f"{ALB}{prefix}{new}")
     for path in _paths(ingress):
         service = at(path, "backend.service")
         if at(service, "name") == active:
@@ -196,30 +222,67 @@ def _convert_ingress(
             service["name"] = f"{preview}-fixed"
             commented(service, "name", f"was {preview}, which is one of the pair now")
     if not keep_preview:
+        for prefix in BY_BACKEND:
+            annotations.pop(f"{ALB}{prefix}{preview}", None)
         _drop_rules(ingress, preview, found)
+
+
+def _paths(ingress: Mapping[str, Any]) -> list[Any]:
+    return [path for rule in at(ingress, "spec.rules", []) for path in at(rule, "http.paths", [])]
+
+
+def _action(active: str, preview: str, port: int, written: int | str) -> str:
+    """Return the action, in the form that Argo itself writes, so that its first reconcile changes little.
+
+    The controller names a target group by the port as the rule writes it, and Argo writes a number. So a rule that
+    names its port keeps its target group until the one of the number, at weight 0, is healthy.
+    """
+    weights = [(preview, str(port), 0), (active, str(port), 100)]
+    if str(written) != str(port):
+        weights = [(preview, str(port), 0), (active, str(port), 0), (active, str(written), 100)]
+    groups = [{"ServiceName": name, "ServicePort": text, "Weight": weight} for name, text, weight in weights]
+    return json.dumps({"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}, separators=(",", ":"))
 
 
 def _drop_rules(ingress: CommentedMap, preview: str, found: Conversion) -> None:
     """Remove what leads to the preview Service alone: both groups are in the production rule now."""
     for rule in list(at(ingress, "spec.rules", [])):
         paths = at(rule, "http.paths", [])
-        for path in [one for one in paths if at(one, "backend.service.name") == preview]:
+        dropped = [one for one in paths if at(one, "backend.service.name") == preview]
+        for path in dropped:
             paths.remove(path)
-        if not paths:
-            ingress["spec"]["rules"].remove(rule)
+        if dropped:
             host = rule.get("host", "(any host)")
             found.notes.append(f"The preview rule of {host} was removed; --keep-preview keeps its address")
+        if dropped and not paths:
+            ingress["spec"]["rules"].remove(rule)
 
 
-def _order(rollout: CommentedMap, ingress: CommentedMap, active: str, root: str) -> list[str]:
+def _order(
+    rollout: CommentedMap, ingress: CommentedMap, active: str, preview: str, root: str, port: int, written: int | str
+) -> list[str]:
     """Return the order of applying that never leaves production without a target."""
     name = name_of(rollout)
-    rule = f"its rule forwards to the same target group of {active} with weight 100 as before"
+    if str(written) == str(port):
+        moves = [
+            "Wait until the AWS Load Balancer Controller has reconciled it, and look whether requests still arrive.",
+        ]
+    else:
+        action = _action(active, preview, port, port)
+        command = f"kubectl annotate --overwrite ingress {name_of(ingress)}"
+        healthy = (
+            f"Wait until the targets of the new target group of {active} and port {port} are healthy. The controller"
+        )
+        moves = [
+            f"{healthy} names a target group by the port as the rule writes it; it was {written}, Argo writes {port}.",
+            f"Move the weight to it: `{command} '{ALB}actions.{root}={action}'`, and write the same into the file.",
+        ]
+    same = f"its rule forwards to the same target group of {active} with weight 100 as before"
     return [
         f"Wait until no version is rolling: `kubectl argo rollouts status {name}` says Healthy.",
         f"Apply the Services: {root} is new, and nothing uses it yet.",
-        f"Apply Ingress {name_of(ingress)}: {rule}.",
-        "Wait until the AWS Load Balancer Controller has reconciled it, and look whether requests still arrive.",
+        f"Apply Ingress {name_of(ingress)}: {same}.",
+        *moves,
         f"Apply the AnalysisTemplates and Rollout {name} and no change of its pods: Argo takes over the weights.",
         "Deploy the next version: it is checked at weight 0, and the switch changes weights only.",
         "To go back before that: apply the Rollout as it was, then the Ingress.",

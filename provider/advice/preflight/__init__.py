@@ -1,5 +1,75 @@
 """Preflight: what a topology will do at its switch, told from its manifests before anything is deployed.
 
-Each finding is a rule in a file of its topic: a pure function of a Setup, which is a Rollout with everything that it
-leads to. To add one: a row in `findings.py`, a function in its topic, and a case in the table of the tests.
+A rule is a function under `@rule` in the file of its topic (`argo`, `queries`, `load_balancer`, `pods`). To add one:
+the function, and a case in the table of the tests.
 """
+
+from collections.abc import Iterable, Mapping
+
+from provider.advice.preflight import argo, load_balancer, pods, queries  # noqa: F401 - their rules register themselves
+from provider.advice.preflight.findings import RULES, Finding, Report, Severity
+from provider.advice.preflight.manifests import Manifests, Object, at
+from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.target_groups import is_load_balancer_known
+from provider.sources.kubernetes.schemas import dotted
+
+IGNORE = "alb-provider/ignore"
+"""The annotation of a Rollout that ignores findings: a line for each, `CODE[@object]: reason`."""
+
+
+def inspect(manifests: Manifests, ignored: Iterable[str] = ()) -> list[Report]:
+    """Apply every rule to each Rollout. `ignored` has `CODE` or `CODE@object`, as `--ignore` does."""
+    return [_report(setup, dict.fromkeys(ignored, "--ignore")) for setup in setups(manifests)]
+
+
+def not_seen(setup: Setup) -> list[str]:
+    """Return a sentence for each thing that the manifests do not tell, so that nothing is found there."""
+    label, workload = setup.workload
+    told = []
+    if label and workload is None:
+        told.append(f"{label.replace('/', ' ')} (workloadRef): its labels, ports and preStop")
+    if setup.service_names and not is_load_balancer_known(setup) and not setup.manifests.is_live:
+        told.append("an Ingress, a route or a TargetGroupBinding: the load balancer")
+    for analysis in setup.analyses:
+        arguments = {one.name for metric in analysis.metrics for one in metric.unknown_arguments if not metric.query}
+        told += [f"the argument {name} of {analysis.place}: what it asks" for name in sorted(arguments)]
+    return list(dict.fromkeys(told))
+
+
+def _report(setup: Setup, ignored: Mapping[str, str]) -> Report:
+    ignored = {**_annotated(setup.rollout), **ignored}
+    order = list(Severity)
+    found: dict[Finding, None] = {}
+    for rule in RULES.values():
+        for hit in rule.find(setup):
+            source = next(
+                (one for key, one in setup.manifests.sources.items() if _is_named(setup, key, hit.objects[0])), None
+            )
+            place = source.place(hit.path) if source else None
+            severity = hit.severity or rule.severity
+            found[Finding(rule.code, severity, hit.objects, hit.says, dotted(hit.path), place)] = None
+    every = sorted(found, key=lambda finding: order.index(finding.severity))
+    dropped = {finding: reason for finding in every if (reason := _reason(finding, ignored)) is not None}
+    return Report(setup, tuple(finding for finding in every if finding not in dropped), dropped)
+
+
+def _is_named(setup: Setup, key: tuple[str, str, str], label: str) -> bool:
+    kind, namespace, name = key
+    return f"{kind}/{name}" == label and namespace in {"", setup.namespace}
+
+
+def _annotated(rollout: Object) -> dict[str, str]:
+    text = at(rollout, "metadata.annotations", {}).get(IGNORE, "")
+    pairs = [line.partition(":") for line in str(text).splitlines() if line.strip()]
+    return {code.strip(): reason.strip() for code, _, reason in pairs if reason.strip()}
+
+
+def _reason(finding: Finding, ignored: Mapping[str, str]) -> str | None:
+    """Return why a finding is ignored; None if it is not."""
+    for key, reason in ignored.items():
+        code, _, name = key.partition("@")
+        if code == finding.code and (
+            not name or any(name in {label, label.partition("/")[2]} for label in finding.objects)
+        ):
+            return reason
+    return None

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 
+from provider.advice.preflight.setup import Setup
+from provider.advice.preflight.target_groups import groups_of
+
 CALL_TARGETS = 200
 """Targets per call of RegisterTargets and DeregisterTargets."""
 
@@ -51,7 +54,8 @@ class Switch:
     """What decides about a switch.
 
     `moves_targets` is False where the controller registers nothing at it (ping-pong, instance targets, a handover);
-    `why` says which. Rates are requests per second: of all users, and at most of one target (0: not known).
+    `why` says which. `unknown` says why nobody knows whether it does, and is empty if it is known.
+    Rates are requests per second: of all users, and at most of one target (0: not known).
     """
 
     pods: int
@@ -59,6 +63,7 @@ class Switch:
     interval_seconds: float
     moves_targets: bool = True
     why: str = ""
+    unknown: str = ""
     requests_per_second: float = 0.0
     requests_per_target_per_second: float = 0.0
     registration_seconds: tuple[float, float, float] = REGISTRATION_SECONDS
@@ -206,3 +211,57 @@ def remedies(switch: Switch) -> list[tuple[str, Forecast]]:
     found.append(("Twice as many pods", replace(switch, pods=switch.pods * 2, blue_pods=switch.blue_pods * 2)))
     told = [(says, forecast(one)) for says, one in found]
     return sorted(told, key=lambda one: one[1].gap.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What a person says of the switch, instead of what was seen: requests per second, of all and of one target.
+
+    `registration_seconds` is how long a registration takes to act; half of it at best, twice as much at worst.
+    """
+
+    requests_per_second: float | None = None
+    requests_per_target_per_second: float | None = None
+    registration_seconds: float | None = None
+
+
+def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
+    """Return the switch of a Rollout at full size, at the rate that was seen unless another is assumed."""
+    rate = setup.manifests.seen.rate
+    of_all, of_target = assumed.requests_per_second, assumed.requests_per_target_per_second
+    registration = assumed.registration_seconds
+    groups = groups_of(setup, setup.production)
+    why, unknown = _why_not(setup)
+    return Switch(
+        pods=setup.record.replicas,
+        blue_pods=setup.record.replicas,
+        interval_seconds=max((group.interval_seconds for group in groups), default=15.0),
+        moves_targets=not why and not unknown,
+        why=why,
+        unknown=unknown,
+        requests_per_second=of_all if of_all is not None else rate.requests_per_second if rate else 0.0,
+        requests_per_target_per_second=of_target if of_target is not None else rate.busiest_per_target if rate else 0.0,
+        registration_seconds=(
+            REGISTRATION_SECONDS if registration is None else (registration / 2, registration, registration * 2)
+        ),
+    )
+
+
+def _why_not(setup: Setup) -> tuple[str, str]:
+    """Return why the switch moves no target, and why nobody knows; both are empty if it moves targets."""
+    if setup.is_ping_pong:
+        return "ping-pong: only weights change", ""
+    if setup.hands_over:
+        return "handover: green is registered and healthy before", ""
+    if not setup.record.replicas:
+        return "the Rollout is scaled to 0", ""
+    if not setup.production:
+        return "no Service of this strategy changes its version at once", ""
+    groups = groups_of(setup, setup.production)
+    if not groups:
+        return "", f"nothing that is known puts Service {setup.production} behind an AWS load balancer"
+    if any(group.target_type == "ip" for group in groups):
+        return "", ""
+    if all(group.target_type == "instance" for group in groups):
+        return "target type instance: nodes stay registered", ""
+    return "", f"nothing that is known says the target type of Service {setup.production}"

@@ -17,12 +17,12 @@ from dataclasses import asdict
 from typing import Any
 
 from provider import DOCUMENTATION
+from provider.advice.preflight import inspect
 from provider.advice.preflight.findings import Finding
-from provider.advice.preflight.forecast import Forecast, Range, forecast, remedies
-from provider.advice.preflight.inspection import inspect
-from provider.advice.preflight.manifests import Manifests, Setup, setups
-from provider.advice.preflight.reading import manifests_of
-from provider.advice.preflight.switching import Assumed, switch_of
+from provider.advice.preflight.forecast import Assumed, Forecast, Range, forecast, remedies, switch_of
+from provider.advice.preflight.manifests import Manifests, of_cluster
+from provider.advice.preflight.reading import read_seen
+from provider.advice.preflight.setup import Setup, setups
 from provider.checks.parameters import Parameter, Subject
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
@@ -65,6 +65,11 @@ class Query(Subject):
         return Assumed(self.requests_per_second, self.requests_per_target_per_second, self.registration_seconds)
 
 
+def manifests_of(sources: Sources, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
+    """Read a Rollout and what it leads to. Raises RolloutNotFound, and CannotTell if the Rollout cannot be read."""
+    return of_cluster(*read_seen(sources, namespace, rollout, deadline))
+
+
 def answer(query: Query, sources: Sources, deadline: Deadline, last: SwitchSeen | None = None) -> dict[str, Any]:
     """Return the answer as JSON; `last` is the last switch that was seen of the Rollout.
 
@@ -89,6 +94,8 @@ def answer(query: Query, sources: Sources, deadline: Deadline, last: SwitchSeen 
 def _forecast(setup: Setup, assumed: Assumed, last: SwitchSeen | None) -> dict[str, Any]:
     """Return what is to be expected of the Rollout's switch: seconds, and requests where the rate is known."""
     switch = switch_of(setup, assumed)
+    if switch.unknown:
+        return {"unknown": switch.unknown}
     expected = forecast(switch)
     shown: dict[str, Any] = {
         "withoutHealthyTargetSeconds": _range(expected.gap),
@@ -130,11 +137,14 @@ def _range(one: Range) -> dict[str, float]:
 
 def observed(finding: Finding) -> Mapping[str, Any]:
     """Return a finding as JSON and YAML show it."""
+    place = finding.place
     return {
-        "code": finding.code.value,
+        "code": finding.code,
         "severity": finding.severity.value,
         "objects": list(finding.objects),
         "says": cut(finding.says),
         "todo": cut(finding.todo),
-        "more": ANCHOR.format(code=finding.code.value.lower()),
+        "more": ANCHOR.format(code=finding.code.lower()),
+        **({"field": finding.field} if finding.field else {}),
+        **({"place": {"file": place.file, "line": place.line, "column": place.column}} if place else {}),
     }

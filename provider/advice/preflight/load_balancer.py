@@ -1,22 +1,30 @@
-"""What the load balancer sees: Services, Ingresses, bindings, ports, health checks, and the gap of a switch."""
+"""What the load balancer sees: which target groups there are, with which settings, and what a switch does to them."""
 
-import json
-from collections import Counter
 from collections.abc import Iterator
 
-from provider.advice.preflight.findings import Code, Finding, finding
-from provider.advice.preflight.manifests import Object, Setup, at, name_of
-
-PREFIX = "alb.ingress.kubernetes.io/"
-CHECKED = (
-    "healthcheck-path",
-    "healthcheck-port",
-    "healthcheck-protocol",
-    "success-codes",
-    "healthcheck-timeout-seconds",
+from provider.advice.preflight.findings import Hit, Severity, rule
+from provider.advice.preflight.forecast import forecast, switch_of
+from provider.advice.preflight.manifests import at, label_of, name_of
+from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.target_groups import (
+    ALB,
+    TargetGroup,
+    actions_of,
+    backends_of,
+    groups_of,
+    ingresses,
+    is_load_balancer_known,
+    scheme_of,
+    service_port,
+    target_groups,
 )
-ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
-"""The routes of the Gateway API that the load balancer controller 3.x acts on."""
+from provider.model.records import HASH_LABEL
+from provider.rules.expected_targets import State
+from provider.rules.unchecked import unchecked
+
+BLOCKS, RISK, ADVICE = Severity.BLOCKS, Severity.RISK, Severity.ADVICE
+NOT_IN_USE = "Target.NotInUse"
+"""AWS's reason for an `unused` target of a group in no rule, or in a zone that the load balancer does not have."""
 
 MOST_GROUPS = 5
 """AWS's quota of target groups per action of a rule, which cannot be raised."""
@@ -24,192 +32,484 @@ MOST_GROUPS = 5
 MOST_TARGETS = 1000
 """AWS's default quota of targets per target group and load balancer."""
 
+ROUTING = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
+DNS = "target_group_health.dns_failover.minimum_healthy_targets"
+AT_LEAST_ONE = {"1", "off"}
+"""AWS's defaults of `.count` and `.percentage`: failover begins without any healthy target."""
 
-def behind(setup: Setup) -> Iterator[Finding]:
-    """Each Service that is judged is behind the load balancer, as far as Ingresses, routes and bindings are known."""
+
+def _is_unread(setup: Setup) -> bool:
+    return bool({"Ingress", "TargetGroupBinding"} & setup.manifests.unread.keys())
+
+
+def _own_groups(setup: Setup) -> list[TargetGroup]:
+    names = set(setup.service_names.values())
+    return [group for group in target_groups(setup) if group.service in names]
+
+
+@rule(
+    "NoPreviewService",
+    BLOCKS,
+    "Without `previewService` green is in no target group before the switch: the gate answers NoPreviewService "
+    "for ever.",
+    "Add a `previewService` behind its own listener rule.",
+)
+def no_preview(setup: Setup) -> Iterator[Hit]:
+    """Blue-green with a gate has a preview Service."""
     if setup.blue_green is not None and "previewService" not in setup.service_names and setup.gates:
-        yield finding(Code.NO_PREVIEW_SERVICE, (f"Rollout/{setup.name}",), "The strategy has no previewService")
-    routed = _routed(setup)
-    if {"Ingress", "TargetGroupBinding"} & setup.manifests.unread.keys():
+        severity = None if setup.asks_provider else RISK
+        yield Hit("The strategy has no previewService", (setup.label,), ("spec", "strategy", "blueGreen"), severity)
+
+
+@rule(
+    "NotBehindLoadBalancer",
+    BLOCKS,
+    "No Ingress of the ALB controller, no route and no TargetGroupBinding uses this Service: its pods are never "
+    "health-checked, and the gate answers NoBinding for ever.",
+    "Add a rule for it; a host that only you know is enough.",
+)
+def behind(setup: Setup) -> Iterator[Hit]:
+    """Each Service that is judged is behind the load balancer, as far as Ingresses, routes and bindings are known."""
+    if _is_unread(setup) or not is_load_balancer_known(setup):
         return
-    if not (setup.ingresses or setup.bindings or routed):
-        return
-    used = routed | {name for one in setup.ingresses for name in _backends(one)}
-    used |= {name for name, one in setup.services.items() if at(one, "spec.type") == "LoadBalancer"}
-    used |= {str(at(one, "spec.serviceRef.name")) for one in setup.bindings}
-    if setup.canary is not None and _root(setup) in used:  # Argo writes the pair into the rule of rootService
-        used |= set(setup.service_names.values())
-    for field, name in setup.service_names.items():
-        if name not in used:
-            says = f"{field} {name} is in no Ingress, no route and no TargetGroupBinding"
-            yield finding(Code.NOT_BEHIND_LOAD_BALANCER, (f"Service/{name}",), says)
-
-
-def _routed(setup: Setup) -> set[str]:
-    """Return the Services that a route of the Gateway API in their namespace leads to."""
-    return {
-        str(backend.get("name"))
-        for kind in ROUTES
-        for route in setup.manifests.of(kind, setup.namespace)
-        for rule in at(route, "spec.rules", [])
-        for backend in rule.get("backendRefs") or ()
-        if backend.get("kind", "Service") == "Service" and backend.get("namespace", setup.namespace) == setup.namespace
-    }
-
-
-def _root(setup: Setup) -> str:
-    alb = at(setup.canary, "trafficRouting.alb", {})
-    return str(alb.get("rootService") or at(setup.canary, "stableService", ""))
-
-
-def _backends(ingress: Object) -> set[str]:
-    return {name for name, _ in backends(ingress)}
-
-
-def backends(ingress: Object) -> list[tuple[str, object]]:
-    """Return every Service that an Ingress names, with its port: in its rules, and in actions in annotations."""
-    named = [at(ingress, "spec.defaultBackend", {})]
-    named += [path.get("backend", {}) for rule in at(ingress, "spec.rules", []) for path in at(rule, "http.paths", [])]
-    found = [
-        (str(at(one, "service.name")), at(one, "service.port.name") or at(one, "service.port.number"))
-        for one in named
-        if at(one, "service.name")
+    used = {group.service for group in target_groups(setup)}
+    used |= {backend.name for ingress in ingresses(setup) for backend in backends_of(ingress)}
+    if setup.canary is not None and setup.root in used:
+        used |= set(setup.service_names.values())  # Argo writes the pair into the rule of rootService
+    missing = [
+        ingress
+        for ingress in setup.routed_ingresses
+        if ("Ingress", setup.namespace, ingress) not in setup.manifests.objects
     ]
-    for key, text in at(ingress, "metadata.annotations", {}).items():
-        for one in _groups_of(text) if key.startswith(f"{PREFIX}actions.") else ():
-            name, port = (one.get(key) or one.get(key[:1].upper() + key[1:]) for key in ("serviceName", "servicePort"))
-            found.append((str(name), port))
-    return found
+    for field, name in setup.service_names.items() if not missing else ():
+        if name not in used:
+            says = f"{field} {name} is in no Ingress of the ALB controller, no route and no TargetGroupBinding"
+            yield Hit(says, (f"Service/{name}",), (), None if setup.asks_provider else RISK)
 
 
-def _groups_of(text: str) -> list[Object]:
-    """Return the target groups that an action in an annotation forwards to."""
-    try:
-        action = json.loads(text)
-    except ValueError:
-        return []
-    return list(at(action, "forwardConfig.targetGroups", at(action, "ForwardConfig.TargetGroups", [])))
+@rule(
+    "TargetGroupNotInUse",
+    BLOCKS,
+    "No listener rule forwards to the target group, so the load balancer never health-checks it. Seen in a "
+    "cluster only.",
+    "Add a rule; weight 0, or a host only you know, is enough.",
+)
+def in_use(setup: Setup) -> Iterator[Hit]:
+    """A listener rule forwards to each target group of the Rollout's Services."""
+    for service, groups in setup.manifests.seen.groups.items():
+        for group in groups:
+            if not group.in_use:
+                yield Hit(
+                    f"No listener rule forwards to target group {group.name} of Service {service}",
+                    (f"Service/{service}",),
+                )
 
 
-def selectors(setup: Setup) -> Iterator[Finding]:
-    """Each Service selects the Rollout's pods."""
-    labels = at(setup.pod, "metadata.labels")
-    if labels is None:
-        return
+@rule(
+    "TargetGroupGone",
+    BLOCKS,
+    "The target group of a TargetGroupBinding does not exist in AWS: no pod is registered, and the gate answers "
+    "TargetGroupNotFound for ever. Seen in a cluster only.",
+    "Create the target group or correct the binding; delete a binding that is left over.",
+)
+def gone(setup: Setup) -> Iterator[Hit]:
+    """The target group of each binding exists."""
+    for name, says in setup.manifests.seen.gone.items():
+        yield Hit(f"TargetGroupBinding {name}: {says}".rstrip("."), (f"TargetGroupBinding/{name}",))
+
+
+@rule(
+    "ZoneNotEnabled",
+    BLOCKS,
+    "Targets are `unused` (Target.NotInUse) although a rule forwards to their group: their pods run in an "
+    "Availability Zone that the load balancer does not have, and never get a request. Seen in a cluster only.",
+    "Add a subnet of that zone to the load balancer, or keep the pods out of the zone.",
+)
+def zones(setup: Setup) -> Iterator[Hit]:
+    """Each pod is in an Availability Zone that the load balancer has."""
+    for service, several in setup.manifests.seen.health.items():
+        for health in several:
+            outside = sum(one.state == State.UNUSED and one.reason == NOT_IN_USE for one in health.targets)
+            if outside and health.group.in_use:
+                says = f"{outside} of {len(health.targets)} targets of {health.group.name} are in no zone of its"
+                yield Hit(f"{says} load balancer", (f"Service/{service}",))
+
+
+@rule(
+    "PermissionMissing",
+    BLOCKS,
+    "The provider lacks a permission that queries about this Rollout need: they answer Inconclusive for ever. "
+    "Seen in a cluster only.",
+    "Grant it: `deploy/base/cluster-role.yaml` and `deploy/iam-policy.json` have all of them.",
+)
+def rights(setup: Setup) -> Iterator[Hit]:
+    """The provider may read what queries about this Rollout need."""
+    for says in setup.manifests.seen.denied:
+        yield Hit(says.rstrip("."), (setup.label,))
+
+
+@rule(
+    "PortMissing",
+    BLOCKS,
+    "A port that is named does not exist: the target group stays empty.",
+    "Correct the name or the number.",
+)
+def ports(setup: Setup) -> Iterator[Hit]:
+    """Each port that a Service, an Ingress, a route or a binding names exists."""
+    names = container_ports(setup)
     for name, service in setup.services.items():
-        wanted = at(service, "spec.selector", {})
-        missing = {
-            key: value
-            for key, value in wanted.items()
-            if labels.get(key) != value and key != "rollouts-pod-template-hash"
-        }
-        for key, value in missing.items():
-            says = f"Service {name} selects {key}={value}, which the Rollout's pods do not have"
-            yield finding(Code.SELECTS_NOTHING, (f"Service/{name}", f"Rollout/{setup.name}"), says)
+        for number, port in enumerate(at(service, "spec.ports", [])):
+            target = at(port, "targetPort")
+            if names is not None and isinstance(target, str) and not target.isdigit() and target not in names:
+                says = f"Service {name} leads to the port {target}, which no container has while it runs"
+                yield Hit(says, (f"Service/{name}", setup.label), ("spec", "ports", number, "targetPort"))
+    for group in target_groups(setup):
+        target_of = setup.manifests.find("Service", setup.namespace, group.service)
+        ours = group.service in {*setup.service_names.values(), setup.root}
+        if ours and at(target_of, "spec.ports") and group.port != "" and service_port(target_of, group.port) is None:
+            says = f"{group.object.replace('/', ' ')} names port {group.port} of Service {group.service}"
+            yield Hit(f"{says}, which does not have it", (group.object, f"Service/{group.service}"), group.path)
 
 
-def ports(setup: Setup) -> Iterator[Finding]:
-    """Each port that a Service, an Ingress or a binding names exists."""
+def container_ports(setup: Setup) -> dict[str, int] | None:
+    """Return the named ports of the containers that run beside each other; None if the pod is not known.
+
+    An init container that restarts always is a sidecar: it runs for as long as the others.
+    """
     containers = at(setup.pod, "spec.containers")
-    named = {str(port.get("name")) for one in containers or () for port in one.get("ports") or ()}
-    for name, service in setup.services.items():
-        for port in at(service, "spec.ports", []):
-            target = port.get("targetPort")
-            if containers is not None and isinstance(target, str) and not target.isdigit() and target not in named:
-                says = f"Service {name} leads to the port {target}, which no container has"
-                yield finding(Code.PORT_MISSING, (f"Service/{name}", f"Rollout/{setup.name}"), says)
-    for kind, one, behind_it, port in _ported(setup):
-        found = [*at(setup.services.get(behind_it, {}), "spec.ports", [])]
-        if found and port not in {each.get(key) for each in found for key in ("name", "port")}:
-            says = f"{kind} {name_of(one)} names port {port} of Service {behind_it}, which has none"
-            yield finding(Code.PORT_MISSING, (f"{kind}/{name_of(one)}", f"Service/{behind_it}"), says)
+    if not isinstance(containers, list):
+        return None
+    sidecars = [one for one in at(setup.pod, "spec.initContainers", []) if at(one, "restartPolicy") == "Always"]
+    every = [port for one in (*containers, *sidecars) for port in at(one, "ports", [])]
+    return {str(at(port, "name")): at(port, "containerPort", 0) for port in every if at(port, "name")}
 
 
-def _ported(setup: Setup) -> Iterator[tuple[str, Object, str, object]]:
-    for one in setup.bindings:
-        yield "TargetGroupBinding", one, str(at(one, "spec.serviceRef.name")), at(one, "spec.serviceRef.port")
-    for one in setup.ingresses:
-        for rule in at(one, "spec.rules", []):
-            for path in at(rule, "http.paths", []):
-                service = at(path, "backend.service", {})
-                port = at(service, "port.name") or at(service, "port.number")
-                if port != "use-annotation":
-                    yield "Ingress", one, str(service.get("name")), port
+@rule(
+    "PortNotChecked",
+    RISK,
+    "Production is behind the load balancer at a port at which green's Service is not: before the switch nothing "
+    "checks green there. A pass of the gate names the target groups (`uncheckedTargetGroups`).",
+    "Add a rule for that port of green's Service; a host that only you know is enough.",
+)
+def unchecked_ports(setup: Setup) -> Iterator[Hit]:
+    """Each production target group has a counterpart of green's, by the rule of the live gate."""
+    green, production = setup.green_service, setup.production
+    if _is_unread(setup) or not groups_of(setup, green):
+        return
+    bindings = {group.binding(setup).target_group: group for group in _own_groups(setup)}
+    pairs = tuple(group.binding(setup) for group in bindings.values())
+    for name in unchecked(setup.topology(pairs), green):
+        group = bindings.get(name)
+        if group is not None:
+            says = f"Service {production} is behind the load balancer at port {group.port}, and Service {green} is not"
+            yield Hit(f"{says}: no gate sees green there", (f"Service/{production}", f"Service/{green}"))
 
 
-def target_type(setup: Setup, service: str = "") -> str:
-    """Return the target type of a Service's groups: by its annotation, its binding or its Ingress; empty if unset."""
-    own = at(setup.services.get(service, {}), "metadata.annotations", {}).get(f"{PREFIX}target-type")
-    bound = [at(one, "spec.targetType") for one in setup.bindings if at(one, "spec.serviceRef.name") == service]
-    of_ingress = [at(one, "metadata.annotations", {}).get(f"{PREFIX}target-type") for one in ingresses_of(setup)]
-    return str(own or next((one for one in (*bound, *of_ingress) if one), ""))
-
-
-def ingresses_of(setup: Setup) -> list[Object]:
-    """Return the Ingresses that name one of the Rollout's Services."""
-    names = {*setup.service_names.values(), _root(setup)}
-    return [one for one in setup.ingresses if _backends(one) & names]
-
-
-def target_types(setup: Setup) -> Iterator[Finding]:
+@rule(
+    "TargetTypeUnset",
+    ADVICE,
+    "The Ingress or the TargetGroupBinding does not say its target type: the controller's default is `instance`, "
+    "where single pods are never judged; a binding takes the target group's.",
+    f"Set `{ALB}target-type: ip`, or `spec.targetType` of the binding.",
+)
+def target_types(setup: Setup) -> Iterator[Hit]:
     """Each Ingress and each binding says its target type."""
-    for one in ingresses_of(setup):
-        if not at(one, "metadata.annotations", {}).get(f"{PREFIX}target-type") and not target_type(
-            setup, next(iter(setup.service_names.values()), "")
+    for group in {group.object: group for group in _own_groups(setup)}.values():
+        if group.object.startswith("TargetGroupBinding/"):
+            written = setup.manifests.find("TargetGroupBinding", setup.namespace, group.object.partition("/")[2])
+            if written is not None and not at(written, "spec.targetType"):
+                yield Hit(f"{group.object.replace('/', ' ')} has no targetType", (group.object,), ("spec",))
+        elif group.is_default_type:
+            says = f"{group.object.replace('/', ' ')} does not say the target type of Service {group.service}"
+            yield Hit(f"{says}: the default is {group.target_type}", (group.object,), ("metadata", "annotations"))
+
+
+@rule(
+    "HealthChecksDiffer",
+    RISK,
+    "Preview and production are health-checked in different ways: green can be healthy in one and not in the other.",
+    "Give both Services the same `healthcheck-…` annotations.",
+)
+def health_checks(setup: Setup) -> Iterator[Hit]:
+    """The target groups of production and of green are checked alike."""
+    groups = [group for group in _own_groups(setup) if group.is_checked]
+    first = next((group for group in groups if group.service == setup.production), groups[0] if groups else None)
+    told = set()
+    for group in groups:
+        theirs = first.health_check if first else {}
+        differ = [
+            f"{key} {theirs[key]} and {value}"
+            for key, value in group.health_check.items()
+            if key in theirs and theirs[key] != value
+        ]
+        if first and differ and group.service != first.service and group.service not in told:
+            told.add(group.service)
+            says = f"The target groups of Services {first.service} and {group.service} are checked differently"
+            yield Hit(f"{says}: {'; '.join(differ)}", (f"Service/{first.service}", f"Service/{group.service}"))
+
+
+@rule(
+    "ProbeDiffers",
+    ADVICE,
+    "The readiness probe and the load balancer check different paths: a pod can be Ready and unhealthy.",
+    "Check the same path in both.",
+)
+def probes(setup: Setup) -> Iterator[Hit]:
+    """The load balancer checks what the readiness probe does."""
+    paths = [at(one, "readinessProbe.httpGet.path") for one in at(setup.pod, "spec.containers", [])]
+    probed = sorted({str(path) for path in paths if path})
+    for group in {group.object: group for group in _own_groups(setup) if not setup.manifests.is_live}.values():
+        path = group.health_check.get("path", "")
+        if (
+            path
+            and probed
+            and path not in probed
+            and group.is_checked
+            and group.health_check.get("protocol", "").startswith("HTTP")
         ):
-            says = f"Ingress {name_of(one)} has no annotation {PREFIX}target-type"
-            yield finding(Code.TARGET_TYPE_UNSET, (f"Ingress/{name_of(one)}",), says)
-    for one in setup.bindings:
-        if not at(one, "spec.targetType"):
-            says = f"TargetGroupBinding {name_of(one)} has no targetType"
-            yield finding(Code.TARGET_TYPE_UNSET, (f"TargetGroupBinding/{name_of(one)}",), says)
+            is_written = group.object.startswith("Ingress/")
+            says = f"{group.object.replace('/', ' ')} checks {path}, the readiness probe {', '.join(probed)}"
+            if is_written:
+                yield Hit(says, (group.object, setup.label), ("metadata", "annotations", f"{ALB}healthcheck-path"))
 
 
-def health_checks(setup: Setup) -> Iterator[Finding]:
-    """Production and preview are checked alike, and as the readiness probe does."""
-    of_service = {
-        name: {key: at(one, "metadata.annotations", {}).get(f"{PREFIX}{key}") for key in CHECKED}
-        for name, one in setup.services.items()
-    }
-    first = next(iter(of_service.items()), None)
-    for name, checks in of_service.items():
-        differ = [key for key in CHECKED if first and checks[key] != first[1][key]]
-        if differ and first:
-            says = f"Services {first[0]} and {name} have different {', '.join(differ)}"
-            yield finding(Code.HEALTH_CHECKS_DIFFER, (f"Service/{first[0]}", f"Service/{name}"), says)
-    probed = {
-        str(at(one, "readinessProbe.httpGet.path"))
-        for one in at(setup.pod, "spec.containers", [])
-        if at(one, "readinessProbe.httpGet.path")
-    }
-    for one in ingresses_of(setup):
-        path = at(one, "metadata.annotations", {}).get(f"{PREFIX}healthcheck-path")
-        if path and probed and path not in probed:
-            says = f"Ingress {name_of(one)} checks {path}, the readiness probe {', '.join(sorted(probed))}"
-            yield finding(Code.PROBE_DIFFERS, (f"Ingress/{name_of(one)}", f"Rollout/{setup.name}"), says)
+@rule(
+    "SwitchHasGap",
+    RISK,
+    "With `ip` targets the switch moves a selector: the controller deregisters blue, then registers green, and "
+    "until the first health check passes no target serves traffic.",
+    "Use the ping-pong canary, instance targets, or a handover (docs/handover.md).",
+)
+def gap(setup: Setup) -> Iterator[Hit]:
+    """The switch leaves no time without a healthy target."""
+    switch = switch_of(setup)
+    if switch.moves_targets and switch.pods:
+        expected = forecast(switch)
+        says = (
+            f"The switch moves the selector of Service {setup.production}, whose targets are pods (ip): "
+            f"{expected.gap.says('s')} without a healthy target, and all {switch.pods} healthy after "
+            f"{expected.whole.expected:.1f} s"
+        )
+        yield Hit(says, (setup.label, f"Service/{setup.production}"), ("spec", "strategy"))
 
 
-def bindings(setup: Setup) -> Iterator[Finding]:
+@rule(
+    "BindingShared",
+    RISK,
+    "Several TargetGroupBindings use one target group: without `multiClusterTargetGroup` their controllers "
+    "deregister each other's targets.",
+    "Give each Service its own target group.",
+)
+def shared_bindings(setup: Setup) -> Iterator[Hit]:
     """No two bindings share a target group, unless they say so."""
-    every = list(setup.manifests.of("TargetGroupBinding", setup.namespace))
-    groups = Counter(str(at(one, "spec.targetGroupARN") or at(one, "spec.targetGroupName")) for one in every)
-    for group, number in groups.items():
-        sharing = [one for one in every if group in {at(one, "spec.targetGroupARN"), at(one, "spec.targetGroupName")}]
-        if number > 1 and not all(at(one, "spec.multiClusterTargetGroup") for one in sharing):
-            objects = tuple(f"TargetGroupBinding/{name_of(one)}" for one in sharing)
-            yield finding(Code.BINDING_SHARED, objects, f"{number} TargetGroupBindings use target group {group}")
+    by_group: dict[str, list[str]] = {}
+    for binding in setup.manifests.of("TargetGroupBinding", setup.namespace):
+        group = str(at(binding, "spec.targetGroupARN") or at(binding, "spec.targetGroupName", ""))
+        if group and not at(binding, "spec.multiClusterTargetGroup"):
+            by_group.setdefault(group, []).append(label_of(binding))
+    for group, sharing in by_group.items():
+        if len(sharing) > 1:
+            yield Hit(f"{len(sharing)} TargetGroupBindings use target group {group}", tuple(sharing))
 
 
-def quota(setup: Setup) -> Iterator[Finding]:
+@rule(
+    "TooManyTargets",
+    RISK,
+    "While both versions are in it the production target group would have more than AWS's 1,000 targets (default "
+    "quota).",
+    "Raise the quota, or use fewer pods.",
+)
+def target_quota(setup: Setup) -> Iterator[Hit]:
     """Both versions fit into the production target group, where both are in it."""
-    replicas = at(setup.rollout, "spec.replicas", 1)
-    together = replicas * 2 if setup.hands_over else replicas
-    if isinstance(replicas, int) and together > MOST_TARGETS:
+    together = setup.record.replicas * (2 if setup.hands_over else 1)
+    is_by_pod = any(group.target_type == "ip" for group in _own_groups(setup))
+    if together > MOST_TARGETS and is_by_pod:
         says = f"{together} targets would be in one target group; AWS's default quota is {MOST_TARGETS}"
-        yield finding(Code.TOO_MANY_TARGETS, (f"Rollout/{setup.name}",), says)
-    for one in ingresses_of(setup):
-        for key, text in at(one, "metadata.annotations", {}).items():
-            groups = _groups_of(text) if key.startswith(f"{PREFIX}actions.") else ()
-            if len(groups) > MOST_GROUPS:
-                says = f"Action {key.removeprefix(PREFIX)} of Ingress {name_of(one)} has {len(groups)} target groups"
-                yield finding(Code.TOO_MANY_GROUPS, (f"Ingress/{name_of(one)}",), f"{says}; AWS takes {MOST_GROUPS}")
+        yield Hit(says, (setup.label,), ("spec", "replicas"))
+
+
+@rule(
+    "TooManyGroups",
+    BLOCKS,
+    "An action forwards to more than five target groups, AWS's fixed quota per action: the controller cannot "
+    "write the rule, and the load balancer keeps the old one.",
+    "Use fewer Services in one action; batches need one each, so use fewer batches.",
+)
+def group_quota(setup: Setup) -> Iterator[Hit]:
+    """No action forwards to more target groups than AWS takes."""
+    names = {*setup.service_names.values(), setup.root}
+    for ingress in ingresses(setup):
+        used = {backend.name for backend in backends_of(ingress)}
+        for name, forwards in actions_of(ingress).items():
+            if len(forwards) > MOST_GROUPS and names & {*used, *(one for one, _, _ in forwards)}:
+                says = f"Action actions.{name} of Ingress {name_of(ingress)} has {len(forwards)} target groups"
+                says += f"; AWS takes {MOST_GROUPS}"
+                yield Hit(says, (label_of(ingress),), ("metadata", "annotations", f"{ALB}actions.{name}"))
+
+
+@rule(
+    "PreviewBeforeProduction",
+    RISK,
+    "Rules are tried in their order, and the preview's has the same host and path as production's and stands "
+    "before it: the requests of all users go to the preview.",
+    "Give the preview a host, a path or a condition of its own.",
+)
+def rule_order(setup: Setup) -> Iterator[Hit]:
+    """No rule of green takes what is meant for production."""
+    green, production = setup.green_service, {setup.production, setup.root} - {""}
+    for ingress in ingresses(setup):
+        conditions = {key.removeprefix(f"{ALB}conditions.") for key in at(ingress, "metadata.annotations", {})}
+        before = []
+        for backend in backends_of(ingress):
+            if backend.name == green and backend.name not in conditions:
+                before.append(backend)
+            same = [
+                one for one in before if (one.host, one.route, one.kind) == (backend.host, backend.route, backend.kind)
+            ]
+            if backend.name in production and same and backend.name != green:
+                where = f"{backend.host or 'every host'}{backend.route}"
+                says = f"In Ingress {name_of(ingress)} the rule of {green} for {where}"
+                says += f" stands before the one of {backend.name}: users get {green}"
+                yield Hit(says, (label_of(ingress), f"Service/{green}"), same[0].path)
+
+
+@rule(
+    "GreenReachedBeside",
+    RISK,
+    "Another Service behind the load balancer selects the pods of every version: its users reach green before any"
+    " gate passes.",
+    "Let it select one version, or let its rule lead to a Service of the strategy.",
+)
+def other_services(setup: Setup) -> Iterator[Hit]:
+    """No Service but the strategy's leads to green."""
+    labels = at(setup.pod, "metadata.labels", {})
+    told = set()
+    for group in target_groups(setup):
+        service = setup.manifests.find("Service", setup.namespace, group.service)
+        selector = at(service, "spec.selector", {})
+        is_own = group.service in setup.service_names.values() or group.service in told
+        if is_own or not selector or HASH_LABEL in selector or not labels or group.condition:
+            continue
+        if all(labels.get(key) == value for key, value in selector.items()) and (setup.blue_green or setup.canary):
+            told.add(group.service)
+            says = f"Service {group.service} is behind the load balancer ({group.object})"
+            yield Hit(
+                f"{says} and selects the pods of every version: its users reach green before the gate",
+                (f"Service/{group.service}", group.object),
+            )
+
+
+@rule(
+    "FailsOverEarly",
+    RISK,
+    "With a higher threshold of healthy targets the load balancer gives up on a target group in which only the "
+    "first targets of green are healthy: it sends requests to unhealthy targets too, or takes the zone out of "
+    "DNS.",
+    "Leave `minimum_healthy_targets` at AWS's default (count 1, percentage off), or use the ping-pong canary.",
+)
+def failover(setup: Setup) -> Iterator[Hit]:
+    """A few healthy targets at the beginning of a switch are enough for the load balancer to use only those."""
+    for objects, attributes in _attributes(setup):
+        for name, means in ((ROUTING, "requests go to unhealthy targets too"), (DNS, "the zone leaves DNS")):
+            for unit in ("count", "percentage"):
+                least = attributes.get(f"{name}.{unit}", "1" if unit == "count" else "off")
+                if least not in AT_LEAST_ONE:
+                    below = f"{least}{' %' if unit == 'percentage' else ''} healthy targets"
+                    yield Hit(f"Below {below} {means} ({name}.{unit})", objects)
+
+
+def _attributes(setup: Setup) -> list[tuple[tuple[str, ...], dict[str, str]]]:
+    """Return each set of attributes of the Rollout's target groups, with what has it."""
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for group in _own_groups(setup):
+        label = f"Service/{group.service}" if setup.manifests.is_live else group.object
+        key = (label, *sorted(f"{name}={value}" for name, value in group.attributes.items()))
+        found[key] = dict(group.attributes)
+    return [((key[0],), attributes) for key, attributes in found.items()]
+
+
+@rule(
+    "SlowStart",
+    ADVICE,
+    "With slow start a new target gets its share only gradually, and a switch moves all of them at once.",
+    "Remove `slow_start.duration_seconds`; warm green up before the switch instead.",
+)
+def slow_start(setup: Setup) -> Iterator[Hit]:
+    """Nothing keeps green from its share."""
+    for objects, attributes in _attributes(setup):
+        slow = attributes.get("slow_start.duration_seconds", "0")
+        if slow != "0":
+            yield Hit(f"slow_start.duration_seconds is {slow}", objects)
+
+
+@rule(
+    "Stickiness",
+    ADVICE,
+    "With stickiness users stay with a target of the old version until it is deregistered.",
+    "Expect requests to both versions after the switch, or turn it off.",
+)
+def stickiness(setup: Setup) -> Iterator[Hit]:
+    """Nothing keeps users with blue."""
+    for objects, attributes in _attributes(setup):
+        if attributes.get("stickiness.enabled") == "true":
+            yield Hit("stickiness.enabled is true", objects)
+
+
+@rule(
+    "TargetGroupRenamed",
+    RISK,
+    "The edit gives the Service a new target group: the controller builds its name from the group, the Ingress, "
+    "the Service, the port as the rule writes it, the target type and port, the protocol and the target control "
+    "port. It begins empty and without metrics, no running pod has its readiness gate, and the rule moves to it "
+    "before its targets are healthy. Seen with `--before` only.",
+    "Add a second Service or Ingress with the new settings, move traffic by weight, and remove the old one later.",
+)
+def renamed(setup: Setup) -> Iterator[Hit]:
+    """Each role keeps the target groups that it has before the edit."""
+    for before in _before(setup):
+        for field, was in before.service_names.items():
+            name = setup.service_names.get(field, "")
+            old = [group for group in groups_of(before, was) if group.inputs]
+            new = [group for group in groups_of(setup, name) if group.inputs]
+            kept = [group.inputs for group in new]
+            for group in old:
+                if group.inputs in kept or not new:
+                    continue
+                same = [one for one in new if (one.host, one.route) == (group.host, group.route)] or new
+                becomes = next((one for one in same if one.inputs not in [each.inputs for each in old]), same[0])
+                changes = [
+                    f"{key} from {value} to {becomes.inputs[key]}"
+                    for key, value in group.inputs.items()
+                    if becomes.inputs[key] != value
+                ]
+                if changes:
+                    says = f"Service {name} in {becomes.object.replace('/', ' ')} gets a new target group"
+                    yield Hit(f"{says}: {', '.join(changes)}", (f"Service/{name}", becomes.object), becomes.path)
+
+
+def _before(setup: Setup) -> list[Setup]:
+    if setup.manifests.before is None:
+        return []
+    return [one for one in setups(setup.manifests.before) if (one.name, one.namespace) == (setup.name, setup.namespace)]
+
+
+@rule(
+    "LoadBalancerReplaced",
+    RISK,
+    "A load balancer cannot change its scheme: the controller makes another one with another address, and deletes"
+    " the old one. Seen with `--before` only.",
+    "Add a second Ingress with the new scheme, move the users' DNS name to it, and remove the old one later.",
+)
+def replaced(setup: Setup) -> Iterator[Hit]:
+    """Each Ingress keeps its load balancer."""
+    for before in _before(setup):
+        for ingress in ingresses(setup):
+            old = before.manifests.find("Ingress", setup.namespace, name_of(ingress))
+            was, becomes = (scheme_of(before, old) if old else ""), scheme_of(setup, ingress)
+            if old is not None and was != becomes:
+                says = f"Ingress {name_of(ingress)} changes its scheme from {was} to {becomes}"
+                yield Hit(
+                    f"{says}: it gets another load balancer",
+                    (label_of(ingress),),
+                    ("metadata", "annotations", f"{ALB}scheme"),
+                )

@@ -1,30 +1,54 @@
-"""The manifests of a Rollout and of everything that it leads to, as plain objects of the API."""
+"""Manifests as they are read from files: objects, each with its place, and what Kubernetes would refuse in them."""
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import yaml
 
-from provider.advice.preflight.seen import Seen
-from provider.endpoints import endpoints
+from provider.advice.preflight.findings import Place
+from provider.advice.preflight.reading import Seen
+from provider.sources.kubernetes import schemas
+from provider.sources.kubernetes.schemas import FieldPath, SchemaError
 
 Object = Mapping[str, Any]
+Key = tuple[str, str, str]
+"""Kind, namespace (empty for kinds of the cluster) and name."""
 
-PROVIDER_PATH = "/v1/"
+_MOST_NODES = 2_000_000
+"""Of YAML with its aliases written out; more is a bomb, not manifests."""
 
-ARGUMENT = re.compile(r"\{\{\s*(?:inputs|args)\.([\w-]+)\s*\}\}")
-"""How Argo's templates refer to an argument."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Service": ("",),
+    "Namespace": ("",),
+    "Pod": ("",),
+    "Deployment": ("apps", "extensions"),
+    "ReplicaSet": ("apps", "extensions"),
+    "Ingress": ("networking.k8s.io", "extensions"),
+    "IngressClass": ("networking.k8s.io",),
+    "HorizontalPodAutoscaler": ("autoscaling",),
+    "Rollout": ("argoproj.io", ""),
+    "AnalysisTemplate": ("argoproj.io", ""),
+    "ClusterAnalysisTemplate": ("argoproj.io", ""),
+    "TargetGroupBinding": ("elbv2.k8s.aws", "eks.amazonaws.com"),
+    "IngressClassParams": ("elbv2.k8s.aws", "eks.amazonaws.com"),
+}
+"""The API groups of kinds that are read; the same kind of another group (a Service of Knative) is another kind."""
+
+_CLUSTERED = {
+    "Namespace", "Node", "ClusterAnalysisTemplate", "IngressClass", "IngressClassParams", "GatewayClass",
+    "MutatingWebhookConfiguration",
+}  # fmt: skip
 
 
 class NotManifests(Exception):
-    """The input is not YAML or JSON of Kubernetes objects; the text says where."""
+    """The input cannot be read; the text says which file, and where in it."""
 
 
 def at(node: Any, path: str, default: Any = None) -> Any:
-    """Return what lies at a path of keys separated by dots; the default where anything on the way is absent."""
+    """Return what is at a path of keys separated by dots; the default where anything on the way is absent."""
     for key in path.split("."):
         if not isinstance(node, Mapping) or node.get(key) is None:
             return default
@@ -32,42 +56,56 @@ def at(node: Any, path: str, default: Any = None) -> Any:
     return node
 
 
-def name_of(one: Object) -> str:
+def name_of(manifest: Object) -> str:
     """Return an object's name."""
-    return str(at(one, "metadata.name", ""))
+    return str(at(manifest, "metadata.name", ""))
+
+
+def label_of(manifest: Object) -> str:
+    """Return an object's kind and name."""
+    return f"{manifest.get('kind')}/{name_of(manifest)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Analysis:
-    """One analysis of a Rollout: where it is in the strategy, its templates, and the arguments that it passes."""
+class Source:
+    """Where an object was read: the file and the node of its YAML; and what Kubernetes would refuse in it."""
 
-    use: str
-    templates: tuple[Object, ...]
-    missing: tuple[tuple[str, str], ...]
-    """Kind and name of templates that are not among the manifests."""
-    arguments: tuple[Object, ...]
-    dry_run: tuple[Object, ...]
+    file: str = ""
+    node: yaml.Node | None = None
+    errors: tuple[SchemaError, ...] = ()
 
-    @property
-    def metrics(self) -> list[Object]:
-        """Every metric of its templates."""
-        return [metric for one in self.templates for metric in at(one, "spec.metrics", [])]
+    def place(self, path: FieldPath) -> Place | None:
+        """Return the place of a field, or of the nearest one above it that is written."""
+        node, mark = self.node, self.node.start_mark if self.node else None
+        for part in path:
+            found = _child(node, part)
+            if found is None:
+                break
+            node, mark = found
+        return Place(self.file, mark.line + 1, mark.column + 1, schemas.dotted(path)) if mark else None
 
-    @property
-    def is_background(self) -> bool:
-        """Whether it runs beside the steps of a canary, where a metric may be endless."""
-        return self.use == "analysis"
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, Any] | None:
+    if isinstance(node, yaml.MappingNode):
+        found = [(value, key.start_mark) for key, value in node.value if str(key.value) == str(part)]
+        return found[-1] if found else None
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
     """Objects by kind, namespace and name; later ones of the same name replace earlier ones, as kubectl does."""
 
-    objects: Mapping[tuple[str, str, str], Object]
+    objects: Mapping[Key, Object]
+    sources: Mapping[Key, Source] = field(default_factory=dict)
     is_live: bool = False
     """Whether everything there is was read, so that what is absent does not exist."""
     unread: Mapping[str, str] = field(default_factory=dict)
     """Kinds that could not be read, each with a sentence: nothing is known of them."""
+    skipped: tuple[str, ...] = ()
+    """A sentence for each document that is not a Kubernetes object."""
     seen: Seen = field(default_factory=Seen)
     """What the cluster and AWS say beyond the objects."""
     before: "Manifests | None" = None
@@ -75,167 +113,133 @@ class Manifests:
 
     def of(self, kind: str, namespace: str) -> Iterator[Object]:
         """Yield every object of a kind in a namespace."""
-        for (found, where, _), one in self.objects.items():
+        for (found, where, _), manifest in self.objects.items():
             if (found, where) == (kind, namespace):
-                yield one
+                yield manifest
 
     def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return one object."""
         return self.objects.get((kind, namespace, name))
 
+    def with_files(self, other: "Manifests") -> "Manifests":
+        """Return these manifests and those of another file."""
+        return Manifests(
+            {**self.objects, **other.objects}, {**self.sources, **other.sources}, skipped=self.skipped + other.skipped
+        )
 
-def parse(text: str, namespace: str = "default") -> Manifests:
+
+def joined(several: list[Manifests]) -> Manifests:
+    """Return the manifests of several files."""
+    return reduce(Manifests.with_files, several, Manifests({}))
+
+
+def parse(text: str, namespace: str = "default", file: str = "") -> Manifests:
     """Read a stream of YAML or JSON documents, Lists included. Raises NotManifests.
 
     `namespace` is where an object without one goes, as with `kubectl apply`.
     """
-    found: dict[tuple[str, str, str], Object] = {}
+    objects: dict[Key, Object] = {}
+    sources: dict[Key, Source] = {}
+    skipped: list[str] = []
+    for document, node in _documents(text, file):
+        for manifest, where in _items(document, node):
+            if not isinstance(manifest, Mapping) or not isinstance(manifest.get("kind"), str):
+                line = f":{where.start_mark.line + 1}" if where is not None else ""
+                skipped.append(f"{file or 'standard input'}{line} is not a Kubernetes object and was skipped")
+                continue
+            checked, errors = schemas.checked(manifest)
+            kind = kind_of(checked)
+            key = (
+                kind,
+                "" if kind in _CLUSTERED else str(at(checked, "metadata.namespace", namespace)),
+                name_of(checked),
+            )
+            objects[key], sources[key] = checked, Source(file, where, tuple(errors))
+    return Manifests(objects, sources, skipped=tuple(skipped))
+
+
+def of_cluster(objects: Mapping[Key, Object], unread: Mapping[str, str], seen: Seen) -> Manifests:
+    """Return the objects of a cluster; the API server has checked them, and may know newer fields than we do."""
+    checked = {key: schemas.checked(manifest)[0] for key, manifest in objects.items()}
+    return Manifests(checked, is_live=True, unread=unread, seen=seen)
+
+
+def kind_of(manifest: Object) -> str:
+    """Return the kind, with the group for one that only shares its kind with another."""
+    kind, version = str(manifest.get("kind")), str(manifest.get("apiVersion", ""))
+    group = version.rpartition("/")[0]
+    return kind if not version or group in GROUPS.get(kind, (group,)) else f"{kind}.{group}"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as Kubernetes' own tools read it: no dates, no numbers to the base of 60."""
+
+
+_RESOLVERS = {
+    first: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":timestamp", ":int", ":float", ":value"))]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_NUMBERS = {
+    "tag:yaml.org,2002:int": r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]*|[1-9][0-9_]*)",
+    "tag:yaml.org,2002:float": r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan",
+}
+_Loader.yaml_implicit_resolvers = _RESOLVERS
+for _tag, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^(?:{_pattern})$"), list("-+.0123456789"))
+
+
+class _FastLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The same by libyaml, which is ten times as fast, and refuses some escapes that others take."""
+
+
+_FastLoader.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
+def _documents(text: str, file: str) -> list[tuple[Any, yaml.Node]]:
+    """Return each document and its node. Raises NotManifests."""
+    where = file or "the input"
     try:
-        documents = list(yaml.safe_load_all(text))
+        try:
+            return list(_read(_FastLoader(text), where))
+        except yaml.YAMLError:
+            return list(_read(_Loader(text), where))
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise NotManifests(f"it is not YAML (line {mark.line + 1})" if mark else "it is not YAML") from error
-    for document in _each(documents):
-        if not isinstance(document, Mapping) or not isinstance(document.get("kind"), str):
-            raise NotManifests(f"a document is no Kubernetes object: {str(document)[:60]}")
-        where = "" if document["kind"] in _CLUSTERED else str(at(document, "metadata.namespace", namespace))
-        found[document["kind"], where, name_of(document)] = document
-    return Manifests(found)
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        raise NotManifests(f"{where} is not YAML{f' (line {mark.line + 1})' if mark else ''}") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise NotManifests(f"{where} has a value that is not valid in YAML") from error
 
 
-_CLUSTERED = {"Namespace", "ClusterAnalysisTemplate", "Node"}
+def _read(loader: Any, where: str) -> Iterator[tuple[Any, yaml.Node]]:
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if _size(node, {}) > _MOST_NODES:
+                raise NotManifests(f"{where} has aliases that make it too large")
+            yield loader.construct_document(node), node
+    finally:
+        loader.dispose()
 
 
-def _each(documents: Iterable[Any]) -> Iterator[Any]:
-    for one in documents:
-        if isinstance(one, Mapping) and one.get("kind") == "List":
-            yield from _each(one.get("items") or ())
-        elif one is not None:
-            yield one
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many nodes there are with every alias written out; raises ValueError for one inside of itself."""
+    if sizes.get(id(node)) == -1:
+        raise ValueError("an alias inside of itself")
+    if id(node) not in sizes:
+        sizes[id(node)] = -1
+        children = node.value if isinstance(node, yaml.SequenceNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            children = [child for pair in node.value for child in pair]
+        sizes[id(node)] = 1 + sum(_size(child, sizes) for child in children)
+    return sizes[id(node)]
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """A Rollout and what it leads to: what every rule gets."""
-
-    rollout: Object
-    manifests: Manifests
-
-    @property
-    def namespace(self) -> str:
-        """The Rollout's namespace."""
-        return next(where for (kind, where, _), one in self.manifests.objects.items() if one is self.rollout)
-
-    @property
-    def name(self) -> str:
-        """The Rollout's name."""
-        return name_of(self.rollout)
-
-    @property
-    def blue_green(self) -> Object | None:
-        """`spec.strategy.blueGreen`, if that is the strategy."""
-        found: Object | None = at(self.rollout, "spec.strategy.blueGreen")
-        return found
-
-    @property
-    def canary(self) -> Object | None:
-        """`spec.strategy.canary`, if that is the strategy."""
-        found: Object | None = at(self.rollout, "spec.strategy.canary")
-        return found
-
-    @property
-    def is_ping_pong(self) -> bool:
-        """Whether no selector of production changes at a switch."""
-        return bool(at(self.canary, "pingPong"))
-
-    @property
-    def pod(self) -> Object:
-        """The pod template; empty with `workloadRef`, whose workload may be elsewhere."""
-        template: Object = at(self.rollout, "spec.template", {})
-        return template
-
-    @property
-    def service_names(self) -> dict[str, str]:
-        """The names of the strategy's Services by their field."""
-        fields = {
-            "activeService": at(self.blue_green, "activeService"),
-            "previewService": at(self.blue_green, "previewService"),
-            "stableService": at(self.canary, "stableService"),
-            "canaryService": at(self.canary, "canaryService"),
-            "pingService": at(self.canary, "pingPong.pingService"),
-            "pongService": at(self.canary, "pingPong.pongService"),
-        }
-        return {field: str(name) for field, name in fields.items() if name}
-
-    @property
-    def services(self) -> dict[str, Object]:
-        """The strategy's Services that are among the manifests, by name."""
-        found = {name: self.manifests.find("Service", self.namespace, name) for name in self.service_names.values()}
-        return {name: one for name, one in found.items() if one is not None}
-
-    @property
-    def ingresses(self) -> list[Object]:
-        """The Ingresses of its namespace."""
-        return list(self.manifests.of("Ingress", self.namespace))
-
-    @property
-    def bindings(self) -> list[Object]:
-        """The TargetGroupBindings of its namespace that name one of its Services."""
-        names = set(self.service_names.values())
-        every = self.manifests.of("TargetGroupBinding", self.namespace)
-        return [one for one in every if at(one, "spec.serviceRef.name") in names]
-
-    @property
-    def analyses(self) -> list[Analysis]:
-        """Every analysis of the strategy, in order."""
-        specs = {use: at(self.blue_green, use) for use in ("prePromotionAnalysis", "postPromotionAnalysis")}
-        specs["analysis"] = at(self.canary, "analysis")
-        steps = enumerate(at(self.canary, "steps", []))
-        specs |= {f"steps[{number}]": at(step, "analysis") for number, step in steps}
-        return [self._analysis(use, spec) for use, spec in specs.items() if spec]
-
-    def _analysis(self, use: str, spec: Object) -> Analysis:
-        templates, missing = [], []
-        for reference in spec.get("templates") or ():
-            clustered = bool(reference.get("clusterScope"))
-            kind = "ClusterAnalysisTemplate" if clustered else "AnalysisTemplate"
-            name = str(reference.get("templateName", ""))
-            found = self.manifests.find(kind, "" if clustered else self.namespace, name)
-            if found is None:
-                missing.append((kind, name))
-            else:
-                templates.append(found)
-        arguments, dry_run = spec.get("args") or (), spec.get("dryRun") or ()
-        return Analysis(use, tuple(templates), tuple(missing), tuple(arguments), tuple(dry_run))
-
-    @property
-    def gates(self) -> list[Analysis]:
-        """The analyses that decide before the switch: of a canary those before its last weight."""
-        return [one for one in self.analyses if one.use == "prePromotionAnalysis" or one.use.startswith("steps[")]
-
-    @property
-    def asks_provider(self) -> bool:
-        """Whether an analysis before the switch asks this provider, as far as its templates are known."""
-        return any(is_ours(metric) or _is_our_job(metric) for one in self.gates for metric in one.metrics)
-
-    @property
-    def hands_over(self) -> bool:
-        """Whether an analysis before the switch asks for a handover."""
-        urls = [str(at(metric, "provider.web.url", "")) for one in self.gates for metric in one.metrics]
-        return any(url.split("?")[0].endswith("/v1/handover") for url in urls)
-
-
-def is_ours(metric: Object) -> bool:
-    """Tell whether a metric asks an endpoint of this provider."""
-    path = str(at(metric, "provider.web.url", "")).split("?")[0]
-    return PROVIDER_PATH in path and path.rpartition("/")[2] in endpoints()
-
-
-def _is_our_job(metric: Object) -> bool:
-    """Tell whether a metric is a Job that runs our command."""
-    return "alb-provider" in json.dumps(at(metric, "provider.job", {}), default=str)
-
-
-def setups(manifests: Manifests) -> list[Setup]:
-    """Return each Rollout among the manifests with what it leads to."""
-    return [Setup(one, manifests) for (kind, _, _), one in manifests.objects.items() if kind == "Rollout"]
+def _items(document: Any, node: yaml.Node) -> Iterator[tuple[Any, yaml.Node | None]]:
+    """Yield a document, or the items of a List."""
+    if isinstance(document, Mapping) and document.get("kind") == "List":
+        items, found = document.get("items"), _child(node, "items")
+        for number, item in enumerate(items if isinstance(items, list) else []):
+            child = _child(found[0], number) if found else None
+            yield item, child[0] if child else None
+    elif document is not None:
+        yield document, node

@@ -5,11 +5,10 @@ read. AWS is asked within the call budget of all queries.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from provider.advice.preflight.manifests import Manifests, at, name_of
-from provider.advice.preflight.seen import Rate, Seen
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -33,17 +32,58 @@ LAG = timedelta(minutes=2)
 CLUSTERED = {"ClusterAnalysisTemplate", "Namespace", "MutatingWebhookConfiguration"}
 
 
-def manifests_of(sources: Sources, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
-    """Read a Rollout and what it leads to. Raises RolloutNotFound, and CannotTell if the Rollout cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What production carried in the last `minutes` minutes: requests per second, of all users and of one target.
+
+    `busiest_per_target` is that of the busiest minute, divided by the healthy targets there are now.
+    """
+
+    minutes: int
+    requests_per_second: float
+    busiest_per_target: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen; empty for files."""
+
+    health: Mapping[str, tuple[GroupHealth, ...]] = field(default_factory=dict)
+    """The target groups of each Service with their targets."""
+    attributes: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    """The attributes of the target groups of each Service, in AWS's words; empty if they may not be read."""
+    gone: Mapping[str, str] = field(default_factory=dict)
+    """TargetGroupBindings whose target group does not exist, each with a sentence."""
+    denied: tuple[str, ...] = ()
+    """What the provider may not do: a verb and a resource of Kubernetes, or an IAM action, each in a sentence."""
+    pods: tuple[PodState, ...] = ()
+    """Green's pods."""
+    rate: Rate | None = None
+    """None if CloudWatch could not be read, or counted nothing."""
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The hosts by which requests reach each Service; empty if listener rules may not be read."""
+
+    @property
+    def groups(self) -> Mapping[str, tuple[TargetGroup, ...]]:
+        """The target groups of each Service as AWS describes them."""
+        return {service: tuple(one.group for one in some) for service, some in self.health.items()}
+
+
+def read_seen(
+    sources: Sources, namespace: str, rollout: str, deadline: Deadline
+) -> tuple[dict[tuple[str, str, str], Mapping[str, Any]], dict[str, str], Seen]:
+    """Read a Rollout and what it leads to: objects, a sentence for each kind that is not read, and the rest.
+
+    Raises RolloutNotFound, and CannotTell if the Rollout cannot be read.
+    """
     found = read(sources.cluster, namespace, rollout, deadline)
     objects = {
-        (kind, "" if kind in CLUSTERED else namespace, name_of(one)): one
-        for kind, some in found.objects.items()
-        for one in some
+        (kind, "" if kind in CLUSTERED else namespace, str(manifest.get("metadata", {}).get("name", ""))): manifest
+        for kind, several in found.objects.items()
+        for manifest in several
     }
     unread = dict(found.unread)
-    seen = _Seeing(sources, deadline, unread).seen(namespace, rollout, objects)
-    return Manifests(objects, is_live=True, unread=unread, seen=seen)
+    return objects, unread, _Seeing(sources, deadline, unread).seen(namespace, rollout, objects)
 
 
 class _Seeing:
@@ -72,7 +112,7 @@ class _Seeing:
         """Ask which rights that queries about this Rollout need the provider lacks."""
         bindings = [one for (kind, _, _), one in objects.items() if kind == "TargetGroupBinding"]
         api = str(bindings[0].get("apiVersion", "")).partition("/")[0] if bindings else ""
-        by_node = any(at(one, "spec.targetType") == "instance" for one in bindings)
+        by_node = any(one.get("spec", {}).get("targetType") == "instance" for one in bindings)
         rights = access.rights_for(api, instance_targets=by_node)
         try:
             self._denied += access.denied(self._sources.cluster, namespace, rights, self._deadline)

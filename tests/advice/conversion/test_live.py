@@ -8,7 +8,8 @@ import yaml
 from provider.advice.conversion.documents import load
 from provider.advice.conversion.live import text_of
 from provider.advice.conversion.ping_pong import convert
-from provider.advice.preflight.manifests import Manifests, Setup, parse, setups
+from provider.advice.preflight.manifests import Manifests, parse
+from provider.advice.preflight.setup import Setup, setups
 from provider.model.records import HASH_LABEL
 from tests.advice.conversion.test_ping_pong import EXAMPLE
 

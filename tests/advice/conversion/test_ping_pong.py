@@ -7,7 +7,7 @@ import yaml
 
 from provider.advice.conversion.documents import NotYaml, dump, load
 from provider.advice.conversion.ping_pong import CannotConvert, convert
-from provider.advice.preflight.inspection import inspect
+from provider.advice.preflight import inspect
 from provider.advice.preflight.manifests import at, parse
 from tests import ROOT
 
@@ -29,7 +29,7 @@ def test_preflight_finds_nothing():
     [before] = inspect(parse(EXAMPLE))
     [after] = inspect(parse(converted()[1]))
 
-    assert [one.code.value for one in before.findings] == ["SwitchHasGap"]
+    assert [one.code for one in before.findings] == ["SwitchHasGap"]
     assert after.findings == ()
     assert after.setup.is_ping_pong
 
@@ -50,15 +50,16 @@ def test_the_strategy_is_what_the_example_of_ping_pong_has():
 
 
 def test_the_rule_forwards_as_before():
-    """The production rule has both target groups, the active one's with all of the weight, under the new name."""
+    """The rule has both target groups by number at weight 0; all of the weight stays where the rule named its port."""
     _, _, objects = converted()
     ingress = objects["Ingress", "web"]
 
     action = json.loads(ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/actions.web-root"])
-    weights = [(one["ServiceName"], one["Weight"]) for one in action["ForwardConfig"]["TargetGroups"]]
+    groups = action["ForwardConfig"]["TargetGroups"]
+    weights = [(one["ServiceName"], one["ServicePort"], one["Weight"]) for one in groups]
     [rule] = ingress["spec"]["rules"]
     service = rule["http"]["paths"][0]["backend"]["service"]
-    assert weights == [("web-preview", 0), ("web-active", 100)]
+    assert weights == [("web-preview", "80", 0), ("web-active", "80", 0), ("web-active", "http", 100)]
     assert service == {"name": "web-root", "port": {"name": "use-annotation"}}
     assert "rollouts-pod-template-hash" not in objects["Service", "web-root"]["spec"]["selector"]
 
@@ -158,9 +159,12 @@ def test_a_conversion_changes_nothing_that_it_was_given():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text.replace("blueGreen:", "canary:"), "exactly one blue-green Rollout"),
+        (lambda text: text.replace("blueGreen:", "canary:"), "no blue-green Rollout"),
         (lambda text: text.replace("      previewService: web-preview  # yours\n", ""), "has no previewService"),
-        (lambda text: text.replace("kind: Ingress", "kind: Gateway"), "exactly one Ingress with the active Service"),
+        (
+            lambda text: text.replace("kind: Ingress", "kind: Gateway"),
+            "No Ingress among the manifests has a rule for Service web-active",
+        ),
         (lambda text: text.replace("kind: Service\n", "kind: Thing\n"), "Service web-active is not among"),
     ],
 )
@@ -172,7 +176,7 @@ def test_what_is_missing_is_named(change, says):
     assert says in str(refused.value)
 
 
-@pytest.mark.parametrize(("text", "says"), [("a: [", "line"), ("- 1\n", "no Kubernetes object")])
+@pytest.mark.parametrize(("text", "says"), [("a: [", "line"), ("- 1\n", "not a Kubernetes object")])
 def test_what_is_no_yaml(text, says):
     """Input that is no YAML of objects is refused."""
     with pytest.raises(NotYaml, match=says):

@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from provider.advice.preflight.findings import Code
-from provider.advice.preflight.gates import LABEL, WEBHOOK
-from provider.advice.preflight.inspection import inspect
+from provider.advice.preflight import inspect
 from provider.advice.preflight.manifests import Manifests
-from provider.advice.preflight.seen import Seen
+from provider.advice.preflight.pods import LABEL, WEBHOOK
+from provider.advice.preflight.reading import Seen
 from provider.model.records import HASH_LABEL, Binding, GroupHealth, HealthCheck, PodState, Target
 from tests.advice.preflight.test_findings import ARN, objects_of
 from tests.records import GREEN_GROUP, NOW
@@ -69,16 +68,14 @@ def found_in(groups=None, pods=(), bindings=None, change=lambda _: None, **seen)
 
 def test_a_clean_cluster_has_the_known_gap_only():
     """Groups that are checked alike, and pods with the gates of their bindings, are no findings."""
-    assert found_in(pods=[pod(1, "p"), pod(2, "p")]).keys() == {Code.SWITCH_HAS_GAP}
+    assert found_in(pods=[pod(1, "p"), pod(2, "p")]).keys() == {"SwitchHasGap"}
 
 
 def test_a_group_in_no_rule():
     """A target group that no listener rule forwards to is named with its Service."""
     found = found_in({"web-active": (ACTIVE,), "web-preview": (replace(PREVIEW, load_balancer_arns=()),)})
 
-    assert found[Code.TARGET_GROUP_NOT_IN_USE] == (
-        "No listener rule forwards to target group preview of Service web-preview"
-    )
+    assert found["TargetGroupNotInUse"] == ("No listener rule forwards to target group preview of Service web-preview")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +91,7 @@ def test_groups_that_are_checked_differently(change, says):
     """What differs between the health checks of the two groups is named with both values."""
     found = found_in({"web-active": (ACTIVE,), "web-preview": (replace(PREVIEW, **change),)})
 
-    assert says in found[Code.HEALTH_CHECKS_DIFFER]
+    assert says in found["HealthChecksDiffer"]
 
 
 @pytest.mark.parametrize(
@@ -106,15 +103,15 @@ def test_pods_without_a_gate(made, why):
     bindings = [binding("a", "web-active"), binding("p", "web-preview"), binding("q", "web-preview", made)]
     found = found_in(pods=[pod(1, "p"), pod(2, "p", "q"), pod(3, "p")], bindings=bindings)
 
-    assert found[Code.PODS_WITHOUT_GATE].startswith("2 of 3 pods have no readiness gate of TargetGroupBinding q: ")
-    assert why in found[Code.PODS_WITHOUT_GATE]
+    assert found["PodsWithoutGate"].startswith("2 of 3 pods have no readiness gate of TargetGroupBinding q: ")
+    assert why in found["PodsWithoutGate"]
 
 
 def test_a_gate_of_a_binding_that_is_gone():
     """A gate whose binding does not exist is named."""
     found = found_in(pods=[pod(1, "p", "former")])
 
-    assert found[Code.GATE_OF_NO_BINDING] == (
+    assert found["GateOfNoBinding"] == (
         "Pods have the readiness gate of TargetGroupBinding former, which does not exist"
     )
 
@@ -125,8 +122,8 @@ def test_the_real_interval_counts():
     nodes = replace(ACTIVE, target_type="instance")
     alike = replace(PREVIEW, health_check_interval_seconds=60)
 
-    assert "about 9.8 s" in found_in({"web-active": (slow,), "web-preview": (alike,)})[Code.SWITCH_HAS_GAP]
-    assert Code.SWITCH_HAS_GAP not in found_in({"web-active": (nodes,), "web-preview": (PREVIEW,)})
+    assert "about 9.8 s" in found_in({"web-active": (slow,), "web-preview": (alike,)})["SwitchHasGap"]
+    assert "SwitchHasGap" not in found_in({"web-active": (nodes,), "web-preview": (PREVIEW,)})
 
 
 @pytest.mark.parametrize(
@@ -160,8 +157,8 @@ def test_why_no_pod_has_a_gate(changes, why):
 
     found = found_in(pods=[pod(1), pod(2)], change=change)
 
-    assert found[Code.PODS_WITHOUT_GATE].startswith("2 of 2 pods have no readiness gate of TargetGroupBinding p: ")
-    assert why in found[Code.PODS_WITHOUT_GATE]
+    assert found["PodsWithoutGate"].startswith("2 of 2 pods have no readiness gate of TargetGroupBinding p: ")
+    assert why in found["PodsWithoutGate"]
 
 
 def test_nodes_have_no_gates():
@@ -169,14 +166,14 @@ def test_nodes_have_no_gates():
     by_node = binding("p", "web-preview")
     by_node["spec"]["targetType"] = "instance"
 
-    assert "only ip targets have gates" in found_in(pods=[pod(1)], bindings=[by_node])[Code.PODS_WITHOUT_GATE]
+    assert "only ip targets have gates" in found_in(pods=[pod(1)], bindings=[by_node])["PodsWithoutGate"]
 
 
 def test_a_target_group_that_is_gone():
     """A binding whose target group AWS does not know is named with AWS's sentence."""
     found = found_in(gone={"p": "AWS knows no target group preview"})
 
-    assert found[Code.TARGET_GROUP_GONE] == "TargetGroupBinding p: AWS knows no target group preview"
+    assert found["TargetGroupGone"] == "TargetGroupBinding p: AWS knows no target group preview"
 
 
 def test_targets_outside_the_zones_of_the_load_balancer():
@@ -185,10 +182,10 @@ def test_targets_outside_the_zones_of_the_load_balancer():
     preview = health(PREVIEW, outside, Target("10.0.0.2", 80, "healthy"))
     idle = health(replace(PREVIEW, load_balancer_arns=()), outside)
 
-    assert found_in(health={"web-preview": (preview,)})[Code.ZONE_NOT_ENABLED] == (
+    assert found_in(health={"web-preview": (preview,)})["ZoneNotEnabled"] == (
         "1 of 2 targets of preview are in no zone of its load balancer"
     )
-    assert Code.ZONE_NOT_ENABLED not in found_in(health={"web-preview": (idle,)})
+    assert "ZoneNotEnabled" not in found_in(health={"web-preview": (idle,)})
 
 
 def test_a_blue_that_is_sick_now():
@@ -196,7 +193,7 @@ def test_a_blue_that_is_sick_now():
     targets = (Target("10.0.0.1", 80, "unhealthy"), Target("10.0.0.2", 80, "healthy"))
     found = found_in(health={"web-active": (health(ACTIVE, *targets),)})
 
-    assert found[Code.BLUE_CANNOT_RETURN] == "1 of 2 targets that serve production are unhealthy now"
+    assert found["BlueCannotReturn"] == "1 of 2 targets that serve production are unhealthy now"
 
 
 def test_the_attributes_of_the_groups_themselves():
@@ -204,15 +201,15 @@ def test_the_attributes_of_the_groups_themselves():
     known = {"web-active": ({"stickiness.enabled": "true", "deregistration_delay.timeout_seconds": "3600"},)}
     found = found_in(attributes=known)
 
-    assert found[Code.STICKINESS] == "stickiness.enabled is true"
-    assert "deregistration delay is 3600 s" in found[Code.BLUE_GONE_TOO_EARLY]
+    assert found["Stickiness"] == "stickiness.enabled is true"
+    assert "deregistration delay is 3600 s" in found["BlueGoneTooEarly"]
 
 
 def test_a_right_that_is_missing():
     """Each missing right is a finding of its own sentence."""
     denied = ("The provider may not list pods in namespace shop",)
 
-    assert found_in(denied=denied)[Code.PERMISSION_MISSING] == denied[0]
+    assert found_in(denied=denied)["PermissionMissing"] == denied[0]
 
 
 def test_a_first_deploy():
@@ -220,7 +217,7 @@ def test_a_first_deploy():
     first = found_in(change=lambda it: it["Rollout", "web"].pop("status"))
     loose = found_in(change=lambda it: it["Service", "web-active"]["spec"]["selector"].pop(HASH_LABEL))
 
-    assert Code.FIRST_DEPLOY in first
-    assert Code.ACTIVE_WITHOUT_HASH not in first
-    assert Code.FIRST_DEPLOY not in loose
-    assert loose[Code.ACTIVE_WITHOUT_HASH].startswith("activeService web-active selects no rollouts-pod-template-hash")
+    assert "FirstDeploy" in first
+    assert "ActiveWithoutHash" not in first
+    assert "FirstDeploy" not in loose
+    assert loose["ActiveWithoutHash"].startswith("activeService web-active selects no rollouts-pod-template-hash")

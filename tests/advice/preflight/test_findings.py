@@ -8,9 +8,9 @@ from functools import cache
 import pytest
 import yaml
 
-from provider.advice.preflight.attributes import ROUTING
-from provider.advice.preflight.findings import ROWS, Code, Severity
-from provider.advice.preflight.inspection import inspect
+from provider.advice.preflight import inspect
+from provider.advice.preflight.findings import RULES, Severity
+from provider.advice.preflight.load_balancer import ROUTING
 from provider.advice.preflight.manifests import NotManifests, parse
 from tests import ROOT
 
@@ -138,112 +138,163 @@ def second_port(change):
     rules[-1]["http"]["paths"][0]["backend"]["service"]["port"] = {"number": 443}
 
 
+def autoscaled(change):
+    """Add an autoscaler of the Rollout."""
+    target = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web"}
+    spec = {"scaleTargetRef": target, "minReplicas": 6, "maxReplicas": 20}
+    metadata = {"name": "web", "namespace": "shop"}
+    change.add({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec})
+
+
+def canary(change, steps, **fields):
+    """Make the Rollout a canary with these steps, in which `gate` is the analysis of the example."""
+    gate = change.blue_green["prePromotionAnalysis"]
+    steps = [{"analysis": gate} if step == "gate" else step for step in steps]
+    alb = {"alb": {"ingress": "web", "rootService": "web-root", "servicePort": 80}}
+    pair = {"pingPong": {"pingService": "web-preview", "pongService": "web-active"}}
+    change.spec["strategy"] = {"canary": {**pair, "trafficRouting": alb, "steps": steps, **fields}}
+
+
+def beside(change):
+    """Put another Service of the same pods behind the load balancer."""
+    service = copy.deepcopy(change.service("web-active"))
+    service["metadata"]["name"] = "web-internal"
+    change.add(service)
+    rules = change["Ingress", "web"]["spec"]["rules"]
+    rules.append(copy.deepcopy(rules[0]))
+    rules[-1]["host"] = "internal.example.com"
+    rules[-1]["http"]["paths"][0]["backend"]["service"]["name"] = "web-internal"
+
+
 CASES = {
-    Code.TEMPLATE_MISSING: lambda it: it.objects.pop(("AnalysisTemplate", "alb-gate")),
-    Code.SERVICE_MISSING: lambda it: it.blue_green.update(previewService="nothing"),
-    Code.NAME_PREFIX_LEFT_BEHIND: renamed,
-    Code.ARGUMENT_MISSING: lambda it: it.arguments.pop(),
-    Code.ARGUMENT_UNKNOWN: lambda it: it.arguments.append({"name": "pod-template-hsah", "value": "x"}),
-    Code.CONDITION_INVALID: lambda it: it.metric.update(successCondition='result[1] = "Successful"'),
-    Code.JSON_PATH_INVALID: lambda it: it.web.update(jsonPath="$.measurement"),
-    Code.JSON_PATH_FILTERS: lambda it: it.web.update(jsonPath="{$.measurement[?(@>90)]}"),
-    Code.FIELD_UNKNOWN: lambda it: it.metric.update(failurelimit=1),
-    Code.METRIC_NAMED_TWICE: second_template,
-    Code.DEFAULTS_CONTRADICT: lambda it: (
+    "ManifestInvalid": lambda it: it.metric.update(interval=10),
+    "ApiVersionUnknown": lambda it: it.rollout.update(apiVersion="argoproj.io/v1"),
+    "StrategyInvalid": lambda it: it.blue_green.update(previewService="web-active"),
+    "IngressRuleMissing": lambda it: canary(it, ["gate"]),
+    "NoPodsAtGate": lambda it: canary(it, [{"setWeight": 0}, "gate"]),
+    "WeightBeforeGate": lambda it: canary(it, [{"setWeight": 5}, "gate"]),
+    "ScaleOutUnchecked": autoscaled,
+    "ConditionNeverTrue": lambda it: it.metric.update(successCondition='result[1] == "successful"'),
+    "MetricInvalid": lambda it: it.metric.pop("interval"),
+    "NoFailureCondition": lambda it: it.metric.pop("failureCondition"),
+    "TimeoutTooShort": lambda it: it.web.update(timeoutSeconds=2),
+    "ArgumentEmpty": lambda it: it.arguments[0].pop("valueFrom"),
+    "AsksAboutAnother": lambda it: it.arguments[1].update(valueFrom=None, value="another"),
+    "AsksAboutBlue": lambda it: it.arguments[2].update(valueFrom={"podTemplateHashValue": "Stable"}),
+    "StageDoesNotFit": lambda it: it.web.update(url=it.web["url"].replace("beforeSwitch", "afterSwitch")),
+    "EndpointUnknown": lambda it: it.web.update(url=it.web["url"].replace("/v1/gate", "/v1/gates")),
+    "PreviewBeforeProduction": lambda it: (
+        it["Ingress", "web"]["spec"]["rules"].reverse()
+        or it["Ingress", "web"]["spec"]["rules"][0].update(host=it["Ingress", "web"]["spec"]["rules"][1]["host"])
+    ),
+    "GreenReachedBeside": beside,
+    "TemplateMissing": lambda it: it.objects.pop(("AnalysisTemplate", "alb-gate")),
+    "ServiceMissing": lambda it: it.blue_green.update(previewService="nothing"),
+    "NamePrefixLeftBehind": renamed,
+    "ArgumentMissing": lambda it: it.arguments.pop(),
+    "ArgumentUnknown": lambda it: it.arguments.append({"name": "pod-template-hsah", "value": "x"}),
+    "ConditionInvalid": lambda it: it.metric.update(successCondition='result[1] = "Successful"'),
+    "JsonPathInvalid": lambda it: it.web.update(jsonPath="$.measurement"),
+    "JsonPathFilters": lambda it: it.web.update(jsonPath="{$.measurement[?(@>90)]}"),
+    "FieldUnknown": lambda it: it.metric.update(failurelimit=1),
+    "MetricNamedTwice": second_template,
+    "DefaultsContradict": lambda it: (
         it.gate["spec"]["args"].append({"name": "a", "value": "1"}),
         second_template(it, args=[*it.gate["spec"]["args"][:3], {"name": "a", "value": "2"}]),
     ),
-    Code.ARGUMENT_IN_DRY_RUN: lambda it: it.gate["spec"].update(dryRun=[{"metricName": "{{args.namespace}}"}]),
-    Code.METRIC_ENDLESS: lambda it: it.metric.pop("count"),
-    Code.LIMIT_IS_NO_NUMBER: lambda it: it.metric.update(count="50.0"),
-    Code.SAME_NAME_TWICE: lambda it: it.add(
+    "ArgumentInDryRun": lambda it: it.gate["spec"].update(dryRun=[{"metricName": "{{args.namespace}}"}]),
+    "MetricEndless": lambda it: it.metric.pop("count"),
+    "LimitIsNoNumber": lambda it: it.metric.update(count="50.0"),
+    "SameNameTwice": lambda it: it.add(
         {"apiVersion": "argoproj.io/v1alpha1", "kind": "ClusterAnalysisTemplate", "metadata": {"name": "alb-gate"}}
     ),
-    Code.SUCCEEDS_WITHOUT_PASS: without_pass,
-    Code.WAITS_TOO_LONG: lambda it: it.spec.pop("progressDeadlineSeconds"),
-    Code.TOLERATES_NO_RESTART: lambda it: it.metric.pop("consecutiveErrorLimit"),
-    Code.QUERY_REFUSED: lambda it: it.web.update(url=it.web["url"] + "&minHealthyPercent=0"),
-    Code.ARGUMENT_BREAKS_URL: lambda it: it.arguments[0].update(valueFrom=None, value="shop prod"),
-    Code.ARGUMENT_LOOSENS_GATE: lambda it: cluster_template(it, "&minHealthyPercent={{args.percent}}"),
-    Code.NUMBER_BY_FIELD_REF: lambda it: it.arguments[1].update(
+    "SucceedsWithoutPass": without_pass,
+    "WaitsTooLong": lambda it: it.spec.pop("progressDeadlineSeconds"),
+    "ToleratesNoRestart": lambda it: it.metric.pop("consecutiveErrorLimit"),
+    "QueryRefused": lambda it: it.web.update(url=it.web["url"] + "&minHealthyPercent=0"),
+    "ArgumentBreaksUrl": lambda it: it.arguments[0].update(valueFrom=None, value="shop prod"),
+    "ArgumentLoosensGate": lambda it: cluster_template(it, "&minHealthyPercent={{args.percent}}"),
+    "NumberByFieldRef": lambda it: it.arguments[1].update(
         valueFrom={"fieldRef": {"fieldPath": "spec.progressDeadlineSeconds"}}
     ),
-    Code.SECRET_ARGUMENT_OVERRIDDEN: lambda it: it.gate["spec"]["args"][0].update(
+    "SecretArgumentOverridden": lambda it: it.gate["spec"]["args"][0].update(
         valueFrom={"secretKeyRef": {"name": "a", "key": "b"}}
     ),
-    Code.HASH_NOT_PASSED: lambda it: it.web.update(
+    "HashNotPassed": lambda it: it.web.update(
         url=it.web["url"].replace("&podTemplateHash={{args.pod-template-hash}}", "")
     ),
-    Code.STAGE_NOT_PASSED: lambda it: it.web.update(url=it.web["url"].replace("&stage=beforeSwitch", "")),
-    Code.PROXY_MAY_ANSWER: lambda it: it.web.pop("insecure"),
-    Code.NO_GATE: lambda it: it.blue_green.pop("prePromotionAnalysis"),
-    Code.RETRY_SKIPS_GATE: lambda it: it.blue_green.pop("abortScaleDownDelaySeconds"),
-    Code.ROLLBACK_WINDOW: lambda it: it.spec.update(rollbackWindow={"revisions": 3}),
-    Code.PREVIEW_REPLICA_COUNT: lambda it: it.blue_green.update(previewReplicaCount=1),
-    Code.STALE_VERDICT: lambda it: it.blue_green.update(autoPromotionEnabled=False),
-    Code.NO_PREVIEW_SERVICE: lambda it: it.blue_green.pop("previewService"),
-    Code.NOT_BEHIND_LOAD_BALANCER: lambda it: it["Ingress", "web"]["spec"]["rules"].pop(),
-    Code.SELECTS_NOTHING: lambda it: it.service("web-preview")["spec"]["selector"].update(team="shop"),
-    Code.PORT_MISSING: lambda it: it.service("web-preview")["spec"]["ports"][0].update(targetPort="web"),
-    Code.PORT_NOT_CHECKED: second_port,
-    Code.TARGET_TYPE_UNSET: lambda it: it.annotations.pop(f"{ALB}target-type"),
-    Code.HEALTH_CHECKS_DIFFER: lambda it: it.service("web-preview")["metadata"].update(
+    "StageNotPassed": lambda it: it.web.update(url=it.web["url"].replace("&stage=beforeSwitch", "")),
+    "ProxyMayAnswer": lambda it: it.web.pop("insecure"),
+    "NoGate": lambda it: it.blue_green.pop("prePromotionAnalysis"),
+    "RetrySkipsGate": lambda it: it.blue_green.pop("abortScaleDownDelaySeconds"),
+    "RollbackWindow": lambda it: it.spec.update(rollbackWindow={"revisions": 3}),
+    "PreviewReplicaCount": lambda it: it.blue_green.update(previewReplicaCount=1),
+    "StaleVerdict": lambda it: it.blue_green.update(autoPromotionEnabled=False),
+    "NoPreviewService": lambda it: it.blue_green.pop("previewService"),
+    "NotBehindLoadBalancer": lambda it: it["Ingress", "web"]["spec"]["rules"].pop(),
+    "SelectsNothing": lambda it: it.service("web-preview")["spec"]["selector"].update(team="shop"),
+    "PortMissing": lambda it: it.service("web-preview")["spec"]["ports"][0].update(targetPort="web"),
+    "PortNotChecked": second_port,
+    "TargetTypeUnset": lambda it: it.annotations.pop(f"{ALB}target-type"),
+    "HealthChecksDiffer": lambda it: it.service("web-preview")["metadata"].update(
         annotations={f"{ALB}healthcheck-path": "/other"}
     ),
-    Code.PROBE_DIFFERS: lambda it: it.annotations.update({f"{ALB}healthcheck-path": "/"}),
-    Code.BINDING_SHARED: lambda it: (it.binding("a", "web-active"), it.binding("b", "web-preview")),
-    Code.TOO_MANY_TARGETS: lambda it: it.spec.update(replicas=1200),
-    Code.SLOW_START: lambda it: it.annotations.update(
+    "ProbeDiffers": lambda it: it.annotations.update({f"{ALB}healthcheck-path": "/"}),
+    "BindingShared": lambda it: (it.binding("a", "web-active"), it.binding("b", "web-preview")),
+    "TooManyTargets": lambda it: it.spec.update(replicas=1200),
+    "SlowStart": lambda it: it.annotations.update(
         {f"{ALB}target-group-attributes": "slow_start.duration_seconds=60,deregistration_delay.timeout_seconds=30"}
     ),
-    Code.STICKINESS: lambda it: it.annotations.update(
+    "Stickiness": lambda it: it.annotations.update(
         {f"{ALB}target-group-attributes": "stickiness.enabled=true,deregistration_delay.timeout_seconds=30"}
     ),
-    Code.READINESS_GATE_MISSING: lambda it: it["Namespace", "shop"]["metadata"].pop("labels"),
-    Code.READINESS_GATE_HANGS: lambda it: it.spec.pop("progressDeadlineAbort"),
-    Code.NO_PRE_STOP: lambda it: it.pod["containers"][0].pop("lifecycle"),
-    Code.KILLED_TOO_EARLY: lambda it: it.pod.update(terminationGracePeriodSeconds=30),
-    Code.BLUE_GONE_TOO_EARLY: lambda it: (
+    "ReadinessGateMissing": lambda it: it["Namespace", "shop"]["metadata"].pop("labels"),
+    "ReadinessGateHangs": lambda it: it.spec.pop("progressDeadlineAbort"),
+    "NoPreStop": lambda it: it.pod["containers"][0].pop("lifecycle"),
+    "KilledTooEarly": lambda it: it.pod.update(terminationGracePeriodSeconds=30),
+    "BlueGoneTooEarly": lambda it: (
         it.blue_green.update(scaleDownDelaySeconds=10),
         it.annotations.pop(f"{ALB}target-group-attributes"),
     ),
-    Code.FAILS_OVER_EARLY: lambda it: it.annotations.update(
+    "FailsOverEarly": lambda it: it.annotations.update(
         {f"{ALB}target-group-attributes": f"{ROUTING}.percentage=50,deregistration_delay.timeout_seconds=30"}
     ),
-    Code.TOO_MANY_GROUPS: lambda it: it.annotations.update({f"{ALB}actions.many": many_groups(6)}),
-    Code.BLUE_CANNOT_RETURN: lambda it: it.blue_green.update(scaleDownDelayRevisionLimit=0),
-    Code.NO_WAY_BACK: lambda it: it.spec.update(revisionHistoryLimit=0),
+    "TooManyGroups": lambda it: it.annotations.update({f"{ALB}actions.many": many_groups(6)}),
+    "BlueCannotReturn": lambda it: it.blue_green.update(scaleDownDelayRevisionLimit=0),
+    "NoWayBack": lambda it: it.spec.update(revisionHistoryLimit=0),
 }
 """Each changes the example `blue-green`, which has only its known gap."""
 
 
 SEEN_IN_A_CLUSTER = {
-    Code.TARGET_GROUP_NOT_IN_USE,
-    Code.PODS_WITHOUT_GATE,
-    Code.GATE_OF_NO_BINDING,
-    Code.TARGET_GROUP_GONE,
-    Code.ZONE_NOT_ENABLED,
-    Code.FIRST_DEPLOY,
-    Code.ACTIVE_WITHOUT_HASH,
-    Code.PERMISSION_MISSING,
+    "TargetGroupNotInUse",
+    "PodsWithoutGate",
+    "GateOfNoBinding",
+    "TargetGroupGone",
+    "ZoneNotEnabled",
+    "FirstDeploy",
+    "ActiveWithoutHash",
+    "PermissionMissing",
 }
 """Their cases are in test_described.py."""
 
 
 def test_every_code_has_a_case():
     """Every code is triggered by a case; that of the gap is the example's own."""
-    assert CASES.keys() == set(Code) - {Code.SWITCH_HAS_GAP, Code.TARGET_GROUP_RENAMED} - SEEN_IN_A_CLUSTER
-    assert ROWS.keys() == set(Code)
+    assert (
+        CASES.keys()
+        == RULES.keys() - {"SwitchHasGap", "TargetGroupRenamed", "LoadBalancerReplaced"} - SEEN_IN_A_CLUSTER
+    )
 
 
-@pytest.mark.parametrize("code", CASES, ids=lambda code: code.value)
+@pytest.mark.parametrize("code", CASES, ids=str)
 def test_the_smallest_change_is_found(code):
     """The change is found under its code, in a sentence with what to change, and the example has no such finding."""
     objects = objects_of("blue-green")
     before = codes_in(objects)
     CASES[code](Change(objects))
 
-    own = [one for one in found_in(objects) if one.code is code]
+    own = [one for one in found_in(objects) if one.code == code]
 
     assert code not in before
     assert own
@@ -252,14 +303,14 @@ def test_the_smallest_change_is_found(code):
 
 KNOWN = {
     "batches": set(),
-    "blue-green": {Code.SWITCH_HAS_GAP},
+    "blue-green": {"SwitchHasGap"},
     "blue-green-without-gap": set(),
     "canary-without-gap": set(),
     "cluster-analysis-template": set(),
     "instance-mode": set(),
-    "job": {Code.SWITCH_HAS_GAP},
+    "job": {"SwitchHasGap"},
     "ping-pong": set(),
-    "warm-up": {Code.SWITCH_HAS_GAP},
+    "warm-up": {"SwitchHasGap"},
     "with-token": set(),
 }
 
@@ -284,7 +335,6 @@ def test_every_example_with_a_rollout_is_inspected():
         ({"count": 60, "failureLimit": 0, "inconclusiveLimit": 60, "consecutiveSuccessLimit": 1}, False),
         ({"count": "5", "inconclusiveLimit": "5", "consecutiveSuccessLimit": 0}, True),
         ({"successCondition": None}, True),
-        ({"failureCondition": None}, True),
         ({"count": "{{args.namespace}}"}, False),
     ],
 )
@@ -293,7 +343,7 @@ def test_whether_a_pass_is_needed(changes, is_found):
     objects = objects_of("blue-green")
     Change(objects).metric.update(changes)
 
-    assert (Code.SUCCEEDS_WITHOUT_PASS in codes_in(objects)) == is_found
+    assert ("SucceedsWithoutPass" in codes_in(objects)) == is_found
 
 
 def test_dry_runs_of_everything():
@@ -301,7 +351,7 @@ def test_dry_runs_of_everything():
     objects = objects_of("blue-green")
     Change(objects).gate["spec"]["dryRun"] = [{"metricName": "alb.*"}]
 
-    assert Code.SUCCEEDS_WITHOUT_PASS in codes_in(objects)
+    assert "SucceedsWithoutPass" in codes_in(objects)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +377,7 @@ def test_conditions_that_cannot_compile(condition, compiles):
     objects = objects_of("blue-green")
     Change(objects).metric["successCondition"] = condition
 
-    is_found = {Code.CONDITION_INVALID, Code.SUCCEEDS_WITHOUT_PASS} & codes_in(objects)
+    is_found = {"ConditionInvalid", "SucceedsWithoutPass"} & codes_in(objects)
 
     assert bool(is_found) != compiles
 
@@ -337,9 +387,9 @@ def test_files_are_not_all_there_is():
     objects = objects_of("blue-green")
     change = Change(objects)
     change.blue_green["previewService"] = "elsewhere"
-    [missing] = [one for one in found_in(objects) if one.code is Code.SERVICE_MISSING]
+    [missing] = [one for one in found_in(objects) if one.code == "ServiceMissing"]
     renamed(Change(other := objects_of("blue-green")))
-    left = [one for one in found_in(other) if one.code is Code.NAME_PREFIX_LEFT_BEHIND]
+    left = [one for one in found_in(other) if one.code == "NamePrefixLeftBehind"]
 
     assert (missing.severity, missing.says) == (
         Severity.RISK,
@@ -351,14 +401,26 @@ def test_files_are_not_all_there_is():
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("a: [", "not YAML (line 1)"), ("- 1\n- 2\n", "no Kubernetes object"), ("just words", "no Kubernetes object")],
+    [
+        ("a: [", "not YAML (line"),
+        ("a: &a [*a]", "a value that is not valid"),
+        ("a: " + "[" * 5000, "shop.yaml"),
+        ("{a: 1}: 2", "not YAML"),
+    ],
 )
-def test_what_is_no_manifest(text, says):
-    """Input that is no manifest is refused in a sentence."""
+def test_what_is_not_yaml(text, says):
+    """Input that is not YAML is refused in a sentence that names the file."""
     with pytest.raises(NotManifests) as refused:
-        parse(text)
+        parse(text, file="shop.yaml")
 
     assert says in str(refused.value)
+    assert str(refused.value).startswith("shop.yaml")
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "just words", "image: {tag: '1'}", "kind: 3"])
+def test_what_is_not_a_kubernetes_object(text):
+    """A document that is not a Kubernetes object is skipped and named."""
+    assert parse(text, file="values.yaml").skipped == ("values.yaml:1 is not a Kubernetes object and was skipped",)
 
 
 def test_lists_and_json_are_read():
@@ -379,7 +441,7 @@ def test_lists_and_json_are_read():
         (lambda it: it.annotations.update({f"{ALB}group.name": "all"}), "group.name from none to all"),
         (
             lambda it: it.service("web-preview")["spec"]["ports"][0].update(targetPort=9090),
-            "target port from http to 9090",
+            "target port from a name to 9090",
         ),
         (lambda it: it.annotations.update({f"{ALB}healthcheck-path": "/x"}), ""),
         (lambda it: it.spec.update(replicas=50), ""),
@@ -392,11 +454,11 @@ def test_edits_that_rename_a_target_group(edit, says):
     edit(Change(objects))
     [report] = inspect(replace(parse(yaml.safe_dump_all(objects.values())), before=before))
 
-    told = [one.says for one in report.findings if one.code is Code.TARGET_GROUP_RENAMED]
+    told = [one.says for one in report.findings if one.code == "TargetGroupRenamed"]
 
     assert bool(told) == bool(says)
     assert all(says in one for one in told)
-    assert Code.TARGET_GROUP_RENAMED not in codes_in(objects)
+    assert "TargetGroupRenamed" not in codes_in(objects)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +475,7 @@ def test_a_blue_that_could_not_return(example, changes):
     strategy = objects["Rollout", "web"]["spec"]["strategy"]
     strategy.get("blueGreen", strategy.get("canary")).update(changes)
 
-    assert Code.BLUE_CANNOT_RETURN in codes_in(objects)
+    assert "BlueCannotReturn" in codes_in(objects)
 
 
 def test_a_binding_without_a_target_type():
@@ -423,9 +485,7 @@ def test_a_binding_without_a_target_type():
     change.binding("p", "web-preview")
     change["TargetGroupBinding", "p"]["spec"].pop("targetType")
 
-    assert [one.objects for one in found_in(objects) if one.code is Code.TARGET_TYPE_UNSET] == [
-        ("TargetGroupBinding/p",)
-    ]
+    assert [one.objects for one in found_in(objects) if one.code == "TargetTypeUnset"] == [("TargetGroupBinding/p",)]
 
 
 @pytest.mark.parametrize(
@@ -445,6 +505,4 @@ def test_fields_that_argo_does_not_know(mistyped, path):
     objects = objects_of("blue-green")
     mistyped(Change(objects))
 
-    assert [one.says for one in found_in(objects) if one.code is Code.FIELD_UNKNOWN] == [
-        f"alb-gate has the field {path}"
-    ]
+    assert [one.says for one in found_in(objects) if one.code == "FieldUnknown"] == [f"alb-gate has the field {path}"]

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from provider.advice.preflight.forecast import CALL_SECONDS, CALL_TARGETS, Switch, forecast, remedies
-from provider.advice.preflight.manifests import parse, setups
-from provider.advice.preflight.switching import switch_of
+from provider.advice.preflight.forecast import CALL_SECONDS, CALL_TARGETS, Switch, forecast, remedies, switch_of
+from provider.advice.preflight.manifests import parse
+from provider.advice.preflight.setup import setups
 from tests.advice.preflight.test_findings import ALB, Change, objects_of
 
 SEEN = {

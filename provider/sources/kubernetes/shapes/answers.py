@@ -65,3 +65,8 @@ def bounded(kind: type[Text], value: object) -> Text:
 
 decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json.Decoder, dec_hook=bounded))
 """Return the decoder of a shape, made once: msgspec inspects the types each time."""
+
+
+def record_of(shape: Any, manifest: Any) -> Any:
+    """Return the record of an object that is already parsed, such as a manifest. Raises msgspec.ValidationError."""
+    return msgspec.convert(manifest, shape, dec_hook=bounded).record()

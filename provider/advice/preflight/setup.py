@@ -1,0 +1,255 @@
+"""A Rollout and everything that it leads to, in the records and by the rules of the live gate."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from provider.advice.preflight.manifests import Manifests, Object, at, label_of, name_of
+from provider.endpoints import endpoints
+from provider.handover import question as handover
+from provider.model import records
+from provider.model.analysis import Analysis, AnalysisMetric
+from provider.rules.analysis import analyses_of
+from provider.rules.green import production_of
+from provider.sources.kubernetes.schemas import FieldPath
+from provider.sources.kubernetes.shapes.answers import record_of
+from provider.sources.kubernetes.shapes.rollout import Rollout as RolloutShape
+from provider.sources.kubernetes.shapes.service import Service as ServiceShape
+
+_TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What every rule gets."""
+
+    rollout: Object
+    namespace: str
+    manifests: Manifests
+
+    @property
+    def name(self) -> str:
+        """The Rollout's name."""
+        return name_of(self.rollout)
+
+    @property
+    def label(self) -> str:
+        """The Rollout's kind and name."""
+        return label_of(self.rollout)
+
+    @cached_property
+    def blue_green(self) -> Object | None:
+        """`spec.strategy.blueGreen`, if that is the strategy."""
+        value = at(self.rollout, "spec.strategy.blueGreen")
+        return value if isinstance(value, Mapping) else None
+
+    @cached_property
+    def canary(self) -> Object | None:
+        """`spec.strategy.canary`, if that is the strategy."""
+        value = at(self.rollout, "spec.strategy.canary")
+        return value if isinstance(value, Mapping) and self.blue_green is None else None
+
+    @cached_property
+    def _decoded(self) -> tuple[records.Rollout, str]:
+        metadata = {
+            "uid": "manifest",
+            **at(self.rollout, "metadata", {}),
+            "name": self.name,
+            "namespace": self.namespace,
+        }
+        manifest = {"spec": {}, **self.rollout, "metadata": metadata}
+        try:
+            return record_of(RolloutShape, manifest), ""
+        except msgspec.ValidationError as error:
+            metadata = {"uid": "manifest", "name": self.name[:253], "namespace": self.namespace[:253]}
+            return record_of(RolloutShape, {"metadata": metadata, "spec": {}}), str(error)
+
+    @property
+    def unreadable(self) -> str:
+        """Why the provider could not read the Rollout; empty if it can."""
+        return self._decoded[1]
+
+    @cached_property
+    def record(self) -> records.Rollout:
+        """The Rollout as the live gate reads it, with the number of pods that there will be."""
+        return replace(self._decoded[0], replicas=self._replicas(self._decoded[0].replicas))
+
+    @cached_property
+    def autoscaler(self) -> Object | None:
+        """The HorizontalPodAutoscaler that scales the Rollout."""
+        for scaler in self.manifests.of("HorizontalPodAutoscaler", self.namespace):
+            target = at(scaler, "spec.scaleTargetRef", {})
+            if (at(target, "kind"), at(target, "name")) == ("Rollout", self.name):
+                return scaler
+        return None
+
+    def _replicas(self, written: int) -> int:
+        """Return the number of pods at full size: an autoscaler keeps it in its range, but leaves 0 alone."""
+        least, most = (at(self.autoscaler, f"spec.{name}", default) for name, default in _LIMITS)
+        if self.autoscaler is None or (written == 0 and at(self.rollout, "spec.replicas") == 0):
+            return written
+        return int(min(max(written, least), max(most, least)))
+
+    @property
+    def is_ping_pong(self) -> bool:
+        """Whether no selector of production changes at a switch."""
+        strategy = self.record.strategy
+        return isinstance(strategy, records.Canary) and strategy.is_ping_pong
+
+    @cached_property
+    def service_names(self) -> dict[str, str]:
+        """The names of the Services that get traffic, by their field; beside a pair the others are a mesh's."""
+        strategy = self.record.strategy
+        if isinstance(strategy, records.BlueGreen):
+            names = {"activeService": strategy.active_service, "previewService": strategy.preview_service}
+        elif strategy.is_ping_pong:
+            names = {"pingService": strategy.ping_service, "pongService": strategy.pong_service}
+        else:
+            names = {"stableService": strategy.stable_service, "canaryService": strategy.canary_service}
+        return {field: name for field, name in names.items() if name}
+
+    @property
+    def production(self) -> str:
+        """The Service by which users reach the stable version, as the live gate finds it; empty without one."""
+        return production_of(self.record) or ""
+
+    @property
+    def green_service(self) -> str:
+        """The Service by which green is checked before the switch; empty without one."""
+        names = self.service_names
+        if self.is_ping_pong:
+            return next((name for name in names.values() if name != self.production), "")
+        return names.get("previewService") or names.get("canaryService", "")
+
+    @cached_property
+    def root(self) -> str:
+        """The Service whose rules Argo gives an action (`rootService`, else the stable Service); empty without ALB."""
+        alb = at(self.canary, "trafficRouting.alb")
+        return "" if alb is None else str(at(alb, "rootService") or at(self.canary, "stableService", ""))
+
+    @cached_property
+    def routed_ingresses(self) -> list[str]:
+        """The names of the Ingresses whose actions Argo writes."""
+        alb = at(self.canary, "trafficRouting.alb", {})
+        several = at(alb, "ingresses")
+        names = several if isinstance(several, list) and several else [at(alb, "ingress")]
+        return [str(name) for name in names if name]
+
+    @cached_property
+    def services(self) -> dict[str, Object]:
+        """The strategy's Services that are among the manifests, by name."""
+        found = {name: self.manifests.find("Service", self.namespace, name) for name in self.service_names.values()}
+        return {name: manifest for name, manifest in found.items() if manifest is not None}
+
+    def service(self, name: str) -> records.Service | None:
+        """Return a Service of the namespace as the live gate reads it; None if it is absent or cannot be read."""
+        manifest = self.manifests.find("Service", self.namespace, name)
+        try:
+            return None if manifest is None else record_of(ServiceShape, {"spec": {}, **manifest})
+        except msgspec.ValidationError:
+            return None
+
+    @cached_property
+    def bindings(self) -> list[Object]:
+        """The TargetGroupBindings of its namespace that name one of its Services."""
+        names = set(self.service_names.values())
+        every = self.manifests.of("TargetGroupBinding", self.namespace)
+        return [manifest for manifest in every if at(manifest, "spec.serviceRef.name") in names]
+
+    @cached_property
+    def workload(self) -> tuple[str, Object | None]:
+        """The kind and name of the workloadRef (empty without one), and the workload if it is known."""
+        reference = at(self.rollout, "spec.workloadRef")
+        if reference is None:
+            return "", None
+        kind, name = str(at(reference, "kind", "Deployment")), str(at(reference, "name", ""))
+        return f"{kind}/{name}", self.manifests.find(kind, self.namespace, name)
+
+    @cached_property
+    def pod_owner(self) -> tuple[str, FieldPath]:
+        """The object that has the pod template, and where in it."""
+        label, workload = self.workload
+        path: FieldPath = () if workload is not None and workload.get("kind") == "PodTemplate" else ("spec",)
+        return (label or self.label), (*path, "template")
+
+    @cached_property
+    def pod(self) -> Object:
+        """The pod template; empty if it is of a workload that is not known."""
+        label, workload = self.workload
+        owner = workload if label else self.rollout
+        return at(owner, "spec.template") or at(owner, "template") or {} if owner is not None else {}
+
+    @cached_property
+    def templates(self) -> dict[tuple[str, str], Object]:
+        """The templates that analyses of its namespace can use."""
+        return {
+            (kind, name_of(manifest)): manifest
+            for kind, namespace in zip(_TEMPLATES, (self.namespace, ""), strict=True)
+            for manifest in self.manifests.of(kind, namespace)
+        }
+
+    @cached_property
+    def analyses(self) -> tuple[Analysis, ...]:
+        """Every analysis of the strategy as Argo would run it."""
+        metadata = {**at(self.rollout, "metadata", {}), "namespace": self.namespace}
+        return analyses_of({**self.rollout, "metadata": metadata}, self.templates, endpoints())
+
+    @cached_property
+    def gates(self) -> list[Analysis]:
+        """The analyses that decide before the switch: of a canary those before all weight is green's."""
+        steps = self.record.strategy.steps if isinstance(self.record.strategy, records.Canary) else ()
+        last = next((number for number, step in enumerate(steps) if (step.weight or 0) >= 100), len(steps))
+        before = {f"steps[{number}]" for number in range(last)}
+        wanted = {"prePromotionAnalysis"} if self.blue_green is not None else before
+        return [analysis for analysis in self.analyses if analysis.place in wanted]
+
+    @property
+    def asks_provider(self) -> bool:
+        """Whether an analysis before the switch asks this provider, as far as its templates are known."""
+        return any(analysis.queries for analysis in self.gates)
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether an analysis that the switch waits for asks for a handover; of a canary that is its last step too."""
+        queries = [metric.query for one in self.analyses if one.is_before_switch for metric in one.queries]
+        return any(query is not None and query.endpoint == handover.NAME for query in queries)
+
+    def metrics(self, *, of_ours: bool = False) -> Iterator[tuple[Analysis, AnalysisMetric, str, FieldPath, str]]:
+        """Yield each metric: its analysis, the template's label, its path there, and how a sentence names it."""
+        for analysis in self.analyses:
+            for metric in analysis.metrics:
+                if metric.query is None and of_ours:
+                    continue
+                kind, template = metric.template
+                written = at(self.templates.get(metric.template), "spec.metrics", [])
+                number = next((index for index, one in enumerate(written) if at(one, "name") == metric.name), 0)
+                says = f"Metric {metric.name or '(no name)'} of {template}"
+                yield analysis, metric, f"{kind}/{template}", ("spec", "metrics", number), says
+
+    def written(self, metric: AnalysisMetric) -> Mapping[str, Any]:
+        """Return a metric as its template has it, with the arguments in braces."""
+        for written in at(self.templates.get(metric.template), "spec.metrics", []):
+            if at(written, "name") == metric.name:
+                return written if isinstance(written, Mapping) else {}
+        return {}
+
+    def topology(self, bindings: tuple[records.Binding, ...]) -> records.Topology:
+        """Return what the live gate's rules judge, with these bindings."""
+        names = set(self.service_names.values())
+        services = {name: service for name in names if (service := self.service(name)) is not None}
+        now = datetime.now(UTC)
+        return records.Topology(self.record, (), services, (), (), bindings, now, now)
+
+
+_LIMITS = (("minReplicas", 1), ("maxReplicas", 1))
+"""Of a HorizontalPodAutoscaler, with the API's default."""
+
+
+def setups(manifests: Manifests) -> list[Setup]:
+    """Return each Rollout among the manifests with what it leads to."""
+    every = manifests.objects.items()
+    return [Setup(manifest, namespace, manifests) for (kind, namespace, _), manifest in every if kind == "Rollout"]
