@@ -81,8 +81,8 @@ class Controller(Loop):
             self._mirror(kind)
         for ingress in self._api.list("Ingress"):
             number = -1
-            for number, weights in enumerate(_forwards(ingress)):
-                self._rule(ingress, number, weights)
+            for number, (host, weights) in enumerate(_forwards(ingress)):
+                self._rule(ingress, number, host, weights)
             self._drop_rules(ingress, number + 1)
         self._targets.reconcile()
         self._reconcile_nodes()
@@ -112,14 +112,14 @@ class Controller(Loop):
             del self._seen[key]
             self.mirror.delete(*key)
 
-    def _rule(self, ingress: Manifest, number: int, weights: dict[str, int]) -> None:
+    def _rule(self, ingress: Manifest, number: int, host: str | None, weights: dict[str, int]) -> None:
         """Make the rule of one path, and change its weights when the annotation says others."""
         metadata = ingress["metadata"]
         namespace, key = metadata["namespace"], (metadata["namespace"], metadata["name"], number)
         by_arn = {self._group(ingress, service): weight for service, weight in weights.items()}
         arn, present = self._rules.get(key, ("", {}))
         if not arn:
-            arn = self._aws.rule(by_arn, load_balancer=f"k8s-{namespace}"[:32])
+            arn = self._aws.rule(by_arn, load_balancer=load_balancer_name(namespace), host=host)
         elif by_arn != present:
             self._aws.client().modify_rule(RuleArn=arn, Actions=[forward(by_arn)])
         self._rules[key] = (arn, by_arn)
@@ -147,7 +147,7 @@ class Controller(Loop):
                 target_type=target_type,
                 interval=int(annotations[f"{_ANNOTATION}healthcheck-interval-seconds"]),
                 port=1 if target_type == "ip" else port["nodePort"],
-                load_balancer=f"k8s-{namespace}"[:32],
+                load_balancer=load_balancer_name(namespace),
             )
             self._groups[namespace, service] = arn
             reference = {"name": service, "port": port["name"]}
@@ -253,16 +253,21 @@ class Webhook:
                     yield GATE + binding["metadata"]["name"]
 
 
-def _forwards(ingress: Manifest) -> Iterator[dict[str, int]]:
-    """Yield for every path of an Ingress the weights by Service; nothing for one whose annotation is yet to come."""
+def load_balancer_name(namespace: str) -> str:
+    """Return the name of the load balancer of a namespace's Ingresses."""
+    return f"k8s-{namespace}"[:32]
+
+
+def _forwards(ingress: Manifest) -> Iterator[tuple[str | None, dict[str, int]]]:
+    """Yield for every path the host and the weights by Service; nothing for one whose annotation is yet to come."""
     for rule in ingress["spec"]["rules"]:
         for path in rule["http"]["paths"]:
             service = path["backend"]["service"]
             if service["port"].get("name") != "use-annotation":
-                yield {service["name"]: 1}
+                yield rule.get("host"), {service["name"]: 1}
             elif action := ingress["metadata"]["annotations"].get(f"{_ANNOTATION}actions.{service['name']}"):
                 groups = json.loads(action)["ForwardConfig"]["TargetGroups"]
-                yield {group["ServiceName"]: group.get("Weight", 1) for group in groups}
+                yield rule.get("host"), {group["ServiceName"]: group.get("Weight", 1) for group in groups}
 
 
 def _group_name(namespace: str, service: str) -> str:

@@ -60,6 +60,24 @@ def settings(arn: str) -> Group:
     return _group(_find(elbv2_backends[DEFAULT_ACCOUNT_ID][arn.split(":")[3]], arn))
 
 
+def listener_rules(load_balancer: str) -> list[tuple[str | None, dict[str, int]]]:
+    """Return each listener rule of a load balancer (ARN) that forwards: its host, None for any, and weights by ARN."""
+    backend = elbv2_backends[DEFAULT_ACCOUNT_ID][load_balancer.split(":")[3]]
+    found = []
+    for listener in tuple(backend.load_balancers[load_balancer].listeners.values()):
+        rules = [rule for rule in tuple(listener.rules.values()) if str(rule.priority).isdigit()]
+        for rule in sorted(rules, key=lambda rule: int(rule.priority)):
+            hosts = [host for one in rule.conditions for host in one.get("HostHeaderConfig", {}).get("Values", ())]
+            groups = [
+                one for action in rule.actions for one in action.data.get("ForwardConfig", {}).get("TargetGroups", ())
+            ]
+            if groups:
+                found.append(
+                    (hosts[0] if hosts else None, {one["TargetGroupArn"]: int(one["Weight"]) for one in groups})
+                )
+    return found
+
+
 def _unbound(method: Any) -> Any:
     # A bound method does not receive the instance it is looked up on; moto's backend has to come along.
     return lambda instance, *args, **kwargs: method(instance, *args, **kwargs)  # noqa: PLW0108 - see above
