@@ -23,7 +23,7 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return every name."""
-        on_demand = ["check", "convert", "explain", "forecast", "handover", "preflight", "simulate", "warm-up"]
+        on_demand = ["check", "convert", "explain", "forecast", "handover", "preflight", "warm-up"]
         return sorted([*super().list_commands(ctx), *on_demand])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -44,10 +44,6 @@ class _Commands(click.Group):
             from provider.cli.convert import convert_  # noqa: PLC0415 - see above
 
             return convert_
-        if cmd_name == "simulate":
-            from provider.cli.simulate import simulate  # noqa: PLC0415 - see above
-
-            return simulate
         if cmd_name == "preflight":
             from provider.cli.preflight import preflight  # noqa: PLC0415 - see above
 

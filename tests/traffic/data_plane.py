@@ -147,7 +147,7 @@ class DataPlane(Loop):
     def _follow_rules(self, rules: Iterable[tuple[str | None, Mapping[str, int]]]) -> list[str]:
         commands = []
         for host, weights in rules:
-            for share, arn in enumerate(_shares(weights)):
+            for share, arn in enumerate(shares(weights)):
                 key, backend = f"{host}/{share}", self._groups[arn] if arn else "nothing"
                 if self._rules.get(key) != backend:
                     verb = "set" if key in self._rules else "add"
@@ -207,14 +207,14 @@ def serving(states: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]
     return {target: by_state.get(state, "maint") for target, state in states.items()}
 
 
-def _shares(weights: Mapping[str, int]) -> list[str]:
+def shares(weights: Mapping[str, int]) -> list[str]:
     """Return the group of each of a hundred equal shares of the requests; empty names if every weight is 0."""
-    total, reached, shares = sum(weights.values()), 0, [""] * SHARES
+    total, reached, found = sum(weights.values()), 0, [""] * SHARES
     for arn, weight in weights.items():
         begin, reached = reached, reached + weight
         for share in range(round(begin * SHARES / total), round(reached * SHARES / total)) if total else ():
-            shares[share] = arn
-    return shares
+            found[share] = arn
+    return found
 
 
 def _this_minute() -> datetime:

@@ -20,7 +20,7 @@ from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from provider.advice.simulation.load_balancer import Group, Health, LoadBalancers
+from tests.world.aws.load_balancer import Group, Health, LoadBalancers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
