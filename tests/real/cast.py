@@ -146,7 +146,7 @@ class Cast:
         """
         pods = [
             pod
-            for pod in self.api.list("Pod", namespace, **{HASH_LABEL: pod_hash})
+            for pod in self.api.list("Pod", namespace, cached=False, **{HASH_LABEL: pod_hash})
             if "deletionTimestamp" not in pod["metadata"]
         ]
         healthy, groups = set(), []

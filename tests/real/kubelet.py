@@ -54,7 +54,7 @@ class Kubelet(Loop):
     def step(self) -> None:
         """Bring every pod one step further."""
         now = time.monotonic()
-        for pod in self._api.list("Pod"):
+        for pod in self._api.list("Pod", cached=True):
             seen_at = self._seen_at.setdefault(pod["metadata"]["uid"], now)
             namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
             if "deletionTimestamp" in pod["metadata"]:

@@ -79,7 +79,7 @@ class Controller(Loop):
         """Reconcile everything once."""
         for kind in _MIRRORED:
             self._mirror(kind)
-        for ingress in self._api.list("Ingress"):
+        for ingress in self._api.list("Ingress", cached=True):
             number = -1
             for number, (host, weights) in enumerate(_forwards(ingress)):
                 self._rule(ingress, number, host, weights)
@@ -99,7 +99,7 @@ class Controller(Loop):
         return {arn: weight for by_arn in rules for arn, weight in by_arn.items()}
 
     def _mirror(self, kind: str) -> None:
-        found = self._api.list(kind)
+        found = self._api.list(kind, cached=True)
         present = set()
         for item in found:
             metadata = item["metadata"]
