@@ -25,7 +25,7 @@ from tests.real.control_plane import Argo
 from tests.real.stage import Pace
 from tests.traffic import report
 from tests.traffic.alternatives import ALTERNATIVES
-from tests.traffic.containers import Containers
+from tests.traffic.containers import Containers, KubeProxy
 from tests.traffic.load import VERSION, vegeta
 from tests.traffic.measures import ARGO_KEY_ID, CLI_KEY_ID
 from tests.traffic.scenarios import SCENARIOS
@@ -47,6 +47,9 @@ HOLE_TOLERANCE_SECONDS = 0.5
 """Two looks of the data plane, and a moment in which a few requests fail one after another by chance."""
 
 INSIDE = "TRAFFIC_NAMESPACE"
+UNSHARED = ("--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""A network of its own, and processes of its own, which end with it however it ends."""
+
 NETWORK = "ip link set lo up && ip route add local 10.0.0.0/16 dev lo && ulimit -n $(ulimit -Hn) && exec"
 
 
@@ -67,7 +70,7 @@ def lacking() -> list[str]:
 def enter_namespace() -> None:
     """Run this command again in a network namespace of its own, which ends with it."""
     command = f'{NETWORK} "$@"'
-    inside = ["unshare", "--net", "sh", "-c", command, "sh", sys.executable, "-m", "tests.traffic", *sys.argv[1:]]
+    inside = ["unshare", *UNSHARED, "sh", "-c", command, "sh", sys.executable, "-m", "tests.traffic", *sys.argv[1:]]
     sys.exit(subprocess.run(inside, env=os.environ | {INSIDE: "1"}, check=False).returncode)
 
 
@@ -109,7 +112,8 @@ def play(part: str, rows: Sequence[Scenario], size: Size, at_once: int) -> list[
         for version, flags in sorted({(version, row.flags) for row in rows for version in row.versions}):
             here = [row for row in rows if version in row.versions and row.flags == flags]
             env = os.environ | aws | {"AWS_ACCESS_KEY_ID": ARGO_KEY_ID}
-            with Argo(cast.plane, version, *flags, env=env) as argo, ThreadPoolExecutor(at_once) as threads:
+            proxy = KubeProxy(cast.controller.mirror, containers)
+            with proxy, Argo(cast.plane, version, *flags, env=env) as argo, ThreadPoolExecutor(at_once) as threads:
                 trials = [Trial(cast, argo, row, size, next(numbers), containers.process.pid) for row in here]
                 futures = {threads.submit(trial.run): trial.scenario for trial in trials}
                 for future in as_completed(futures):

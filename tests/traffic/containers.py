@@ -5,17 +5,24 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.real.api import Manifest
-from tests.real.kubelet import image_tag
+from tests.real.kubelet import NODES, image_tag
+from tests.real.loop import Loop
+from tests.world.cluster.endpoints import SERVICE_NAME_LABEL
+from tests.world.cluster.store import KubernetesStore
 
 BEHAVIOURS = ("sick", "cold", "broken", "hangup")
 """Image tags that say how a pod behaves; `tenth-sick` is one sick pod in ten, rounded up; all others are healthy."""
 
 CHECK_SECONDS = 1.0
+
+NODE_ADDRESSES = {instance: f"10.0.254.{number}" for number, instance in enumerate(NODES.values(), 1)}
+"""By EC2 instance."""
 
 
 class Containers:
@@ -24,6 +31,7 @@ class Containers:
     def __init__(self, directory: Path) -> None:
         self.environment: dict[str, str] = {}
         """The environment variables of the pods of Jobs."""
+        self._node_ports: set[int] = set()
         self._jobs: dict[str, subprocess.Popen[bytes]] = {}
         self._directory = directory
         self._lock = threading.Lock()
@@ -67,9 +75,17 @@ class Containers:
                 self._jobs[uid] = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
         return self._jobs[uid].poll()
 
+    def forward(self, port: int, endpoints: Iterable[str]) -> None:
+        """Listen at a node port of every node, once, and forward its connections to these endpoints."""
+        if port not in self._node_ports:
+            self._node_ports.add(port)
+            for address in NODE_ADDRESSES.values():
+                self._command(f"node {address} {port}")
+        self._command(f"endpoints {port} {' '.join(endpoints)}")
+
     def is_well(self, address: str, port: int) -> bool:
         """Check a target's health as the load balancer does: with a request."""
-        connection = http.client.HTTPConnection(address, port, timeout=CHECK_SECONDS)
+        connection = http.client.HTTPConnection(NODE_ADDRESSES.get(address, address), port, timeout=CHECK_SECONDS)
         try:
             connection.request("GET", "/healthz")
             return connection.getresponse().status == http.client.OK
@@ -94,3 +110,28 @@ class Containers:
             self.process.stdin.flush()
             if self.process.stdout.readline() != "done\n":
                 raise RuntimeError(f"The pods' process ended at {line!r}: see {self._directory / 'pods.log'}.")
+
+
+class KubeProxy(Loop):
+    """A stand-in for kube-proxy: node ports lead to the ready endpoints of their Services; connections stay."""
+
+    def __init__(self, mirror: KubernetesStore, containers: Containers) -> None:
+        super().__init__("kube-proxy", 0.25)
+        self._mirror, self._containers = mirror, containers
+        self._forwarded: dict[int, list[str]] = {}
+
+    def step(self) -> None:
+        """Follow the endpoints once."""
+        for service in self._mirror.stored("Service"):
+            for node_port in [port["nodePort"] for port in service.shared["spec"]["ports"] if "nodePort" in port]:
+                endpoints = sorted(self._endpoints(service.namespace, service.name))
+                if self._forwarded.get(node_port) != endpoints:
+                    self._forwarded[node_port] = endpoints
+                    self._containers.forward(node_port, endpoints)
+
+    def _endpoints(self, namespace: str, service: str) -> Iterable[str]:
+        for part in self._mirror.stored("EndpointSlice", namespace, **{SERVICE_NAME_LABEL: service}):
+            for endpoint in part.shared["endpoints"] or ():
+                if endpoint["conditions"].get("ready"):
+                    for port in part.shared["ports"] or ():
+                        yield f"{endpoint['addresses'][0]}:{port['port']}"

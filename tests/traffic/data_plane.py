@@ -18,6 +18,7 @@ from typing import Self
 
 from tests.real.control_plane import Program
 from tests.real.loop import Loop
+from tests.traffic.containers import NODE_ADDRESSES
 from tests.world.aws.api import AwsApi
 from tests.world.aws.cloudwatch import Datum
 from tests.world.aws.moto_elbv2 import listener_rules, settings
@@ -137,7 +138,8 @@ class DataPlane(Loop):
             if target not in servers:
                 slot = self._free[backend].pop()
                 servers[target] = (slot, "maint")
-                commands.append(f"set server {backend}/s{slot} addr {target[0]} port {target[1]}")
+                address = NODE_ADDRESSES.get(target[0], target[0])
+                commands.append(f"set server {backend}/s{slot} addr {address} port {target[1]}")
             slot, before = servers[target]
             if state != before:
                 servers[target] = (slot, state)

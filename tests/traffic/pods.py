@@ -1,12 +1,13 @@
 """The pods: one process that listens on each pod's address and answers users and health checks as its version does.
 
-`python -m tests.traffic.pods` reads `start ADDRESS PORT BEHAVIOUR` and `stop ADDRESS` and answers each with a line.
+`python -m tests.traffic.pods` reads `start ADDRESS PORT BEHAVIOUR` and `stop ADDRESS` and answers each with a line. It
+is the nodes too: `node ADDRESS PORT` listens there, and `endpoints PORT ADDRESS:PORT …` says to whom connections go.
 """
 
 import asyncio
 import random
 import sys
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -122,12 +123,33 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
+async def forward(endpoints: list[tuple[str, int]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Forward a connection to a node port to a random pod, until one of the two closes it."""
+    try:
+        to_pod = await asyncio.open_connection(*random.choice(endpoints))
+    except (OSError, IndexError):
+        writer.close()
+        return
+    await asyncio.gather(_copy(reader, to_pod[1]), _copy(to_pod[0], writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
 async def serve() -> None:
     """Do what standard input says until it ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     pods: dict[str, Pod] = {}
+    endpoints: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     while line := await reader.readline():
         match line.decode().split():
             case "start", address, port, behaviour:
@@ -135,6 +157,10 @@ async def serve() -> None:
                 pod.server = await loop.create_server(partial(Connection, pod), address, int(port), backlog=4096)
             case "stop", address:
                 pods.pop(address).stop()
+            case "node", address, port:
+                await asyncio.start_server(partial(forward, endpoints[port]), address, int(port))
+            case "endpoints", port, *behind:
+                endpoints[port][:] = [(one.partition(":")[0], int(one.partition(":")[2])) for one in behind]
             case command:
                 raise ValueError(f"not a command: {command}")
         sys.stdout.write("done\n")

@@ -90,6 +90,7 @@ SCENARIOS = (
         hands_over=True,
         promises=True,
     ),
+    Scenario("instance targets with the gate", "instance-mode", switch, promises=True),
     Scenario("blue-green with the gate", "blue-green", switch, "one pod in ten sick", (without_gates,), promises=True),
     Scenario("blue-green with the gate", "blue-green", switch, "cold"),
     Scenario("ping-pong with the gate", "ping-pong", switch, "cold"),

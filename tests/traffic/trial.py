@@ -13,6 +13,7 @@ from tests.real.api import Manifest
 from tests.real.cast import Cast
 from tests.real.control_plane import Argo
 from tests.real.facts import Facts
+from tests.real.kubelet import NODES
 from tests.real.load_balancer_controller import load_balancer_name
 from tests.real.scenarios import provider_token
 from tests.real.stage import Pace, Stage
@@ -113,7 +114,8 @@ class Trial:
             addresses = self._addresses
             name = load_balancer_name(stage.namespace)
             plane = stack.enter_context(DataPlane(self.cast.world.aws, name, self._folder, addresses, slots))
-            stage.until("a healthy blue", lambda: self.healthy() >= self.size.pods, seconds=120)
+            targets = len(NODES) if scenario.folder == "instance-mode" else self.size.pods
+            stage.until("a healthy blue", lambda: self.healthy() >= targets, seconds=120)
             forecast = self._forecast()
             users = Users(self._folder, addresses, self.size.rate, LIMIT_SECONDS)
             users.program.start()
