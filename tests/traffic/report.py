@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -26,7 +25,15 @@ def write(folder: Path) -> None:
     """Write all results of a folder; the largest size of each row counts."""
     scenarios = [result for row in SCENARIOS for result in _of(folder / "scenarios", row.title, row.green)]
     others = [result for row in ALTERNATIVES for result in _of(folder / "alternatives", row.title, row.green)]
-    lines = [*_about(), "", *scenario_table(scenarios), "", f"![{_CAPTION}](images/{PICTURE.name})", ""]
+    lines = [
+        *_about([*scenarios, *others]),
+        "",
+        *scenario_table(scenarios),
+        "",
+        f"![{_CAPTION}](images/{PICTURE.name})",
+        "",
+    ]
+    lines += _cpu([result for result in scenarios if result.title in IN_README])
     if others:
         lines += [_INSTEAD, "", *alternative_table(others), ""]
     if scenarios:
@@ -114,16 +121,31 @@ _INSTEAD = (
 )
 
 
-def _about() -> list[str]:
-    """Say when and with what it was measured, and what of it is a model."""
+def _about(results: Sequence[Result]) -> list[str]:
+    """Say when, where and with what it was measured, and what of it is a model."""
     printed = subprocess.run(["haproxy", "-v"], capture_output=True, text=True, check=True).stdout
     haproxy = re.search(r"version (\d+\.\d+)", printed)
-    plane = f"HAProxy {haproxy[1] if haproxy else ''}"
+    plane = f"HAProxy {haproxy[1]}" if haproxy else "HAProxy"
+    days = sorted({result.measured_on for result in results})
+    load = max((result.load_average for result in results), default=0.0)
     return [
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} on {os.cpu_count()} cores by `make traffic`, which writes this",
-        f"section, with real Argo Rollouts and API server (Kubernetes {KUBERNETES_VERSION}), {plane} as data plane and",
-        f"vegeta {VERSION} as users. AWS, the load balancer controller, the kubelet and the pods are those of the",
+        f"Measured on {' and '.join(days)} on {os.cpu_count()} cores (load average to {load:.0f}) by `make traffic`,",
+        f"which writes this section: real Argo Rollouts and API server (Kubernetes {KUBERNETES_VERSION}),",
+        f"{plane} as data plane, vegeta {VERSION} as users. With a load average far above the cores,",
+        "seconds are too long. AWS, the load balancer controller, the kubelet and the pods are models, those of the",
         "tests: a target is healthy after its first check, within one interval of a registration of 1 s.",
+    ]
+
+
+def _cpu(results: Sequence[Result]) -> list[str]:
+    """Say what the largest switch of the README took of the machine."""
+    largest = max((result for result in results if result.cpu), key=lambda result: result.rate, default=None)
+    if largest is None:
+        return []
+    spent = ", ".join(f"{part} {seconds:.1f}" for part, seconds in sorted(largest.cpu.items()))
+    return [
+        f"CPU seconds of the parts ({largest.title}, {largest.pods} pods, {largest.rate:,} requests/s): {spent}.",
+        "",
     ]
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import requests
 
@@ -58,6 +59,9 @@ class Result:
     outcome: str
     switched_at: float
     """Unix time of the switch or the abort; 0 without one."""
+    measured_on: str
+    load_average: float
+    """Of the machine, over five minutes; 0 where it was not recorded."""
     forecast: dict[str, float] = field(default_factory=dict)
     """Seconds without a healthy target: best, expected, worst."""
     cpu: dict[str, float] = field(default_factory=dict)
@@ -147,6 +151,8 @@ class Trial:
             seconds=seconds,
             outcome=self.outcome,
             switched_at=switched_at,
+            measured_on=f"{datetime.now(UTC):%Y-%m-%d}",
+            load_average=round(os.getloadavg()[1], 1),
             forecast=forecast,
             cpu=spent,
             aws_calls=dict(aws_calls(self.cast.world.aws.calls, self._names())),
