@@ -16,7 +16,7 @@ from tests.real.control_plane import Argo
 from tests.real.facts import Facts
 from tests.real.kubelet import NODES
 from tests.real.load_balancer_controller import load_balancer_name
-from tests.real.scenarios import provider_token
+from tests.real.scenarios import new_handing_over
 from tests.real.stage import Pace, Stage
 from tests.server import Server
 from tests.traffic.data_plane import DataPlane
@@ -197,9 +197,7 @@ class Trial:
 
     def start_provider(self) -> None:
         """Start the provider that hands over, or another one in its place."""
-        self.provider = self.cast.new_provider(
-            provider_token(self.stage), PROVIDER_HANDOVER="enabled", PROVIDER_HANDOVER_WITHOUT_TOKENS="true"
-        ).__enter__()
+        self.provider = new_handing_over(self.stage).__enter__()
         self.cast.recorder.lead_to(self.stage.namespace, self.provider.url)
 
     # What is seen.
