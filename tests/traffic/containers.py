@@ -19,7 +19,8 @@ from tests.world.cluster.store import KubernetesStore
 BEHAVIOURS = ("sick", "cold", "broken", "hangup")
 """Image tags that say how a pod behaves; `tenth-sick` is one sick pod in ten, rounded up; all others are healthy."""
 
-CHECK_SECONDS = 1.0
+CHECK_SECONDS = 4.0
+"""The timeout of health checks, of the embedded AWS's groups at an interval of 5 s."""
 
 NODE_ADDRESSES = {instance: f"10.0.254.{number}" for number, instance in enumerate(NODES.values(), 1)}
 """By EC2 instance."""

@@ -158,7 +158,7 @@ async def serve() -> None:
             case "stop", address:
                 pods.pop(address).stop()
             case "node", address, port:
-                await asyncio.start_server(partial(forward, endpoints[port]), address, int(port))
+                await asyncio.start_server(partial(forward, endpoints[port]), address, int(port), backlog=4096)
             case "endpoints", port, *behind:
                 endpoints[port][:] = [(one.partition(":")[0], int(one.partition(":")[2])) for one in behind]
             case command:

@@ -207,8 +207,8 @@ class Trial:
     def _outcome(self) -> str:
         stage = self.stage
         if stage.is_aborted:
-            return "aborted" if stage.production != stage.green else "aborted, green still serves"
-        return "promoted" if stage.production == stage.green else f"paused: {' '.join(stage.pauses) or stage.phase}"
+            return "aborted"
+        return "promoted" if stage.stable == stage.green else f"paused: {' '.join(stage.pauses)}"
 
     def _first_event(self) -> tuple[float, float]:
         """Return the seconds from the new image to the switch or the abort, and the Unix time of it."""
