@@ -65,6 +65,9 @@ def alternative_table(results: Sequence[Result]) -> list[str]:
     for result in sorted(results, key=lambda result: (GREENS.index(result.green), result.title)):
         wrong = result.outcome.startswith(WRONG[result.green])
         outcome = f"**{result.outcome}**" if wrong else result.outcome
+        if not result.title.startswith("our gate"):  # the provider runs here all the same, and watches for switches
+            result.aws_calls.pop("provider", None)
+            result.api_requests.pop("provider", None)
         rows.append(
             f"| {result.title} | {result.green} | {_failed(result.answers)} | {result.seconds:.0f} s | {outcome} | "
             f"{_counted(result.aws_calls)} | {_counted(result.api_requests)} |"
