@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8080
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all real check lint simulate audit bench docs lock clean
+.PHONY: help run test test-all real traffic check lint audit bench docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "make %-9s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ real: $(VENV)/installed ## run every scenario with real Argo Rollouts and a real
 	@$(BIN)/python -m tests.real.build
 	REAL=1 $(BIN)/pytest --numprocesses 0 tests/real
 
+traffic: $(VENV)/installed ## send real requests through every switch, into docs/strategies.md (root, HAProxy, vegeta; QUICK=1)
+	@$(BIN)/python -m tests.real.build
+	@$(BIN)/python -m tests.traffic $(if $(QUICK),--quick) $(TRAFFIC)
+
 check: lint ## lint, types, and the tests of the files changed since the last commit
 	$(BIN)/python -m tests.changed
 
@@ -35,9 +39,6 @@ lint: $(VENV)/installed ## check format, style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/zizmor --offline --quiet .github/workflows
-
-simulate: $(VENV)/installed ## simulate a switch of 250 pods at 10,000 requests/s by strategy, into docs/simulation.md
-	@$(BIN)/python -m tests.advice.simulation.documented
 
 audit: $(VENV)/installed ## look the locked dependencies up among known vulnerabilities
 	$(BIN)/python -m tests.repository.audit

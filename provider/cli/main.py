@@ -29,7 +29,6 @@ _ON_DEMAND = {
     "handover": "handover:handover",
     "list": "list:list_",
     "preflight": "preflight:preflight",
-    "simulate": "simulate:simulate",
     "warm-up": "warm_up:warm_up",
 }
 """Commands by name: the module in provider/cli/ and what it is called there."""

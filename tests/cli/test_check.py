@@ -474,7 +474,7 @@ TOKEN = "kWq3vX0m5TzR8bYc"
 
 def test_the_token_file_is_one_option():
     """--token-file is the same option in each command that has an option for a provider's address, and in no other."""
-    names = ("preflight", "forecast", "convert", "explain", "warm-up", "handover", "simulate", "serve")
+    names = ("preflight", "forecast", "convert", "explain", "warm-up", "handover", "serve")
     commands = [cli.cli.get_command(Context(cli.cli), name) for name in names]
 
     for command in [*commands, *check.commands.values()]:

@@ -22,12 +22,15 @@ class Api:
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.verify = str(authority)
 
-    def list(self, kind: str, namespace: str = "", **labels: str) -> list[Manifest]:
-        """Return all objects of a kind, in one namespace or in all."""
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found: list[Manifest] = self._call(
-            "GET", KINDS[kind].path(namespace), params={"labelSelector": selector} if selector else {}
-        )["items"]
+    def list(self, kind: str, namespace: str = "", *, cached: bool = False, **labels: str) -> list[Manifest]:
+        """Return all objects of a kind, in one namespace or in all.
+
+        `cached`: as the API server's cache has them, at half of its cost.
+        """
+        params = {"labelSelector": ",".join(f"{name}={value}" for name, value in labels.items())} if labels else {}
+        if cached:
+            params["resourceVersion"] = "0"
+        found: list[Manifest] = self._call("GET", KINDS[kind].path(namespace), params=params)["items"]
         return found
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest:

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import yaml
 
@@ -16,7 +16,7 @@ from tests import ROOT
 from tests.real.api import Api, Manifest
 from tests.real.build import helm
 from tests.real.control_plane import ADMIN_TOKEN, ControlPlane
-from tests.real.kubelet import Kubelet
+from tests.real.kubelet import Kubelet, Runtime
 from tests.real.load_balancer_controller import HASH_LABEL, Conditions, Controller, Webhook, health_checks
 from tests.real.recorder import Recorder
 from tests.real.watcher import Watcher
@@ -25,6 +25,11 @@ from tests.world.aws.moto_elbv2 import settings
 from tests.world.world import World
 
 NAMESPACE = "alb-provider"
+
+PROVIDER_KEY_ID = "AKIAPROVIDERPROVIDER"
+"""The access key with which the providers call the embedded AWS, so that their calls can be told from others."""
+
+DEPLOYED = ROOT / "deploy" / "overlays" / "pod-identity"
 
 AS_SHIPPED = {
     "PROVIDER_TOPOLOGY_FRESH_SECONDS": "5",
@@ -62,13 +67,27 @@ BINDING_CRD: Manifest = {
 }
 
 
-class Cast:
-    """All but Argo, which comes in several versions. A context manager."""
+class Containers(Runtime, Protocol):
+    """Containers that can be reached."""
 
-    def __init__(self, directory: Path) -> None:
+    def is_well(self, address: str, port: int) -> bool:
+        """Check a target's health."""
+
+
+class Cast:
+    """All but Argo, which comes in several versions. A context manager.
+
+    With a `runtime` pods have containers, and health checks are requests to them.
+    """
+
+    def __init__(
+        self, directory: Path, runtime: Containers | None = None, *, deployed: Path = DEPLOYED, audited: bool = False
+    ) -> None:
         self.directory = directory
+        self._deployed = deployed
+        self._runtime = runtime
         self._stack = ExitStack()
-        self.plane = ControlPlane(directory)
+        self.plane = ControlPlane(directory, audited=audited)
         self.world = World()
         self.conditions = Conditions()
 
@@ -83,10 +102,11 @@ class Cast:
             stack.enter_context(self.world)
             self.api.apply([BINDING_CRD])
             time.sleep(1)
-            self.kubelet = Kubelet(self.api)
+            self.kubelet = Kubelet(self.api, self._runtime)
             self.kubelet.put_nodes()
             self.controller = Controller(self.api, self.world.aws, self.conditions)
-            self.world.aws.load_balancers.passes = health_checks(self.controller.mirror, self.conditions)
+            passes = health_checks(self.controller.mirror, self.conditions)
+            self.world.aws.load_balancers.passes = passes if self._runtime is None else self._runtime.is_well
             self._deploy()
             webhook = Webhook(self.api, self.directory)
             webhook.start()
@@ -116,6 +136,7 @@ class Cast:
     def _environment(self, token: str, token_file: Path | None = None) -> dict[str, str]:
         environment = self.world.environment(self.directory)
         environment["KUBECONFIG"] = str(self.plane.kubeconfig(token, token_file=token_file))
+        environment["AWS_ACCESS_KEY_ID"] = PROVIDER_KEY_ID
         return bare_environment(environment)
 
     def is_healthy(self, namespace: str, pod_hash: str) -> bool:
@@ -125,7 +146,7 @@ class Cast:
         """
         pods = [
             pod
-            for pod in self.api.list("Pod", namespace, **{HASH_LABEL: pod_hash})
+            for pod in self.api.list("Pod", namespace, cached=False, **{HASH_LABEL: pod_hash})
             if "deletionTimestamp" not in pod["metadata"]
         ]
         healthy, groups = set(), []
@@ -152,8 +173,8 @@ class Cast:
         return [error for loop in (self.kubelet, self.controller, self.watcher) for error in loop.errors]
 
     def _deploy(self) -> None:
-        """Apply `deploy/` as shipped. Its pods run like any other; the answering provider is a process of ours."""
-        manifests = rendered(ROOT / "deploy" / "overlays" / "pod-identity")
+        """Apply the kustomization. Its pods run like any other; the answering provider is a process of ours."""
+        manifests = rendered(self._deployed)
         namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
         self.api.apply([*namespaces, *manifests])
 

@@ -22,7 +22,7 @@ _CONTROLLERS = ",".join(
     f"{name}-controller"
     for name in (
         *("serviceaccount", "serviceaccount-token", "root-ca-certificate-publisher", "namespace", "deployment"),
-        *("replicaset", "job", "endpointslice", "garbage-collector", "ttl-after-finished"),
+        *("replicaset", "job", "endpointslice", "endpoints", "garbage-collector", "ttl-after-finished"),
     )
 )
 
@@ -71,9 +71,11 @@ class Program:
 class ControlPlane:
     """etcd, kube-apiserver and, unless nothing may change by itself, kube-controller-manager. A context manager."""
 
-    def __init__(self, directory: Path, *, with_controllers: bool = True) -> None:
+    def __init__(self, directory: Path, *, with_controllers: bool = True, audited: bool = False) -> None:
         self.directory = directory
         self._with_controllers = with_controllers
+        self.audit_log = directory / "audit.log" if audited else None
+        """A line of JSON for every request, if they are to be counted."""
         self._stack = ExitStack()
         self.port = free_port()
         self.authority = directory / "apiserver.crt"
@@ -159,6 +161,12 @@ class ControlPlane:
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         tokens = self.directory / "tokens.csv"
         tokens.write_text(f"{ADMIN_TOKEN},admin,1,system:masters\n", encoding="utf-8")
+        audit: list[str | Path] = []
+        if self.audit_log is not None:
+            policy = self.directory / "audit.yaml"
+            rules = {"omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
+            policy.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy"} | rules), "utf-8")
+            audit = ["--audit-policy-file", policy, "--audit-log-path", self.audit_log]
         without = ["DefaultStorageClass", "StorageObjectInUseProtection"]
         without += [] if self._with_controllers else ["ServiceAccount"]  # a controller makes the one of a namespace
         return Program(
@@ -171,6 +179,7 @@ class ControlPlane:
             *("--service-cluster-ip-range", "10.96.0.0/16", "--bind-address", "127.0.0.1"),
             *("--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none"),
             *("--disable-admission-plugins", ",".join(without)),
+            *audit,
         )
 
     def _run(self, program: Program) -> None:
@@ -195,7 +204,7 @@ class ControlPlane:
 class Argo:
     """Argo Rollouts of one version, with its CRDs, and its plugin of kubectl."""
 
-    def __init__(self, plane: ControlPlane, version: str) -> None:
+    def __init__(self, plane: ControlPlane, version: str, *flags: str, env: dict[str, str] | None = None) -> None:
         self._plane = plane
         self.version = version
         self._kubeconfig = plane.kubeconfig(ADMIN_TOKEN)
@@ -204,6 +213,8 @@ class Argo:
             argo_part(version, "rollouts-controller"),
             *("--kubeconfig", self._kubeconfig, "--leader-elect=false", "--loglevel", "info"),
             *("--metricsport", str(free_port()), "--healthzPort", str(free_port())),
+            *flags,
+            env=env,
         )
 
     def __enter__(self) -> Self:

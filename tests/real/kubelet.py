@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from tests.real.api import Api, Manifest
 from tests.real.loop import Loop
@@ -14,12 +14,31 @@ NODES = {f"node-{letter}": f"i-0{number:016x}" for number, letter in enumerate("
 """Name and EC2 instance id of the nodes, one per zone."""
 
 
-class Kubelet(Loop):
-    """Runs every pod of the cluster. The image's tag decides how: `crash` never starts."""
+class Runtime(Protocol):
+    """Runs the containers of pods by address."""
 
-    def __init__(self, api: Api) -> None:
+    def start(self, pod: Manifest, address: str) -> None:
+        """Start a pod's container."""
+
+    def stop(self, address: str) -> None:
+        """Stop it."""
+
+    def exit_code(self, pod: Manifest) -> int | None:
+        """Run the pod of a Job once, and return how it ended, None while it runs."""
+
+
+class Kubelet(Loop):
+    """Runs every pod of the cluster. The image's tag decides how: `crash` never starts.
+
+    With a runtime the containers exist, and a pod that is deleted runs until its preStop hook has slept.
+    """
+
+    def __init__(self, api: Api, runtime: Runtime | None = None) -> None:
         super().__init__("kubelet", 0.25)
         self._api = api
+        self._runtime = runtime
+        self._addresses: dict[str, str] = {}
+        self._ends_at: dict[str, float] = {}
         self._numbers = itertools.count(4)
         self._seen_at: dict[str, float] = {}
 
@@ -35,11 +54,11 @@ class Kubelet(Loop):
     def step(self) -> None:
         """Bring every pod one step further."""
         now = time.monotonic()
-        for pod in self._api.list("Pod"):
+        for pod in self._api.list("Pod", cached=True):
             seen_at = self._seen_at.setdefault(pod["metadata"]["uid"], now)
             namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
             if "deletionTimestamp" in pod["metadata"]:
-                self._api.delete("Pod", namespace, name, grace_seconds=0)
+                self._terminate(pod, now)
             elif not pod["spec"].get("nodeName"):
                 node = list(NODES)[next(self._numbers) % len(NODES)]
                 target = {"apiVersion": "v1", "kind": "Node", "name": node}
@@ -48,16 +67,37 @@ class Kubelet(Loop):
             elif now - seen_at >= START_SECONDS:
                 self._advance(pod)
 
+    def _terminate(self, pod: Manifest, now: float) -> None:
+        metadata = pod["metadata"]
+        if self._runtime is not None and (address := self._addresses.get(metadata["uid"])):
+            hook = pod["spec"]["containers"][0].get("lifecycle", {}).get("preStop", {})
+            if now < self._ends_at.setdefault(metadata["uid"], now + hook.get("sleep", {}).get("seconds", 0)):
+                return
+            self._runtime.stop(address)
+            del self._addresses[metadata["uid"]]
+        self._api.delete("Pod", metadata["namespace"], metadata["name"], grace_seconds=0)
+
     def _advance(self, pod: Manifest) -> None:
+        if self._runtime is not None and pod["spec"].get("restartPolicy") == "Never":
+            self._run_once(pod, self._runtime)
+            return
         wanted = self._crashing(pod) if image_tag(pod) == "crash" else self._running(pod)
         present = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}
         if any(present.get(one["type"]) != one["status"] for one in wanted["conditions"]):
             self._api.patch("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], {"status": wanted}, "status")
 
+    def _run_once(self, pod: Manifest, runtime: Runtime) -> None:
+        code = runtime.exit_code(pod)
+        if code is not None and pod["status"].get("phase") not in ("Succeeded", "Failed"):
+            ended = {"terminated": {"exitCode": code, "finishedAt": _now()}}
+            containers = [_container(pod, ended, ready=False)]
+            status = {"phase": "Failed" if code else "Succeeded", "containerStatuses": containers}
+            self._api.patch("Pod", pod["metadata"]["namespace"], pod["metadata"]["name"], {"status": status}, "status")
+
     def _running(self, pod: Manifest) -> Manifest:
         gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates", ())]
         true = {one["type"] for one in pod["status"].get("conditions", ()) if one["status"] == "True"}
-        address = pod["status"].get("podIP") or self._next_address()
+        address = self._start(pod)
         return {
             "phase": "Running",
             "podIP": address,
@@ -80,6 +120,14 @@ class Kubelet(Loop):
             "conditions": [_condition("ContainersReady", met=False), _condition("Ready", met=False)],
             "containerStatuses": [_container(pod, waiting, ready=False, restarts=7)],
         }
+
+    def _start(self, pod: Manifest) -> str:
+        uid = pod["metadata"]["uid"]
+        if uid not in self._addresses:
+            self._addresses[uid] = self._next_address()
+            if self._runtime is not None:
+                self._runtime.start(pod, self._addresses[uid])
+        return self._addresses[uid]
 
     def _next_address(self) -> str:
         number = next(self._numbers)

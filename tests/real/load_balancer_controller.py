@@ -78,10 +78,10 @@ class Controller(Loop):
         """Reconcile everything once."""
         for kind in _MIRRORED:
             self._mirror(kind)
-        for ingress in self._api.list("Ingress"):
+        for ingress in self._api.list("Ingress", cached=True):
             number = -1
-            for number, (_, weights) in enumerate(forwards(ingress)):
-                self._rule(ingress, number, weights)
+            for number, (host, weights) in enumerate(forwards(ingress)):
+                self._rule(ingress, number, host, weights)
             self._drop_rules(ingress, number + 1)
         self._targets.reconcile()
         self._reconcile_nodes()
@@ -98,7 +98,7 @@ class Controller(Loop):
         return {arn: weight for by_arn in rules for arn, weight in by_arn.items()}
 
     def _mirror(self, kind: str) -> None:
-        found = self._api.list(kind)
+        found = self._api.list(kind, cached=True)
         present = set()
         for item in found:
             metadata = item["metadata"]
@@ -111,14 +111,14 @@ class Controller(Loop):
             del self._seen[key]
             self.mirror.delete(*key)
 
-    def _rule(self, ingress: Manifest, number: int, weights: dict[str, int]) -> None:
+    def _rule(self, ingress: Manifest, number: int, host: str, weights: dict[str, int]) -> None:
         """Make the rule of one path, and change its weights when the annotation says others."""
         metadata = ingress["metadata"]
         namespace, key = metadata["namespace"], (metadata["namespace"], metadata["name"], number)
         by_arn = {self._group(ingress, service): weight for service, weight in weights.items()}
         arn, present = self._rules.get(key, ("", {}))
         if not arn:
-            arn = self._aws.rule(by_arn, load_balancer=f"k8s-{namespace}"[:32])
+            arn = self._aws.rule(by_arn, load_balancer=load_balancer_name(namespace), host=host)
         elif by_arn != present:
             self._aws.client().modify_rule(RuleArn=arn, Actions=[forward(by_arn)])
         self._rules[key] = (arn, by_arn)
@@ -146,7 +146,7 @@ class Controller(Loop):
                 target_type=target_type,
                 interval=int(annotations[f"{_ANNOTATION}healthcheck-interval-seconds"]),
                 port=1 if target_type == "ip" else port["nodePort"],
-                load_balancer=f"k8s-{namespace}"[:32],
+                load_balancer=load_balancer_name(namespace),
             )
             self._groups[namespace, service] = arn
             reference = {"name": service, "port": port["name"]}
@@ -250,6 +250,11 @@ class Webhook:
                 service = self._api.get("Service", namespace, binding["spec"]["serviceRef"]["name"])
                 if service["spec"]["selector"].items() <= labels.items():
                     yield GATE + binding["metadata"]["name"]
+
+
+def load_balancer_name(namespace: str) -> str:
+    """Return the name of the load balancer of a namespace's Ingresses."""
+    return f"k8s-{namespace}"[:32]
 
 
 def health_checks(mirror: KubernetesStore, conditions: Conditions) -> Callable[[str, int], bool]:

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests import ROOT
@@ -22,15 +23,25 @@ SHORTER = {"10s": "3s", "30s": "3s", "60s": "10s"}
 REPLICAS = 4
 
 
-class Stage:
-    """A namespace with one of the examples in it, as shipped but for names, address and intervals."""
+@dataclass(frozen=True)
+class Pace:
+    """What a stage changes in an example: its size, and its intervals so that a scenario takes less time."""
 
-    def __init__(self, cast: Cast, argo: Argo, name: str, facts: Facts) -> None:
+    replicas: int = REPLICAS
+    intervals: Mapping[str, str] = field(default_factory=lambda: SHORTER)
+    health_check_seconds: int = 5
+
+
+class Stage:
+    """A namespace with one of the examples in it, as shipped but for names, address and pace."""
+
+    def __init__(self, cast: Cast, argo: Argo, name: str, facts: Facts, pace: Pace = Pace()) -> None:
         self.cast = cast
         self.api = cast.api
         self.argo = argo
         self.namespace = f"{name}-{argo.version.replace('.', '')}"
         self.rollout_name = "web"
+        self.pace = pace
         self._facts = facts
 
     def set_up(self, folder: str, *changes: Callable[[Manifest], None]) -> None:
@@ -52,7 +63,7 @@ class Stage:
             self.until("the bindings", lambda: len(self.api.list("TargetGroupBinding", self.namespace)) >= bindings)
         for rollout in late:
             _set_tag(rollout, "1")
-            rollout["spec"]["replicas"] = REPLICAS
+            rollout["spec"]["replicas"] = self.pace.replicas
         self.api.apply(late, self.namespace)
         self.until("the first version", lambda: self.phase == "Healthy" and self.production == self.stable != "")
 
@@ -71,11 +82,12 @@ class Stage:
                     web = metric["provider"]["web"]
                     for shipped in SHIPPED_URLS:
                         web["url"] = web["url"].replace(shipped, self.cast.recorder.server.url)
-                for field in ("interval", "initialDelay"):
-                    if field in metric:
-                        metric[field] = SHORTER.get(metric[field], metric[field])
+                for delay in ("interval", "initialDelay"):
+                    if delay in metric:
+                        metric[delay] = self.pace.intervals.get(metric[delay], metric[delay])
         if manifest["kind"] == "Ingress":
-            manifest["metadata"]["annotations"]["alb.ingress.kubernetes.io/healthcheck-interval-seconds"] = "5"
+            seconds = str(self.pace.health_check_seconds)
+            manifest["metadata"]["annotations"]["alb.ingress.kubernetes.io/healthcheck-interval-seconds"] = seconds
 
     # What a person does.
 

@@ -7,8 +7,6 @@ from typing import Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.elbv2.models import elbv2_backends
 
-from provider.advice.simulation.load_balancer import Group as GroupSettings
-from provider.advice.simulation.load_balancer import Health, LoadBalancers
 from tests.stories import truth
 from tests.stories.random_rollout import (
     ADMIN_PORT,
@@ -24,6 +22,8 @@ from tests.stories.random_rollout import (
 )
 from tests.world.aws.api import REGION
 from tests.world.aws.cloudwatch import Datum
+from tests.world.aws.load_balancer import Group as GroupSettings
+from tests.world.aws.load_balancer import Health, LoadBalancers
 from tests.world.cluster import objects
 from tests.world.world import World
 

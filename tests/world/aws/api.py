@@ -17,9 +17,9 @@ from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from provider.advice.simulation.load_balancer import Health, LoadBalancers
 from tests.world.aws import moto_elbv2
 from tests.world.aws.cloudwatch import CloudWatch, Datum, Hosts
+from tests.world.aws.load_balancer import Health, LoadBalancers
 from tests.world.aws.moto_cloudwatch import Times
 from tests.world.aws.network import LOAD_BALANCER, Network
 from tests.world.aws.session_policies import SessionPolicies

@@ -20,7 +20,7 @@ from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from provider.advice.simulation.load_balancer import Group, Health, LoadBalancers
+from tests.world.aws.load_balancer import Group, Health, LoadBalancers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -58,6 +58,24 @@ def install(load_balancers: LoadBalancers) -> Callable[[], None]:
 def settings(arn: str) -> Group:
     """Return the current settings of a target group. Raises the API's error for an unknown ARN."""
     return _group(_find(elbv2_backends[DEFAULT_ACCOUNT_ID][arn.split(":")[3]], arn))
+
+
+def listener_rules(load_balancer: str) -> list[tuple[str | None, dict[str, int]]]:
+    """Return each listener rule of a load balancer (ARN) that forwards: its host, None for any, and weights by ARN."""
+    backend = elbv2_backends[DEFAULT_ACCOUNT_ID][load_balancer.split(":")[3]]
+    found = []
+    for listener in tuple(backend.load_balancers[load_balancer].listeners.values()):
+        rules = [rule for rule in tuple(listener.rules.values()) if str(rule.priority).isdigit()]
+        for rule in sorted(rules, key=lambda rule: int(rule.priority)):
+            hosts = [host for one in rule.conditions for host in one.get("HostHeaderConfig", {}).get("Values", ())]
+            groups = [
+                one for action in rule.actions for one in action.data.get("ForwardConfig", {}).get("TargetGroups", ())
+            ]
+            if groups:
+                found.append(
+                    (hosts[0] if hosts else None, {one["TargetGroupArn"]: int(one["Weight"]) for one in groups})
+                )
+    return found
 
 
 def _unbound(method: Any) -> Any:

@@ -37,6 +37,8 @@ class Call:
     """The region the request was signed for; None if it was not signed."""
     authorization: str | None
     """The Authorization header as sent."""
+    about: str = ""
+    """The decoded body; for a GET its `Accept: …` line."""
 
 
 @dataclass
@@ -184,7 +186,7 @@ class Faults:
         """Answer one request."""
         about = _about(environ)
         action = action_of(environ, about)
-        call = _call_of(environ, action)
+        call = _call_of(environ, action, about)
         fault = self._next_fault(call, about, is_action=action is not None)
         if fault is None:
             return self._app(environ, start_response)
@@ -242,7 +244,7 @@ def action_of(environ: dict[str, Any], body: str) -> str | None:
     return found.group(1) if found else None
 
 
-def _call_of(environ: dict[str, Any], action: str | None) -> Call:
+def _call_of(environ: dict[str, Any], action: str | None, about: str) -> Call:
     query = environ.get("QUERY_STRING", "")
     path = environ.get("PATH_INFO", "") + (f"?{unquote_plus(query)}" if query else "")
     authorization: str | None = environ.get("HTTP_AUTHORIZATION")
@@ -252,4 +254,5 @@ def _call_of(environ: dict[str, Any], action: str | None) -> Call:
         name=action or path,
         region=region.group(1) if region else None,
         authorization=authorization,
+        about=about,
     )

@@ -1,6 +1,6 @@
 """The states of registered targets over time, as a real Application Load Balancer reports them.
 
-It depends on no clock and no HTTP: the simulation moves its time. The embedded AWS of the demo installs it into moto,
+It depends on no clock and no HTTP: a test can move its time. The embedded AWS installs it into moto,
 for which every target is `healthy` at once, a deregistered one is gone, and two ports of one IP address are one target.
 """
 

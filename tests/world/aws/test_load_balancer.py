@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from provider.advice.simulation.load_balancer import Group, LoadBalancers
+from tests.world.aws.load_balancer import Group, LoadBalancers
 
 GROUP = Group("arn:g", interval_seconds=5.0, deregistration_delay_seconds=10.0)
 TARGET = ("10.0.0.4", 8080)
