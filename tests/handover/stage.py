@@ -139,7 +139,7 @@ class Web(Executor):
         self._kubernetes = world.kubernetes
         self._ask = ask
         """What a measurement asks; None is no answer yet."""
-        self._ask_at: float | None = 12.5
+        self._ask_at: float | None = 13.0
         """From which second on: a test may act before it. None while nothing is measured."""
         self._waiting: list[tuple[Future[Any], Any]] = []
         self._revisions: dict[str, Revision] = {}
@@ -236,7 +236,10 @@ class Web(Executor):
         self.story.members[self.name].commands.set_image(f"{self.generation + 1}.0.0")
 
     def switch(self, _: float) -> None:
-        """Point production at green, as `promote --full` does."""
+        """Switch at once and for good, as Argo does after `promote --full`, also after an abort."""
+        rollout = self._rollout
+        rollout["status"] |= {"abort": False, "promoteFull": True}
+        self._kubernetes.put(rollout)
         service = self._kubernetes.get("Service", NAMESPACE, self.active_service)
         service["spec"]["selector"]["rollouts-pod-template-hash"] = self.green.pod_hash
         self._kubernetes.put(service)
