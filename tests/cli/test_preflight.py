@@ -95,7 +95,7 @@ def test_data(run, broken, output, load):
     assert (report["rollout"], first["code"], first["severity"]) == ("web", "NoPreviewService", "blocks")
     assert first.keys() == {"code", "severity", "objects", "says", "todo", "more", "field", "place"}
     assert first["field"] == "spec.strategy.blueGreen"
-    assert first["place"]["file"] == broken
+    assert first["place"]["file"] == f"{broken}/rollout.yaml"
 
 
 def test_sarif(run, broken):
@@ -117,7 +117,7 @@ def test_github(run, broken):
     code, out, _ = run("-f", broken, "--github")
 
     assert code == 1
-    assert out.splitlines()[0].startswith(f"::error file={broken},line=")
+    assert out.splitlines()[0].startswith(f"::error file={broken}/rollout.yaml,line=")
     assert ",title=NoPreviewService::Rollout/web: The strategy has no previewService." in out.splitlines()[0]
     assert all(line.startswith("::") for line in out.splitlines())
 
