@@ -48,8 +48,9 @@ def invented(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_answers_over_http_and_has_its_page(scene, sources, metrics):
-    """It has a route, and its answer is on the page of the Rollout."""
-    assert scene.replicas
+    """It has a route, and its answer is on the page of a Rollout whose gate asks it."""
+    scene.template(query="patience?maxSighs=3")
+    scene.analyse()
     client = create_app(sources, metrics).test_client()
 
     answer = client.get("/v1/patience?namespace=shop&rollout=web&maxSighs=3")

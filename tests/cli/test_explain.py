@@ -42,7 +42,14 @@ def watch(environment):  # noqa: ARG001 - as above
 
     def begin(*arguments):
         command = [sys.executable, "-u", "-m", "provider.cli.main", *arguments, "--watch", "--interval", "1"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell without job control lets its background jobs ignore Ctrl-C, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs
+        )
         running.append(process)
         return process
 

@@ -131,11 +131,9 @@ def test_all_replicas_together_make_half_of_the_accounts_calls():
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_renders(overlay):
-    """An overlay renders the whole provider in its namespace, with a region and a role bound to its account.
-
-    Only the IRSA overlay annotates the account, with a role of an AWS account that does not exist, and no SDK asks the
-    node's metadata service for the node's role.
-    """
+    """An overlay renders the whole provider in its namespace, with a region and a role bound to its account."""
+    # Only the IRSA overlay annotates the account, with a role of an AWS account that does not exist; no SDK asks the
+    # node's metadata service for the node's role.
     objects = render(DEPLOY / "overlays" / overlay)
     pod, _, environment = running(objects)
     everywhere = {"Namespace", "Deployment", "PodDisruptionBudget", "Service", "ServiceAccount"}

@@ -207,20 +207,20 @@ REFERRING: list[dict[str, Any]] = [
 
 def test_every_reference_of_a_rollout_is_renamed(build):
     """Each field of a Rollout, a template or an autoscaler that names another object gets the prefix."""
-    objects = [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in OBJECTS]
-    names = {manifest["metadata"]["name"] for manifest in [*objects, *REFERRING]}
+    named = [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in OBJECTS]
+    names = {manifest["metadata"]["name"] for manifest in [*named, *REFERRING]}
 
     objects = build(
-        {"all.yaml": yaml.safe_dump_all([*objects, *REFERRING])},
+        {"all.yaml": yaml.safe_dump_all([*named, *REFERRING])},
         resources=["all.yaml"],
         components=["../rollout-examples/name-references"],
         namePrefix="pre-",
     )
 
-    assert len(objects) == len(objects) + len(REFERRING)
+    assert len(objects) == len(named) + len(REFERRING)
     assert [text for manifest in objects for text in texts(manifest) if text in names] == []
     assert sum(text.startswith("pre-") for manifest in objects for text in texts(manifest)) == sum(
-        text in names for manifest in [*objects, *REFERRING] for text in texts(manifest)
+        text in names for manifest in [*named, *REFERRING] for text in texts(manifest)
     )
 
 

@@ -71,7 +71,7 @@ def refused(what: str, status: int, body: bytes) -> Exception:
     match status:
         case HTTPStatus.NOT_FOUND:
             return _not_found(what, body)
-        case HTTPStatus.CONFLICT:
+        case HTTPStatus.CONFLICT if verb not in {"get", "list"}:
             return Conflict()
         case HTTPStatus.UNAUTHORIZED:
             return CannotTell(

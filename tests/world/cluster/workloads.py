@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,7 @@ def pod(
     names to numbers, and defaults to those of the ReplicaSet's template. `other_ips` are the pod's addresses of
     the other family.
     """
-    owner, spec = replica_set["metadata"], replica_set["spec"]["template"]["spec"]
+    owner, spec = replica_set["metadata"], deepcopy(replica_set["spec"]["template"]["spec"])
     if container_ports is not None:
         spec = _template({}, container_ports)["spec"]
     created = created_at or datetime.now(UTC)

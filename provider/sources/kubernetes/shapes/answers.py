@@ -1,6 +1,6 @@
 """What the API server wraps objects in, and how it refuses; with the decoders of all shapes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import Any, Generic, TypeVar
 
@@ -69,4 +69,8 @@ decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json
 
 def record_of(shape: Any, manifest: Any) -> Any:
     """Return the record of an object that is already parsed, such as a manifest. Raises msgspec.ValidationError."""
+    if isinstance(manifest, Mapping) and isinstance(manifest.get("metadata"), Mapping):
+        # Who wrote a field is kept as raw JSON, which an object that is already parsed no longer has.
+        metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+        manifest = {**manifest, "metadata": metadata}
     return msgspec.convert(manifest, shape, dec_hook=bounded).record()
