@@ -77,7 +77,7 @@ def test_a_preflight_finds_the_port(client):
 
     assert response["severity"] == "risk"
     assert response["says"].startswith(
-        "Service web-active is behind the load balancer at port 443, and Service web-preview is not"
+        "Service web-active is behind the load balancer at port 443 (tls), and Service web-preview is not"
     )
     assert response["objects"] == ["Service/web-active", "Service/web-preview"]
 

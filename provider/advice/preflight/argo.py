@@ -59,6 +59,9 @@ def invalid(setup: Setup) -> Iterator[Hit]:
             yield Hit(f"{label_of(manifest)}: {error.message}", (label_of(manifest),), error.path)
     if setup.unreadable:
         yield Hit(f"The provider cannot read {setup.label}: {setup.unreadable}", (setup.label,))
+    for name in setup.services:
+        if setup.service(name) is None and not setup.manifests.is_live:
+            yield Hit(f"The provider cannot read Service {name}: a value in it is out of range", (f"Service/{name}",))
     if not setup.name:
         yield Hit("The Rollout has no metadata.name", (setup.label,), ("metadata",))
 

@@ -201,7 +201,10 @@ def unchecked_ports(setup: Setup) -> Iterator[Hit]:
     for name in unchecked(setup.topology(pairs), green):
         group = bindings.get(name)
         if group is not None:
-            says = f"Service {production} is behind the load balancer at port {group.port}, and Service {green} is not"
+            port = service_port(setup.services.get(production), group.port)
+            port_name = f" ({at(port, 'name')})" if at(port, "name") else ""
+            where = f"at port {at(port, 'port', group.port)}{port_name}"
+            says = f"Service {production} is behind the load balancer {where}, and Service {green} is not"
             yield Hit(f"{says}: no gate sees green there", (f"Service/{production}", f"Service/{green}"))
 
 
