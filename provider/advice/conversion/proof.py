@@ -43,6 +43,8 @@ def obstacles(setup: Setup, *, keep_preview: bool) -> Iterator[str]:
         ports = at(setup.manifests.find("Service", setup.namespace, name), "spec.ports")
         if setup.manifests.find("Service", setup.namespace, name) is None:
             yield f"Service {name} is not among the manifests: add its file"
+        elif not at(setup.manifests.find("Service", setup.namespace, name), "spec.selector"):
+            yield f"Service {name} has no spec.selector: let it select the Rollout's pods first"
         elif not ports or len(ports) != 1:
             yield f"Service {name} has {len(ports or ())} ports: convert the one behind the load balancer by hand"
     for field in blue_green:
