@@ -6,7 +6,7 @@ A seed always tells the same story. Time is the story's own, and stands still wh
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -30,7 +30,7 @@ class Complaint(Exception):
     """A write or an answer that the truth does not allow."""
 
 
-class Crash(Exception):
+class Crash(BaseException):
     """The process ends here: before or after a write."""
 
 
@@ -129,7 +129,7 @@ class Story:
             return
         self._look_at = self.stage.clock.seconds + PAUSE_SECONDS
         for replica in self.replicas:
-            with self.faulty():
+            with self.faulty(), suppress(Crash):
                 replica.look()
             self._restart_if_crashed(replica)
 
