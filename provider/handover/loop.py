@@ -26,7 +26,11 @@ PAUSE_SECONDS = 1.0
 """Between two looks at a record."""
 
 RIGHT_PAUSE, SETTLED_PAUSE = timedelta(seconds=2), timedelta(seconds=5)
-"""The same while its groups hold what they should, and once they have done so for SETTLED_AFTER_SECONDS."""
+"""The same while its groups hold what they should, and once they have done so for SETTLED_AFTER_SECONDS.
+
+Not after a pass, and while a switch is watched: what is known of the switch is no finer than the looks. A failure and a
+pass are looked at with the next look.
+"""
 
 SETTLED_AFTER_SECONDS = 15.0
 
@@ -53,6 +57,7 @@ class _Watch:
     next_look_at: datetime
     is_busy: bool = False
     left_behind: int = 0
+    answered: tuple[str, float | None] = ("", None)
     ended: str = ""
     wrong_since: datetime | None = None
 
@@ -154,7 +159,8 @@ class Loop:
             watch = self._watches.get(record.key)
             if watch is None or watch.turn != record.turn:
                 watch = self._watches[record.key] = _Watch(record.turn, record.age, now, now)
-            if watch.is_busy or (watch.next_look_at > now):
+            is_answered_since = _answered(record) != watch.answered
+            if watch.is_busy or (watch.next_look_at > now and not is_answered_since):
                 return False
             watch.is_busy = True
             return True
@@ -250,9 +256,11 @@ class Loop:
         """Remember what was found, for answers and metrics."""
         now, record = self._sources.clock(), plan.record
         is_settled = record.settled is not None and record.age - record.settled > SETTLED_AFTER_SECONDS
+        has_just_passed = record.passed is not None and record.age - record.passed <= SETTLED_AFTER_SECONDS
+        is_at_switch = not is_settled and (plan.is_switched or has_just_passed)
         pause = SETTLED_PAUSE if is_settled else RIGHT_PAUSE
-        watch.next_look_at = now + pause if plan.is_right else now
-        watch.left_behind, watch.ended = plan.left_behind, record.ended
+        watch.next_look_at = now if is_at_switch or not plan.is_right else now + pause
+        watch.left_behind, watch.answered, watch.ended = plan.left_behind, _answered(record), record.ended
         is_wrong = not plan.is_right and (plan.is_switched or bool(record.ended))
         watch.wrong_since = (watch.wrong_since or now) if is_wrong else None
         if plan.is_switched:
@@ -297,3 +305,8 @@ class Loop:
     def _deadline(self, record: HandoverRecord | None = None) -> Deadline:
         about = f"{record.namespace}/{record.rollout}" if record else ""
         return Deadline(self._sources.budget_seconds, rollout=about, began_at=self._sources.clock())
+
+
+def _answered(record: HandoverRecord) -> tuple[str, float | None]:
+    """What a query has stored of its answer, upon which the loop must not rest."""
+    return record.failed, record.passed
