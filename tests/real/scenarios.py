@@ -742,6 +742,9 @@ def watch_briefly(manifest: Manifest) -> None:
             for metric in manifest["spec"]["metrics"]
             if metric["name"] == "alb-watch-targets"
         ]
+        # Argo aborts with "Analysis spec invalid" where a retention matches no metric.
+        retention = manifest["spec"]["measurementRetention"]
+        manifest["spec"]["measurementRetention"] = [one for one in retention if "errors" not in one["metricName"]]
 
 
 def in_a_hurry(manifest: Manifest) -> None:
