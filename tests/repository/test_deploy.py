@@ -99,10 +99,8 @@ def container():
 
 @each("path", {str(path.relative_to(DEPLOY)): path for path in FILES})
 def test_every_file_is_kubernetes_objects(path):
-    """Every YAML file holds objects of known kinds, named alb-provider; only a Role says which namespace it is for.
-
-    A Role of the handover has a name of its own: it lies beside the Role that an overlay may have.
-    """
+    """Every YAML file holds objects of known kinds, named alb-provider; only a Role says which namespace it is for."""
+    # A Role of the handover has a name of its own: it lies beside the Role that an overlay may have.
     objects = manifests(path)
 
     assert objects
