@@ -222,7 +222,7 @@ def _history(
 
     def view() -> Response:
         subject = _subject(Subject, recall.NAME, access)
-        with admission:
+        with admission, sources.cluster.argo.turns:
             deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
             record = argo_record.read(sources, subject.namespace, subject.rollout, frozenset(endpoints()), deadline)
         return _json(json.dumps(recall.observed(record, switches), sort_keys=True).encode())
@@ -238,7 +238,7 @@ def _explain(
     def view() -> Response:
         subject = _subject(Subject, explanation.NAME, access)
         key = (subject.namespace, subject.rollout)
-        with admission:
+        with admission, sources.cluster.argo.turns:
             told = explanation.explain(sources, switches, key, frozenset(endpoints()))
         return _json(json.dumps(explanation.observed(told, switches), sort_keys=True).encode())
 

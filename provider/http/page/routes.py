@@ -65,7 +65,7 @@ def pages(
         _grant(access).require(subject.namespace)
         key, words = (subject.namespace, subject.rollout), request.args.get("q", "").strip()
         is_whole = bool(words) or "all" in request.args
-        with admission:
+        with admission, sources.cluster.argo.turns:
             told = explain(sources, switches, key, names, refresh="refresh" in request.args)
             found = rollout.context(
                 told,
