@@ -4,11 +4,14 @@ A queued query would be answered after its client has given up, and delay the ot
 Argo repeats the query by itself.
 """
 
-from threading import Lock
+from threading import BoundedSemaphore, Lock
+
+MAX_LOOKS = 2
+"""Looks of people at the same time: what they read takes a few MiB for each."""
 
 
 class Overloaded(Exception):
-    """As many queries are being answered as PROVIDER_THREADS allows (503)."""
+    """As much is being answered as this replica can at the same time (503)."""
 
 
 class Admission:
@@ -33,3 +36,30 @@ class Admission:
         """Free the place."""
         with self._lock:
             self._taken -= 1
+
+
+class PeopleAdmission:
+    """Admits a few looks of people at a time, which read whole objects of a few MiB each. The others wait their turn.
+
+    They take a place of the queries only then, so that no number of open pages can refuse a query of Argo.
+    """
+
+    def __init__(self, admission: Admission, seconds: float, looks: int = MAX_LOOKS) -> None:
+        """Let a look wait for at most `seconds`."""
+        self._admission, self._seconds = admission, seconds
+        self._turns = BoundedSemaphore(looks)
+
+    def __enter__(self) -> None:
+        """Wait for a turn, then take a place. Raises Overloaded."""
+        if not self._turns.acquire(timeout=self._seconds):
+            raise Overloaded("Too many pages and explanations are being made at the moment; try again")
+        try:
+            self._admission.__enter__()
+        except Overloaded:
+            self._turns.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        """Free the place, and let the next look begin."""
+        self._admission.__exit__()
+        self._turns.release()

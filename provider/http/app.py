@@ -22,7 +22,7 @@ from provider.history import argo_record, explanation, overview, recall
 from provider.history.switches import Switches
 from provider.http import problems
 from provider.http.access import Forbidden, OpenAccess, TokenAccess, Unauthorized
-from provider.http.admission import Admission, Overloaded
+from provider.http.admission import Admission, Overloaded, PeopleAdmission
 from provider.http.floors import Floors, NoFloors
 from provider.http.openapi import describe
 from provider.http.page.routes import pages
@@ -65,6 +65,7 @@ def create_app(
 
     access, floors = access or OpenAccess(), floors or NoFloors()
     admission, switches = admission or Admission(QUESTIONS_AT_ONCE), switches or Switches(metrics, sources.clock)
+    people = PeopleAdmission(admission, sources.budget_seconds)
 
     def route(check: AnyCheck, methods: Sequence[str]) -> None:
         view = _question(check, sources, metrics, access, floors, admission, switches, handovers)
@@ -76,11 +77,11 @@ def create_app(
         route(handovers.check, ("POST",))
     else:
         app.add_url_rule(f"/v1/{handover.NAME}", handover.NAME, _no_handover, methods=["POST"])
-    app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(sources, switches, access, admission))
-    app.add_url_rule(f"/v1/{explanation.NAME}", explanation.NAME, _explain(sources, switches, access, admission))
-    app.add_url_rule(f"/v1/{overview.NAME}", overview.NAME, _rollouts(sources, access, admission))
+    app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(sources, switches, access, people))
+    app.add_url_rule(f"/v1/{explanation.NAME}", explanation.NAME, _explain(sources, switches, access, people))
+    app.add_url_rule(f"/v1/{overview.NAME}", overview.NAME, _rollouts(sources, access, people))
     app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, switches, access, admission))
-    app.register_blueprint(pages(sources, switches, access, admission, lambda: _json(_index())))
+    app.register_blueprint(pages(sources, switches, access, people, lambda: _json(_index())))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(sources))
@@ -216,13 +217,13 @@ def _fields_of_body() -> tuple[tuple[str, object], ...]:
 
 
 def _history(
-    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: Admission
+    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: PeopleAdmission
 ) -> Callable[[], Response]:
     """Return the view of what Argo was told about a Rollout, and what this replica saw of its switches."""
 
     def view() -> Response:
         subject = _subject(Subject, recall.NAME, access)
-        with admission, sources.cluster.argo.turns:
+        with admission:
             deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
             record = argo_record.read(sources, subject.namespace, subject.rollout, frozenset(endpoints()), deadline)
         return _json(json.dumps(recall.observed(record, switches), sort_keys=True).encode())
@@ -231,21 +232,21 @@ def _history(
 
 
 def _explain(
-    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: Admission
+    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: PeopleAdmission
 ) -> Callable[[], Response]:
     """Return the view of why a Rollout moves or not."""
 
     def view() -> Response:
         subject = _subject(Subject, explanation.NAME, access)
         key = (subject.namespace, subject.rollout)
-        with admission, sources.cluster.argo.turns:
+        with admission:
             told = explanation.explain(sources, switches, key, frozenset(endpoints()))
         return _json(json.dumps(explanation.observed(told, switches), sort_keys=True).encode())
 
     return view
 
 
-def _rollouts(sources: Sources, access: OpenAccess | TokenAccess, admission: Admission) -> Callable[[], Response]:
+def _rollouts(sources: Sources, access: OpenAccess | TokenAccess, admission: PeopleAdmission) -> Callable[[], Response]:
     """Return the view of the Rollouts that a client may query, of one namespace on request."""
 
     def view() -> Response:

@@ -15,7 +15,7 @@ from provider.history import overview
 from provider.history.explanation import explain
 from provider.history.switches import Switches
 from provider.http.access import SCHEME, Forbidden, Grant, OpenAccess, TokenAccess, Unauthorized
-from provider.http.admission import Admission, Overloaded
+from provider.http.admission import Overloaded, PeopleAdmission
 from provider.http.page import rollout
 from provider.http.page.charts import HEIGHT, WIDTH
 from provider.http.page.pods import Row
@@ -49,7 +49,7 @@ def pages(
     sources: Sources,
     switches: Switches,
     access: OpenAccess | TokenAccess,
-    admission: Admission,
+    admission: PeopleAdmission,
     index: Callable[[], Response],
 ) -> Blueprint:
     """Return the pages; `index` answers a client of `/` that does not ask for HTML."""
@@ -65,7 +65,7 @@ def pages(
         _grant(access).require(subject.namespace)
         key, words = (subject.namespace, subject.rollout), request.args.get("q", "").strip()
         is_whole = bool(words) or "all" in request.args
-        with admission, sources.cluster.argo.turns:
+        with admission:
             told = explain(sources, switches, key, names, refresh="refresh" in request.args)
             found = rollout.context(
                 told,
@@ -87,7 +87,7 @@ def pages(
     return site
 
 
-def _overview(sources: Sources, access: OpenAccess | TokenAccess, admission: Admission) -> Response:
+def _overview(sources: Sources, access: OpenAccess | TokenAccess, admission: PeopleAdmission) -> Response:
     """List the Rollouts that this client may see, a page of them at a time."""
     grant, words = _grant(access), request.args.get("q", "").strip()
     namespace = request.args.get("namespace", "").strip()

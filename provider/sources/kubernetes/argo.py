@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from threading import BoundedSemaphore
 from typing import Any
 
 import msgspec
@@ -29,9 +28,6 @@ from provider.sources.shared import Request, Shared
 KINDS = {"AnalysisTemplate": ANALYSIS_TEMPLATES, "ClusterAnalysisTemplate": CLUSTER_ANALYSIS_TEMPLATES}
 
 
-MAX_EXPLAINED_AT_ONCE = 2
-"""Rollouts that are explained at the same time: their objects are read whole, up to a few MiB for each."""
-
 LIST_SECONDS = 30
 """Time limit for the list of all Rollouts."""
 
@@ -50,8 +46,6 @@ class ArgoReader:
     def __init__(self, server: ApiServer, shared: Shared) -> None:
         """Read from this API server."""
         self._server, self._shared = server, shared
-        self.turns = BoundedSemaphore(MAX_EXPLAINED_AT_ONCE)
-        """Held while a Rollout is explained."""
 
     def states(self, namespace: str, deadline: Deadline) -> tuple[RolloutState, ...]:
         """List every Rollout of a namespace, of the cluster if that is empty, page by page. Raises CannotTell.
