@@ -130,7 +130,7 @@ def _facts(facts: dict[str, str]) -> list[str]:
 
 
 def _query(query: dict[str, Any], source: Asks) -> list[str]:
-    """Return the lines of one query: who asks it, with which parameters, and the answer now."""
+    """Return the lines of one query: its metric, its parameters, and the answer now."""
     given = "&".join(f"{name}={value}" for name, value in query.get("parameters", {}).items())
     asker = f"metric {query['metric']} of {query.get('analysisRun') or query['analysis']}" if "metric" in query else ""
     lines = [

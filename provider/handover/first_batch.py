@@ -16,7 +16,7 @@ from provider.rules.counts import GroupCounts, count_group
 from provider.sources.deadline import Deadline
 
 LAG = timedelta(seconds=120)
-"""After so long CloudWatch has the metrics of a minute, as for `errors`."""
+"""CloudWatch's lag: when it has the metrics of a minute, as for `errors`."""
 
 LONGEST = timedelta(hours=1)
 

@@ -18,12 +18,12 @@ from provider.rules.handover import GONE
 from provider.rules.rollout_state import INCONCLUSIVE_PAUSES
 
 HOLD_SECONDS = 300.0
-"""A pass keeps its handover for so long while Argo neither switches nor says that it will not."""
+"""How long a pass keeps its handover while Argo neither switches nor says that it will not."""
 
 WATCH_SECONDS = 330.0
-"""A record ends once its groups held what they should for so long.
+"""How long its groups must have held what they should before a record ends.
 
-The load balancer controller compares with a cache of targets of 5 minutes: for so long it may take out what was
+The load balancer controller compares with a cache of targets of 5 minutes: until it expires it may take out what was
 registered, or leave out what was taken out, without reading it again (LBC 3.5.0).
 """
 

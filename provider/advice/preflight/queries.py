@@ -30,7 +30,7 @@ ERROR_SECONDS = 10
 """After an Error Argo measures again in 10 s, whatever the interval is."""
 
 RESTART_SECONDS = 120
-"""A pod that is rescheduled, pulls its image and becomes ready takes about so long."""
+"""About the time for a pod to be rescheduled, pull its image and become ready."""
 
 PROGRESS_DEADLINE_SECONDS = 600
 """Argo's default."""

@@ -21,7 +21,7 @@ from provider.sources.kubernetes.kubernetes_errors import Absent, Conflict, well
 NAME = "alb-provider-handover"
 LABEL, ANNOTATION = "alb-provider/handover", "alb-provider/handover"
 LEASE_SECONDS, RENEW_SECONDS = 5.0, 1.5
-"""After so long without a renewal another replica takes over; how often the holder renews."""
+"""Time without a renewal after which another replica takes over; how often the holder renews."""
 
 
 class Records:
