@@ -80,7 +80,7 @@ def create_app(
     app.add_url_rule(f"/v1/{recall.NAME}", recall.NAME, _history(sources, switches, access, people))
     app.add_url_rule(f"/v1/{explanation.NAME}", explanation.NAME, _explain(sources, switches, access, people))
     app.add_url_rule(f"/v1/{overview.NAME}", overview.NAME, _rollouts(sources, access, people))
-    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, switches, access, admission))
+    app.add_url_rule(f"/v1/{preflight.NAME}", preflight.NAME, _preflight(sources, switches, access, people))
     app.register_blueprint(pages(sources, switches, access, people, lambda: _json(_index())))
     app.add_url_rule("/openapi.json", "openapi", lambda: _json(description))
     app.add_url_rule("/livez", "livez", lambda: _json(b'{"status": "alive"}'))
@@ -260,7 +260,7 @@ def _rollouts(sources: Sources, access: OpenAccess | TokenAccess, admission: Peo
 
 
 def _preflight(
-    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: Admission
+    sources: Sources, switches: Switches, access: OpenAccess | TokenAccess, admission: PeopleAdmission
 ) -> Callable[[], Response]:
     """Return the view of what a Rollout's topology will do at its switch."""
 

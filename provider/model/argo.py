@@ -174,11 +174,6 @@ class AnalysisRun:
     results: tuple[MetricResult, ...] = ()
     object: Object = field(default_factory=dict)
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether Argo measures no more."""
-        return self.phase in {SUCCESSFUL, FAILED, ERROR, INCONCLUSIVE}
-
     def result(self, metric: str) -> MetricResult | None:
         """Return what is known of a metric."""
         return next((result for result in self.results if result.name == metric), None)
