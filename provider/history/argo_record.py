@@ -50,7 +50,7 @@ class ArgoRecord:
     @property
     def current_runs(self) -> tuple[AnalysisRun, ...]:
         """The AnalysisRuns that the Rollout's status names, the newest first."""
-        names = {run.name for run in self.state.runs}
+        names = {run.name for run in self.state.activity.runs}
         return tuple(run for run in self.runs if run.name in names)
 
     @property
@@ -64,7 +64,7 @@ class ArgoRecord:
         if runs:
             return tuple(self.asked[run.name] for run in runs)
         before = [analysis for analysis in self.planned if analysis.is_before_switch]
-        upcoming = [one for one in before if not self.state.steps or _step(one) >= (self.state.step or 0)]
+        upcoming = [one for one in before if not self.state.steps or _step(one) >= (self.state.activity.step or 0)]
         background = [analysis for analysis in self.planned if analysis.is_background]
         return tuple([*(upcoming or before)[:1], *background] or self.planned[:1])
 

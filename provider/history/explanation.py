@@ -212,15 +212,17 @@ def observed(explanation: Explanation, switches: Switches) -> dict[str, Any]:
     record, situation, worst = explanation.record, explanation.situation, explanation.worst
     state = record.state
     argo = {
-        "phase": state.phase,
-        "message": redacted(state.message),
+        "phase": state.activity.phase,
+        "message": redacted(state.activity.message),
         "strategy": "blueGreen" if state.is_blue_green else "canary",
         "podTemplateHash": state.current_hash,
         "stablePodTemplateHash": state.stable_hash,
         "revision": state.revision,
         "images": list(state.images),
         "weight": state.weight,
-        "step": f"{state.step} of {len(state.steps)}" if state.steps and state.step is not None else "",
+        "step": f"{state.activity.step} of {len(state.steps)}"
+        if state.steps and state.activity.step is not None
+        else "",
     }
     found = {
         "namespace": state.namespace,

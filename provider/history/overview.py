@@ -30,8 +30,10 @@ class Row:
     def matches(self, words: str) -> bool:
         """Tell whether every word is in the Rollout's name, namespace, state, phase, images or AnalysisRun."""
         state = self.state
-        runs = " ".join(f"{run.name} {run.phase}" for run in state.runs)
-        text = " ".join([state.namespace, state.name, state.phase, self.situation.state, *state.tags, runs]).lower()
+        runs = " ".join(f"{run.name} {run.phase}" for run in state.activity.runs)
+        text = " ".join(
+            [state.namespace, state.name, state.activity.phase, self.situation.state, *state.tags, runs]
+        ).lower()
         return all(word in text for word in words.lower().split())
 
 
@@ -57,9 +59,9 @@ def _observed(row: Row) -> dict[str, Any]:
         "action": row.situation.action.value,
         "sentence": redacted(row.situation.sentence),
         "commands": [{"command": one.text, "effect": one.effect} for one in row.situation.commands],
-        "phase": state.phase,
+        "phase": state.activity.phase,
         "revision": state.revision,
         "images": list(state.images),
-        "analysisRuns": [{"name": run.name, "analysis": run.place, "phase": run.phase} for run in state.runs],
+        "analysisRuns": [{"name": run.name, "analysis": run.place, "phase": run.phase} for run in state.activity.runs],
     }
     return shown if state.weight is None else {**shown, "weight": state.weight}

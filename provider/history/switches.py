@@ -275,8 +275,7 @@ class Switches:
         is_recent = written is not None and look.at - written < RECENT
         is_known = bool(entry.told) and pod_hash not in entry.switches
         if is_known and is_recent and written is not None:
-            moves_nothing = isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong
-            self._note_switch(entry, pod_hash, written, moves_nothing=moves_nothing)
+            self._note_switch(entry, pod_hash, written, moves_nothing=rollout.is_ping_pong)
         if pod_hash in entry.switches:
             entry.production = tuple(one.group for one in health.groups)
             at = min(one.read_at for one in health.groups)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from provider.model.analysis import Object
+from provider.model.records import PAUSED_BY_PERSON, BlueGreen, Rollout
 
 SUCCESSFUL, FAILED, ERROR, INCONCLUSIVE = "Successful", "Failed", "Error", "Inconclusive"
 """Argo's words for how a measurement, a metric or an AnalysisRun ended."""
@@ -38,51 +39,23 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class CurrentRun:
-    """An AnalysisRun that the Rollout's status names; `place` is a path in the strategy (see model/analysis.py)."""
+class RolloutState(Rollout):
+    """A Rollout with what explains it to a person. Seconds that the Rollout does not set are None.
 
-    place: str
-    name: str
-    phase: str
-    message: str = ""
+    `steps` and `pauses` say more than `strategy.steps` and `activity.pauses`: kind and duration, and since when.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class RolloutState:
-    """A Rollout as Argo describes it. Seconds that the Rollout does not set are None."""
-
-    namespace: str
-    name: str
-    uid: str
-    replicas: int
-    is_observed: bool
-    is_blue_green: bool
-    is_ping_pong: bool
-    current_hash: str
-    stable_hash: str
-    phase: str = ""
-    message: str = ""
     revision: str = ""
     images: tuple[str, ...] = ()
-    is_paused_by_person: bool = False
     pauses: tuple[Pause, ...] = ()
-    is_aborted: bool = False
-    aborted_at: datetime | None = None
-    is_promoted_full: bool = False
     steps: tuple[Step, ...] = ()
-    step: int | None = None
     weight: int | None = None
-    is_auto_promoted: bool = True
     auto_promotion_seconds: int | None = None
     progress_deadline_seconds: int = 600
     aborts_at_deadline: bool = False
     conditions: Mapping[str, Condition] = field(default_factory=dict)
-    runs: tuple[CurrentRun, ...] = ()
     has_gate: bool = False
-    services: tuple[str, ...] = ()
-    updated: int = 0
     available: int = 0
-    created_at: datetime | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -90,14 +63,20 @@ class RolloutState:
         return self.namespace, self.name
 
     @property
-    def is_rolling(self) -> bool:
-        """Whether the newest version is not the stable one yet."""
-        return not self.stable_hash or self.current_hash != self.stable_hash
+    def is_blue_green(self) -> bool:
+        """Whether its strategy is blueGreen."""
+        return isinstance(self.strategy, BlueGreen)
+
+    @property
+    def is_paused_by_person(self) -> bool:
+        """Whether a person paused it (`spec.paused`)."""
+        return PAUSED_BY_PERSON in self.activity.pauses
 
     @property
     def current_step(self) -> Step | None:
         """The step of a canary that is current; None outside of one, and after the last."""
-        return self.steps[self.step] if self.step is not None and self.step < len(self.steps) else None
+        step = self.activity.step
+        return self.steps[step] if step is not None and step < len(self.steps) else None
 
     @property
     def tags(self) -> tuple[str, ...]:

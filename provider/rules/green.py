@@ -64,11 +64,8 @@ def find_green(topology: Topology, asked_hash: str | None) -> Green:
 
 def _require_observed(rollout: Rollout) -> None:
     """Refuse a status that Argo wrote for an older spec, or for an older template of the workloadRef."""
-    observed, newest, kind = rollout.observed_generation, str(rollout.generation), "generation"
-    if observed == newest and rollout.workload_generation:
-        observed, newest = rollout.workload_observed_generation, rollout.workload_generation
-        kind = "workload generation"
-    if observed != newest:
+    if not rollout.is_observed:
+        kind, newest, observed = rollout.progress
         raise CannotTell(
             Reason.ROLLOUT_NOT_OBSERVED,
             f"Argo has not processed the latest change of Rollout {rollout.name} yet ({kind} {newest}, observed "
@@ -104,7 +101,7 @@ def stage_of(topology: Topology) -> Stage:
 def _apparent_stage(topology: Topology) -> Stage:
     """Return the stage; before the switch if the production Service does not exist."""
     rollout, production = topology.rollout, production_of(topology.rollout)
-    if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
+    if rollout.is_ping_pong:
         return Stage.BEFORE_SWITCH if rollout.stable_hash and rollout.is_rolling else Stage.AFTER_SWITCH
     switched = bool(production) and selects(topology.services.get(production or ""), rollout.current_hash)
     return Stage.AFTER_SWITCH if switched else Stage.BEFORE_SWITCH

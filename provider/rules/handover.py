@@ -14,7 +14,6 @@ from provider.model.handovers import Address, RecordedTarget
 from provider.model.reasons import Reason
 from provider.model.records import (
     Binding,
-    Canary,
     Endpoint,
     Green,
     GreenService,
@@ -36,7 +35,7 @@ def find_production(topology: Topology, green: Green, service: GreenService) -> 
     ServiceNotFound, NoBinding, ServicePortNotFound.
     """
     rollout = green.rollout
-    if isinstance(rollout.strategy, Canary) and rollout.strategy.is_ping_pong:
+    if rollout.is_ping_pong:
         raise CannotTell(
             Reason.HANDOVER_NOT_NEEDED,
             f"Rollout {rollout.name} is a ping-pong canary, which switches without a gap: no handover is needed",

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from provider.model.analysis import PRE_PROMOTION
 from provider.model.handovers import Address, HandoverRecord, RecordedGroup
-from provider.model.records import Rollout, Service
+from provider.model.records import PAUSED_BY_PERSON, Rollout, Service
 from provider.rules.expected_targets import State
 from provider.rules.green import selects
 from provider.rules.handover import GONE
@@ -26,9 +27,6 @@ WATCH_SECONDS = 330.0
 The load balancer controller compares with a cache of targets of 5 minutes: until it expires it may take out what was
 registered, or leave out what was taken out, without reading it again (LBC 3.5.0).
 """
-
-PAUSED_BY_A_PERSON = "Paused"
-"""How `activity.pauses` shows `spec.paused`."""
 
 UNSUCCESSFUL = ("Failed", "Error", "Inconclusive")
 """Phases of an AnalysisRun after which Argo does not switch."""
@@ -137,10 +135,11 @@ def why_argo_ends(rollout: Rollout, pod_hash: str) -> str:
         return ""
     if rollout.activity.is_aborted:
         return "Argo aborted the Rollout"
-    if any(one in (*INCONCLUSIVE_PAUSES, PAUSED_BY_A_PERSON) for one in rollout.activity.pauses):
+    if any(one in (*INCONCLUSIVE_PAUSES, PAUSED_BY_PERSON) for one in rollout.activity.pauses):
         return "the Rollout is paused"
     for run in rollout.activity.runs:
-        if run.use in ("prePromotionAnalysis", "step") and run.phase in UNSUCCESSFUL and pod_hash in run.name:
+        is_before_switch = run.place == PRE_PROMOTION or run.place.startswith("steps[")
+        if is_before_switch and run.phase in UNSUCCESSFUL and pod_hash in run.name:
             return f"AnalysisRun {run.name} ended with {run.phase}"
     return ""
 

@@ -7,7 +7,7 @@ Argo switches without asking after a retry (before 1.10), on a rollback within t
 from dataclasses import dataclass, replace
 
 from provider.model.reasons import Phase
-from provider.model.records import HASH_LABEL, Canary, Stage, Switch
+from provider.model.records import HASH_LABEL, Stage, Switch
 
 MOST_HASHES = 20
 """Versions remembered of a Rollout: more than revisionHistoryLimit's default (10)."""
@@ -55,8 +55,7 @@ def after_look(seen: Seen, serving: str) -> Seen:
 
 def serving(switch: Switch) -> str:
     """Return the version that production serves: by the Service's selector, for ping-pong by Argo's status."""
-    strategy = switch.rollout.strategy
-    if isinstance(strategy, Canary) and strategy.is_ping_pong:
+    if switch.rollout.is_ping_pong:
         return switch.rollout.stable_hash
     return switch.service.selector.get(HASH_LABEL, "") if switch.service else ""
 

@@ -117,7 +117,7 @@ def _invalid(facts: Facts) -> Situation | None:
     condition = facts.state.conditions.get("InvalidSpec")
     if condition is None or not condition.is_true:
         return None
-    why = (condition.message or facts.state.message or "it gives no reason").rstrip(".")
+    why = (condition.message or facts.state.activity.message or "it gives no reason").rstrip(".")
     preflight = f"alb-provider preflight -n {facts.state.namespace} --rollout {facts.state.name}"
     return Situation(
         "InvalidSpec",
@@ -142,11 +142,11 @@ def _manual_pause(facts: Facts) -> Situation | None:
 
 def _aborted(facts: Facts) -> Situation | None:
     state = facts.state
-    if not state.is_aborted or not state.is_rolling:
+    if not state.activity.is_aborted or not state.is_rolling:
         return None
-    at = f" at {state.aborted_at:%H:%M:%S} UTC" if state.aborted_at else ""
+    at = f" at {state.activity.aborted_at:%H:%M:%S} UTC" if state.activity.aborted_at else ""
     run = next((one for one in facts.current if one.phase in {FAILED, ERROR}), None)
-    sentences = [f"Argo aborted this version{at}{_because(run, state.message)}", _left_of(facts)]
+    sentences = [f"Argo aborted this version{at}{_because(run, state.activity.message)}", _left_of(facts)]
     commands = []
     if _place(run, state) == POST_PROMOTION:
         sentences.append("A retry aborts at once, by the same AnalysisRun. Deploy another version.")
@@ -193,14 +193,14 @@ def _skips_gate(facts: Facts) -> bool:
 
 
 def _place(run: AnalysisRun | None, state: RolloutState) -> str:
-    return next((one.place for one in state.runs if run is not None and one.name == run.name), "")
+    return next((one.place for one in state.activity.runs if run is not None and one.name == run.name), "")
 
 
 def _inconclusive(facts: Facts) -> Situation | None:
     reasons = {pause.reason for pause in facts.state.pauses}
     if not reasons & {PAUSED_FOR_ANALYSIS, PAUSED_FOR_EXPERIMENT}:
         return None
-    current = next((one for one in facts.state.runs if one.phase == INCONCLUSIVE), None)
+    current = next((one for one in facts.state.activity.runs if one.phase == INCONCLUSIVE), None)
     run = facts.run(current.name) if current else None
     found = deciding(run) if run else None
     which = f"AnalysisRun {current.name}" if current else "an Experiment"
@@ -244,7 +244,7 @@ def _canary_pause(facts: Facts) -> Situation | None:
     pause = next((one for one in facts.state.pauses if one.reason == CANARY_PAUSE), None)
     if pause is None:
         return None
-    step, number = facts.state.current_step, facts.state.step or 0
+    step, number = facts.state.current_step, facts.state.activity.step or 0
     where = f"step {number} of {len(facts.state.steps)}"
     promote = facts.command("promote", "ends the pause; the next step follows")
     if step is not None and step.pause_seconds is not None and pause.since:
@@ -267,7 +267,7 @@ _UNFINISHED = {"", "Pending", "Running"}
 
 
 def _analysis(facts: Facts) -> Situation | None:
-    running = [one for one in facts.state.runs if one.phase in _UNFINISHED]
+    running = [one for one in facts.state.activity.runs if one.phase in _UNFINISHED]
     if not running or not facts.state.is_rolling:
         return None
     sentences = []
@@ -281,13 +281,13 @@ def _analysis(facts: Facts) -> Situation | None:
         ]
         sentences.append(f"AnalysisRun {one.name} runs. {' '.join(told)}".strip())
     if all(one.place == BACKGROUND for one in running) and facts.state.current_step:
-        sentences.append(f"The canary is at step {facts.state.step} of {len(facts.state.steps)}.")
+        sentences.append(f"The canary is at step {facts.state.activity.step} of {len(facts.state.steps)}.")
     abort = facts.command("abort", "gives this version up")
     return Situation("AnalysisRunning", Action.WAIT, " ".join(sentences), (abort, facts.describe()))
 
 
 def _promoted_full(facts: Facts) -> Situation | None:
-    if not facts.state.is_promoted_full or not facts.state.is_rolling:
+    if not facts.state.activity.is_promoted_full or not facts.state.is_rolling:
         return None
     return Situation(
         "PromotedFull", Action.WAIT, "A person promoted it with --full: Argo switches without any analysis or pause."
@@ -341,18 +341,18 @@ def _pods(facts: Facts) -> str:
 def _rolling(facts: Facts) -> Situation | None:
     if not facts.state.is_rolling:
         return None
-    number = f"step {facts.state.step} of {len(facts.state.steps)}" if facts.state.current_step else ""
+    number = f"step {facts.state.activity.step} of {len(facts.state.steps)}" if facts.state.current_step else ""
     kind = f" ({facts.state.current_step.kind})" if facts.state.current_step else ""
     where = f"The canary is at {number}{kind}. " if number else ""
-    said = f"Argo says: {facts.state.message.rstrip('.')}. " if facts.state.message else ""
+    said = f"Argo says: {facts.state.activity.message.rstrip('.')}. " if facts.state.activity.message else ""
     return Situation("Progressing", Action.WAIT, f"{where}{said}Argo goes on by itself.", (facts.describe(),))
 
 
 def _degraded(facts: Facts) -> Situation | None:
-    if facts.state.phase not in {"Degraded", "Progressing"}:
+    if facts.state.activity.phase not in {"Degraded", "Progressing"}:
         return None
-    said = f" Argo says: {facts.state.message.rstrip('.')}." if facts.state.message else ""
-    action = Action.FIX if facts.state.phase == "Degraded" else Action.WAIT
+    said = f" Argo says: {facts.state.activity.message.rstrip('.')}." if facts.state.activity.message else ""
+    action = Action.FIX if facts.state.activity.phase == "Degraded" else Action.WAIT
     sentence = f"The stable version is not fully available: {facts.state.available} of {facts.state.replicas} pods."
     return Situation("StableUnavailable", action, f"{sentence}{said}{facts.pods}", (facts.describe(),))
 

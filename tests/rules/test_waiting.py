@@ -1,6 +1,7 @@
 """Every state in which a Rollout waits has its sentence and its command."""
 
 import json
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,6 @@ import pytest
 from provider.model.argo import (
     AnalysisRun,
     Condition,
-    CurrentRun,
     Measurement,
     MetricResult,
     Pause,
@@ -18,6 +18,7 @@ from provider.model.argo import (
     Version,
 )
 from provider.model.reasons import Action
+from provider.model.records import PAUSED_BY_PERSON, Activity, BlueGreen, Canary, RunStatus
 from provider.rules.analysis import analysis_of_run
 from provider.rules.progress import deciding, number_of, progress_of, sentence_of
 from provider.rules.waiting import Facts, situation_of
@@ -37,15 +38,26 @@ METRIC = {
 PAUSED = "spec.paused"
 
 
-def state(**more: Any) -> RolloutState:
-    names = {"namespace": "shop", "name": "web", "uid": "u", "current_hash": "new", "stable_hash": "old"}
+def state(*, is_observed: bool = True, is_blue_green: bool = True, **more: Any) -> RolloutState:
+    """A Rollout with three replicas; `more` are fields of its state and of its activity."""
+    activity = {part.name: more.pop(part.name) for part in fields(Activity) if part.name in more}
+    pauses = activity.pop("pauses", ())
     usual: dict[str, Any] = {
+        "namespace": "shop",
+        "name": "web",
+        "uid": "u",
         "replicas": 3,
-        "is_observed": True,
-        "is_blue_green": True,
-        "is_ping_pong": False,
+        "strategy": BlueGreen("web-active", "web-preview") if is_blue_green else Canary(),
+        "generation": 2,
+        "observed_generation": "2" if is_observed else "1",
+        "workload_generation": "",
+        "workload_observed_generation": "",
+        "current_hash": "new",
+        "stable_hash": "old",
+        "stable_ping_pong": "",
+        "activity": Activity(**activity, pauses=tuple(getattr(pause, "reason", pause) for pause in pauses)),
+        "pauses": tuple(pause for pause in pauses if isinstance(pause, Pause)),
         "has_gate": True,
-        **names,
     }
     return RolloutState(**(usual | more))
 
@@ -76,10 +88,10 @@ def facts(state, *runs, versions=BOTH, **more):
 
 
 def current(phase, place="prePromotionAnalysis", message=""):
-    return (CurrentRun(place, RUN, phase, message),)
+    return (RunStatus(place, RUN, phase, message),)
 
 
-CANARY = {
+CANARY: dict[str, Any] = {
     "is_blue_green": False,
     "steps": (Step("setCanaryScale"), Step("analysis"), Step("pause"), Step("pause", 60)),
     "step": 1,
@@ -101,7 +113,7 @@ CASES = {
         ["kubectl argo rollouts retry rollout web -n shop", "kubectl argo rollouts undo web -n shop --to-revision=1"],
     ),
     "PausedByPerson": (
-        facts(state(is_paused_by_person=True)),
+        facts(state(pauses=(PAUSED_BY_PERSON,))),
         Action.FIX,
         PAUSED,
         ['kubectl patch rollout web -n shop --type merge -p \'{"spec":{"paused":false}}\''],
@@ -116,7 +128,7 @@ CASES = {
         ["kubectl argo rollouts promote web -n shop", "kubectl argo rollouts abort web -n shop"],
     ),
     "PausedBeforePromotion": (
-        facts(state(pauses=(Pause("BlueGreenPause", NOW),), is_auto_promoted=False), run("Successful")),
+        facts(state(pauses=(Pause("BlueGreenPause", NOW),)), run("Successful")),
         Action.FIX,
         "waits for a person to promote it (autoPromotionEnabled: false). The gate passed at 12:00:00 UTC",
         ["kubectl argo rollouts promote web -n shop", "kubectl argo rollouts abort web -n shop"],

@@ -97,8 +97,7 @@ class Setup:
     @property
     def is_ping_pong(self) -> bool:
         """Whether no selector of production changes at a switch."""
-        strategy = self.record.strategy
-        return isinstance(strategy, records.Canary) and strategy.is_ping_pong
+        return self.record.is_ping_pong
 
     @cached_property
     def service_names(self) -> dict[str, str]:

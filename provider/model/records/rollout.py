@@ -84,12 +84,16 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """An AnalysisRun in a Rollout's status; `use` is what it is for (prePromotionAnalysis, step, ...)."""
+    """An AnalysisRun that a Rollout's status names; `place` is a path in the strategy (see model/analysis.py)."""
 
-    use: str
+    place: str
     name: str
     phase: str
     message: str = ""
+
+
+PAUSED_BY_PERSON = "Paused"
+"""How `Activity.pauses` shows `spec.paused`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,25 @@ class Rollout:
     stable_hash: str
     stable_ping_pong: str
     activity: Activity = field(default=Activity(), compare=False)
+
+    @property
+    def is_ping_pong(self) -> bool:
+        """Whether two Services swap roles at each promotion, so that no selector of production changes."""
+        return isinstance(self.strategy, Canary) and self.strategy.is_ping_pong
+
+    @property
+    def progress(self) -> tuple[str, str, str]:
+        """What Argo has to process: its kind, the newest of it, and what Argo has observed of it."""
+        newest = str(self.generation)
+        if self.observed_generation == newest and self.workload_generation:
+            return "workload generation", self.workload_generation, self.workload_observed_generation
+        return "generation", newest, self.observed_generation
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether Argo has processed the newest spec, and the newest template of a workloadRef."""
+        _, newest, observed = self.progress
+        return observed == newest
 
     @property
     def is_rolling(self) -> bool:

@@ -1,19 +1,21 @@
 """What explains a Rollout to a person: its state, its versions, AnalysisRuns and templates (argoproj.io/v1alpha1)."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import field
 
-from provider.model import argo
-from provider.model.analysis import BACKGROUND, POST_PROMOTION, PRE_PROMOTION
+from provider.model import argo, records
 from provider.model.lengths import cut
 from provider.model.records import HASH_LABEL
+from provider.sources.kubernetes.shapes import rollout
 from provider.sources.kubernetes.shapes.fields import (
+    MAX_ENTRIES,
     MAX_SHOWN,
-    Condition,
     Label,
     Metadata,
     Moment,
@@ -35,10 +37,9 @@ _PROGRESS_DEADLINE_SECONDS = 600
 """Argo's default."""
 
 
-class _Revision(Shape):
+class _Revision(rollout.RolloutAnnotations):
     revision: Text = field(default=_NOTHING, name="rollout.argoproj.io/revision")
     scale_down_deadline: Text = field(default=_NOTHING, name="scale-down-deadline")
-    workload_generation: Reference = field(default=_NO_NAME, name="rollout.argoproj.io/workload-generation")
 
     @property
     def number(self) -> int:
@@ -60,7 +61,7 @@ class _Labels(Shape):
     pod_hash: Label = field(default="", name=HASH_LABEL)
 
 
-class _Metadata(Metadata):
+class _Metadata(rollout.RolloutMetadata):
     annotations: _Revision | None = None
     labels: _Labels | None = None
 
@@ -93,93 +94,63 @@ class _Template(Shape):
         return tuple(container.image for container in containers[:MAX_SHOWN])
 
 
-class _Present(Shape):
-    """An object that is set, whatever is in it."""
-
-
-class _BlueGreen(Shape):
-    active_service: Reference = _NO_NAME
-    preview_service: Reference = _NO_NAME
-    auto_promotion_enabled: bool | None = None
+class _BlueGreen(rollout.BlueGreen):
     auto_promotion_seconds: int | None = None
-    pre_promotion_analysis: _Present | None = None
+    pre_promotion_analysis: rollout.Present | None = None
 
 
-class _PingPong(Shape):
-    ping_service: Reference = _NO_NAME
-    pong_service: Reference = _NO_NAME
+class _Step(rollout.CanaryStep):
+    experiment: rollout.Present | None = None
 
-
-class _Pause(Shape):
-    duration: int | str | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it lasts; None until a person acts. A number without a unit is seconds."""
-        if self.duration is None:
-            return None
-        parts = _PAUSE.fullmatch(str(self.duration))
-        return float(int(parts[1]) * _SECONDS[parts[2] or "s"]) if parts else 0.0
-
-
-class _Step(Shape):
-    set_weight: int | None = None
-    set_canary_scale: _Present | None = None
-    pause: _Pause | None = None
-    analysis: _Present | None = None
-    experiment: _Present | None = None
-
-    def record(self) -> argo.Step:
+    def described(self) -> argo.Step:
         """Return what kind of step it is."""
         if self.pause is not None:
-            return argo.Step("pause", self.pause.seconds)
+            return argo.Step("pause", _seconds(self.pause.duration))
         kinds = {
             "setWeight": self.set_weight,
             "setCanaryScale": self.set_canary_scale,
             "analysis": self.analysis,
             "experiment": self.experiment,
         }
-        return argo.Step(
-            next((kind for kind, is_set in kinds.items() if is_set is not None), "other"), weight=self.set_weight
-        )
+        kind = next((kind for kind, is_set in kinds.items() if is_set is not None), "other")
+        return argo.Step(kind, weight=self.set_weight)
 
 
-class _Canary(Shape):
-    canary_service: Reference = _NO_NAME
-    stable_service: Reference = _NO_NAME
-    ping_pong: _PingPong | None = None
-    steps: Annotated[list[_Step], msgspec.Meta(max_length=500)] | None = None
-    analysis: _Present | None = None
+def _seconds(duration: int | str | None) -> float | None:
+    """Return how long a pause lasts; None until a person acts. A number without a unit is seconds."""
+    if duration is None:
+        return None
+    parts = _PAUSE.fullmatch(str(duration))
+    return float(int(parts[1]) * _SECONDS[parts[2] or "s"]) if parts else 0.0
 
 
-class _Strategy(Shape):
+class _Canary(rollout.Canary):
+    steps: Annotated[Sequence[_Step], msgspec.Meta(max_length=MAX_ENTRIES)] | None = None
+    analysis: rollout.Present | None = None
+
+
+class _Strategy(rollout.Strategy):
     blue_green: _BlueGreen | None = None
     canary: _Canary | None = None
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether an analysis can keep it from switching."""
+        if self.blue_green is not None:
+            return self.blue_green.pre_promotion_analysis is not None
+        canary = self.canary or _Canary()
+        return canary.analysis is not None or any(step.analysis is not None for step in canary.steps or ())
 
-class _Spec(Shape):
+
+class _Spec(rollout.RolloutSpec):
     strategy: _Strategy | None = None
-    replicas: Replicas | None = None
-    paused: bool = False
     template: _Template | None = None
     progress_deadline_seconds: int | None = None
     progress_deadline_abort: bool = False
 
 
-class _PauseCondition(Shape):
-    reason: Text = _NOTHING
+class _PauseCondition(rollout.PauseCondition):
     start_time: Moment | None = None
-
-
-class _RunOfStatus(Shape):
-    name: Reference = _NO_NAME
-    status: Text = _NOTHING
-    message: Text = _NOTHING
-
-
-class _BlueGreenStatus(Shape):
-    pre_promotion_analysis_run_status: _RunOfStatus | None = None
-    post_promotion_analysis_run_status: _RunOfStatus | None = None
 
 
 class _Weight(Shape):
@@ -190,78 +161,41 @@ class _Weights(Shape):
     canary: _Weight | None = None
 
 
-class _CanaryStatus(Shape):
+class _CanaryStatus(rollout.CanaryStatus):
     weights: _Weights | None = None
-    current_step_analysis_run_status: _RunOfStatus | None = None
-    current_background_analysis_run_status: _RunOfStatus | None = None
+
+    @property
+    def weight(self) -> int | None:
+        """The canary's weight; None where Argo routes no traffic."""
+        return self.weights.canary.weight if self.weights and self.weights.canary else None
 
 
-class _Status(Shape):
-    phase: Text = _NOTHING
-    message: Text = _NOTHING
-    abort: bool = False
-    aborted_at: Moment | None = None
-    promote_full: bool = False
-    pause_conditions: list[_PauseCondition] | None = None
-    conditions: list[Condition] | None = None
-    current_step_index: int | None = None
-    current_hash: Reference = field(default=_NO_NAME, name="currentPodHash")
-    stable_hash: Reference = field(default=_NO_NAME, name="stableRS")
-    observed_generation: Reference = _NO_NAME
-    workload_observed_generation: Reference = _NO_NAME
-    updated_replicas: int = 0
+class _Status(rollout.RolloutStatus):
+    pause_conditions: Annotated[Sequence[_PauseCondition], msgspec.Meta(max_length=MAX_ENTRIES)] | None = None
     available_replicas: int = 0
     canary: _CanaryStatus | None = None
-    blue_green: _BlueGreenStatus | None = None
 
 
-class RolloutState(Shape):
-    """argoproj.io/v1alpha1 Rollout, for what Argo says of it."""
+class RolloutState(rollout.Rollout, kw_only=True):
+    """argoproj.io/v1alpha1 Rollout, with what explains it to a person."""
 
     metadata: _Metadata
     spec: _Spec
     status: _Status | None = None
 
     def record(self) -> argo.RolloutState:
-        """Return its state."""
-        own, spec, status = self.metadata, self.spec, self.status or _Status()
-        strategy = spec.strategy or _Strategy()
+        """Return it as the gate reads it, and what explains it."""
+        judged = rollout.Rollout.record(self)
+        spec, status, strategy = self.spec, self.status or _Status(), self.spec.strategy or _Strategy()
         blue_green, canary = strategy.blue_green or _BlueGreen(), strategy.canary or _Canary()
-        pair = canary.ping_pong or _PingPong()
-        of_canary = status.canary or _CanaryStatus()
-        weight = of_canary.weights.canary.weight if of_canary.weights and of_canary.weights.canary else None
-        services = (
-            *(blue_green.active_service, blue_green.preview_service, canary.stable_service, canary.canary_service),
-            *(pair.ping_service, pair.pong_service),
-        )
-        is_observed = status.observed_generation == str(own.generation)
-        if is_observed and own.revision.workload_generation:
-            is_observed = status.workload_observed_generation == own.revision.workload_generation
+        pauses = (status.pause_conditions or ())[:_MOST_PAUSES]
         return argo.RolloutState(
-            namespace=own.namespace,
-            name=own.name,
-            uid=own.required_uid,
-            replicas=1 if spec.replicas is None else spec.replicas,
-            is_observed=is_observed,
-            is_blue_green=strategy.blue_green is not None,
-            is_ping_pong=bool(pair.ping_service and pair.pong_service),
-            current_hash=status.current_hash,
-            stable_hash=status.stable_hash,
-            phase=status.phase,
-            message=status.message,
-            revision=own.revision.revision,
+            **{name: getattr(judged, name) for name in _JUDGED},
+            revision=self.metadata.revision.revision,
             images=spec.template.images if spec.template else (),
-            is_paused_by_person=spec.paused,
-            pauses=tuple(
-                argo.Pause(one.reason, one.start_time) for one in (status.pause_conditions or ())[:_MOST_PAUSES]
-            ),
-            is_aborted=status.abort,
-            aborted_at=status.aborted_at,
-            is_promoted_full=status.promote_full,
-            steps=tuple(step.record() for step in canary.steps or ()),
-            step=status.current_step_index,
-            weight=weight,
-            is_auto_promoted=blue_green.auto_promotion_enabled is not False,
+            pauses=tuple(argo.Pause(pause.reason, pause.start_time) for pause in pauses),
+            steps=tuple(step.described() for step in canary.steps or ()),
+            weight=status.canary.weight if status.canary else None,
             auto_promotion_seconds=blue_green.auto_promotion_seconds or None,
             progress_deadline_seconds=spec.progress_deadline_seconds or _PROGRESS_DEADLINE_SECONDS,
             aborts_at_deadline=spec.progress_deadline_abort,
@@ -269,28 +203,12 @@ class RolloutState(Shape):
                 cut(one.type): argo.Condition(one.is_true, one.reason, one.message, one.last_transition_time)
                 for one in (status.conditions or ())[:MAX_SHOWN]
             },
-            runs=_runs(status),
-            has_gate=blue_green.pre_promotion_analysis is not None
-            or canary.analysis is not None
-            or any(step.analysis is not None for step in canary.steps or ()),
-            services=tuple(name for name in services if name),
-            updated=status.updated_replicas,
+            has_gate=strategy.has_gate,
             available=status.available_replicas,
-            created_at=own.creation_timestamp,
         )
 
 
-def _runs(status: _Status) -> tuple[argo.CurrentRun, ...]:
-    blue_green, canary = status.blue_green or _BlueGreenStatus(), status.canary or _CanaryStatus()
-    places = {
-        PRE_PROMOTION: blue_green.pre_promotion_analysis_run_status,
-        POST_PROMOTION: blue_green.post_promotion_analysis_run_status,
-        f"steps[{status.current_step_index}]": canary.current_step_analysis_run_status,
-        BACKGROUND: canary.current_background_analysis_run_status,
-    }
-    return tuple(
-        argo.CurrentRun(place, run.name, run.status, run.message) for place, run in places.items() if run and run.name
-    )
+_JUDGED = tuple(part.name for part in fields(records.Rollout))
 
 
 class _VersionSpec(Shape):

@@ -1,10 +1,12 @@
 """The Rollout (argoproj.io/v1alpha1)."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta, field
 
 from provider.model import records
+from provider.model.analysis import BACKGROUND, POST_PROMOTION, PRE_PROMOTION
 from provider.sources.kubernetes.shapes.fields import (
     MAX_ENTRIES,
     NO_TEXT,
@@ -18,12 +20,12 @@ from provider.sources.kubernetes.shapes.fields import (
 )
 
 
-class _PingPong(Shape):
+class PingPong(Shape):
     ping_service: Reference = NO_TEXT
     pong_service: Reference = NO_TEXT
 
 
-class _BlueGreen(Shape):
+class BlueGreen(Shape):
     active_service: Reference = NO_TEXT
     preview_service: Reference = NO_TEXT
     preview_replica_count: int | None = None
@@ -32,11 +34,11 @@ class _BlueGreen(Shape):
         return records.BlueGreen(self.active_service, self.preview_service or None, self.preview_replica_count)
 
 
-class _Present(Shape):
+class Present(Shape):
     """An object that is set, whatever is in it."""
 
 
-class _Pause(Shape):
+class Pause(Shape):
     duration: int | str | None = None
 
 
@@ -49,11 +51,11 @@ class _SetCanaryScale(Shape):
         return records.CanaryScale(self.replicas, self.weight, self.match_traffic_weight)
 
 
-class _CanaryStep(Shape):
+class CanaryStep(Shape):
     set_weight: int | None = None
     set_canary_scale: _SetCanaryScale | None = None
-    pause: _Pause | None = None
-    analysis: _Present | None = None
+    pause: Pause | None = None
+    analysis: Present | None = None
 
     def record(self) -> records.CanaryStep:
         return records.CanaryStep(
@@ -63,16 +65,16 @@ class _CanaryStep(Shape):
         )
 
 
-class _Canary(Shape):
+class Canary(Shape):
     canary_service: Reference = NO_TEXT
     stable_service: Reference = NO_TEXT
-    ping_pong: _PingPong | None = None
-    steps: Annotated[list[_CanaryStep], Meta(max_length=MAX_ENTRIES)] | None = None
-    traffic_routing: _Present | None = None
+    ping_pong: PingPong | None = None
+    steps: Annotated[Sequence[CanaryStep], Meta(max_length=MAX_ENTRIES)] | None = None
+    traffic_routing: Present | None = None
     max_surge: int | str | None = None
 
     def record(self) -> records.Canary:
-        services = self.ping_pong or _PingPong()
+        services = self.ping_pong or PingPong()
         return records.Canary(
             canary_service=self.canary_service or None,
             stable_service=self.stable_service or None,
@@ -84,45 +86,45 @@ class _Canary(Shape):
         )
 
 
-class _Strategy(Shape):
-    blue_green: _BlueGreen | None = None
-    canary: _Canary | None = None
+class Strategy(Shape):
+    blue_green: BlueGreen | None = None
+    canary: Canary | None = None
 
 
-class _RolloutSpec(Shape):
-    strategy: _Strategy | None = None
+class RolloutSpec(Shape):
+    strategy: Strategy | None = None
     replicas: Replicas | None = None
     paused: bool = False
 
 
-class _RunStatus(Shape):
+class RunStatus(Shape):
     name: Reference = NO_TEXT
     status: Text = NO_TEXT
     message: Text = NO_TEXT
 
 
-class _BlueGreenStatus(Shape):
+class BlueGreenStatus(Shape):
     scale_up_preview_check_point: bool = False
-    pre_promotion_analysis_run_status: _RunStatus | None = None
-    post_promotion_analysis_run_status: _RunStatus | None = None
+    pre_promotion_analysis_run_status: RunStatus | None = None
+    post_promotion_analysis_run_status: RunStatus | None = None
 
 
-class _CanaryStatus(Shape):
+class CanaryStatus(Shape):
     stable_ping_pong: Reference = NO_TEXT
-    current_step_analysis_run_status: _RunStatus | None = None
-    current_background_analysis_run_status: _RunStatus | None = None
+    current_step_analysis_run_status: RunStatus | None = None
+    current_background_analysis_run_status: RunStatus | None = None
 
 
-class _PauseCondition(Shape):
+class PauseCondition(Shape):
     reason: Text = NO_TEXT
 
 
-class _RolloutStatus(Shape):
+class RolloutStatus(Shape):
     phase: Text = NO_TEXT
     message: Text = NO_TEXT
     abort: bool = False
     aborted_at: Moment | None = None
-    pause_conditions: Annotated[list[_PauseCondition], Meta(max_length=MAX_ENTRIES)] | None = None
+    pause_conditions: Annotated[Sequence[PauseCondition], Meta(max_length=MAX_ENTRIES)] | None = None
     promote_full: bool = False
     current_step_index: int | None = None
     conditions: list[Condition] | None = None
@@ -130,50 +132,50 @@ class _RolloutStatus(Shape):
     stable_hash: Reference = field(default=NO_TEXT, name="stableRS")
     observed_generation: Reference = NO_TEXT
     workload_observed_generation: Reference = NO_TEXT
-    canary: _CanaryStatus | None = None
-    blue_green: _BlueGreenStatus | None = None
+    canary: CanaryStatus | None = None
+    blue_green: BlueGreenStatus | None = None
 
     def runs(self) -> tuple[records.RunStatus, ...]:
-        blue_green, canary = self.blue_green or _BlueGreenStatus(), self.canary or _CanaryStatus()
-        runs_by_use = {
-            "prePromotionAnalysis": blue_green.pre_promotion_analysis_run_status,
-            "postPromotionAnalysis": blue_green.post_promotion_analysis_run_status,
-            "step": canary.current_step_analysis_run_status,
-            "background": canary.current_background_analysis_run_status,
+        blue_green, canary = self.blue_green or BlueGreenStatus(), self.canary or CanaryStatus()
+        places = {
+            PRE_PROMOTION: blue_green.pre_promotion_analysis_run_status,
+            POST_PROMOTION: blue_green.post_promotion_analysis_run_status,
+            f"steps[{self.current_step_index}]": canary.current_step_analysis_run_status,
+            BACKGROUND: canary.current_background_analysis_run_status,
         }
         return tuple(
-            records.RunStatus(use, run.name, run.status, run.message)
-            for use, run in runs_by_use.items()
+            records.RunStatus(place, run.name, run.status, run.message)
+            for place, run in places.items()
             if run and run.name
         )
 
 
-class _RolloutAnnotations(Shape):
+class RolloutAnnotations(Shape):
     workload_generation: Reference = field(default=NO_TEXT, name="rollout.argoproj.io/workload-generation")
 
 
-class _RolloutMetadata(Metadata):
-    annotations: _RolloutAnnotations | None = None
+class RolloutMetadata(Metadata):
+    annotations: RolloutAnnotations | None = None
 
 
 class Rollout(Shape):
     """argoproj.io/v1alpha1 Rollout."""
 
-    metadata: _RolloutMetadata
-    spec: _RolloutSpec
-    status: _RolloutStatus | None = None
+    metadata: RolloutMetadata
+    spec: RolloutSpec
+    status: RolloutStatus | None = None
 
     def record(self) -> records.Rollout:
         """Return what we judge of it."""
-        status = self.status or _RolloutStatus()
-        annotations = self.metadata.annotations or _RolloutAnnotations()
-        strategy = self.spec.strategy or _Strategy()
+        status = self.status or RolloutStatus()
+        annotations = self.metadata.annotations or RolloutAnnotations()
+        strategy = self.spec.strategy or Strategy()
         return records.Rollout(
             namespace=self.metadata.namespace,
             name=self.metadata.name,
             uid=self.metadata.required_uid,
             replicas=1 if self.spec.replicas is None else self.spec.replicas,  # the CRD's default
-            strategy=(strategy.blue_green or strategy.canary or _Canary()).record(),
+            strategy=(strategy.blue_green or strategy.canary or Canary()).record(),
             generation=self.metadata.generation,
             observed_generation=status.observed_generation,
             workload_generation=annotations.workload_generation,
@@ -185,15 +187,16 @@ class Rollout(Shape):
         )
 
 
-def _activity(status: _RolloutStatus, spec: _RolloutSpec) -> records.Activity:
+def _activity(status: RolloutStatus, spec: RolloutSpec) -> records.Activity:
     conditions = status.conditions or ()
     invalid = [condition.message for condition in conditions if condition.type == "InvalidSpec" and condition.is_true]
+    by_person = (records.PAUSED_BY_PERSON,) if spec.paused else ()
     return records.Activity(
         phase=status.phase,
         message=status.message,
         is_aborted=status.abort,
         aborted_at=status.aborted_at,
-        pauses=(*(pause.reason for pause in status.pause_conditions or ()), *(("Paused",) if spec.paused else ())),
+        pauses=(*(pause.reason for pause in status.pause_conditions or ()), *by_person),
         is_promoted_full=status.promote_full,
         is_preview_over=status.blue_green is not None and status.blue_green.scale_up_preview_check_point,
         step=status.current_step_index,
