@@ -7,6 +7,9 @@ from datetime import datetime
 from provider.model.analysis import Object
 from provider.model.records import PAUSED_BY_PERSON, BlueGreen, Rollout
 
+PROGRESS_DEADLINE_SECONDS = 600
+"""Argo's default for `progressDeadlineSeconds`."""
+
 SUCCESSFUL, FAILED, ERROR, INCONCLUSIVE = "Successful", "Failed", "Error", "Inconclusive"
 """Argo's words for how a measurement, a metric or an AnalysisRun ended."""
 
@@ -51,7 +54,7 @@ class RolloutState(Rollout):
     steps: tuple[Step, ...] = ()
     weight: int | None = None
     auto_promotion_seconds: int | None = None
-    progress_deadline_seconds: int = 600
+    progress_deadline_seconds: int = PROGRESS_DEADLINE_SECONDS
     aborts_at_deadline: bool = False
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     has_gate: bool = False

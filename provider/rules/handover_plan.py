@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from provider.model.analysis import PRE_PROMOTION
+from provider.model.argo import ERROR, FAILED, INCONCLUSIVE
 from provider.model.handovers import Address, HandoverRecord, RecordedGroup
 from provider.model.records import PAUSED_BY_PERSON, Rollout, Service
 from provider.rules.expected_targets import State
@@ -28,7 +29,7 @@ The load balancer controller compares with a cache of targets of 5 minutes: unti
 registered, or leave out what was taken out, without reading it again (LBC 3.5.0).
 """
 
-UNSUCCESSFUL = ("Failed", "Error", "Inconclusive")
+UNSUCCESSFUL = (FAILED, ERROR, INCONCLUSIVE)
 """Phases of an AnalysisRun after which Argo does not switch."""
 
 

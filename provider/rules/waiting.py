@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from provider.model.analysis import BACKGROUND, POST_PROMOTION, Analysis
-from provider.model.argo import ERROR, FAILED, INCONCLUSIVE, AnalysisRun, RolloutState, Version
+from provider.model.argo import ERROR, FAILED, INCONCLUSIVE, SUCCESSFUL, AnalysisRun, RolloutState, Version
 from provider.model.reasons import Action
 from provider.rules.progress import deciding, progress_of, sentence_of
+from provider.rules.rollout_state import INCONCLUSIVE_PAUSES
 
-PAUSED_FOR_ANALYSIS, PAUSED_FOR_EXPERIMENT = "InconclusiveAnalysisRun", "InconclusiveExperiment"
 BLUE_GREEN_PAUSE, CANARY_PAUSE = "BlueGreenPause", "CanaryPauseStep"
 
 
@@ -198,7 +198,7 @@ def _place(run: AnalysisRun | None, state: RolloutState) -> str:
 
 def _inconclusive(facts: Facts) -> Situation | None:
     reasons = {pause.reason for pause in facts.state.pauses}
-    if not reasons & {PAUSED_FOR_ANALYSIS, PAUSED_FOR_EXPERIMENT}:
+    if not reasons & {*INCONCLUSIVE_PAUSES}:
         return None
     current = next((one for one in facts.state.activity.runs if one.phase == INCONCLUSIVE), None)
     run = facts.run(current.name) if current else None
@@ -225,7 +225,7 @@ def _blue_green_pause(facts: Facts) -> Situation | None:
     pause = next((one for one in facts.state.pauses if one.reason == BLUE_GREEN_PAUSE), None)
     if pause is None:
         return None
-    passed = next((one for one in facts.current if one.phase == "Successful" and one.completed_at), None)
+    passed = next((one for one in facts.current if one.phase == SUCCESSFUL and one.completed_at), None)
     when = f" The gate passed at {passed.completed_at:%H:%M:%S} UTC, and is not asked again." if passed else ""
     promote = facts.command("promote", "switches to this version; nothing is asked again")
     abort = facts.command("abort", "gives this version up; production stays with the stable version")

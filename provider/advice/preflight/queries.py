@@ -16,7 +16,8 @@ from provider.advice.preflight.setup import Setup
 from provider.checks.parameters import accepted_text, parse_as, strictness_of
 from provider.endpoints import endpoints
 from provider.handover import question as handover
-from provider.model.analysis import AnalysisMetric
+from provider.model.analysis import POST_PROMOTION, AnalysisMetric
+from provider.model.argo import PROGRESS_DEADLINE_SECONDS
 from provider.model.errors import BadQuery
 from provider.rules.analysis import places_of
 from provider.rules.analysis_arguments import PLACEHOLDER, mapping, name_in
@@ -31,9 +32,6 @@ ERROR_SECONDS = 10
 
 RESTART_SECONDS = 120
 """About the time for a pod to be rescheduled, pull its image and become ready."""
-
-PROGRESS_DEADLINE_SECONDS = 600
-"""Argo's default."""
 
 LIMITS = ("count", "failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
 _BREAKS = re.compile(r"[\s&#+%]")
@@ -451,7 +449,7 @@ def about_blue(setup: Setup) -> Iterator[Hit]:
 def stages(setup: Setup) -> Iterator[Hit]:
     """The stage is that of the analysis."""
     for analysis, metric, label, path, says in setup.metrics(of_ours=True):
-        wanted = "afterSwitch" if analysis.place == "postPromotionAnalysis" else "beforeSwitch"
+        wanted = "afterSwitch" if analysis.place == POST_PROMOTION else "beforeSwitch"
         stage = _parameters(metric).get("stage", "")
         if (
             stage

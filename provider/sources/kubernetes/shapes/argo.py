@@ -33,9 +33,6 @@ _MOST_METRICS, _MOST_PAUSES = 40, 10
 _PAUSE = re.compile(r"(\d+)(s|m|h)?")
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
-_PROGRESS_DEADLINE_SECONDS = 600
-"""Argo's default."""
-
 
 class _Revision(rollout.RolloutAnnotations):
     revision: Text = field(default=_NOTHING, name="rollout.argoproj.io/revision")
@@ -197,7 +194,7 @@ class RolloutState(rollout.Rollout, kw_only=True):
             steps=tuple(step.described() for step in canary.steps or ()),
             weight=status.canary.weight if status.canary else None,
             auto_promotion_seconds=blue_green.auto_promotion_seconds or None,
-            progress_deadline_seconds=spec.progress_deadline_seconds or _PROGRESS_DEADLINE_SECONDS,
+            progress_deadline_seconds=spec.progress_deadline_seconds or argo.PROGRESS_DEADLINE_SECONDS,
             aborts_at_deadline=spec.progress_deadline_abort,
             conditions={
                 cut(one.type): argo.Condition(one.is_true, one.reason, one.message, one.last_transition_time)
