@@ -15,14 +15,18 @@ from pathlib import Path
 from flask import Flask
 from gunicorn.arbiter import Arbiter
 
-from provider import handover, settings
+from provider import settings
 from provider.checks.question import Sources
-from provider.handover import Handovers
+from provider.handover import Handovers, enable
 from provider.history.switches import Switches
 from provider.http.access import OpenAccess, TokenAccess
 from provider.http.admission import Admission
 from provider.http.app import create_app
 from provider.http.floors import Floors, NoFloors
+from provider.http.handover import handover
+from provider.http.page.routes import pages
+from provider.http.people import people
+from provider.http.service import Service
 from provider.model.errors import CannotTell, NotConfigured
 from provider.settings import Settings
 from provider.sources.aws.cloudwatch import CloudWatch
@@ -89,9 +93,7 @@ def handovers_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Handov
     if chosen.handover != "enabled":
         return None
     registrations = Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics)
-    handovers = handover.enable(
-        sources, registrations, metrics, context_namespace(), idle_seconds=chosen.handover_undo_seconds
-    )
+    handovers = enable(sources, registrations, metrics, context_namespace(), idle_seconds=chosen.handover_undo_seconds)
     threading.Thread(target=handovers.loop.run, args=(threading.Event(),), daemon=True, name="handovers").start()
     return handovers
 
@@ -144,7 +146,8 @@ def served_app() -> Flask:
     if chosen.switch_watch_seconds:
         watch = (chosen.switch_watch_seconds, sources, threading.Event())
         threading.Thread(target=switches.run, args=watch, daemon=True, name="switches").start()
-    app = create_app(sources, metrics, access, Admission(chosen.threads), floors, switches, handovers)
+    service = Service(sources, metrics, Admission(chosen.threads), switches, access, floors)
+    app = create_app(service, people, pages, partial(handover, handovers=handovers))
     freeze_garbage_collection()
     return app
 

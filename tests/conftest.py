@@ -19,7 +19,6 @@ from flask.testing import FlaskClient
 from hypothesis import settings as hypothesis_settings
 
 from provider.checks.question import Sources
-from provider.http.app import create_app
 from provider.model.records import Freshness
 from provider.sources.aws.cloudwatch import CloudWatch
 from provider.sources.aws.load_balancers import LoadBalancers
@@ -30,6 +29,7 @@ from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.scene import Scene
 from tests.world.world import World
 

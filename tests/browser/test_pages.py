@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from provider.http.access import TokenAccess
-from provider.http.app import create_app
+from tests.app import create_app
 from tests.browser.conftest import SCREENSHOTS
 from tests.scene import GREEN, Scene
 from tests.world.server.http_server import HttpServer
@@ -194,7 +194,7 @@ def test_a_token_is_typed_once(visit, scene, sources, metrics, tmp_path):  # noq
     """With tokens the browser shows a form, then the page, and keeps the token where no script can read it."""
     file = tmp_path / "tokens"
     file.write_text("Zp7LdN2sHf4QjUe9 shop\n")
-    with HttpServer(create_app(sources, metrics, TokenAccess(file))) as server:
+    with HttpServer(create_app(sources, metrics, access=TokenAccess(file))) as server:
         page = visit(f"{server.url}/rollouts?namespace=shop&rollout=web", refused=True, **DESKTOP_LIGHT)
         page.get_by_label("Token").fill("Zp7LdN2sHf4QjUe9")
         page.keyboard.press("Enter")

@@ -15,13 +15,13 @@ from flask.testing import FlaskClient
 
 from provider.checks import gate, replicas
 from provider.checks.question import AnyCheck, Sources, answer
-from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Verdict
 from provider.settings import Settings
 from provider.sources.kubernetes.api_server import RECONNECT_SECONDS
 from provider.start import sources_of
+from tests.app import create_app
 from tests.scene import GREEN
 from tests.world.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.world.world import World

@@ -5,9 +5,9 @@ from datetime import UTC
 
 import pytest
 
-from provider.http.app import create_app
 from provider.sources.seen_healthy import SeenHealthy
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.world.cluster import objects
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"

@@ -12,10 +12,10 @@ from provider.checks.parameters import LOWER, Ordered, Parameter, accepted_text,
 from provider.checks.question import Check, parse
 from provider.cli.check import check as checks
 from provider.endpoints import endpoints
-from provider.http.app import create_app
 from provider.http.floors import Floors
 from provider.http.openapi import describe
 from provider.model.errors import BadQuery
+from tests.app import create_app
 from tests.repository import documentation
 
 ADDRESS = "http://alb-provider.alb-provider.svc:8080/v1/patience?namespace=shop&rollout=web"

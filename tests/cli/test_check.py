@@ -16,8 +16,8 @@ from provider.cli import readable
 from provider.cli.asking import TOKEN_FILE
 from provider.cli.check import check
 from provider.http.access import TokenAccess
-from provider.http.app import create_app
 from provider.model.answer import Answer
+from tests.app import create_app
 from tests.server import PATIENCE
 from tests.world.server.http_server import HttpServer
 
@@ -460,7 +460,7 @@ def test_a_token_from_a_file_is_sent(run, sources, metrics, scene, tmp_path):  #
     mine.write_text("kWq3vX0m5TzR8bYc\n")
     other.write_text("Zp7LdN2sHf4QjUe9\n")
 
-    with HttpServer(create_app(sources, metrics, TokenAccess(tokens))) as server:
+    with HttpServer(create_app(sources, metrics, access=TokenAccess(tokens))) as server:
         asked = [*CHECK_WEB, "--url", server.url]
         codes = [
             run(*asked, *flags)[0] for flags in ((), *(("--token-file", str(one)) for one in (mine, other, tmp_path)))

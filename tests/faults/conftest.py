@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from provider.http.app import create_app
 from provider.settings import Settings
 from provider.start import sources_of
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.faults.kinds import SECRETS, TOKEN
 from tests.faults.matrix import CACHES, Apps, As, Combination, Outcome, Run, lane_per_call
 from tests.world.world import World

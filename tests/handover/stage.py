@@ -12,11 +12,11 @@ from flask import Flask
 
 from provider.checks.question import Sources
 from provider.handover import Handovers, enable
-from provider.http.app import create_app
 from provider.sources.aws.registrations import Registrations
 from provider.sources.bulkheads import Bulkheads
 from provider.sources.seen_healthy import SeenHealthy
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.conftest import Clock
 from tests.contract import is_declared
 from tests.world.aws import moto_elbv2

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
-from provider.http.app import create_app
+from tests.app import create_app
 from tests.handover.stage import UNDO_SECONDS
 from tests.world.aws.cloudwatch import Datum
 from tests.world.cluster import objects

@@ -6,8 +6,8 @@ from prometheus_client import generate_latest
 from provider.history.explanation import LOOK_AFTER, MOST_ASKED
 from provider.history.switches import MOST_ROLLOUTS, Switches
 from provider.http.access import TokenAccess
-from provider.http.app import create_app
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.scene import BLUE, GREEN, Scene
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"
@@ -283,7 +283,7 @@ def test_a_list_is_for_a_tokens_namespaces(sources, tmp_path, world):
         Scene(world, name=name, namespace=namespace).build()
     file = tmp_path / "tokens"
     file.write_text("Zp7LdN2sHf4QjUe9 shop\n")
-    client = create_app(sources, Metrics(), TokenAccess(file)).test_client()
+    client = create_app(sources, Metrics(), access=TokenAccess(file)).test_client()
     token = {"Authorization": "Bearer Zp7LdN2sHf4QjUe9"}
 
     listed = client.get("/v1/rollouts", headers=token).get_json()

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from provider.history.switches import FORGET_AFTER, MOST_ROLLOUTS, Switches
-from provider.http.app import create_app
+from tests.app import create_app
 from tests.scene import BLUE, GREEN
 
 GATE = "/v1/gate?namespace=shop&rollout=web&checks=replicas,target-health&unhealthyGraceSeconds=0"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from provider.http.access import TokenAccess, Unauthorized
-from provider.http.app import create_app
 from provider.model.errors import NotConfigured
+from tests.app import create_app
 
 ANY, TEAM, OTHER = "kWq3vX0m5TzR8bYc", "Zp7LdN2sHf4QjUe9", "Fh5TyV9cGb1WkRo3"
 NEW, SHORT = "Mx8CnE6aJd2YrSi0", "PlantedShort"
@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def guarded(sources, metrics, file):
     """The application with a tokens file."""
-    return create_app(sources, metrics, TokenAccess(file)).test_client()
+    return create_app(sources, metrics, access=TokenAccess(file)).test_client()
 
 
 def ask(client, token=None, question=QUESTION, **more):

@@ -17,13 +17,14 @@ from provider import __version__
 from provider.checks import QUESTIONS, body, target_health
 from provider.checks.gate import PARTS
 from provider.checks.question import parse, refuse_stale
-from provider.http.app import RETRY_AFTER_SECONDS, create_app
+from provider.http.app import RETRY_AFTER_SECONDS
 from provider.http.openapi import describe
 from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Kind, Verdict
 from provider.sources.deadline import Deadline
 from provider.telemetry import logging_config
+from tests.app import create_app
 from tests.each import each
 from tests.records import NOW, evidence, group, pod, target
 from tests.scene import Scene

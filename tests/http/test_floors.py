@@ -2,9 +2,9 @@
 
 import pytest
 
-from provider.http.app import create_app
 from provider.http.floors import Floors, rules
 from provider.model.errors import NotConfigured
+from tests.app import create_app
 
 FLOORS = """
 # the platform team's

@@ -12,11 +12,11 @@ from provider.checks import QUESTIONS
 from provider.checks.question import parse
 from provider.handover import question as handover
 from provider.history import explanation, overview, recall
-from provider.http.app import create_app
 from provider.http.openapi import describe
 from provider.model.reasons import Phase, Reason
 from provider.telemetry import Metrics
 from tests import ROOT
+from tests.app import create_app
 from tests.repository.documentation import DOCS, GENERATED, rendered
 
 EXAMPLE = ROOT / "rollout-examples" / "blue-green"

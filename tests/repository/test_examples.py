@@ -26,9 +26,9 @@ from provider.cli.check import NEEDS_A_PERSON
 from provider.cli.check import check as command_line
 from provider.cli.warm_up import warm_up
 from provider.handover import enable
-from provider.http.app import create_app
 from provider.sources.aws.registrations import Registrations
 from tests import ROOT
+from tests.app import create_app
 from tests.each import each
 from tests.world.argo.analysis_runs import play
 from tests.world.argo.assessment import Counters, Limits, Phase, assess, ends, measure, phase_of_run

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Binding, Freshness, Place
 from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.target_health_xml import parse
 from provider.sources.deadline import Deadline
+from tests.app import create_app
 from tests.scene import GREEN, Scene
 from tests.world.cluster import objects
 

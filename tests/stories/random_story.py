@@ -28,7 +28,6 @@ import click
 from flask import Flask
 
 from provider.checks.question import Sources
-from provider.http.app import create_app
 from provider.model.reasons import Reason
 from provider.model.records import Freshness
 from provider.sources.aws.cloudwatch import CloudWatch
@@ -41,6 +40,7 @@ from provider.sources.kubernetes.reader import Cluster
 from provider.sources.seen_healthy import SeenHealthy
 from provider.sources.shared import Shared
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.contract import is_declared
 from tests.stories import random_faults, truth
 from tests.stories.random_rollout import AUTO_MODE, CONTROLLER, NAMESPACE, ROLES, STATES, RandomRollout, StoryClock

@@ -2,24 +2,25 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
 
 from provider import __version__
 from provider.checks.parameters import Namespace, Subject, parse_as
-from provider.checks.question import Sources
 from provider.endpoints import endpoints
 from provider.history import overview
 from provider.history.explanation import explain
-from provider.history.switches import Switches
 from provider.http.access import SCHEME, Forbidden, Grant, OpenAccess, TokenAccess, Unauthorized
-from provider.http.admission import Overloaded, PeopleAdmission
+from provider.http.admission import Overloaded
 from provider.http.page import rollout
 from provider.http.page.charts import HEIGHT, WIDTH
 from provider.http.page.pods import Row
 from provider.http.page.words import ACTIONS
+from provider.http.queries import index
+from provider.http.service import Service
 from provider.model.errors import BadQuery, CannotTell, RolloutNotFound
 from provider.model.reasons import Reason
 
@@ -45,66 +46,61 @@ def wants_page() -> bool:
     )
 
 
-def pages(
-    sources: Sources,
-    switches: Switches,
-    access: OpenAccess | TokenAccess,
-    admission: PeopleAdmission,
-    index: Callable[[], Response],
-) -> Blueprint:
-    """Return the pages; `index` answers a client of `/` that does not ask for HTML."""
+def pages(app: Flask, service: Service) -> None:
+    """Serve the pages; a client of `/` that does not ask for HTML gets the index of the checks."""
     site = Blueprint("page", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
-    site.add_url_rule("/", "index", lambda: _overview(sources, access, admission) if wants_page() else index())
+    site.add_url_rule("/", "index", lambda: _overview(service) if wants_page() else index())
     site.add_url_rule("/rollouts", "go", _go)
     site.add_url_rule("/reasons", "reasons", lambda: _page("reasons.html", reasons=Reason))
-    site.add_url_rule("/session", "session", lambda: _session(access), methods=["POST"])
-    names = frozenset(endpoints())
-
-    def detail(namespace: str, name: str) -> Response:
-        subject = parse_as(Subject, "rollouts", [("namespace", namespace), ("rollout", name)])
-        _grant(access).require(subject.namespace)
-        key, words = (subject.namespace, subject.rollout), request.args.get("q", "").strip()
-        is_whole = bool(words) or "all" in request.args
-        with admission:
-            told = explain(sources, switches, key, names, refresh="refresh" in request.args)
-            found = rollout.context(
-                told,
-                switches,
-                sources,
-                shown=_filter(words.lower()) if is_whole else None,
-                address=request.host_url.rstrip("/"),
-                is_token_needed=_needs_token(access),
-            )
-        return _page("rollout.html", **found, query=words, is_whole=is_whole, tokens=_needs_token(access))
-
-    site.add_url_rule("/rollouts/<namespace>/<name>", "rollout", detail)
+    site.add_url_rule("/session", "session", lambda: _session(service.access), methods=["POST"])
+    site.add_url_rule("/rollouts/<namespace>/<name>", "rollout", partial(_rollout, service, frozenset(endpoints())))
     site.register_error_handler(
         Unauthorized, lambda error: _page("session.html", 401, why=str(error), back=request.path)
     )
     kinds = ((Forbidden, 403), (RolloutNotFound, 404), (BadQuery, 400), (Overloaded, 503), (CannotTell, 502))
     for kind, status in kinds:
         site.register_error_handler(kind, _refusal(status))
-    return site
+    app.register_blueprint(site)
 
 
-def _overview(sources: Sources, access: OpenAccess | TokenAccess, admission: PeopleAdmission) -> Response:
+def _rollout(service: Service, endpoint_names: frozenset[str], namespace: str, name: str) -> Response:
+    """Show one Rollout; its healthy pods only if they are asked for."""
+    subject = parse_as(Subject, "rollouts", [("namespace", namespace), ("rollout", name)])
+    _grant(service.access).require(subject.namespace)
+    key, words = (subject.namespace, subject.rollout), request.args.get("q", "").strip()
+    is_whole = bool(words) or "all" in request.args
+    needs_token = _needs_token(service.access)
+    with service.people:
+        explanation = explain(service.sources, service.switches, key, endpoint_names, refresh="refresh" in request.args)
+        context = rollout.context(
+            explanation,
+            service.switches,
+            service.sources,
+            shown=_filter(words.lower()) if is_whole else None,
+            address=request.host_url.rstrip("/"),
+            is_token_needed=needs_token,
+        )
+    return _page("rollout.html", **context, query=words, is_whole=is_whole, tokens=needs_token)
+
+
+def _overview(service: Service) -> Response:
     """List the Rollouts that this client may see, a page of them at a time."""
-    grant, words = _grant(access), request.args.get("q", "").strip()
+    grant, words = _grant(service.access), request.args.get("q", "").strip()
     namespace = request.args.get("namespace", "").strip()
     fields = [("namespace", namespace)] if namespace else []
     asked = parse_as(Namespace, "rollouts", fields).namespace
     number = request.args.get("page", "1")
     start = (int(number) - 1) * ROWS if number.isascii() and number.isdigit() and 0 < int(number[:6]) < 10_000 else 0
     every, problem = list[overview.Row](), ""
-    with admission:
+    with service.people:
         try:
-            every = overview.rows(sources, grant.namespaces_of(asked))
+            every = overview.rows(service.sources, grant.namespaces_of(asked))
         except CannotTell as error:  # with a Role instead of a ClusterRole only its namespace can be listed
             problem = str(error)
     rows = [row for row in every if row.matches(words)]
     return _page(
         "overview.html",
-        tokens=_needs_token(access),
+        tokens=_needs_token(service.access),
         rows=rows[start : start + ROWS],
         actions=ACTIONS,
         counts=Counter(row.situation.action for row in rows),

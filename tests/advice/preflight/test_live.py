@@ -10,9 +10,9 @@ import yaml
 
 from provider.advice.preflight.live import NAME
 from provider.history.switches import Switches
-from provider.http.app import create_app
 from provider.model.records import HASH_LABEL
 from tests import ROOT
+from tests.app import create_app
 from tests.scene import GREEN
 from tests.world.cluster import objects
 

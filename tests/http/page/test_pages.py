@@ -9,9 +9,9 @@ from prometheus_client import generate_latest
 
 from provider.history.explanation import LOOK_AFTER
 from provider.http.access import TokenAccess
-from provider.http.app import create_app
 from provider.model.reasons import Reason
 from provider.telemetry import Metrics
+from tests.app import create_app
 from tests.scene import GREEN, Scene
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -352,7 +352,7 @@ def guarded(sources, metrics, tmp_path):
     """The application with a token for namespace shop and one for billing."""
     file = tmp_path / "tokens"
     file.write_text(f"{TEAM} shop\n{OTHER} billing\n")
-    return create_app(sources, metrics, TokenAccess(file)).test_client()
+    return create_app(sources, metrics, access=TokenAccess(file)).test_client()
 
 
 @pytest.mark.usefixtures("scene")

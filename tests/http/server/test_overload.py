@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from provider.http.admission import Admission
-from provider.http.app import create_app
+from tests.app import create_app
 from tests.server import PATIENCE, PATIENT, Server, bare_environment
 
 WEB = {"namespace": "shop", "rollout": "web"}

@@ -12,7 +12,6 @@ import pytest
 
 from provider.checks import QUESTIONS
 from provider.handover import enable
-from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Binding, Freshness, Place
@@ -23,6 +22,7 @@ from provider.sources.aws.roles import MAX_SESSIONS, READS, SESSION_NAME, WRITES
 from provider.sources.aws.session import ATTEMPTS
 from provider.sources.deadline import Deadline
 from tests import ROOT
+from tests.app import create_app
 from tests.each import each
 from tests.scene import GREEN, Scene
 from tests.sources.aws.other_account import ACCOUNT_ID, ROLE, OtherAccount

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 
 from provider.history.switches import Switches
-from provider.http.app import create_app
 from provider.model.errors import CannotTell
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.events import BURST, MAX_MESSAGE_BYTES, SECONDS_PER_EVENT, Events, News
+from tests.app import create_app
 from tests.records import NOW
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"
