@@ -1,5 +1,6 @@
 """The OpenAPI description, generated from the checks, their query models, the answer and the reasons."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -118,6 +119,7 @@ class ProblemDocument(BaseModel):
     errors: list[ParameterProblem] = []
 
 
+@cache
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
     _, schemas = models_json_schema(

@@ -1,5 +1,6 @@
 """A check that nobody has heard of works everywhere: what is known of its parameter stands where it is declared."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -33,7 +34,7 @@ class Query(green_pods.Query):
 
 
 @pytest.fixture(autouse=True)
-def invented(monkeypatch: pytest.MonkeyPatch) -> None:
+def invented(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A check in the list of all, as its row would put it there."""
     check = Check(
         name="patience",
@@ -45,6 +46,9 @@ def invented(monkeypatch: pytest.MonkeyPatch) -> None:
         judge=replicas.judge,
     )
     monkeypatch.setitem(QUESTIONS, "patience", check)
+    describe.cache_clear()
+    yield
+    describe.cache_clear()
 
 
 def test_it_answers_over_http_and_has_its_page(scene, sources, metrics):

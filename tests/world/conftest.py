@@ -62,5 +62,7 @@ def world(clock: Clock, shared_world: World) -> Iterator[World]:  # noqa: ARG001
 
 @pytest.fixture
 def kubernetes_client(world: World) -> Iterator[KubernetesClient]:
-    with ApiClient(Configuration(host=world.kubernetes_server.url)) as client:
+    configuration = Configuration(host=world.kubernetes_server.url)
+    configuration.retries = False  # else urllib3 waits for the seconds of Retry-After
+    with ApiClient(configuration) as client:
         yield KubernetesClient(client)

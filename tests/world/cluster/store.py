@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tests.world.cluster.fields import fields_of
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Stored:
     @cached_property
     def shared(self) -> dict[str, Any]:
         """The decoded object, the same one for every caller: for reading only."""
-        decoded: dict[str, Any] = json.loads(self.with_kind())
+        decoded: dict[str, Any] = msgspec.json.decode(self.with_kind())
         return decoded
 
 
@@ -150,7 +152,7 @@ class KubernetesStore:
                 encoded_metadata=_encode(metadata),
                 resource=resource,
             )
-        decoded: dict[str, Any] = json.loads(stored.with_kind())
+        decoded: dict[str, Any] = msgspec.json.decode(stored.with_kind())
         return decoded
 
     def delete(self, kind: str, namespace: str | None, name: str, api_version: str | None = None) -> None:
@@ -163,13 +165,13 @@ class KubernetesStore:
         """Return a copy of an object; raises KeyError if there is none."""
         with self._lock:
             stored = self._objects[self._resource(kind, api_version)][(namespace or "", name)]
-        decoded: dict[str, Any] = json.loads(stored.with_kind())
+        decoded: dict[str, Any] = msgspec.json.decode(stored.with_kind())
         return decoded
 
     def all(self, kind: str, namespace: str | None = None, api_version: str | None = None) -> list[dict[str, Any]]:
         """Return copies of all objects of a kind, in one namespace or all, ordered by namespace and name."""
         found = self.select(self._resource(kind, api_version), namespace)
-        return [json.loads(stored.with_kind()) for stored in found]
+        return [msgspec.json.decode(stored.with_kind()) for stored in found]
 
     def stored(self, kind: str, namespace: str | None = None, **labels: str) -> list[Stored]:
         """Return the stored form of the objects of a kind, in any group, with all these labels; for controllers."""
