@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from tests.world.argo.assessment import Counters, Limits, Phase, exceeded, phase_of, phase_of_run
@@ -218,6 +219,7 @@ def _counters(result: Manifest) -> Counters:
     return Counters(**{counter: result.get(field, 0) for field, counter in _COUNTERS.items()})
 
 
+@cache
 def duration(text: str) -> timedelta:
     """Return one of Argo's durations: 90s, 1m30s, 1h. Raises ValueError for "90" and "1d", as Argo refuses them."""
     if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h))+", text):
@@ -250,7 +252,8 @@ def play(
     measured: dict[str, list[float]] = {name: [] for name in limits}
     measuring: dict[str, float] = {}
     second, step = 0.0, min(answer_seconds, 1.0)
-    while run["status"].get("phase", Phase.RUNNING) == Phase.RUNNING:
+    assess(run, limits, began)
+    while run["status"]["phase"] == Phase.RUNNING:
         now = began + timedelta(seconds=second)
         for metric in metrics:
             name = str(metric["name"])
@@ -260,6 +263,6 @@ def play(
         for name in [name for name, end in measuring.items() if second >= end]:
             del measuring[name]
             count(run, name, {"phase": answer(name, measured[name][-1]), "finishedAt": timestamp(now)})
-        assess(run, limits, now)
+            assess(run, limits, now)
         second = round(second + step, 1)
     return Ended(Phase(run["status"]["phase"]), second - step, {name: tuple(when) for name, when in measured.items()})
