@@ -98,8 +98,9 @@ def tell(world: World, sources: Sources, account: Account, wall_clock: StageCloc
             while story.seconds < seconds:
                 story.tick()
                 between(story)
-                replica.look()
                 look(world.kubernetes, story, record)
+                if story.seconds % 1 == 0:
+                    replica.look()
                 if story.seconds % 1 == 0 and asks(story.seconds):
                     for member in cast:
                         query = {"namespace": NAMESPACE, "rollout": member.name}
@@ -197,7 +198,7 @@ def yaml_value(measurement: dict[str, Any]) -> Any:
 
 def test_big_reaches_250_of_250(tell):
     """All 250 pods are healthy before the switch and after it."""
-    told = tell([member("big")], SHORT_SECONDS, asks=lambda _: True)
+    told = tell([member("big")], SHORT_SECONDS, asks=lambda second: not second % 3)
 
     passed = [answer for _, answer in told.answers["big"] if answer["phase"] == "Successful"]
     pod_hash = told.last("big")["currentPodHash"]
