@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,7 @@ from tests.traffic.containers import NODE_ADDRESSES
 from tests.world.aws.api import AwsApi
 from tests.world.aws.cloudwatch import Datum
 from tests.world.aws.moto_elbv2 import listener_rules, settings
+from tests.world.aws.publication import Publication
 
 FOLLOW_SECONDS = 0.1
 BACKENDS = ("g0", "g1", "g2", "g3")
@@ -77,7 +79,8 @@ class DataPlane(Loop):
         self._free: dict[str, list[int]] = {name: list(range(slots, 0, -1)) for name in BACKENDS}
         self._rules: dict[str, str] = {}
         self._minute = _this_minute()
-        self._published = Counts(Counter(), Counter(), Counter(), 0)
+        self._counted = Counts(Counter(), Counter(), Counter(), 0)
+        self._publication = Publication(aws.cloudwatch, Random(0))
         (directory / "rules.map").write_text("", encoding="utf-8")
         self._map = directory / "rules.map"
         configuration = directory / "haproxy.cfg"
@@ -123,8 +126,9 @@ class DataPlane(Loop):
         for start in range(0, len(commands), COMMANDS_TOGETHER):
             self._tell(";".join(commands[start : start + COMMANDS_TOGETHER]))
         if (minute := _this_minute()) != self._minute:
-            self._publish()
+            self._close_minute()
             self._minute = minute
+        self._publication.publish(datetime.now(UTC))
 
     def _follow(self, backend: str, wanted: Mapping[tuple[str, int], str]) -> list[str]:
         """Return the commands that bring the servers of a backend to these states."""
@@ -182,10 +186,10 @@ class DataPlane(Loop):
                 all_5xx += int(row["hrsp_5xx"] or 0)
         return Counts(requests, target_5xx, errors, all_5xx - target_5xx.total())
 
-    def _publish(self) -> None:
-        """Publish the minute that ended, as CloudWatch has it: no point for a count of 0."""
-        now, before = self.counts(), self._published
-        self._published = now
+    def _close_minute(self) -> None:
+        """Count the minute that ended, as CloudWatch has it: no point for a count of 0."""
+        now, before = self.counts(), self._counted
+        self._counted = now
         data: list[tuple[str, str | None, int]]
         data = [("HTTPCode_ELB_5XX_Count", None, now.own_5xx - before.own_5xx)]
         for arn, backend in self._groups.items():
@@ -196,7 +200,7 @@ class DataPlane(Loop):
             ):
                 data.append((metric, arn, counter[backend] - earlier[backend]))
                 data.append((metric, None, counter[backend] - earlier[backend]))
-        self._aws.cloudwatch.publish(
+        self._publication.add(
             [Datum(self._arn, arn, metric, self._minute, count) for metric, arn, count in data if count]
         )
 

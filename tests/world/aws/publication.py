@@ -7,9 +7,14 @@ assumed, within that. GetMetricData adds up what was published for the same minu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
+
+from tests.world.aws.cloudwatch import CloudWatch, Datum
+
+MINUTE = timedelta(minutes=1)
 
 EARLIEST_SECONDS, LATEST_SECONDS = 20, 110
 """How long after the end of its minute a node publishes a count (assumed)."""
@@ -48,6 +53,37 @@ def published(found: list[Part], end: datetime, now: datetime) -> int | None:
     """Return the sum of what is published at `now` of the minute that ended at `end`; None before the first part."""
     known = [part.value for part in found if end + part.after <= now]
     return sum(known) if known else None
+
+
+@dataclass
+class Publication:
+    """Publishes finished minutes: in parts, or each as a whole at its end if nothing is `random`.
+
+    Counts come node by node; what is not a count comes at one moment.
+    """
+
+    cloudwatch: CloudWatch
+    random: Random | None
+    _waiting: list[tuple[datetime, Datum]] = field(default_factory=list, init=False)
+
+    def add(self, data: Iterable[Datum]) -> None:
+        """Take minutes that have ended."""
+        for datum in data:
+            end = datum.minute + MINUTE
+            if self.random is None:
+                self._waiting.append((end, datum))
+            elif isinstance(datum.value, int):
+                drawn = parts(datum.value, self.random)
+                self._waiting += [(end + part.after, replace(datum, value=part.value)) for part in drawn]
+            else:
+                self._waiting.append((end + _seconds(self.random, EARLIEST_SECONDS, LATEST_SECONDS), datum))
+
+    def publish(self, now: datetime, *, silent: bool = False) -> None:
+        """Publish what is due at `now`, or lose it if CloudWatch is silent."""
+        due = [datum for at, datum in self._waiting if at <= now]
+        self._waiting = [(at, datum) for at, datum in self._waiting if at > now]
+        if due and not silent:
+            self.cloudwatch.publish(due)
 
 
 def _seconds(random: Random, least: float, most: float) -> timedelta:

@@ -36,7 +36,7 @@ class Story:
     """Rollouts, and all that acts on them. `provider` is the base URL of the provider that Argo asks.
 
     As a context manager it runs in a thread. A test with its own clock calls `set_up` once and then `tick`: it is asked
-    inline then. Metrics come `publish_delay_seconds` after the end of their minute.
+    inline then.
     """
 
     def __init__(
@@ -45,14 +45,13 @@ class Story:
         provider: str = "",
         *,
         cast: Sequence[Member] = CAST,
-        publish_delay_seconds: float = 60.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         measure: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         executor: Executor | None = None,
     ) -> None:
         kubernetes = self._kubernetes = world.kubernetes
         self._world, self._clock, self._ago = world, now, timedelta(0)
-        self.traffic = Traffic(world.aws, now, publish_delay_seconds)
+        self.traffic = Traffic(world.aws, now)
         self.pods = PodController(kubernetes, self._now, world.seconds)
         self.ingresses = IngressController(kubernetes, world.aws)
         self.members = {member.name: Deployer(kubernetes, member) for member in cast}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from fractions import Fraction
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from tests.world.aws.api import ACCOUNT_ID, REGION
 from tests.world.aws.meter import Meter, Users
 from tests.world.aws.metrics import NOON, Wall, dimensions, minutes, points
+from tests.world.aws.publication import MINUTE
 from tests.world.story.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -34,9 +36,9 @@ EVERY_METRIC = (
 class Town:
     """Users of target groups on load balancers, and the wall clock, which begins at noon."""
 
-    def __init__(self, world: World, publish_delay_seconds: float = 0.0) -> None:
+    def __init__(self, world: World, random: Random | None = None) -> None:
         self.world, self.wall = world, Wall()
-        self.traffic = Traffic(world.aws, self.wall, publish_delay_seconds)
+        self.traffic = Traffic(world.aws, self.wall, random)
         self.meters: dict[str, Meter] = {}
 
     def add(self, name: str, users: Users, state: str | None = "healthy", load_balancer: str = "demo") -> None:
@@ -121,32 +123,33 @@ def test_unconnected_targets(world: World) -> None:
 
 
 def test_history(world: World) -> None:
-    """Ten minutes are there from the beginning, and the minute of the beginning will be a whole one."""
+    """Thirteen minutes are there from the beginning, and the minute of the beginning will be a whole one."""
     town = Town(world)
     town.wall.now += timedelta(seconds=42)
     town.add("busy", Users(5))
 
     town.traffic.begin()
-    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-10, -1), 300.0)
+    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-13, -1), 300.0)
 
     town.move(18)
-    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-10, 0), 300.0)
+    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-13, 0), 300.0)
 
 
-@pytest.mark.parametrize("delay", [0.0, 60.0, 150.0])
-def test_delay(world: World, delay: float) -> None:
-    """A minute becomes visible the delay after its end and not earlier, always with ten before it."""
-    town = Town(world, delay)
-    town.add("busy", Users(5))
+@pytest.mark.parametrize("seed", range(3))
+def test_parts(world: World, seed: int) -> None:
+    """A minute appears in parts, 20 s after its end at the earliest; a count only grows, and is whole after 170 s."""
+    town = Town(world, Random(seed))
+    town.add("busy", Users(500))
     town.traffic.begin()
-    newest = max(town.of_group("RequestCount", "busy"))
+    assert town.of_group("RequestCount", "busy")[NOON - 4 * MINUTE] == 30_000
 
-    assert newest + timedelta(seconds=60 + delay) <= NOON
-    assert len(town.of_group("RequestCount", "busy")) >= 10
-    town.move(60 + delay - 0.001)
-    assert NOON not in town.of_group("RequestCount", "busy")
-    town.move(0.001)
-    assert max(town.of_group("RequestCount", "busy")) == NOON
+    seen = []
+    for _ in range(46):
+        town.move(5)
+        seen.append(town.of_group("RequestCount", "busy").get(NOON, 0))
+    assert seen == sorted(seen)
+    assert seen[(60 + 20) // 5 - 2] == 0
+    assert (seen[-1], len(set(seen)) > 2) == (30_000, True)
 
 
 def test_no_minute_is_ever_changed(world: World) -> None:
@@ -161,7 +164,7 @@ def test_no_minute_is_ever_changed(world: World) -> None:
         town.move(0.25)
 
     assert [call.name for call in world.aws.calls] == ["PutMetricData"] * 3
-    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-10, 2), 180.0)
+    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-13, 2), 180.0)
 
 
 def test_a_clock_that_is_set_back(world: World) -> None:
@@ -173,7 +176,7 @@ def test_a_clock_that_is_set_back(world: World) -> None:
     for seconds in (50, -40, 30, 20):
         town.move(seconds)
 
-    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-10, 0), 300.0)
+    assert town.of_group("RequestCount", "busy") == dict.fromkeys(minutes(-13, 0), 300.0)
 
 
 @pytest.mark.parametrize("step_seconds", [60, 4 * 60 * 60])
@@ -239,4 +242,4 @@ def test_silence(world: World) -> None:
     town.traffic.resume()
     town.move(60)
 
-    assert set(town.of_group("RequestCount", "busy")) == {*minutes(-10, 0), *minutes(3, 3)}
+    assert set(town.of_group("RequestCount", "busy")) == {*minutes(-13, 0), *minutes(3, 3)}

@@ -6,25 +6,26 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 from tests.world.aws.api import AwsApi
 from tests.world.aws.cloudwatch import Datum
 from tests.world.aws.meter import Counts, Meter
+from tests.world.aws.publication import MINUTE, Publication
 
-MINUTE = timedelta(minutes=1)
-HISTORY = timedelta(minutes=10)
+HISTORY = timedelta(minutes=13)
 """How much of the past is published at the beginning: as if everything had always been as it is then."""
 KEPT = timedelta(hours=1)
-"""How long points are kept; the service asks for a few minutes."""
+"""How long points are kept; the service asks for half an hour."""
 
 
 @dataclass
 class Traffic:
-    """Requests to target groups, metered by the minute and published once a minute.
+    """Requests to target groups, metered by the minute and published in parts, as publication.py says.
 
     `now` is the wall clock, which CloudWatch's minutes follow. The `speed` of the world changes how fast the story
-    goes on, but neither the requests per minute nor the delay of their metrics. A
-    minute is published `publish_delay_seconds` after its end.
+    goes on, but neither the requests per minute nor when their metrics are published. Without `random` each minute is
+    published at its end.
 
     As with a real load balancer, in which absence is never the same as zero:
 
@@ -41,13 +42,16 @@ class Traffic:
 
     aws: AwsApi
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    publish_delay_seconds: float = 60.0
+    random: Random | None = field(default_factory=lambda: Random(0))
     _meters: dict[str, list[Meter]] = field(default_factory=dict, init=False)
     """By the ARN of the load balancer."""
     _counted_until: datetime | None = field(default=None, init=False)
-    _waiting: list[tuple[datetime, list[Datum]]] = field(default_factory=list, init=False)
-    """Finished minutes, each with its end."""
+    _publication: Publication = field(init=False)
     _silent: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def __post_init__(self) -> None:
+        """Have nothing to publish yet."""
+        self._publication = Publication(self.aws.cloudwatch, self.random)
 
     def add(self, meter: Meter) -> None:
         """Add the users of a target group."""
@@ -56,7 +60,7 @@ class Traffic:
     def begin(self) -> None:
         """Publish the last whole minutes as if nothing had changed in them, and start to count."""
         self._look()
-        self._counted_until = _floor(self.now() - timedelta(seconds=self.publish_delay_seconds)) - HISTORY
+        self._counted_until = _floor(self.now()) - HISTORY
         self.tick()
 
     def tick(self) -> None:
@@ -70,7 +74,7 @@ class Traffic:
             self._run(begin, end)
             self._counted_until = end
         self._look()
-        self._publish(now)
+        self._publication.publish(now, silent=self._silent.is_set())
 
     def silence(self) -> None:
         """Stop publishing: what is due from now on is lost."""
@@ -94,17 +98,8 @@ class Traffic:
                 for load_balancer, meters in self._meters.items()
                 for datum in _data(load_balancer, end - MINUTE, [(meter, meter.close()) for meter in meters])
             ]
-            self._waiting.append((end, data))
-
-    def _publish(self, now: datetime) -> None:
-        delay = timedelta(seconds=self.publish_delay_seconds)
-        due = [minute for minute in self._waiting if minute[0] + delay <= now]
-        if not due:
-            return
-        self._waiting = self._waiting[len(due) :]
-        if not self._silent.is_set():
-            self.aws.cloudwatch.publish([datum for _, data in due for datum in data])
-        self.aws.cloudwatch.forget_before(now - KEPT)
+            self._publication.add(data)
+            self.aws.cloudwatch.forget_before(end - KEPT)
 
     def _every_meter(self) -> Iterator[Meter]:
         for meters in self._meters.values():
