@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests import ROOT
+from tests.server import PATIENCE
 
 SCREENSHOTS = ROOT / "screenshots"
 """Ignored by git; for a person to look through after a run."""
@@ -66,8 +67,8 @@ def demo(browser: Any) -> Iterator[str]:  # noqa: ARG001 - skipped without one
 
 
 def wait_until_ready(address: str) -> None:
-    """Wait for at most a minute until the provider is ready."""
-    until = time.monotonic() + 60
+    """Wait until the provider is ready."""
+    until = time.monotonic() + PATIENCE
     with requests.Session() as session:
         session.trust_env = False
         while True:

@@ -12,6 +12,7 @@ import yaml
 
 from provider import DOCUMENTATION
 from tests.scene import Scene
+from tests.server import PATIENCE
 from tests.world.server.http_server import HttpServer
 
 ABOUT_WEB = ("--namespace", "shop", "--rollout", "web")
@@ -61,7 +62,7 @@ def watch(environment):  # noqa: ARG001 - as above
 
 def read_until(process, word):
     """Read lines until one has this word."""
-    lines, until = [], time.monotonic() + 60
+    lines, until = [], time.monotonic() + PATIENCE
     while time.monotonic() < until:
         lines.append(process.stdout.readline())
         if word in lines[-1]:

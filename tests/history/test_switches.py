@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from provider.history.switches import FORGET_AFTER, MOST_ROLLOUTS, Switches
 from tests.app import create_app
 from tests.scene import BLUE, GREEN
+from tests.server import PATIENCE
 
 GATE = "/v1/gate?namespace=shop&rollout=web&checks=replicas,target-health&unhealthyGraceSeconds=0"
 WEB = ("shop", "web")
@@ -115,7 +116,7 @@ def test_the_thread_looks_by_itself(scene, client, switches, sources, metrics):
 
 def wait_until(holds):
     """Wait for at most a minute."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.02)

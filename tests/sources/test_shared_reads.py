@@ -15,6 +15,7 @@ from provider.sources.aws.target_health_xml import parse
 from provider.sources.deadline import Deadline
 from tests.app import create_app
 from tests.scene import GREEN, Scene
+from tests.server import PATIENCE
 from tests.world.cluster import objects
 
 REGION = "eu-west-1"
@@ -142,7 +143,7 @@ def test_failures_are_shared_for_a_second(scene, client, calls, wall_clock):
 
 
 def wait_for(found):
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + PATIENCE
     while not found() and time.monotonic() < give_up_at:
         time.sleep(0.005)
     return found()

@@ -24,7 +24,7 @@ from provider.model.records import Freshness, Kind
 from provider.sources.aws.service import Account
 from tests import contract
 from tests.handover.stage import Replica, StageClock
-from tests.server import free_port
+from tests.server import PATIENCE, free_port
 from tests.stories.truth import BUDGET_SECONDS
 from tests.world.cluster.store import KubernetesStore
 from tests.world.server.http_server import HttpServer
@@ -257,7 +257,7 @@ def test_make_run(tmp_path):
             [sys.executable, "-m", "tests.world", "--port", str(port)], env=kept, stdout=output, stderr=output
         )
         try:
-            give_up_at = time.monotonic() + 60
+            give_up_at = time.monotonic() + PATIENCE
             while "explain" not in log.read_text() and demo.poll() is None and time.monotonic() < give_up_at:
                 time.sleep(0.1)
             steps = log.read_text().partition("Next:\n")[2].splitlines()

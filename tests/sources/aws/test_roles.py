@@ -25,6 +25,7 @@ from tests import ROOT
 from tests.app import create_app
 from tests.each import each
 from tests.scene import GREEN, Scene
+from tests.server import PATIENCE
 from tests.sources.aws.other_account import ACCOUNT_ID, ROLE, OtherAccount
 from tests.world.aws.api import REGION
 from tests.world.aws.cloudwatch import CloudWatch, Datum
@@ -147,8 +148,8 @@ def test_every_question_works_as_a_role(canary, other, client, question):
 
 
 def look_until_called(loop, world, operation):
-    """Let the loop look, until it has called an operation: within the 15 s in which production is right again."""
-    end = time.monotonic() + 15
+    """Let the loop look, until it has called an operation."""
+    end = time.monotonic() + PATIENCE
     while all(call.name != operation for call in world.aws.calls) and time.monotonic() < end:
         for pending in loop.look():
             pending.result()

@@ -14,6 +14,7 @@ from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.events import BURST, MAX_MESSAGE_BYTES, SECONDS_PER_EVENT, Events, News
 from tests.app import create_app
 from tests.records import NOW
+from tests.server import PATIENCE
 
 HEALTH = "/v1/target-health?namespace=shop&rollout=web"
 NEWS = News("shop", "web", "uid-1", "TargetsHealthy", "all is well", is_warning=False, at=NOW)
@@ -83,7 +84,7 @@ def test_an_event_that_is_refused_changes_no_answer(scene, client, events, metri
     thread.start()
 
     answer = client.get(HEALTH).json
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while count(metrics, "failed") is None and time.monotonic() < until:
         time.sleep(0.01)
     stopping.set()
