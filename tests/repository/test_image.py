@@ -30,7 +30,7 @@ PROBES = ("/livez", "/readyz")
 OFFLINE = "after connection broken by"
 """What pip writes when it cannot reach its index."""
 
-pytestmark = pytest.mark.timeout(300)  # a slow package index is no failure
+pytestmark = pytest.mark.timeout(900)  # a slow package index is not a failure
 
 
 @dataclass(frozen=True)
