@@ -31,6 +31,7 @@ from provider.sources.shared import Shared
 from provider.telemetry import Metrics
 from tests.app import create_app
 from tests.scene import Scene
+from tests.world.aws.api import REGION
 from tests.world.world import World
 
 hypothesis_settings.register_profile("untimed", deadline=None)  # a busy machine pauses anywhere
@@ -143,12 +144,28 @@ def roles() -> Roles:
     return Roles()
 
 
-@pytest.fixture
-def account(environment: dict[str, str], aws_models: Loader, roles: Roles, timeouts: dict[str, float]) -> Account:
+def open_aws_session(aws_models: Loader) -> boto3.Session:
+    """Return a session that has no credentials yet."""
     session = Session()
     session.register_component("data_loader", aws_models)
+    return boto3.Session(botocore_session=session, region_name=REGION)
+
+
+@pytest.fixture(scope="session")
+def aws_session(aws_models: Loader) -> boto3.Session:
+    """One session for the whole run, which keeps the credentials of the world; each test makes its own clients."""
+    return open_aws_session(aws_models)
+
+
+@pytest.fixture
+def account(
+    environment: dict[str, str],  # noqa: ARG001 - clients are made from it
+    aws_session: boto3.Session,
+    roles: Roles,
+    timeouts: dict[str, float],
+) -> Account:
     return Account(
-        boto3.Session(botocore_session=session, region_name=environment["AWS_REGION"]),
+        aws_session,
         connect_timeout_seconds=timeouts["connect_timeout_seconds"],
         read_timeout_seconds=timeouts["read_timeout_seconds"],
         pool_size=16,

@@ -192,7 +192,7 @@ UNITS = [
     *("Invalid header value ", "Invalid header value \n"),
 ]
 BEGINNINGS = ["", "https://", "token", "token= ", "token=", "bearer ", "eyJ", "AKIA", "Invalid header value "]
-LENGTH = 10_000
+LENGTH = 4_000
 
 
 def cpu_seconds(text):

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from botocore.loaders import Loader
 from flask.testing import FlaskClient
 
 from provider.checks import gate, replicas
@@ -22,6 +24,7 @@ from provider.settings import Settings
 from provider.sources.kubernetes.api_server import RECONNECT_SECONDS
 from provider.start import sources_of
 from tests.app import create_app
+from tests.conftest import open_aws_session
 from tests.scene import GREEN
 from tests.world.aws.api import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.world.world import World
@@ -44,6 +47,12 @@ def world(world: World) -> Iterator[World]:
     world.kubernetes.bearer_token = TOKEN
     yield world
     world.kubernetes.bearer_token = None
+
+
+@pytest.fixture
+def aws_session(aws_models: Loader) -> boto3.Session:
+    """A session that has no credentials yet."""
+    return open_aws_session(aws_models)
 
 
 @pytest.fixture
