@@ -109,8 +109,10 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     deciding = [(part, verdict) for part, verdict in verdicts if verdict.phase is phase]
     deciding.sort(key=lambda judged: judged[1].reason.action is not Action.FIX)
     passed = phase is Phase.SUCCESSFUL
-    sentences = [f"{part.name}: {verdict.message}" for part, verdict in (verdicts if passed else deciding)]
-    message = "; ".join(sentences).replace(".; ", ". ")
+    names: dict[str, list[str]] = {}
+    for part, verdict in verdicts if passed else deciding:
+        names.setdefault(verdict.message, []).append(part.name)  # `errors` and `warm` wait for the same window
+    message = "; ".join(f"{', '.join(parts)}: {sentence}" for sentence, parts in names.items()).replace(".; ", ". ")
     charted = [verdict.number for part, verdict in verdicts if part.charts == "healthyPercent"]
     observed = evidence.green.observed()
     for _, verdict in reversed(deciding):

@@ -112,6 +112,13 @@ def test_a_check_that_needs_a_person_is_named_before_one_that_waits():
         )
 
 
+def test_one_reason_of_two_checks_is_said_once():
+    """Checks that say the same share one sentence."""
+    verdict = asked((TARGET_HEALTH, NO_AWS), (ERRORS, NO_AWS))
+
+    assert verdict.message == "target-health, errors: AWS throttles elasticloadbalancing:DescribeTargetHealth"
+
+
 @given(st.lists(st.sampled_from([HEALTHY, NEW, SICK, None]), min_size=2, max_size=4))
 def test_the_gate_passes_only_if_every_check_does(parts):
     """A gate is Successful exactly if all of its checks are, in any mixture and order."""
