@@ -834,10 +834,7 @@ def test_the_watch_looks_at_targets_until_its_last_metric_ends(metrics, answer_s
 
 @each_watch
 def test_the_watch_aborts_whenever_green_turns_sick(metrics):
-    """From whichever second on green is Failed, the second look at it aborts, until the watch itself has ended.
-
-    The longest wait begins just after a look.
-    """
+    """From whichever second on green is Failed, the second look at it aborts, until the watch itself has ended."""
     by_name = {metric["name"]: metric for metric in metrics}
     interval = seconds(by_name["alb-watch-targets"]["interval"])
     begins = seconds(by_name["alb-watch-targets"].get("initialDelay", "0s"))
