@@ -2,10 +2,8 @@
 #
 #   docker build --build-arg REVISION="$(git rev-parse HEAD)" -t alb-provider:0.2.0 .
 #
-# A tag can be moved. Where a build must be repeatable to the byte, pin the base by digest as well:
-#   docker buildx imagetools inspect python:3.13.11-slim-bookworm    # prints sha256:...
-#   docker build --build-arg BASE=python:3.13.11-slim-bookworm@sha256:... ...
-ARG BASE=python:3.13.11-slim-bookworm
+# `docker buildx imagetools inspect python:<tag>` prints the digest of another base.
+ARG BASE=python:3.13.11-slim-bookworm@sha256:20080e807bfc404f8450b185cf0fc95d553462673598549613735f70a5b4d5d0
 
 FROM ${BASE} AS build
 WORKDIR /src

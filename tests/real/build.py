@@ -21,8 +21,6 @@ ARGO_VERSIONS = ("1.9.1", "1.10.1")
 BUILT = Path(os.environ.get("REAL_PARTS", ROOT / ".real"))
 """Where the built parts are kept; REAL_PARTS names another folder, which several checkouts can share."""
 
-HELM_VERSION = "3.19.4"
-
 ETCD = ("/usr/bin/etcd", "/usr/local/bin/etcd")
 _KUBERNETES = "k8s.io/kubernetes"
 _ARGO = "github.com/argoproj/argo-rollouts"
@@ -44,11 +42,6 @@ def argo_crds(version: str) -> Path:
     return BUILT / f"argo-rollouts-{version}" / "crds"
 
 
-def helm() -> Path:
-    """Return the program `helm`."""
-    return BUILT / f"helm-{HELM_VERSION}" / "helm"
-
-
 def etcd() -> str | None:
     """Return the etcd of this machine, None without one."""
     return shutil.which("etcd") or next((path for path in ETCD if Path(path).exists()), None)
@@ -59,7 +52,6 @@ def missing() -> list[str]:
     programs = [kubernetes_part(name) for name in ("kube-apiserver", "kube-controller-manager")]
     for version in ARGO_VERSIONS:
         programs += [argo_part(version, name) for name in ("rollouts-controller", "kubectl-argo-rollouts")]
-    programs.append(helm())
     lacking = [f"{program.parent.name}/{program.name}" for program in programs if not program.exists()]
     return lacking if etcd() else [*lacking, "etcd (Debian: etcd-server)"]
 
@@ -73,9 +65,6 @@ def build() -> None:
     for version in ARGO_VERSIONS:
         if not argo_part(version, "kubectl-argo-rollouts").exists():
             _build_argo(version)
-    if not helm().exists():
-        module = f"helm.sh/helm/v3/cmd/helm@v{HELM_VERSION}"
-        subprocess.run(["go", "install", module], check=True, env={**os.environ, "GOBIN": str(helm().parent)})
 
 
 def _build_kubernetes() -> None:

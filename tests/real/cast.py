@@ -1,6 +1,5 @@
 """Everybody who takes part in a scenario: the control plane, Argo, the stand-ins around them, and the provider."""
 
-import re
 import shutil
 import subprocess
 import tempfile
@@ -14,8 +13,7 @@ import yaml
 
 from tests import ROOT
 from tests.real.api import Api, Manifest
-from tests.real.build import helm
-from tests.real.control_plane import ADMIN_TOKEN, ControlPlane
+from tests.real.control_plane import ControlPlane
 from tests.real.kubelet import Kubelet, Runtime
 from tests.real.load_balancer_controller import HASH_LABEL, Conditions, Controller, Webhook, health_checks
 from tests.real.recorder import Recorder
@@ -179,31 +177,21 @@ class Cast:
         self.api.apply([*namespaces, *manifests])
 
 
-def released(plane: ControlPlane, namespace: str, release: str) -> str:
-    """Install the Helm chart as an older version, upgrade it to this one, and return what helm then says of it.
-
-    The older version lacks what the values of this one turn on, as a release before had it.
-    """
-    kubeconfig = str(plane.kubeconfig(ADMIN_TOKEN))
-    values = ["networkPolicy.enabled=true", "tokensSecret=alb-provider-tokens"]
-    more = ["handover.enabled=true", "events.enabled=true", "preflight.enabled=true"]
-    chart = ROOT / "deploy" / "chart"
-
-    def helm_(*arguments: str) -> str:
-        command = [str(helm()), *arguments, "--kubeconfig", kubeconfig, "--namespace", namespace]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            raise RuntimeError(f"helm {arguments[0]}: {done.stderr}")
-        return done.stdout
-
+def with_components(suffix: str, namespace: str, *components: str) -> list[dict[str, Any]]:
+    """Return the objects of an overlay of a user's own: the base with components, under names of its own."""
+    kustomization = {
+        "namespace": namespace,
+        "nameSuffix": suffix,
+        "resources": ["../../base"],
+        "components": [f"../../components/{name}" for name in components],
+    }
     with tempfile.TemporaryDirectory() as folder:
-        older = Path(folder) / "chart"
-        shutil.copytree(chart, older)
-        about = older / "Chart.yaml"
-        about.write_text(re.sub(r"(?m)^(version|appVersion): .*$", r"\1: 0.1.0", about.read_text("utf-8")), "utf-8")
-        helm_("install", release, str(older), "--set", ",".join(values), "--create-namespace")
-    helm_("upgrade", release, str(chart), "--set", ",".join([*values, *more]))
-    return helm_("list", "--output", "json")
+        deploy = Path(folder) / "deploy"
+        shutil.copytree(ROOT / "deploy", deploy)
+        overlay = deploy / "overlays" / "user"
+        overlay.mkdir()
+        (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), "utf-8")
+        return rendered(overlay)
 
 
 def rendered(folder: Path) -> list[dict[str, Any]]:

@@ -13,13 +13,12 @@ from typing import Any
 import requests
 import yaml
 
-from provider import __version__
 from provider.advice.conversion.documents import dump, load
 from provider.advice.conversion.ping_pong import convert
 from tests import ROOT, contract
 from tests.real import model
 from tests.real.api import Manifest
-from tests.real.cast import released
+from tests.real.cast import with_components
 from tests.real.stage import EXAMPLES, REPLICAS, Stage
 from tests.server import Server
 from tests.world.aws.moto_elbv2 import settings
@@ -613,11 +612,13 @@ def aws_hanging(stage: Stage) -> None:
 
 
 @scenario
-def installed_by_helm(stage: Stage) -> None:
-    """Helm installs and upgrades the chart; its rights are enough for answers, Events, pages and preflight."""
-    [release] = json.loads(released(stage.cast.plane, f"{stage.namespace}-helm", f"{stage.namespace}-alb-provider"))
-    assert (release["revision"], release["status"], release["app_version"]) == ("2", "deployed", __version__)
-    token = stage.cast.plane.token(f"{stage.namespace}-helm", f"{stage.namespace}-alb-provider")
+def installed_with_components(stage: Stage) -> None:
+    """The rights of an overlay with events and preflight are enough for answers, Events, pages and preflight."""
+    suffix = f"-{stage.namespace}"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"provider{suffix}"}}
+    overlay = with_components(suffix, f"provider{suffix}", "events", "preflight", "token", "network-policy")
+    stage.api.apply([namespace, *overlay])
+    token = stage.cast.plane.token(f"provider{suffix}", f"alb-provider{suffix}")
     with stage.cast.new_provider(token, PROVIDER_EVENTS="enabled") as own:
         stage.cast.recorder.lead_to(stage.namespace, own.url)
         stage.set_up("blue-green", without_gates)

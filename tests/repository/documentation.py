@@ -1,14 +1,11 @@
 """The generated parts of docs/, made from the code: `make docs` writes them, test_docs.py compares them."""
 
-import json
-import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import msgspec
-import yaml
 
 from provider.advice.preflight.findings import RULES, Severity
 from provider.endpoints import endpoints
@@ -99,27 +96,9 @@ def settings() -> list[str]:
     return rows
 
 
-def values() -> list[str]:
-    """One row per value of the chart, with its default."""
-    chart = ROOT / "deploy" / "chart"
-    schema = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
-    defaults = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))
-    rows = ["| value | default | meaning |", "|---|---|---|"]
-    return rows + list(_values(schema["properties"], defaults, ""))
-
-
-def _values(properties: dict[str, Any], defaults: dict[str, Any], above: str) -> Iterator[str]:
-    for name, field in properties.items():
-        if "properties" in field:
-            yield from _values(field["properties"], defaults[name], f"{above}{name}.")
-        elif name in defaults:
-            yield f"| `{above}{name}` | `{json.dumps(defaults[name])}` | {field['description']} |"
-
-
 GENERATED: dict[Path, tuple[Callable[[], list[str]], ...]] = {
     DOCS / "reference.md": (observed, parameters, settings, reasons),
     DOCS / "preflight.md": (preflight,),
-    ROOT / "deploy" / "chart" / "README.md": (values,),
 }
 """The generated parts of each file; each stands between two comments of its name."""
 
@@ -136,20 +115,6 @@ def rendered(path: Path) -> str:
     return text
 
 
-CHART_FILES = {
-    "dashboard.json": "deploy/components/monitoring/dashboard.json",
-    "prometheus-rule.yaml": "deploy/components/monitoring/prometheus-rule.yaml",
-    "service-monitor.yaml": "deploy/components/monitoring/service-monitor.yaml",
-    "network-policy.yaml": "deploy/components/network-policy/network-policy.yaml",
-    "cluster-role.yaml": "deploy/base/cluster-role.yaml",
-    "alb-gate.yaml": "rollout-examples/blue-green/analysis-template.yaml",
-    "alb-after-switch.yaml": "rollout-examples/blue-green/post-promotion.yaml",
-    "cluster-analysis-template.yaml": "rollout-examples/cluster-analysis-template/cluster-analysis-template.yaml",
-}
-"""Copies in the chart, since Helm reads nothing outside of it."""
-
 if __name__ == "__main__":
-    for copy, original in CHART_FILES.items():
-        shutil.copyfile(ROOT / original, ROOT / "deploy" / "chart" / "files" / copy)
     for file in GENERATED:
         file.write_text(rendered(file), encoding="utf-8")

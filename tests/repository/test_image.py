@@ -157,12 +157,14 @@ def run(command, directory, environment):
 
 
 def test_every_stage_has_the_same_pinned_base():
-    """Both stages are of one slim Python image, named by its full version, so that the environment fits its Python."""
+    """Both stages are of one slim Python image, named by its version and digest, so that the environment fits it."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
     bases = re.findall(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
 
-    assert [re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", base) is not None for base in bases] == [True]
+    assert [re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base) is not None for base in bases] == [
+        True
+    ]
     assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == ["${BASE}", "${BASE}"]
 
 

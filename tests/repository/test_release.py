@@ -51,12 +51,15 @@ def test_the_workflows_are_valid():
 
 
 def test_no_action_can_change_behind_our_back():
-    """Every action is pinned to a commit, with the version in a comment, and no workflow may write by default."""
+    """Actions are pinned to a commit with its version, images to a digest, and no workflow may write by default."""
     texts = [path.read_text(encoding="utf-8") for path in WORKFLOWS.glob("*.yaml")]
     used = [line.strip(" -") for text in texts for line in text.splitlines() if "uses:" in line]
 
     assert used
     assert [one for one in used if not re.fullmatch(r"uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one)] == []
+    images = [image for text in texts for image in re.findall(r"[\w-]+/[\w-]+:[\w.-]+\S*", text) if "@v" not in image]
+    assert images
+    assert [image for image in images if not re.search(r"@sha256:[0-9a-f]{64}$", image)] == []
     assert all("\npermissions:\n  contents: read\n" in text for text in texts)
 
 
