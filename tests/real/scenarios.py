@@ -16,10 +16,11 @@ import yaml
 from provider.advice.conversion.documents import dump, load
 from provider.advice.conversion.ping_pong import convert
 from tests import ROOT, contract
+from tests.examples import EXAMPLES
 from tests.real import model
 from tests.real.api import Manifest
 from tests.real.cast import with_components
-from tests.real.stage import EXAMPLES, REPLICAS, Stage
+from tests.real.stage import REPLICAS, Stage
 from tests.server import Server
 from tests.world.aws.moto_elbv2 import settings
 

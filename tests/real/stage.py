@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests import ROOT
+from tests.examples import built
 from tests.real.api import Manifest
-from tests.real.cast import Cast, rendered
+from tests.real.cast import Cast
 from tests.real.control_plane import Argo
 from tests.real.facts import Facts
 from tests.real.recorder import Answer
 
-EXAMPLES = ROOT / "rollout-examples"
 SHIPPED_URLS = ("http://alb-provider.alb-provider.svc:8080", "http://alb-provider-handover.alb-provider.svc:8080")
 
 SHORTER = {"10s": "3s", "30s": "3s", "60s": "10s"}
@@ -49,7 +48,7 @@ class Stage:
 
         `changes` may edit every manifest before it is applied.
         """
-        manifests = rendered(EXAMPLES / folder)
+        manifests = built(folder)
         for manifest in manifests:
             self._prepare(manifest)
             for change in changes:

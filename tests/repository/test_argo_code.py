@@ -11,15 +11,15 @@ import pytest
 
 from tests import ROOT
 from tests.each import each
-from tests.repository.test_examples import EXAMPLES, TEMPLATES, Manifest, documents, objects
+from tests.examples import EXAMPLES, NAMES, Manifest
+from tests.repository.test_examples import TEMPLATES, documents, objects
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 SHIPPED = {
-    f"{path.parent.name}/{path.stem}/{metric['name']}": metric
-    for path in sorted(EXAMPLES.glob("*/*.yaml"))
-    for template in documents(path)
-    if template["kind"] in TEMPLATES
+    f"{name}/{template['metadata']['name']}/{metric['name']}": metric
+    for name in NAMES
+    for template in objects(name, *TEMPLATES)
     for metric in template["spec"]["metrics"]
     if "web" in metric["provider"]
 }
@@ -83,7 +83,7 @@ def proxy():
 
 def gate_without_insecure() -> Manifest:
     """The gate of ping-pong as it would be without the setting."""
-    template = objects(EXAMPLES / "ping-pong", "AnalysisTemplate")[0]
+    template = objects("ping-pong", "AnalysisTemplate")[0]
     (metric,) = template["spec"]["metrics"]
     web = {name: value for name, value in metric["provider"]["web"].items() if name != "insecure"}
     return {**metric, "provider": {"web": web}}
@@ -122,7 +122,7 @@ def test_no_proxy_must_name_svc(measure, proxy):
 
 def test_the_notification_has_our_sentence(programs):
     """Argo's own engine renders the shipped template for a real AnalysisRun's shape, and names Rollout and sentence."""
-    (config_map,) = documents(EXAMPLES / "notification" / "inconclusive.yaml")
+    (config_map,) = documents(EXAMPLES / "notification.yaml")
     sentence = 'target-health: 2 of 3 green targets healthy; 1 initial ("Elb")'
     value = json.dumps([66.6, "Inconclusive", sentence])
     runs = [

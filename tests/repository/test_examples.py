@@ -1,4 +1,4 @@
-"""Every example is complete, fits together, and can pass only by passes. A new one is found by itself."""
+"""Every example, also with its components, is complete, fits together, and can pass only by passes."""
 
 import json
 import re
@@ -27,24 +27,20 @@ from provider.cli.check import check as command_line
 from provider.cli.warm_up import warm_up
 from provider.handover import enable
 from provider.sources.aws.registrations import Registrations
-from tests import ROOT
 from tests.app import create_app
 from tests.each import each
+from tests.examples import COMPONENTS, EXAMPLES, FOLDERS, NAMES, VARIANTS, Manifest, built
 from tests.world.argo.analysis_runs import play
 from tests.world.argo.assessment import Counters, Limits, Phase, assess, ends, measure, phase_of_run
 
-EXAMPLES = ROOT / "rollout-examples"
 ARGO = "github.com/argoproj/argo-rollouts@v1.10.1"
 """The Go module whose manifests/crds are Argo's own schemas."""
 
-FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/README.md"))
-FILES = sorted(EXAMPLES.rglob("*.yaml"))
+FILES = sorted(path for folder in FOLDERS for path in folder.glob("*.yaml"))
 TEMPLATES = {"AnalysisTemplate", "ClusterAnalysisTemplate"}
 IN_A_ROW = 3
 ANSWER_SECONDS = 1
 """How long an answer takes as a rule."""
-
-Manifest = dict[str, Any]
 
 
 def relative(path):
@@ -56,29 +52,23 @@ def documents(path: Path) -> tuple[Manifest, ...]:
     return tuple(yaml.safe_load_all(path.read_text(encoding="utf-8")))
 
 
-def objects(folder: Path, *kinds: str) -> list[Manifest]:
-    """The Kubernetes objects of a folder; part of an object has no kind."""
-    return [
-        manifest
-        for path in sorted(folder.glob("*.yaml"))
-        for manifest in documents(path)
-        if manifest.get("kind") in kinds
-    ]
+def objects(name: str, *kinds: str) -> list[Manifest]:
+    """The objects of an example, or of one with a component."""
+    return [manifest for manifest in built(name) if manifest["kind"] in kinds]
 
 
-ROLLOUTS = [(folder, manifest) for folder in FOLDERS for manifest in objects(folder, "Rollout")]
+ROLLOUTS = [(name, manifest) for name in NAMES for manifest in objects(name, "Rollout")]
 NAMED_METRICS = {
-    f"{folder.name}/{template['metadata']['name']}/{metric['name']}": metric
-    for folder in FOLDERS
-    for template in objects(folder, *TEMPLATES)
+    f"{name}/{template['metadata']['name']}/{metric['name']}": metric
+    for name in NAMES
+    for template in objects(name, *TEMPLATES)
     for metric in template["spec"]["metrics"]
 }
 
 each_file = each("path", {relative(path): path for path in FILES})
 each_folder = each("folder", {folder.name: folder for folder in FOLDERS})
-each_rollout = each(
-    "folder, rollout", {f"{folder.name}/{one['metadata']['name']}": (folder, one) for folder, one in ROLLOUTS}
-)
+each_example = each("name", {name: name for name in NAMES})
+each_rollout = each("name, rollout", {name: (name, one) for name, one in ROLLOUTS})
 each_metric = each("metric", NAMED_METRICS)
 
 
@@ -120,24 +110,14 @@ def resolved(arg: Manifest, rollout: Manifest) -> str:
     raise AssertionError(f"Nobody knows what {arg} is")
 
 
-def used(folder: Path) -> Iterator[tuple[Manifest, Use, Manifest]]:
-    """Every template that a Rollout uses: the Rollout, where, and the template.
-
-    A folder without a Rollout is a drop-in: its templates take the place of those of the same name, for the Rollouts
-    of the other folders.
-    """
-    templates = objects(folder, *TEMPLATES)
-    known = {
-        (template["metadata"]["name"], template["kind"] == "ClusterAnalysisTemplate"): template
-        for template in templates
-    }
-    own = objects(folder, "Rollout")
-    for rollout in own or [one for _, one in ROLLOUTS]:
+def used(name: str) -> Iterator[tuple[Manifest, Use, Manifest]]:
+    """Every template that a Rollout uses: the Rollout, where, and the template."""
+    known = {template["metadata"]["name"]: template for template in objects(name, *TEMPLATES)}
+    for rollout in objects(name, "Rollout"):
         for use in uses(rollout["spec"]["strategy"], rollout):
-            for name in use.templates:
-                assert name in known or not own, f"{name} is no template of {folder.name}"
-                if name in known:
-                    yield rollout, use, known[name]
+            for template, is_cluster_wide in use.templates:
+                assert not is_cluster_wide
+                yield rollout, use, known[template]
 
 
 def references(node: Any) -> set[str]:
@@ -178,9 +158,9 @@ class WebMetric:
         return cls(metric, use, f"{url.scheme}://{url.netloc}", url.path.removeprefix("/v1/"), fields)
 
 
-def web_metrics(folder: Path) -> Iterator[WebMetric]:
+def web_metrics(name: str) -> Iterator[WebMetric]:
     """Every web metric of the templates that a Rollout uses."""
-    for _, use, template in used(folder):
+    for _, use, template in used(name):
         for metric in template["spec"]["metrics"]:
             if "web" in metric["provider"]:
                 yield WebMetric.of(metric, use, arguments(use, template))
@@ -240,7 +220,7 @@ def test_every_readme_names_every_file(folder):
     assert f"]({folder.name}/README.md)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
-@each("path", {relative(path): path for path in FILES if path.parent.name != "your-own"})
+@each_file
 def test_what_must_be_filled_in_is_marked(path):
     """Every line with a name that only the reader knows ends in a comment that begins with `yours`."""
     own = re.compile(r"(: |^\s*- )(web(-\w+)?|shop)( |$)|(: |^\s*- host: )\S*(registry\.example|example\.com)\b")
@@ -253,16 +233,22 @@ def test_what_must_be_filled_in_is_marked(path):
 
 
 def test_equal_names_are_equal_templates():
-    """One name is one content, whatever the kind: no template overwrites another, and none is taken for another."""
+    """One name is one content: no template of an example overwrites one of another."""
     contents: dict[str, list[Manifest]] = {}
     for folder in FOLDERS:
-        if objects(folder, "Rollout"):
-            for manifest in objects(folder, *TEMPLATES):
-                contents.setdefault(manifest["metadata"]["name"], []).append(
-                    {"kind": manifest["kind"], **manifest["spec"]}
-                )
+        for manifest in objects(folder.name, *TEMPLATES):
+            contents.setdefault(manifest["metadata"]["name"], []).append(manifest["spec"])
 
     assert [name for name, specs in contents.items() if any(spec != specs[0] for spec in specs)] == []
+
+
+def test_every_component_is_tried():
+    """Each component is part of a variant, and named in the list of examples."""
+    components = {path.name for path in COMPONENTS.iterdir()}
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+    assert {component for _, component in VARIANTS.values()} == components
+    assert [name for name in components if f"](components/{name}/kustomization.yaml)" not in text] == []
 
 
 @each_folder
@@ -277,8 +263,8 @@ def test_a_folder_can_be_applied_at_once(folder):
 
 def test_metric_names_are_unique_in_an_analysis():
     """Argo refuses two metrics of one name in one analysis, and a team's own metric must not be in the way."""
-    for folder, rollout in ROLLOUTS:
-        templates = {manifest["metadata"]["name"]: manifest for manifest in objects(folder, *TEMPLATES)}
+    for example, rollout in ROLLOUTS:
+        templates = {manifest["metadata"]["name"]: manifest for manifest in objects(example, *TEMPLATES)}
         every = [
             metric["name"]
             for name in {name for use in uses(rollout["spec"]["strategy"], rollout) for name, _ in use.templates}
@@ -289,20 +275,20 @@ def test_metric_names_are_unique_in_an_analysis():
         assert all(name.startswith("alb-") for name in every)
 
 
-def pods_of(folder: Path) -> Iterator[Manifest]:
+def pods_of(name: str) -> Iterator[Manifest]:
     """Every pod spec that an example makes Kubernetes run."""
-    for rollout in objects(folder, "Rollout"):
+    for rollout in objects(name, "Rollout"):
         yield rollout["spec"]["template"]["spec"]
-    for template in objects(folder, *TEMPLATES):
+    for template in objects(name, *TEMPLATES):
         for metric in template["spec"]["metrics"]:
             if "job" in metric["provider"]:
                 yield metric["provider"]["job"]["spec"]["template"]["spec"]
 
 
-@each_folder
-def test_every_pod_is_allowed_in_a_restricted_namespace(folder):
+@each_example
+def test_every_pod_is_allowed_in_a_restricted_namespace(name):
     """Each pod meets the Pod Security Standard `restricted`, and says what it needs."""
-    for pod in pods_of(folder):
+    for pod in pods_of(name):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         for container in pod["containers"]:
@@ -312,31 +298,10 @@ def test_every_pod_is_allowed_in_a_restricted_namespace(folder):
             assert "memory" in container["resources"]["limits"]
 
 
-@each_folder
-def test_a_drop_in_differs_only_in_how_it_asks(folder):
-    """A template that replaces another one asks the same with the same limits; its headers may differ."""
-    others = [manifest for other, _ in ROLLOUTS for manifest in objects(other, *TEMPLATES)]
-    for template in [] if objects(folder, "Rollout") else objects(folder, *TEMPLATES):
-        replaced = [
-            other
-            for other in others
-            if (other["kind"], other["metadata"]["name"]) == (template["kind"], template["metadata"]["name"])
-        ]
-
-        assert replaced
-        for one in replaced:
-            assert [without_headers(metric) for metric in template["spec"]["metrics"]] == one["spec"]["metrics"]
-
-
-def without_headers(metric: Manifest) -> Manifest:
-    web = {name: value for name, value in metric["provider"]["web"].items() if name != "headers"}
-    return metric | {"provider": {"web": web}}
-
-
 def test_the_fragment_is_part_of_the_complete_rollout():
     """What rollout-strategy.yaml.part says is word for word in the complete blue-green Rollout beside it."""
     (fragment,) = documents(EXAMPLES / "blue-green" / "rollout-strategy.yaml.part")
-    (rollout,) = objects(EXAMPLES / "blue-green", "Rollout")
+    (rollout,) = objects("blue-green", "Rollout")
     part, whole = fragment["spec"], rollout["spec"]
 
     assert fragment.keys() == {"spec"}
@@ -405,10 +370,10 @@ def test_a_converted_example_fits_the_schemas(keep_preview):
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-@each_file
-def test_every_argo_object_fits_its_schema(path):
+@each_example
+def test_every_argo_object_fits_its_schema(name):
     """A Rollout or template has all required fields, no unknown one, and the types that the CRD says."""
-    ours = [manifest for manifest in documents(path) if manifest.get("apiVersion", "").startswith("argoproj.io/")]
+    ours = [manifest for manifest in built(name) if manifest["apiVersion"].startswith("argoproj.io/")]
 
     assert [fault for our in ours for fault in faults_of(our)] == []
 
@@ -432,7 +397,7 @@ def test_every_argo_object_fits_its_schema(path):
 )
 def test_what_does_not_fit_the_schema_is_seen(change, fault):
     """The comparison with the schema finds unknown, missing and mistyped fields."""
-    (rollout,) = objects(EXAMPLES / "blue-green", "Rollout")
+    (rollout,) = objects("blue-green", "Rollout")
 
     assert faults_of(rollout | {"spec": rollout["spec"] | change}) == [fault]
 
@@ -440,24 +405,24 @@ def test_what_does_not_fit_the_schema_is_seen(change, fault):
 # --- how the objects of an example fit together
 
 
-@each_folder
-def test_every_template_is_used_with_all_of_its_arguments(folder):
+@each_example
+def test_every_template_is_used_with_all_of_its_arguments(name):
     """Each template is named by a Rollout, which supplies every argument without a default and no unknown one."""
     named = set()
-    for _, use, template in used(folder):
+    for _, use, template in used(name):
         named.add(template["metadata"]["name"])
         declared = {arg["name"]: has_default(arg) for arg in template["spec"]["args"]}
 
         assert {name for name, default in declared.items() if not default} <= use.args.keys() <= declared.keys()
         assert references(template["spec"]["metrics"]) == declared.keys()
 
-    assert named == {manifest["metadata"]["name"] for manifest in objects(folder, *TEMPLATES)}
+    assert named == {manifest["metadata"]["name"] for manifest in objects(name, *TEMPLATES)}
 
 
-@each_folder
-def test_every_template_asks_a_real_question(folder, handover_check):
+@each_example
+def test_every_template_asks_a_real_question(name, handover_check):
     """Each URL, filled in as Argo does, is a route with parameters that are accepted, and names green's hash."""
-    for web in web_metrics(folder):
+    for web in web_metrics(name):
         query = parse(handover_check if web.hands_over else QUESTIONS[web.endpoint], web.fields)
 
         hosts = ["alb-provider-handover"] if web.hands_over else ["alb-provider", "alb-provider-handover"]
@@ -482,11 +447,11 @@ def client(sources, metrics, handovers):
     return create_app(sources, metrics, handovers=handovers).test_client()
 
 
-@each_folder
+@each_example
 @pytest.mark.usefixtures("scene")
-def test_every_template_reads_what_an_answer_has(folder, client):
+def test_every_template_reads_what_an_answer_has(name, client):
     """Each URL is answered with [number, phase, sentence], which is what jsonPath and the conditions read."""
-    for web in web_metrics(folder):
+    for web in web_metrics(name):
         path, fields = f"/v1/{web.endpoint}", dict(web.fields)
         answer = client.post(path, json=fields) if web.hands_over else client.get(path, query_string=fields)
 
@@ -495,10 +460,10 @@ def test_every_template_reads_what_an_answer_has(folder, client):
         assert measure(web.metric, answer.json["measurement"]) == answer.json["phase"]
 
 
-@each_folder
-def test_every_job_asks_by_a_real_command(folder):
+@each_example
+def test_every_job_asks_by_a_real_command(name):
     """A Job's command has real flags and parameters, and ends at once when green is bad or a person must act."""
-    for _, use, template in used(folder):
+    for _, use, template in used(name):
         for metric in template["spec"]["metrics"]:
             if "job" not in metric["provider"] or is_warm_up(metric):
                 continue
@@ -527,15 +492,14 @@ def test_every_job_asks_by_a_real_command(folder):
 
 def test_the_warm_up_is_a_real_command():
     """The command has real flags, ends before its pod is killed, and sends to the host in the Ingress."""
-    folder = EXAMPLES / "warm-up"
-    [(use, template)] = [(use, one) for _, use, one in used(folder) if one["metadata"]["name"] == "alb-gate-warm"]
+    [(use, template)] = [(use, one) for _, use, one in used("warm-up") if one["metadata"]["name"] == "alb-gate"]
     [metric] = [metric for metric in template["spec"]["metrics"] if is_warm_up(metric)]
     job = metric["provider"]["job"]["spec"]
     _, _, *flags = (
         filled(argument, arguments(use, template)) for argument in job["template"]["spec"]["containers"][0]["command"]
     )
     given = warm_up.make_context("warm-up", flags).params
-    [ingress] = objects(folder, "Ingress")
+    [ingress] = objects("warm-up", "Ingress")
 
     assert given["max_seconds"] < job["activeDeadlineSeconds"]
     assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (0, "Never")
@@ -545,12 +509,12 @@ def test_the_warm_up_is_a_real_command():
 
 
 @each_rollout
-def test_services_and_pods_of_an_example_agree(folder, rollout):
+def test_services_and_pods_of_an_example_agree(name, rollout):
     """The strategy's Services exist, select the Rollout's pods, and lead to a port of their container."""
     pods = rollout["spec"]["template"]
     labels = pods["metadata"]["labels"]
     ports = {port["name"] for container in pods["spec"]["containers"] for port in container["ports"]}
-    services = {manifest["metadata"]["name"]: manifest for manifest in objects(folder, "Service")}
+    services = {manifest["metadata"]["name"]: manifest for manifest in objects(name, "Service")}
 
     assert services_of(rollout) <= services.keys()
     assert rollout["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -563,20 +527,20 @@ def test_services_and_pods_of_an_example_agree(folder, rollout):
 
 
 @each_rollout
-def test_all_objects_of_an_example_are_in_its_namespace(folder, rollout):
+def test_all_objects_of_an_example_are_in_its_namespace(name, rollout):
     """Every namespaced object is in the Rollout's namespace, which is one of the files."""
-    inside = objects(folder, "Rollout", "Service", "Ingress", "AnalysisTemplate")
-    (namespace,) = objects(folder, "Namespace")
+    inside = objects(name, "Rollout", "Service", "Ingress", "AnalysisTemplate")
+    (namespace,) = objects(name, "Namespace")
 
     assert {manifest["metadata"]["namespace"] for manifest in inside} == {namespace["metadata"]["name"]}
     assert rollout["metadata"]["namespace"] == namespace["metadata"]["name"]
 
 
 @each_rollout
-def test_the_ingress_leads_to_every_service_of_the_rollout(folder, rollout):
+def test_the_ingress_leads_to_every_service_of_the_rollout(name, rollout):
     """Each Service that the gate judges is behind the load balancer: by its own rule, or by the root's action."""
-    (ingress,) = objects(folder, "Ingress")
-    services = {manifest["metadata"]["name"]: manifest for manifest in objects(folder, "Service")}
+    (ingress,) = objects(name, "Ingress")
+    services = {manifest["metadata"]["name"]: manifest for manifest in objects(name, "Service")}
     backends = {
         (rule["host"], path["backend"]["service"]["name"], path["backend"]["service"]["port"]["name"])
         for rule in ingress["spec"]["rules"]
@@ -592,17 +556,17 @@ def test_the_ingress_leads_to_every_service_of_the_rollout(folder, rollout):
         assert {(name, port) for _, name, port in backends} == {(alb["rootService"], "use-annotation")}
         assert alb["rootService"] in services.keys() - services_of(rollout)
         assert alb["ingress"] == ingress["metadata"]["name"]
-        for name in services_of(rollout):
-            assert [port["port"] for port in services[name]["spec"]["ports"]] == [alb["servicePort"]]
+        for service in services_of(rollout):
+            assert [port["port"] for port in services[service]["spec"]["ports"]] == [alb["servicePort"]]
 
 
 @each_rollout
-def test_targets_are_what_the_services_and_the_namespace_fit(folder, rollout):
+def test_targets_are_what_the_services_and_the_namespace_fit(name, rollout):
     """With ip targets pods get readiness gates; instance targets need NodePorts and have no gates."""
-    (ingress,) = objects(folder, "Ingress")
-    (namespace,) = objects(folder, "Namespace")
+    (ingress,) = objects(name, "Ingress")
+    (namespace,) = objects(name, "Namespace")
     gated = namespace["metadata"].get("labels", {}).get("elbv2.k8s.aws/pod-readiness-gate-inject") == "enabled"
-    types = {manifest["spec"]["type"] for manifest in objects(folder, "Service")}
+    types = {manifest["spec"]["type"] for manifest in objects(name, "Service")}
     checked = ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/healthcheck-path"]
     probes = {
         container["readinessProbe"]["httpGet"]["path"]
@@ -615,7 +579,7 @@ def test_targets_are_what_the_services_and_the_namespace_fit(folder, rollout):
 
 
 @each_rollout
-def test_blue_stays_until_the_verdict_and_for_a_rollback(folder, rollout):  # noqa: ARG001 - one table for all
+def test_blue_stays_until_the_verdict_and_for_a_rollback(name, rollout):  # noqa: ARG001 - one table for all
     """One old version is kept beyond the promotion, and blue is never shrunk while green is on trial."""
     (strategy,) = rollout["spec"]["strategy"].values()
 
@@ -626,7 +590,7 @@ def test_blue_stays_until_the_verdict_and_for_a_rollback(folder, rollout):  # no
 
 
 @each_rollout
-def test_no_weight_moves_before_its_gate(folder, rollout):  # noqa: ARG001 - one table for all
+def test_no_weight_moves_before_its_gate(name, rollout):  # noqa: ARG001 - one table for all
     """Before every setWeight of a canary come the pods for that weight, and then a gate."""
     steps = rollout["spec"]["strategy"].get("canary", {}).get("steps", [])
 
@@ -723,10 +687,10 @@ def test_the_same_answer_for_ever_ends_as_it_should(metric, always, expected):
     assert phase is expected
 
 
-@each_folder
-def test_a_run_passes_only_if_all_of_its_metrics_do(folder):
+@each_example
+def test_a_run_passes_only_if_all_of_its_metrics_do(name):
     """One metric of a template that does not end well keeps the whole AnalysisRun from passing."""
-    for template in objects(folder, *TEMPLATES):
+    for template in objects(name, *TEMPLATES):
         count = len(template["spec"]["metrics"])
         for bad in (Phase.FAILED, Phase.ERROR, Phase.INCONCLUSIVE):
             assert phase_of_run([bad, *[Phase.SUCCESSFUL] * (count - 1)]) is bad
@@ -735,10 +699,10 @@ def test_a_run_passes_only_if_all_of_its_metrics_do(folder):
         assert ignored <= {metric["name"] for metric in template["spec"]["metrics"] if is_warm_up(metric)}
 
 
-@each_folder
-def test_a_whole_analysis_is_kept(folder):
+@each_example
+def test_a_whole_analysis_is_kept(name):
     """Argo keeps every measurement of a metric that asks the provider, under rules that no other template repeats."""
-    for template in objects(folder, *TEMPLATES):
+    for template in objects(name, *TEMPLATES):
         kept = {rule["metricName"]: rule["limit"] for rule in template["spec"].get("measurementRetention", ())}
         asks = [metric for metric in template["spec"]["metrics"] if "web" in metric["provider"]]
         assert kept.keys() == {f"^{metric['name']}$" for metric in asks}
@@ -753,10 +717,10 @@ def is_warm_up(metric: Manifest) -> bool:
     return "warm-up" in job["spec"]["template"]["spec"]["containers"][0]["command"]
 
 
-@each_folder
-def test_only_a_background_watch_is_endless(folder):
+@each_example
+def test_only_a_background_watch_is_endless(name):
     """Argo refuses a Rollout with an endless metric before or after a promotion, or in a step."""
-    for rollout, use, template in used(folder):
+    for rollout, use, template in used(name):
         background = rollout["spec"]["strategy"].get("canary", {}).get("analysis", {}).get("templates", [])
         names = {template["templateName"] for template in background}
         endless = [metric["name"] for metric in template["spec"]["metrics"] if Limits.of(metric).count is None]
@@ -764,10 +728,10 @@ def test_only_a_background_watch_is_endless(folder):
         assert not endless or {name for name, _ in use.templates} <= names
 
 
-@each_folder
-def test_waiting_ends_before_the_progress_deadline(folder):
+@each_example
+def test_waiting_ends_before_the_progress_deadline(name):
     """Before and after a promotion the longest wait is shorter than progressDeadlineSeconds, which runs meanwhile."""
-    for rollout, use, template in used(folder):
+    for rollout, use, template in used(name):
         if use.hook not in {"prePromotionAnalysis", "postPromotionAnalysis"}:
             continue  # the deadline does not run during a canary's analysis steps
         for metric in template["spec"]["metrics"]:
@@ -782,10 +746,10 @@ def test_waiting_ends_before_the_progress_deadline(folder):
             assert longest < rollout["spec"]["progressDeadlineSeconds"]
 
 
-@each_folder
-def test_errors_are_asked_once_there_can_be_an_answer(folder):
+@each_example
+def test_errors_are_asked_once_there_can_be_an_answer(name):
     """WindowNotOpen does not use up what may be unknown: it begins later, or counts the answers until then."""
-    for web in web_metrics(folder):
+    for web in web_metrics(name):
         if web.endpoint != "errors":
             continue
         query = parse(QUESTIONS["errors"], web.fields).model_dump()
@@ -814,9 +778,9 @@ def test_errors_are_asked_once_there_can_be_an_answer(folder):
 
 
 WATCHES = {
-    f"{folder.name}/{template['metadata']['name']}": template["spec"]["metrics"]
-    for folder in FOLDERS
-    for template in objects(folder, *TEMPLATES)
+    f"{name}/{template['metadata']['name']}": template["spec"]["metrics"]
+    for name in NAMES
+    for template in objects(name, *TEMPLATES)
     if {metric["name"] for metric in template["spec"]["metrics"]} == {"alb-watch-targets", "alb-watch-errors"}
 }
 each_watch = each("metrics", WATCHES)
@@ -876,37 +840,29 @@ def test_a_watch_that_only_waits_pauses(metrics):
     assert play(metrics, lambda name, _second: waits[name]).phase is Phase.INCONCLUSIVE
 
 
-@each_file
-def test_a_proxy_cannot_answer_for_the_provider(path):
+@each("metric", {name: metric for name, metric in NAMED_METRICS.items() if "web" in metric["provider"]})
+def test_a_proxy_cannot_answer_for_the_provider(metric):
     """Argo leaves its environment's proxy out (`insecure`) where the address is http, and never skips TLS checks."""
-    templates = [manifest for manifest in documents(path) if manifest.get("kind") in TEMPLATES]
-    metrics = [metric for template in templates for metric in template["spec"]["metrics"]]
-    webs = [metric["provider"]["web"] for metric in metrics if "web" in metric["provider"]]
+    web = metric["provider"]["web"]
 
-    assert [web.get("insecure", False) for web in webs] == [web["url"].startswith("http://") for web in webs]
+    assert web.get("insecure", False) == web["url"].startswith("http://")
 
 
-STAGES = {
-    "analysis-template.yaml": "beforeSwitch",
-    "cluster-analysis-template.yaml": "beforeSwitch",
-    "post-promotion.yaml": "afterSwitch",
-}
+STAGES = {"alb-gate": "beforeSwitch", "alb-after-switch": "afterSwitch"}
 
 
-@each("path", {relative(path): path for path in FILES if path.name in STAGES and path.parent.name != "job"})
-def test_a_template_says_which_stage_it_is_about(path):
+@each_example
+def test_a_template_says_which_stage_it_is_about(name):
     """A gate never passes after the switch, and a watch after promotion never on the preview group."""
-    metrics = [
-        metric for manifest in documents(path) for metric in manifest["spec"]["metrics"] if not is_warm_up(metric)
-    ]
-    urls = [metric["provider"]["web"]["url"] for metric in metrics]
-
-    assert urls
-    assert [url for url in urls if f"&stage={STAGES[path.name]}" not in url] == []
+    for template in objects(name, *TEMPLATES):
+        stage = STAGES.get(template["metadata"]["name"])
+        for metric in template["spec"]["metrics"] if stage else ():
+            if "web" in metric["provider"]:
+                assert f"&stage={stage}" in metric["provider"]["web"]["url"]
 
 
 @each_rollout
-def test_no_way_past_the_gate_is_shipped(folder, rollout):  # noqa: ARG001 - one table for all
+def test_no_way_past_the_gate_is_shipped(name, rollout):  # noqa: ARG001 - one table for all
     """A green that never becomes ready is aborted, and a retry of an aborted blue-green Rollout asks the gate again."""
     spec = rollout["spec"]
     blue_green = spec["strategy"].get("blueGreen")

@@ -1,6 +1,6 @@
-"""kustomize renames what a Rollout refers to, wherever a Rollout can refer to something by name."""
+"""One file makes an example one's own: kustomize renames whatever a Rollout refers to by name."""
 
-import shutil
+import os
 from typing import Any
 
 import pytest
@@ -8,44 +8,20 @@ import yaml
 
 from provider.advice.preflight import inspect
 from provider.advice.preflight.manifests import parse
-from tests import ROOT
 from tests.advice.preflight.test_findings import KNOWN
+from tests.examples import EXAMPLES, NAMES, VARIANTS, built, kustomized
 from tests.repository.kustomize import rendered
 
-EXAMPLES = ROOT / "rollout-examples"
-BASES = sorted(path.parent.name for path in EXAMPLES.glob("*/Kustomization") if path.parent.name != "name-references")
 
-
-@pytest.fixture
-def build(tmp_path):
-    """Render a user's kustomization beside a copy of the examples."""
-    shutil.copytree(EXAMPLES, tmp_path / "rollout-examples")
-
-    def built(files, **kustomization):
-        own = tmp_path / "own"
-        own.mkdir()
-        for name, content in files.items():
-            (own / name).write_text(content, encoding="utf-8")
-        (own / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
-        return list(yaml.safe_load_all(rendered(own)))
-
-    return built
-
-
-@pytest.mark.parametrize("base", BASES)
-def test_every_example_is_a_base(build, base):
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_is_a_base(name):
     """With a prefix and a namespace every object has both, and no text in it still has an old name of another one."""
-    plain = [
-        manifest
-        for path in (EXAMPLES / base).glob("*.yaml")
-        for manifest in yaml.safe_load_all(path.read_text("utf-8"))
-    ]
+    plain = built(name)
 
-    objects = build({}, resources=[f"../rollout-examples/{base}"], namePrefix="pre-", namespace="other")
+    objects = kustomized(*VARIANTS.get(name, (name,)), namePrefix="pre-", namespace="other")
 
-    kept_apart = {"ClusterAnalysisTemplate"}  # the platform team applies it, once and under its own name
-    names = {manifest["metadata"]["name"] for manifest in plain if manifest["kind"] not in {"Namespace", *kept_apart}}
-    assert {manifest["kind"] for manifest in objects} == {manifest["kind"] for manifest in plain} - kept_apart
+    names = {manifest["metadata"]["name"] for manifest in plain if manifest["kind"] != "Namespace"}
+    assert {manifest["kind"] for manifest in objects} == {manifest["kind"] for manifest in plain}
     for manifest in objects:
         if manifest["kind"] == "Namespace":
             assert manifest["metadata"]["name"] == "other"
@@ -58,29 +34,52 @@ def test_every_example_is_a_base(build, base):
 PLACEHOLDERS = ("shop.example.com", "registry.example/web:", "/healthz", "containerPort: 8080", "app: web")
 
 
-@pytest.mark.parametrize("base", BASES)
-def test_one_file_makes_an_example_ones_own(build, base):
-    """With your-own/kustomization.yaml no placeholder of an example is left, and preflight finds nothing new."""
-    own = yaml.safe_load((EXAMPLES / "your-own" / "kustomization.yaml").read_text(encoding="utf-8"))
-    ingress = (EXAMPLES / base / "ingress.yaml").read_text(encoding="utf-8")
-    if "preview.shop.example.com" in ingress:
-        own["patches"][0]["patch"] = own["patches"][0]["patch"].replace("# - {op", "- {op")
+def own(name: str) -> dict[str, Any]:
+    """The kustomization of your-own for an example, with the second host where the example has one."""
+    made: dict[str, Any] = yaml.safe_load((EXAMPLES / "your-own" / "kustomization.yaml").read_text(encoding="utf-8"))
+    [ingress] = [manifest for manifest in built(name) if manifest["kind"] == "Ingress"]
+    if len(ingress["spec"]["rules"]) == 2:
+        made["patches"][0]["patch"] = made["patches"][0]["patch"].replace("# - {op", "- {op")
+    return made
 
-    objects = build({}, **own | {"resources": [f"../rollout-examples/{base}"]})
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_file_makes_an_example_ones_own(name):
+    """With your-own/kustomization.yaml no placeholder of an example is left, and preflight finds nothing new."""
+    objects = kustomized(*VARIANTS.get(name, (name,)), **own(name))
 
     [rollout] = [manifest for manifest in objects if manifest["kind"] == "Rollout"]
     mine = [manifest for manifest in objects if manifest["kind"] not in {"AnalysisTemplate", "Secret"}]
     assert [word for word in PLACEHOLDERS if word in yaml.safe_dump_all(mine)] == []
     assert {manifest["metadata"].get("namespace", manifest["metadata"]["name"]) for manifest in objects} == {"checkout"}
     assert rollout["spec"]["selector"]["matchLabels"] == {"app": "checkout"}
-    [report] = inspect(parse(yaml.safe_dump_all([*objects, *_of_the_platform(base)])))
-    assert {finding.code for finding in report.findings} == KNOWN[base]
+    [report] = inspect(parse(yaml.safe_dump_all(objects)))
+    assert {finding.code for finding in report.findings} == KNOWN[name]
 
 
-def _of_the_platform(base):
-    """What the platform team applies once, which the base leaves out."""
-    paths = (EXAMPLES / base).glob("cluster-*.yaml")
-    return [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
+@pytest.mark.parametrize("folder", ["blue-green", "blue-green-without-gap", "ping-pong", "canary-without-gap"])
+def test_names_of_ones_own_replace_all_names(folder):
+    """With a patch of the name for each object no name of the example is left, and nothing dangles."""
+    names = {(one["kind"], one["metadata"]["name"]): f"orders-{number}" for number, one in enumerate(built(folder))}
+    renames = [
+        {
+            "target": {"kind": kind, "name": name},
+            "patch": f"- {{op: replace, path: /metadata/name, value: {new}}}\n",
+            "options": {"allowNameChange": True},
+        }
+        for (kind, name), new in names.items()
+        if kind != "Namespace"
+    ]
+    kustomization = own(folder)
+    kustomization["patches"] += renames
+    del kustomization["namePrefix"]
+
+    objects = kustomized(folder, **kustomization)
+
+    old = {name for _, name in names}
+    assert [where for manifest in objects for where in references(manifest) if where[1] in old] == []
+    [report] = inspect(parse(yaml.safe_dump_all(objects)))
+    assert {finding.code for finding in report.findings} == KNOWN[folder]
 
 
 def references(node, path=""):
@@ -205,17 +204,16 @@ REFERRING: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def test_every_reference_of_a_rollout_is_renamed(build):
+def test_every_reference_of_a_rollout_is_renamed(tmp_path):
     """Each field of a Rollout, a template or an autoscaler that names another object gets the prefix."""
     named = [{"apiVersion": version, "kind": kind, "metadata": {"name": name}} for version, kind, name in OBJECTS]
     names = {manifest["metadata"]["name"] for manifest in [*named, *REFERRING]}
 
-    objects = build(
-        {"all.yaml": yaml.safe_dump_all([*named, *REFERRING])},
-        resources=["all.yaml"],
-        components=["../rollout-examples/name-references"],
-        namePrefix="pre-",
-    )
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all([*named, *REFERRING]), encoding="utf-8")
+    component = os.path.relpath(EXAMPLES / "name-references", tmp_path)
+    kustomization = {"resources": ["all.yaml"], "components": [component], "namePrefix": "pre-"}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+    objects = list(yaml.safe_load_all(rendered(tmp_path)))
 
     assert len(objects) == len(named) + len(REFERRING)
     assert [text for manifest in objects for text in texts(manifest) if text in names] == []

@@ -1,11 +1,9 @@
 """What does a Rollout's gate ask? Its templates and AnalysisRuns, read as Argo reads them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +12,8 @@ from provider.endpoints import endpoints
 from provider.model.analysis import Analysis, AnalysisMetric, TemplateKey
 from provider.rules.analysis import analyses_of, analysis_of_run, wanted_templates
 from provider.rules.analysis_arguments import text_of
+from tests.examples import NAMES, built
 
-EXAMPLES = Path(__file__).parents[2] / "rollout-examples"
 ENDPOINTS = frozenset(endpoints())
 URL = "http://alb-provider:8080/v1/gate?namespace={{args.ns}}&rollout={{ args.name }}&podTemplateHash={{args.hash}}"
 PASSED = [
@@ -204,17 +202,17 @@ def test_a_number_is_written_as_go_writes_it(value, text):
 def test_every_example_asks_this_provider():
     """Each example's analyses are known, without a problem, and their queries are ones that the endpoint accepts."""
     number = 0
-    for folder in sorted(path for path in EXAMPLES.iterdir() if path.is_dir()):
-        objects = [one for file in sorted(folder.glob("*.yaml")) for one in yaml.safe_load_all(file.read_text()) if one]
+    for name in NAMES:
+        objects = built(name)
         templates = {
             (one["kind"], one["metadata"]["name"]): one for one in objects if "AnalysisTemplate" in one.get("kind", "")
         }
         for one in (one for one in objects if one.get("kind") == "Rollout"):
             status = {"currentPodHash": "abc", "stableRS": "def"}
             for analysis in analyses_of({**one, "status": status}, templates, ENDPOINTS):
-                assert not analysis.problems, folder
+                assert not analysis.problems, name
                 for asked in analysis.queries:
-                    assert not asked.problems, folder
+                    assert not asked.problems, name
                     assert asked.query is not None
                     parse_as(endpoints()[asked.query.endpoint].query, asked.query.endpoint, asked.query.parameters)
                     number += 1

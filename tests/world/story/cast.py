@@ -54,13 +54,16 @@ class Member:
 
 
 def _cold(manifest: Manifest) -> None:
-    """Let a person do what the example's Job does, on this machine's ports, and pause earlier without."""
-    if manifest["kind"] == "AnalysisTemplate" and manifest["metadata"]["name"] == "alb-gate-warm":
-        spec = manifest["spec"]
-        del spec["dryRun"]
-        spec["metrics"] = [metric for metric in spec["metrics"] if "web" in metric["provider"]]
-        for metric in spec["metrics"]:
-            metric |= {"count": COLD_MEASUREMENTS, "inconclusiveLimit": COLD_MEASUREMENTS}
+    """Ask what the component `warm-up` asks; a person does what its Job does, and the pause comes earlier without."""
+    if manifest["kind"] == "AnalysisTemplate" and manifest["metadata"]["name"] == "alb-gate":
+        manifest["metadata"]["name"] = "alb-gate-warm"
+        [metric] = manifest["spec"]["metrics"]
+        metric |= {"count": COLD_MEASUREMENTS, "inconclusiveLimit": COLD_MEASUREMENTS}
+        web = metric["provider"]["web"]
+        web["url"] = web["url"].replace("target-health", "target-health,errors,warm&minRequests=100")
+    if manifest["kind"] == "Rollout":
+        [used] = manifest["spec"]["strategy"]["blueGreen"]["prePromotionAnalysis"]["templates"]
+        used["templateName"] = "alb-gate-warm"
     if manifest["kind"] == "Ingress":
         for rule in manifest["spec"]["rules"]:
             rule["host"] = LOCAL
@@ -70,7 +73,7 @@ CAST = (
     Member("web", "blue-green", 6),
     Member("broken", "blue-green", behaviour="one-sick", begins_at=1, rest_seconds=60),
     Member("noisy", "ping-pong", requests=50, behaviour="noisy", begins_at=2, rest_seconds=120),
-    Member("cold", "warm-up", 3, preview_requests=0, begins_at=3, rest_seconds=1800, change=_cold),
+    Member("cold", "blue-green", 3, preview_requests=0, begins_at=3, rest_seconds=1800, change=_cold),
     Member("handover", "blue-green-without-gap", 6, begins_at=4),
     Member("big", "blue-green", 250, requests=200, preview_requests=2, begins_at=5),
 )

@@ -309,9 +309,24 @@ def test_a_plain_canary_ends_with_a_flip_of_the_stable_service(shop):
 
 def test_batches_pause_between_weights(shop):
     """setCanaryScale, a gate, setWeight and a timed pause follow each other; `promote` ends a pause early."""
-    web = shop(
-        "batches", lambda manifest: manifest["spec"].update(replicas=20) if manifest["kind"] == "Rollout" else None
-    )
+
+    def in_batches(manifest):
+        if manifest["kind"] == "Rollout":
+            manifest["spec"]["replicas"] = 20
+            canary = manifest["spec"]["strategy"]["canary"]
+            gate = canary["steps"][1]
+            canary["steps"] = [
+                step
+                for weight in (5, 25)
+                for step in (
+                    {"setCanaryScale": {"weight": weight}},
+                    gate,
+                    {"setWeight": weight},
+                    {"pause": {"duration": "6m"}},
+                )
+            ]
+
+    web = shop("ping-pong", in_batches)
     web.deploy()
     web.until(lambda: web.status["phase"] == "Paused")
     weights = web.status["canary"]["weights"]["canary"]["weight"]
