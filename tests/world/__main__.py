@@ -72,7 +72,7 @@ def _run(port: int, fronts: tuple[int, int], stopping: threading.Event) -> int:
             stack.enter_context(HttpServer(app, at))
         child = subprocess.Popen(
             [sys.executable, "-m", "provider.cli.main", "serve"],
-            env=_environment(world.environment(directory), port),
+            env=environment(world.environment(directory), port),
             process_group=0,  # a Ctrl-C in the terminal reaches only us, and we pass it on once
         )
         stack.callback(_stop, child)
@@ -103,13 +103,14 @@ def _watch(child: subprocess.Popen[bytes], story: Story, ports: tuple[int, int, 
             story.stop()
 
 
-def _environment(world: dict[str, str], port: int) -> dict[str, str]:
+def environment(world: dict[str, str], port: int) -> dict[str, str]:
+    """Return the variables of the service: this machine's own, but for the way to Kubernetes and AWS."""
     # AWS settings and proxies of this machine would lead the service out of the embedded world.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     local = "127.0.0.1,localhost"
-    quiet = {"PROVIDER_LOG_LEVEL": "WARNING"}  # Argo asks all the time
+    defaults = {"PROVIDER_LOG_LEVEL": "WARNING", "PROVIDER_HOST": "127.0.0.1"}  # Argo asks all the time
     ours = {"PROVIDER_PORT": str(port), "PROVIDER_HANDOVER": "enabled", "PROVIDER_HANDOVER_WITHOUT_TOKENS": "true"}
-    return quiet | kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
+    return defaults | kept | world | ours | {"NO_PROXY": local, "no_proxy": local}
 
 
 def _not_free(port: int) -> str:
@@ -117,7 +118,7 @@ def _not_free(port: int) -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", port))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
             return "something listens there" if error.errno == EADDRINUSE else str(error.strerror)
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from tests.world.__main__ import INTRODUCTION, main
+from tests.world.__main__ import INTRODUCTION, environment, main
 
 if TYPE_CHECKING:
     import pytest
@@ -29,3 +29,8 @@ def test_three_next_steps() -> None:
 
     assert len(steps) == 3
     assert all("localhost:8080" in step for step in steps)
+
+
+def test_nobody_else_reaches_it() -> None:
+    """The service listens on this machine only, as it has no token."""
+    assert environment({}, 8080)["PROVIDER_HOST"] == "127.0.0.1"
