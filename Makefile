@@ -13,8 +13,8 @@ help: ## list the targets
 run: $(VENV)/installed-run ## serve the provider against an embedded cluster and AWS (PORT=8080)
 	@$(BIN)/python -m tests.world --port $(PORT)
 
-# Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
-PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
+# Four processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
+PYTEST := $(BIN)/pytest --numprocesses 4 --dist loadfile
 
 test: $(VENV)/installed ## run the tests (under 3 minutes)
 	$(PYTEST)

@@ -39,13 +39,12 @@ def create_app(service: Service, *parts: Part) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # they are empty HTML pages
     app.url_map.merge_slashes = False  # merging redirects, and Argo follows
-    description = json.dumps(describe(), indent=1).encode()
 
     for part in (checks, *parts):
         part(app, service)
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
         app.add_url_rule("/", "index", index)
-    app.add_url_rule("/openapi.json", "openapi", lambda: json_response(description))
+    app.add_url_rule("/openapi.json", "openapi", lambda: json_response(json.dumps(describe(), indent=1).encode()))
     app.add_url_rule("/livez", "livez", lambda: json_response(b'{"status": "alive"}'))
     app.add_url_rule("/readyz", "readyz", lambda: _ready(service))
     app.add_url_rule("/metrics", "metrics", lambda: _metrics(service))
