@@ -24,6 +24,7 @@ INTERRUPTED = 130
 _ON_DEMAND = {
     "check": "check:check",
     "convert": "convert:convert_",
+    "doctor": "doctor:doctor",
     "explain": "explain:explain",
     "forecast": "forecast:forecast_",
     "handover": "handover:handover",

@@ -553,6 +553,26 @@ def test_the_iam_policy_is_what_the_readers_ask(actions):
     )
 
 
+def test_the_roles_of_the_readme_trust_the_provider():
+    """Every policy that the README's commands name is a file, and the trust policies are for the base's account."""
+    named = set(re.findall(r'file(?:://|\(")(deploy/[\w.-]+)', README)) | set(
+        re.findall(r" (deploy/trust[\w.-]+) ", README)
+    )
+    pods, web = (
+        json.loads((DEPLOY / f"trust-policy-{how}.json").read_text("utf-8")) for how in ("pod-identity", "irsa")
+    )
+    account = manifest("base/service-account.yaml", "ServiceAccount")["metadata"]["name"]
+
+    assert named == {
+        f"deploy/{name}" for name in ("iam-policy.json", "trust-policy-pod-identity.json", "trust-policy-irsa.json")
+    }
+    assert all((ROOT / path).exists() for path in named)
+    assert pods["Statement"][0]["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert (
+        web["Statement"][0]["Condition"]["StringEquals"]["ISSUER:sub"] == f"system:serviceaccount:{account}:{account}"
+    )
+
+
 def test_the_iam_policy_of_handover_is_what_it_asks():
     """Its reads are on everything, its two writes on target groups with the controller's tag of one cluster."""
     policy = json.loads((DEPLOY / "handover-iam-policy.json").read_text(encoding="utf-8"))

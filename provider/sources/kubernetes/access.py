@@ -23,6 +23,16 @@ QUERIES_NEED: tuple[Right, ...] = (
     ("list", api_server.PODS),
     ("list", api_server.SLICES),
 )
+PEOPLE_NEED: tuple[Right, ...] = (
+    ("list", api_server.ROLLOUTS),
+    ("list", api_server.ANALYSIS_RUNS),
+    ("get", api_server.ANALYSIS_TEMPLATES),
+    ("get", api_server.CLUSTER_ANALYSIS_TEMPLATES),
+)
+EVENTS_NEED: tuple[Right, ...] = (("create", Api("/api/v1", "events", "events")),)
+HANDOVER_NEEDS: tuple[Right, ...] = tuple(
+    (verb, api_server.LEASES) for verb in ("get", "list", "create", "update", "delete")
+)
 INSTANCE_TARGETS_NEED: tuple[Right, ...] = (("get", api_server.NODES), ("list", api_server.NODES))
 
 
@@ -36,18 +46,22 @@ def rights_for(bindings_api: str, *, instance_targets: bool) -> tuple[Right, ...
     return (*QUERIES_NEED, *bindings, *(INSTANCE_TARGETS_NEED if instance_targets else ()))
 
 
-def denied(cluster: Cluster, namespace: str, rights: Iterable[Right], deadline: Deadline) -> list[str]:
-    """Return a sentence for each right that the provider lacks. Raises CannotTell if the API server does not tell."""
-    rights = tuple(rights)
-    answers = cluster.read(
+def review(cluster: Cluster, namespace: str, rights: Iterable[Right], deadline: Deadline) -> list[bool]:
+    """Tell of each right whether the provider has it. Raises CannotTell if the API server does not tell."""
+    return cluster.read(
         deadline,
         *(
             Read(f"access to {api.rbac}", partial(cluster.server.may, namespace, verb, api, deadline))
             for verb, api in rights
         ),
     )
+
+
+def denied(cluster: Cluster, namespace: str, rights: Iterable[Right], deadline: Deadline) -> list[str]:
+    """Return a sentence for each right that the provider lacks. Raises as `review`."""
+    rights = tuple(rights)
     return [
         f"The provider may not {verb} {api.rbac}" + api.scope(namespace)
-        for (verb, api), allowed in zip(rights, answers, strict=True)
+        for (verb, api), allowed in zip(rights, review(cluster, namespace, rights, deadline), strict=True)
         if not allowed
     ]

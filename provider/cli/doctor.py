@@ -1,0 +1,66 @@
+"""The command `doctor`: tests every right, API, IAM action, setting and clock that the provider needs."""
+
+import logging.config
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from provider import settings
+from provider.advice.doctor import Doctor, Outcome
+from provider.cli import readable
+from provider.cli.outputs import OUTPUT, shown_as
+from provider.http.access import TokenAccess
+from provider.http.floors import Floors
+from provider.model.errors import NotConfigured
+from provider.model.printable import printable
+from provider.settings import BadSettings
+from provider.sources.kubernetes.connection import context_namespace
+from provider.start import sources_of
+from provider.telemetry import Metrics, logging_config
+
+SOMETHING_TO_FIX = 1
+COLOURS = {Outcome.OK: "green", Outcome.NOTE: "yellow", Outcome.FIX: "red"}
+
+
+@click.command(
+    params=[OUTPUT],
+    epilog="\b\nExit codes:\n  0  queries have what they need\n  1  something is to be fixed\n"
+    "  3  it could not begin: a setting, a kubeconfig",
+)
+@click.option(
+    "--namespace",
+    "-n",
+    "namespaces",
+    multiple=True,
+    help="Namespace of Rollouts, if the provider may read only some; may be repeated. Default: the whole cluster.",
+)
+def doctor(namespaces: tuple[str, ...], output: str) -> NoReturn:
+    """Test every right, API, IAM action, setting and clock that the provider needs, and say what to fix.
+
+    It tests with the identity with which it runs, by reading as queries do, and writes nothing. In the provider's pod:
+    kubectl -n alb-provider exec deploy/alb-provider -- alb-provider doctor
+    """
+    logging.config.dictConfig(logging_config("CRITICAL"))
+    try:
+        chosen = settings.load()
+        sources = sources_of(chosen, Metrics())
+        for path, read in ((chosen.tokens_file, TokenAccess), (chosen.floors_file, Floors)):
+            if path:
+                read(Path(path))
+    except (BadSettings, NotConfigured) as error:
+        raise click.ClickException(str(error)) from error
+    handover_in = context_namespace() if chosen.handover == "enabled" else ""
+    findings = list(Doctor(sources, namespaces, events=chosen.events == "enabled", handover_in=handover_in).examine())
+    click.echo(shown_as(output, _table)({"findings": [asdict(one) for one in findings]}, ""), color=readable.colour())
+    sys.exit(SOMETHING_TO_FIX if any(one.outcome is Outcome.FIX for one in findings) else 0)
+
+
+def _table(found: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
+    lines = []
+    for one in found["findings"]:
+        outcome = click.style(f"{one['outcome']:<4}", fg=COLOURS[one["outcome"]])
+        lines.append(f"{outcome}  {printable(one['test'])}" + (f": {printable(one['says'])}" if one["says"] else ""))
+    return "\n".join(lines)
