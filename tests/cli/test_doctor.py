@@ -28,9 +28,8 @@ def findings(scene, sources):
     """Examine the world with everything on, and return what was not ok by the name of the test."""
     scene.bind_active()
 
-    def examined(*namespaces, **options):
-        options = {"events": True, "handover_in": "platform"} | options
-        tests = list(Doctor(sources, namespaces, **options).examine())
+    def examined(*namespaces):
+        tests = Doctor(sources, namespaces, events=True, handover_in="platform").examine()
         return {one.test: one for one in tests if one.outcome is not Outcome.OK}
 
     return examined
