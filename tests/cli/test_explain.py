@@ -99,6 +99,13 @@ def test_one_screen(run, scene, provider, client):
     assert "\x1b" not in done.stdout
 
 
+def test_the_documentation_has_its_own_address(run, monkeypatch):
+    """ALB_PROVIDER_DOCUMENTATION is the address of the documentation that the command names."""
+    monkeypatch.setenv("ALB_PROVIDER_DOCUMENTATION", "https://docs.test/alb/")
+
+    assert run("--help").stdout.endswith("Documentation (docs/): https://docs.test/alb\n")
+
+
 @pytest.mark.usefixtures("scene")
 def test_with_own_credentials(run):
     """Without --url it reads Kubernetes and AWS itself, and needs no provider."""

@@ -723,15 +723,19 @@ def test_no_label_is_renamed_by_the_scrape():
     assert "honorLabels" not in endpoint
 
 
-def test_every_alert_has_a_runbook():
-    """Each alert says how bad it is, what happens, and links to its own heading in deploy/README.md."""
+def test_every_alert_has_a_runbook(overlay_of):
+    """Each alert says how bad it is, what happens, and links to its own heading of the page that one line names."""
+    rule = render(overlay_of("monitoring"))["PrometheusRule", "alb-provider"]
+    page = rule["metadata"]["annotations"]["alb-provider/runbook"]
+    links = {
+        one["alert"]: one["annotations"]["runbook_url"] for group in rule["spec"]["groups"] for one in group["rules"]
+    }
     headings = {line.removeprefix("### ") for line in README.splitlines() if line.startswith("### ")}
 
     assert alerts().keys() == headings
     for name, alert in alerts().items():
         assert alert["annotations"].keys() == {"summary", "description", "runbook_url"}
-        assert alert["annotations"]["runbook_url"].startswith("https://")
-        assert alert["annotations"]["runbook_url"].endswith(f"/deploy/README.md#{name.lower()}")
+        assert links[name] == f"{page}#{name.lower()}"
         assert alert["labels"]["severity"] in ("warning", "critical")
 
 
