@@ -28,6 +28,7 @@ _ON_DEMAND = {
     "explain": "explain:explain",
     "forecast": "forecast:forecast_",
     "handover": "handover:handover",
+    "lag": "lag:lag",
     "list": "list:list_",
     "preflight": "preflight:preflight",
     "warm-up": "warm_up:warm_up",

@@ -11,7 +11,7 @@ from provider.advice.preflight.findings import RULES, Severity
 from provider.endpoints import endpoints
 from provider.model.answer import Observed
 from provider.model.reasons import Reason
-from provider.settings import Settings
+from provider.settings import TUNED, Settings
 from tests import ROOT
 
 DOCS = ROOT / "docs"
@@ -88,12 +88,16 @@ def preflight() -> list[str]:
 
 
 def settings() -> list[str]:
-    """One row per setting."""
+    """One row per setting, and those to leave as they are."""
     rows = ["| setting | default | meaning |", "|---|---|---|"]
+    tuned = []
     for name, field in Settings.model_fields.items():
         default = "unset" if field.default in {"", None} else f"`{field.default}`"
-        rows.append(f"| `PROVIDER_{name.upper()}` | {default} | {field.description} |")
-    return rows
+        if name in TUNED:
+            tuned.append(f"`PROVIDER_{name.upper()}` ({field.default})")
+        else:
+            rows.append(f"| `PROVIDER_{name.upper()}` | {default} | {field.description} |")
+    return [*rows, "", f"Leave these as they are; their defaults fit together: {', '.join(tuned)}."]
 
 
 GENERATED: dict[Path, tuple[Callable[[], list[str]], ...]] = {
