@@ -29,7 +29,7 @@ def enable(
     server = sources.cluster.server
     records = Records(server, namespace)
     leadership = Leadership(server, namespace, f"{socket.gethostname()}_{uuid4()}", sources.clock)
-    outcome = Outcome(records, sources.clock)
+    outcome = Outcome(records, sources)
     check = Check(
         name=question.NAME,
         about=str(question.__doc__),

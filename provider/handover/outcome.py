@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
+from provider.checks.question import Sources
 from provider.handover.question import EVERYTHING, Evidence, Query
 from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord, RecordedGroup
@@ -31,15 +32,16 @@ _CHANGED = "The handover was changed meanwhile"
 class Outcome:
     """Stores what queries mean for handovers. Thread-safe: it keeps nothing."""
 
-    def __init__(self, records: Records, clock: Callable[[], datetime]) -> None:
+    def __init__(self, records: Records, sources: Sources) -> None:
         """Store in these records."""
-        self._records, self._clock = records, clock
+        self._records, self._sources = records, sources
 
     def arrive(self, query: Query, deadline: Deadline) -> Query:
         """Note that a handover is queried, and return the query with the parameters that began it.
 
-        So a handover has one set of limits, whoever else asks. What cannot be noted does not keep a query from being
-        answered. One that took too long may begin again, as after a retry, once nobody asked for AGAIN_SECONDS.
+        So a handover has one set of limits, whoever else asks; while it lasts its queries come first in the queue for
+        AWS. What cannot be noted does not keep a query from being answered. One that took too long may begin again, as
+        after a retry, once nobody asked for AGAIN_SECONDS.
         """
         key = (query.namespace, query.rollout, query.pod_template_hash)
 
@@ -49,7 +51,10 @@ class Outcome:
 
         try:
             record = self._records.update(key, touch, deadline)
-            return Query.model_validate(record.parameters) if record and not record.ended else query
+            if record is None or record.ended:
+                return query
+            self._sources.load_balancers.give_turn(deadline.rollout)
+            return Query.model_validate(record.parameters)
         except CannotTell as error:
             logging.getLogger(__name__).warning("A query is not noted in the record of its handover: %s", error)
         except ValidationError:  # of a release with other parameters
@@ -77,7 +82,7 @@ class Outcome:
 
         def change(now: HandoverRecord) -> HandoverRecord:
             if now.ended:
-                now = _again(now, query, self._clock())
+                now = _again(now, query, self._sources.clock())
             is_pass = verdict.phase is Phase.SUCCESSFUL and not record.ended
             passed = now.age if is_pass and now.passed is None else now.passed
             now = msgspec.structs.replace(now, passed=passed, failed="", is_proved=is_proved and not record.ended)
@@ -102,7 +107,7 @@ class Outcome:
             pod_hash=query.pod_template_hash,
             service=evidence.production.service.service.name,
             parameters=_parameters(query),
-            begun_at=self._clock(),
+            begun_at=self._sources.clock(),
             groups=groups,
             passed=0.0 if verdict.phase is Phase.SUCCESSFUL else None,
         )

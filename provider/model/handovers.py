@@ -76,6 +76,10 @@ class HandoverRecord(msgspec.Struct, frozen=True, rename="camel"):
         """Which handover it is."""
         return self.namespace, self.rollout, self.pod_hash
 
+    def end(self, why: str, *, is_timed_out: bool = False) -> "HandoverRecord":
+        """Return the record of a handover whose version is not wanted in production any more."""
+        return msgspec.structs.replace(self, ended=why, is_timed_out=is_timed_out, turn=self.turn + 1)
+
     def has(self, groups: tuple[RecordedGroup, ...]) -> bool:
         """Tell whether all these targets are recorded."""
         known = {group.arn: group.targets for group in self.groups}

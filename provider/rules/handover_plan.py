@@ -6,7 +6,6 @@ of the same record, for each of which it is known what production should hold.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -80,6 +79,11 @@ class Plan:
         return all(group.is_right for group in self.groups)
 
     @property
+    def has_writes(self) -> bool:
+        """Whether there is something to write now."""
+        return any(group.register or group.deregister for group in self.groups)
+
+    @property
     def left_behind(self) -> int:
         """How many targets are still to be taken out."""
         return sum(len(group.deregister) + len(group.waiting) for group in self.groups)
@@ -88,12 +92,10 @@ class Plan:
 def desired(record: HandoverRecord, facts: Facts, age: float, idle_seconds: float) -> Plan:
     """Return what to do now. `age` is the record's age, `idle_seconds` how long it may go without a query."""
     is_switched = selects(facts.service, record.pod_hash)
-    changes: dict[str, Any] = {"age": age}
+    record = msgspec.structs.replace(record, age=age)
     if not is_switched and not record.ended:
         why, is_timed_out = why_ended(record, facts.rollout, age, idle_seconds)
-        if why:
-            changes |= {"ended": why, "is_timed_out": is_timed_out, "turn": record.turn + 1}
-    record = msgspec.structs.replace(record, **changes)
+        record = record.end(why, is_timed_out=is_timed_out) if why else record
     groups = tuple(
         _of_group(record, group, states, facts, is_switched=is_switched)
         for group in record.groups

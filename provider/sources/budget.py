@@ -27,8 +27,16 @@ MIN_RATE = 1 / 16  # share of the rate kept when throttled; without calls the en
 class CallBudget:
     """A token bucket with a queue of Rollouts (opaque names). Thread-safe; the clock is monotonic."""
 
-    def __init__(self, per_second: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with a full bucket."""
+    def __init__(
+        self,
+        per_second: float,
+        burst: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        takes_turns: bool = True,
+    ) -> None:
+        """Start with a full bucket. Without turns calls are served in the order in which they come."""
+        self._takes_turns = takes_turns
         self._max, self._burst, self._clock = per_second, burst, clock
         self._level, self._filled_at = burst, clock()
         self._slowed_to, self._throttled_at = per_second, clock() - RECOVERY_SECONDS
@@ -45,13 +53,19 @@ class CallBudget:
                 if seconds > NEWCOMER_SECONDS:
                     raise self._refusal(rollout, seconds)
 
+    def give_turn(self, rollout: str) -> None:
+        """Let a Rollout's turn begin now, ahead of the queue: what it has begun must not wait."""
+        with self._lock:
+            self._queue.pop(rollout, None)
+            self._turns[rollout] = (self._clock() + TURN_SECONDS, TURN_CALLS)
+
     def take(self, rollout: str, max_wait_seconds: float) -> None:
         """Take one call, waiting if necessary. Raises CannotTell (AwsBudget) without taking it."""
         with self._lock:
             began, ticket = self._clock(), object()
             try:
                 while (seconds := self._seconds_until(rollout, ticket)) > 0:
-                    patience = max_wait_seconds if rollout in self._turns else min(max_wait_seconds, NEWCOMER_SECONDS)
+                    patience = max_wait_seconds if self._has_turn(rollout) else min(max_wait_seconds, NEWCOMER_SECONDS)
                     if self._clock() + seconds > began + patience:
                         raise self._refusal(rollout, seconds)
                     self._lock.wait(seconds)
@@ -115,7 +129,7 @@ class CallBudget:
         """Tell whether it is the Rollout's turn; remove turns that are over."""
         now = self._clock()
         self._turns = {name: turn for name, turn in self._turns.items() if turn[0] > now and turn[1] > 0}
-        return rollout in self._turns
+        return not self._takes_turns or rollout in self._turns
 
     def _refusal(self, rollout: str, seconds: float) -> CannotTell:
         """Estimate when the turn begins: turns end one by one, and those ahead in the queue come first."""

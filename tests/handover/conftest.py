@@ -65,6 +65,15 @@ def play(stage: Stage, replica: Replica) -> Callable[[float], None]:
     return lambda seconds: stage.play(seconds, between=replica.look)
 
 
+@pytest.fixture
+def registered(stage: Stage, play: Callable[[float], None]) -> Stage:
+    """Green's pods are registered in production beside blue, none is healthy there yet, and Argo asks no more."""
+    while stage.web.green is stage.web.blue or not stage.addresses(stage.web.green) & stage.states().keys():
+        play(0.5)
+    stage.web._ask_at = None
+    return stage
+
+
 @pytest.fixture(autouse=True)
 def _without_a_defect(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """What the loop survives and only logs would else hide behind a group that is right in the end."""

@@ -7,30 +7,37 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from provider.model.records import Place, TargetGroup
+from provider.model.records import Kind, Place, TargetGroup
 from provider.sources.aws.aws_errors import malformed, well_formed
 from provider.sources.aws.service import Service
-from provider.sources.bulkheads import Bulkheads, Read
+from provider.sources.bulkheads import Read
 from provider.sources.deadline import Deadline
+from provider.sources.shared import Request, Shared
 
 _ALL = 1
 """The weight of a target group that a rule forwards to without naming a weight."""
 
 
 class Listeners:
-    """Reads DescribeListeners, DescribeRules and DescribeLoadBalancers. Nothing is cached: weights move at any time."""
+    """Reads DescribeListeners, DescribeRules and DescribeLoadBalancers."""
 
-    def __init__(self, elbv2: Service, threads: Bulkheads) -> None:
+    def __init__(self, elbv2: Service, shared: Shared) -> None:
         """Read through this service, within its budget."""
-        self._elbv2, self._threads = elbv2, threads
+        self._elbv2, self._shared, self._threads = elbv2, shared, shared.threads
 
     def weights(self, group: TargetGroup, deadline: Deadline) -> tuple[int, ...]:
-        """Return the weight of a target group in every rule, default actions included, that names it."""
-        what = f"listener rules of {group.name}"
-        (found,) = self._threads.read(
-            group.place.scope, deadline, Read(what, lambda: list(self._weights(group, deadline)))
+        """Return the weight of a target group in every rule, default actions included, that names it.
+
+        They move at any time, so they are cached for as long as the health of targets.
+        """
+        request = Request(
+            Kind.TARGET_HEALTH,
+            ("weights", group.arn),
+            f"listener rules of {group.name}",
+            lambda: tuple(self._weights(group, deadline)),
+            group.place.scope,
         )
-        return tuple(found)
+        return self._shared.read(request, deadline).value
 
     def hosts(self, groups: Iterable[TargetGroup], deadline: Deadline) -> Mapping[str, tuple[str, ...]]:
         """Return by ARN the hosts by which requests reach target groups: of rules, and load balancers' own names.

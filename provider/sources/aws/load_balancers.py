@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.model.records import Binding, GroupHealth, Kind, Place, Target, TargetGroup, same_address
+from provider.model.records import Binding, GroupHealth, Kind, Place, Target, TargetGroup
 from provider.sources.aws import target_health_xml
 from provider.sources.aws.aws_errors import well_formed
 from provider.sources.aws.listeners import Listeners
@@ -48,7 +48,7 @@ class LoadBalancers:
         self._elbv2 = Service(account, api, metrics, shared.other_clocks)
         metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
         self._groups = TargetGroups(account, self._elbv2, shared)
-        self.listeners = Listeners(self._elbv2, shared.threads)
+        self.listeners = Listeners(self._elbv2, shared)
         """Reads listener rules, for handover."""
         self._sizes: dict[GroupKey, int] = {}
         self._accepts_include_all: dict[str, bool] = {}
@@ -73,6 +73,10 @@ class LoadBalancers:
     def require_turn(self, deadline: Deadline) -> None:
         """Refuse a query whose Rollout is in the queue. Raises CannotTell (AwsBudget)."""
         self._elbv2.require_turn(deadline)
+
+    def give_turn(self, rollout: str) -> None:
+        """Serve a Rollout's next calls ahead of the queue."""
+        self._elbv2.give_turn(rollout)
 
     def calls_per_second(self, place: Place) -> float:
         """Return the current rate at a place in calls per second."""
@@ -105,22 +109,6 @@ class LoadBalancers:
             GroupHealth(group.value, binding, health.value, health.read_at, group.read_at)
             for group, binding, health in zip(described, bindings, healths, strict=True)
         )
-
-    def states(self, arn: str, place: Place, deadline: Deadline) -> Mapping[tuple[str, int], str] | None:
-        """Return AWS's word for the state of each target of a group now, whatever was read before; None without it.
-
-        Raises CannotTell.
-        """
-        read = partial(self._targets, (place, arn), frozenset(), deadline)
-        try:
-            (targets,) = self._shared.threads.read(
-                place.scope, deadline, Read(f"target health of {name_of(arn)}", read)
-            )
-        except CannotTell as error:
-            if error.reason is not Reason.TARGET_GROUP_NOT_FOUND:
-                raise
-            return None
-        return {(same_address(one.id), one.port): one.state for one in targets}
 
     def groups(self, bindings: tuple[Binding, ...], deadline: Deadline) -> tuple[Reading[TargetGroup], ...]:
         """Read each binding's target group, without its targets, in the order of the bindings. Raises as `health`."""

@@ -44,7 +44,11 @@ READS = (
 Only preflight and handover need attributes, listeners, rules and load balancers.
 """
 
-WRITES = ("elasticloadbalancing:RegisterTargets", "elasticloadbalancing:DeregisterTargets")
+WRITES = (
+    "elasticloadbalancing:RegisterTargets",
+    "elasticloadbalancing:DeregisterTargets",
+    "elasticloadbalancing:DescribeTargetHealth",
+)
 """Those of a session that hands over, and no others."""
 
 MAX_SESSIONS = 50

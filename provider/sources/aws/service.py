@@ -84,7 +84,8 @@ class Account:
 class Api:
     """One service of AWS, as boto3 (`elbv2`) and as IAM (`elasticloadbalancing`) name it, and its call budget.
 
-    `calls_per_second` and `burst` are per account and region. `events` are handlers of botocore's events by name.
+    `calls_per_second` and `burst` are per account and region; with `takes_turns` Rollouts queue for them. `events` are
+    handlers of botocore's events by name.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Api:
     calls_per_second: float
     burst: float
     events: Mapping[str, Callable[..., None]]
+    takes_turns: bool = True
 
 
 class Service:
@@ -114,6 +116,11 @@ class Service:
         """Refuse a query whose Rollout is in a queue. Raises CannotTell (AwsBudget)."""
         for budget in tuple(self._budgets.values()):
             budget.require_turn(deadline.rollout)
+
+    def give_turn(self, rollout: str) -> None:
+        """Serve a Rollout's next calls ahead of the queue."""
+        for budget in tuple(self._budgets.values()):
+            budget.give_turn(rollout)
 
     def call(self, operation: str, place: Place, what: str, deadline: Deadline, **arguments: Any) -> Any:
         """Call an operation about `what` (in words), once the budget allows it.
@@ -173,8 +180,12 @@ class Service:
     def _budget(self, place: Place) -> CallBudget:
         with self._making_clients:
             if place.scope not in self._budgets:
-                budget = CallBudget(self._api.calls_per_second, self._api.burst, self._account.seconds)
-                self._budgets[place.scope] = budget
+                self._budgets[place.scope] = CallBudget(
+                    self._api.calls_per_second,
+                    self._api.burst,
+                    self._account.seconds,
+                    takes_turns=self._api.takes_turns,
+                )
             return self._budgets[place.scope]
 
     def _client(self, place: Place) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.model.records import Binding, Place
+from provider.model.records import Binding, Freshness, Place
 from provider.sources.deadline import Deadline
 from tests.world.aws.api import REGION, forward
 
@@ -48,6 +48,18 @@ def test_a_rule_without_weights_gives_everything(world, sources, deadline):
     )
 
     assert sources.load_balancers.listeners.weights(described(sources, deadline, arn), deadline) == (1,)
+
+
+@pytest.mark.parametrize("freshness", [Freshness()])
+def test_two_queries_read_the_weights_once(world, sources, deadline):
+    """Weights are shared for as long as the health of targets, so a second query makes no call."""
+    arn = world.aws.target_group("web")
+    group = described(sources, deadline, arn)
+    world.aws.faults.forget_calls()
+    first, second = (sources.load_balancers.listeners.weights(group, deadline) for _ in range(2))
+
+    assert first == second == (1,)
+    assert [call.name for call in world.aws.calls] == ["DescribeListeners", "DescribeRules"]
 
 
 def test_the_hosts_of_the_rules_are_read(world, sources, deadline):
