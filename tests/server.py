@@ -95,6 +95,11 @@ class Server:
             self.process.kill()
             self.process.communicate()
 
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of `alb-provider` where the server runs, as `kubectl exec` does."""
+        program = [sys.executable, "-m", "provider.cli.main", *command]
+        return subprocess.run(program, env=self._environment, capture_output=True, text=True, timeout=120, check=False)
+
     def lines(self) -> list[dict[str, Any]]:
         """Its log so far, each line of it a JSON object."""
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]

@@ -614,7 +614,7 @@ def aws_hanging(stage: Stage) -> None:
 
 @scenario
 def installed_with_components(stage: Stage) -> None:
-    """The rights of an overlay with events and preflight are enough for answers, Events, pages and preflight."""
+    """The rights of an overlay with events and preflight are enough for answers, Events, pages, preflight and doctor."""
     suffix = f"-{stage.namespace}"
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"provider{suffix}"}}
     overlay = with_components(suffix, f"provider{suffix}", "events", "preflight", "token", "network-policy")
@@ -630,6 +630,9 @@ def installed_with_components(stage: Stage) -> None:
         assert found["notChecked"] == []
         assert "PermissionMissing" not in {one["code"] for one in found["findings"]}
         assert found["forecast"]["withoutHealthyTargetSeconds"]["expected"] > 0
+        examined = own.run("doctor", "-o", "json")
+        not_ok = [one for one in json.loads(examined.stdout)["findings"] if one["outcome"] != "ok"]
+        assert (examined.returncode, not_ok) == (0, [])
         stage.until_switched()
         assert stage.assert_law() == 1
     rollout = stage.api.get("Rollout", stage.namespace, "web")["metadata"]["uid"]
@@ -668,6 +671,7 @@ def rights_taken_away(stage: Stage) -> None:
         stage.api.delete("ClusterRoleBinding", "", binding["metadata"]["name"])
         stage.until("the refusal", lambda: stage.told(stage.green)[-1] == "Inconclusive/KubernetesForbidden")
         assert stage.answers(stage.green)[-1].body["observed"]["action"] == "fix"
+        assert "fix   Kubernetes: may list pods in every namespace: Grant it" in own.run("doctor").stdout
         release(stage)
         stage.never("a switch", lambda: stage.production == stage.green, NEVER_SECONDS)
         stage.api.apply([binding])
