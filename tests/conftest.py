@@ -175,13 +175,14 @@ def account(
 
 @dataclass
 class WallClock:
-    """The clock by which evidence is read and judged: the machine's, ahead of it, or standing still but for a test."""
+    """The clock by which evidence is read and judged: the machine's, ahead of it, standing still, or a test's."""
 
     ahead: timedelta = timedelta(0)
     stopped_at: datetime | None = None
+    machine: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def __call__(self) -> datetime:
-        return (self.stopped_at or datetime.now(UTC)) + self.ahead
+        return (self.stopped_at or self.machine()) + self.ahead
 
     def stop(self) -> None:
         self.stopped_at = datetime.now(UTC)

@@ -164,34 +164,42 @@ def read_subjects(
     With `unfinished` a window that is not open yet is no obstacle once green's first minute is over. Raises CannotTell:
     SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
     """
-    since, kubernetes = _served_since(green, service), sources.other_clocks.kubernetes()
+    kubernetes = sources.other_clocks.kubernetes()
     require_clocks((kubernetes,), sources.clock())
-    regions = [sources.load_balancers.region(binding) for binding in service.bindings]
-
-    def opened() -> tuple[Window, Minutes, CannotTell | None]:
-        ends, begins = _moments(kubernetes.ours(since), regions, sources)
-        minutes = minutes_of(ends, query.lag, begins)
-        try:
-            return open_window(ends, query.length, query.lag, begins, service.service.name), minutes, None
-        except CannotTell as error:
-            if not unfinished or minutes.first + MINUTE > ends:
-                raise
-            return Window(minutes.first, minutes.first), minutes, error
-
-    opened()
+    since = kubernetes.ours(_served_since(green, service))
+    _opened(since, service, query, sources, unfinished=unfinished)
     # After the switch no Service selects blue any more.
     blue_bindings = (
         _readable(find_blue_bindings(topology, green), sources) if service.stage is Stage.BEFORE_SWITCH else ()
     )
-    known = sources.load_balancers.groups((*service.bindings, *blue_bindings), deadline)
-    described = tuple(one.value for one in known)
-    groups, (window, minutes, not_open) = described[: len(service.bindings)], opened()  # by now AWS has told its time
+    readings = sources.load_balancers.groups((*service.bindings, *blue_bindings), deadline)
+    # AWS's clock is known by now.
+    window, minutes, not_open = _opened(since, service, query, sources, unfinished=unfinished)
+    described = tuple(reading.value for reading in readings)
+    groups = described[: len(service.bindings)]
     if not_open and not all(_has_metrics(group) for group in groups):
         raise not_open
     for group in groups:
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
-    return Subjects(green, service, window, groups, blue, min(one.read_at for one in known), minutes, not_open)
+    return Subjects(
+        green, service, window, groups, blue, min(reading.read_at for reading in readings), minutes, not_open
+    )
+
+
+def _opened(
+    since: datetime, service: GreenService, query: Query, sources: Sources, *, unfinished: bool
+) -> tuple[Window, Minutes, CannotTell | None]:
+    """Open the window; if `unfinished` minutes will do, an empty one with the reason why it is not open."""
+    regions = [sources.load_balancers.region(binding) for binding in service.bindings]
+    ends, begins = _moments(since, regions, sources)
+    minutes = minutes_of(ends, query.lag, begins)
+    try:
+        return open_window(ends, query.length, query.lag, begins, service.service.name), minutes, None
+    except CannotTell as error:
+        if not unfinished or minutes.first + MINUTE > ends:
+            raise
+        return Window(minutes.first, minutes.first), minutes, error
 
 
 def _moments(since: datetime, regions: Iterable[str], sources: Sources) -> tuple[datetime, datetime]:

@@ -85,9 +85,8 @@ def _command(question: AnyCheck) -> click.Command:
         passes: int,
         **given: str | None,
     ) -> NoReturn:
-        fields = [
-            (str(question.query.model_fields[name].alias), value) for name, value in given.items() if value is not None
-        ]
+        aliases = {name: str(field.alias) for name, field in question.query.model_fields.items()}
+        fields = [(aliases[name], value) for name, value in given.items() if value is not None]
         if watch and wait:
             raise click.UsageError("Give either --watch or --wait")
         source = asks(url, token_file)
@@ -97,13 +96,12 @@ def _command(question: AnyCheck) -> click.Command:
             answer, has_decided = wait_for(
                 lambda pins: source.ask(question, pinned(fields, pins)), interval, timeout, passes
             )
-            click.echo(show(answer, name))
-            sys.exit(exit_code(answer) if has_decided else EXIT_CODES[Phase.INCONCLUSIVE])
-        answer = source.ask(question, fields)
+        else:
+            answer, has_decided = source.ask(question, fields), True
         click.echo(show(answer, name))
         if watch:
             follow(answer, lambda: source.ask(question, fields), partial(_echo_change, show, name), interval)
-        sys.exit(exit_code(answer))
+        sys.exit(exit_code(answer) if has_decided else EXIT_CODES[Phase.INCONCLUSIVE])
 
     return click.Command(
         question.name,

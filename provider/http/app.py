@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, current_app, request
@@ -11,15 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from provider.endpoints import endpoints
 from provider.http import problems
-from provider.http.access import Forbidden, Unauthorized
-from provider.http.admission import Overloaded
 from provider.http.openapi import describe
 from provider.http.queries import checks, index
 from provider.http.refusals import REFUSALS, Refusals
 from provider.http.server.client_socket import TooSlow
 from provider.http.service import Service
 from provider.http.wire import json_response
-from provider.model.errors import BadQuery, CannotTell, Problem, RolloutNotFound
+from provider.model.errors import Problem
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -72,6 +71,16 @@ def _hardened(application: "WSGIApplication") -> "WSGIApplication":
     return hardened
 
 
+_SERVER: dict[type[Exception], tuple[int, str]] = {  # errors of the server: a chunked body is parsed as it is read
+    ParseException: (400, "The body is not valid HTTP."),
+    TooSlow: (408, "The body did not arrive in time."),
+}
+_RESPONSE_HEADERS: dict[int, dict[str, str]] = {
+    401: {"WWW-Authenticate": "Bearer"},
+    503: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
+
+
 def _refuse_by_problems(app: Flask) -> None:
     """Turn every error that leaves a view into a problem document."""
 
@@ -81,40 +90,13 @@ def _refuse_by_problems(app: Flask) -> None:
         headers = {name: value for name, value in error.get_headers() if name == "Allow"}
         return _problem(error.code or 500, error.description or "The request cannot be answered.", headers=headers)
 
-    @app.errorhandler(ParseException)
-    def not_http(_: ParseException) -> Response:
-        """A chunked body is parsed while it is read, so the server's own error appears here."""
-        return _problem(400, "The body is not valid HTTP.")
+    def refuse_own(status: int, error: Exception) -> Response:
+        return _problem(status, str(error), getattr(error, "problems", ()), _RESPONSE_HEADERS.get(status))
 
-    @app.errorhandler(TooSlow)
-    def too_slow(_: TooSlow) -> Response:
-        return _problem(408, "The body did not arrive in time.")
-
-    @app.errorhandler(Overloaded)
-    def overloaded(error: Overloaded) -> Response:
-        return _problem(503, str(error), headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-    @app.errorhandler(BadQuery)
-    def bad_query(error: BadQuery) -> Response:
-        sentence = "; ".join(f"{problem.parameter} {problem.detail}" for problem in error.problems)
-        return _problem(400, sentence, error.problems)
-
-    @app.errorhandler(Unauthorized)
-    def unauthorized(error: Unauthorized) -> Response:
-        return _problem(401, str(error), headers={"WWW-Authenticate": "Bearer"})
-
-    @app.errorhandler(Forbidden)
-    def forbidden(error: Forbidden) -> Response:
-        return _problem(403, str(error))
-
-    @app.errorhandler(RolloutNotFound)
-    def not_found(error: RolloutNotFound) -> Response:
-        return _problem(404, str(error))
-
-    @app.errorhandler(CannotTell)
-    def cannot_tell(error: CannotTell) -> Response:
-        """Only what explains a Rollout to a person gets here: for a query it is an answer."""
-        return _problem(502, str(error))
+    for kind, status in problems.STATUSES.items():
+        app.register_error_handler(kind, partial(refuse_own, status))
+    for kind, refused in _SERVER.items():
+        app.register_error_handler(kind, lambda _, refused=refused: _problem(*refused))
 
 
 def _problem(

@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from provider.model.errors import Problem
+from provider.http.access import Forbidden, Unauthorized
+from provider.http.admission import Overloaded
+from provider.model.errors import BadQuery, CannotTell, Problem, RolloutNotFound
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -18,6 +20,16 @@ HEADERS = {
 }
 """Headers of every response: no cache may keep it, and a browser must not guess its type, run it, frame it, load it
 from another site or send a referrer."""
+
+STATUSES: dict[type[Exception], int] = {
+    BadQuery: 400,
+    Unauthorized: 401,
+    Forbidden: 403,
+    RolloutNotFound: 404,
+    CannotTell: 502,  # only where a Rollout is explained to a person: for a query it is an answer
+    Overloaded: 503,
+}
+"""The status of every error with which a request is refused."""
 
 _MAX_ERRORS = 20
 _MAX_DETAIL = 500

@@ -63,7 +63,7 @@ class BadQuery(Exception):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         """Keep all problems, so that a template can be corrected at once."""
-        super().__init__("; ".join(f"{problem.parameter}: {problem.detail}" for problem in problems))
+        super().__init__("; ".join(f"{problem.parameter} {problem.detail}" for problem in problems))
         self.problems = problems
 
 

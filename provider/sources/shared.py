@@ -98,15 +98,10 @@ class Shared:
         self.threads, self.freshness, self.clock = threads, freshness, clock
         self._metrics, self._flight_seconds = metrics, flight_seconds
         self._lock = Lock()
-        self._cache = Cache(freshness, lambda: self.clock(), flight_seconds)  # noqa: PLW0108 - a benchmark sets the clock
+        self._cache = Cache(freshness, clock, flight_seconds)
         self._flights: dict[Key, _Flight] = {}
-        self.other_clocks = OtherClocks(lambda: self.clock(), metrics)  # noqa: PLW0108 - as above
+        self.other_clocks = OtherClocks(clock, metrics)
         """How far the clocks of the upstreams are from ours."""
-
-    @property
-    def records(self) -> int:
-        """The number of cached records."""
-        return self._cache.records
 
     def start(self, request: Request[Value], deadline: Deadline) -> Pending[Value]:
         """Start to read what is not cached, without waiting."""

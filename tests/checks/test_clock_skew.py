@@ -57,7 +57,7 @@ def serve_since(scene, moment):
 
 
 @pytest.mark.parametrize(("back", "later"), [(10, 10), (60, 60), (60, 1), (-60, 1), (3600, 12)])
-def test_the_age_of_evidence_is_real_when_the_machines_clock_is_set(scene, client, sources, world, back, later):
+def test_the_age_of_evidence_is_real_when_the_machines_clock_is_set(scene, client, wall_clock, world, back, later):
     """Set the clock back or forward: evidence is as old as it is, and is read again when its lifetime is over."""
     seconds, wrong_by = [1000.0], [0.0]
     start = datetime.now(UTC)
@@ -65,7 +65,7 @@ def test_the_age_of_evidence_is_real_when_the_machines_clock_is_set(scene, clien
     def machine():
         return start + timedelta(seconds=seconds[0] + wrong_by[0])
 
-    sources.shared.clock = SteadyClock(machine, lambda: seconds[0])
+    wall_clock.machine = SteadyClock(machine, lambda: seconds[0])
     world.now = lambda: start + timedelta(seconds=seconds[0])
     client.get(HEALTH)
     for ip in scene.addresses:

@@ -24,7 +24,6 @@ from provider.model.reasons import Phase, Reason
 from provider.model.records import Kind, Verdict
 from provider.sources.deadline import Deadline
 from provider.telemetry import logging_config
-from tests.app import create_app
 from tests.each import each
 from tests.records import NOW, evidence, group, pod, target
 from tests.scene import Scene
@@ -516,14 +515,13 @@ def test_the_description_and_the_index(client):
 
 
 @pytest.mark.usefixtures("scene")
-def test_a_defect_is_a_problem_without_its_traceback(sources, metrics, caplog):
+def test_a_defect_is_a_problem_without_its_traceback(client, wall_clock, caplog):
     """A defect is a 500 problem, and its traceback is in the log only."""
 
     def broken_clock():
         raise ZeroDivisionError("the clock's secret")
 
-    client = create_app(sources, metrics).test_client()
-    sources.shared.clock = broken_clock
+    wall_clock.machine = broken_clock
 
     response = client.get(ASK)
 

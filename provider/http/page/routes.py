@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -13,15 +14,15 @@ from provider.checks.parameters import Namespace, Subject, parse_as
 from provider.endpoints import endpoints
 from provider.history import overview
 from provider.history.explanation import explain
-from provider.http.access import SCHEME, Forbidden, Grant, OpenAccess, TokenAccess, Unauthorized
-from provider.http.admission import Overloaded
+from provider.http.access import SCHEME, Grant, OpenAccess, TokenAccess, Unauthorized
 from provider.http.page import rollout
 from provider.http.page.charts import HEIGHT, WIDTH
 from provider.http.page.pods import Row
 from provider.http.page.words import ACTIONS
+from provider.http.problems import STATUSES
 from provider.http.queries import index
 from provider.http.service import Service
-from provider.model.errors import BadQuery, CannotTell, RolloutNotFound
+from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 
 COOKIE = "alb-provider-token"
@@ -54,12 +55,8 @@ def pages(app: Flask, service: Service) -> None:
     site.add_url_rule("/reasons", "reasons", lambda: _page("reasons.html", reasons=Reason))
     site.add_url_rule("/session", "session", lambda: _session(service.access), methods=["POST"])
     site.add_url_rule("/rollouts/<namespace>/<name>", "rollout", partial(_rollout, service, frozenset(endpoints())))
-    site.register_error_handler(
-        Unauthorized, lambda error: _page("session.html", 401, why=str(error), back=request.path)
-    )
-    kinds = ((Forbidden, 403), (RolloutNotFound, 404), (BadQuery, 400), (Overloaded, 503), (CannotTell, 502))
-    for kind, status in kinds:
-        site.register_error_handler(kind, _refusal(status))
+    for kind, status in STATUSES.items():
+        site.register_error_handler(kind, partial(_refuse, status))
     app.register_blueprint(site)
 
 
@@ -164,15 +161,11 @@ def _filter(words: str) -> Callable[[Row], bool]:
     return has
 
 
-def _refusal(status: int) -> Callable[[Exception], Response]:
-    def refuse(error: Exception) -> Response:
-        if isinstance(error, BadQuery):
-            return _page(
-                "refusal.html", status, why="; ".join(f"{one.parameter} {one.detail}" for one in error.problems)
-            )
-        return _page("refusal.html", status, why=str(error))
-
-    return refuse
+def _refuse(status: int, error: Exception) -> Response:
+    """Say why; without a token ask for one."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return _page("session.html", status, why=str(error), back=request.path)
+    return _page("refusal.html", status, why=str(error))
 
 
 def _page(template: str, status: int = 200, **found: Any) -> Response:

@@ -201,22 +201,8 @@ def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> 
         return CannotTell(Reason.AWS_THROTTLED, f"AWS throttles {request} ({code})")
     if _is_outage(error):
         return CannotTell(Reason.AWS_UNAVAILABLE, f"AWS has an error ({status} {code}) at {request}")
-    if code in _CLOCK:
-        return CannotTell(
-            Reason.AWS_CREDENTIALS,
-            f"AWS rejects the time in the provider's signature ({code}) for {action}: set the clock of its node",
-        )
-    if code in _CREDENTIALS and role_arn:
-        return CannotTell(
-            Reason.AWS_CREDENTIALS,
-            f"AWS rejects the credentials of role {role_arn} ({code}) for {action}: the role will be assumed again",
-        )
-    # AccessDenied of AssumeRole: the provider's credentials cannot assume the role.
-    if code in _CREDENTIALS or by_sts:
-        return CannotTell(
-            Reason.AWS_CREDENTIALS,
-            f"AWS rejects the provider's credentials ({code}) for {action}: {_way_to_credentials()}",
-        )
+    if code in _CLOCK or code in _CREDENTIALS or by_sts:
+        return CannotTell(Reason.AWS_CREDENTIALS, _rejected_credentials(code, action, role_arn))
     if code.isdigit():  # botocore's substitute for a missing code: the answer is not from AWS
         return malformed(action, what)
     if code in _FORBIDDEN:
@@ -237,3 +223,12 @@ def _refused(error: boto.ClientError, action: str, what: str, role_arn: str) -> 
             + (f"the role that reads it ({role_arn})" if role_arn else "the account the provider runs in"),
         )
     return CannotTell(Reason.AWS_REJECTED, f"AWS refuses {action} of {what} ({status} {code})")
+
+
+def _rejected_credentials(code: str, action: str, role_arn: str) -> str:
+    """Say what to do about credentials that AWS rejects: the role's, or the provider's, which cannot assume a role."""
+    if code in _CLOCK:
+        return f"AWS rejects the time in the provider's signature ({code}) for {action}: set the clock of its node"
+    if role_arn and code in _CREDENTIALS:
+        return f"AWS rejects the credentials of role {role_arn} ({code}) for {action}: the role will be assumed again"
+    return f"AWS rejects the provider's credentials ({code}) for {action}: {_way_to_credentials()}"

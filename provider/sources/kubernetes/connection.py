@@ -83,21 +83,16 @@ class Client(ApiClient):
         HTTPError, and OSError. The library's `call_api` checks and copies headers, path and query several times, which
         costs more than sending them.
         """
-        plain = {**self.default_headers, "Accept": accept}
-        plain |= {
-            auth["key"]: auth["value"] for auth in self.configuration.auth_settings().values()
-        }  # renews the token
+        headers = {"Accept": accept}
         if content is not None:
-            plain["Content-Type"] = "application/json"
+            headers["Content-Type"] = "application/json"
         if compressed:
-            plain["Accept-Encoding"] = "gzip"
-        # Only impersonation sends a header more than once.
-        headers = urllib3.HTTPHeaderDict([*plain.items(), *self._impersonated]) if self._impersonated else plain
+            headers["Accept-Encoding"] = "gzip"
         response = self._open(
             method,
             f"{self._root}{path}{'?' + urlencode(query, quote_via=quote) if query else ''}",
             body=None if content is None else msgspec.json.encode(content),
-            headers=headers,
+            headers=self._with_credentials(headers),
             timeout=urllib3.Timeout(*timeouts),
             preload_content=False,
         )
@@ -108,6 +103,13 @@ class Client(ApiClient):
             response.close()
         response.release_conn()
         return response.status, body
+
+    def _with_credentials(self, headers: dict[str, str]) -> Mapping[str, str]:
+        """Add the headers of every request; renews the token."""
+        settings = self.configuration.auth_settings().values()
+        headers = {**self.default_headers, **{auth["key"]: auth["value"] for auth in settings}, **headers}
+        # Only impersonation sends a header more than once.
+        return urllib3.HTTPHeaderDict([*headers.items(), *self._impersonated]) if self._impersonated else headers
 
 
 def connect(*, pool_size: int, service_account: Path = SERVICE_ACCOUNT) -> Client:

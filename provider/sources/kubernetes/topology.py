@@ -26,7 +26,7 @@ class TopologyReader:
         """Read these objects, and share the namespace's bindings."""
         self._objects, self._shared = objects, shared
         self._known_pods = KnownPods()
-        self._served_apis = ServedApis(server, lambda: shared.clock())  # noqa: PLW0108 - a benchmark sets the clock
+        self._served_apis = ServedApis(server, shared.clock)
 
     def read(self, namespace: str, name: str, deadline: Deadline, *, decides: bool) -> Reading[Topology]:
         """Read the Rollout and the namespace's bindings at the same time, then what the Rollout leads to.
@@ -42,10 +42,7 @@ class TopologyReader:
             deadline, Read(f"Rollout {name}", lambda: self._objects.rollout(namespace, name, deadline))
         )
         listed = [pending.result(deadline) for pending in started]
-        in_namespace = _served([bindings.value for bindings in listed])
-        services = rollout.strategy.services
-        bindings = tuple(binding for binding in in_namespace if binding.service in services)
-        names = {binding.target_group for binding in bindings}
+        bindings, foreign_bindings = _divided(_served([bindings.value for bindings in listed]), rollout)
         known = self._known_pods.of(rollout, read_at, 0 if decides else self._shared.freshness.pods)
         parts = (self._parts_but_pods(rollout, known, deadline) if known else None) or self._parts(rollout, deadline)
         unserved = [api.rbac for api, reading in zip(BINDING_APIS, listed, strict=True) if reading.value is None]
@@ -60,11 +57,7 @@ class TopologyReader:
                 bindings=bindings,
                 read_at=read_at,
                 pods_read_at=min(read_at, parts.pods_read_at),
-                foreign_bindings=tuple(
-                    binding
-                    for binding in in_namespace
-                    if binding.target_group in names and binding.service not in services
-                ),
+                foreign_bindings=foreign_bindings,
                 unserved_apis=() if decides else tuple(unserved),
             ),
             read_at,
@@ -174,6 +167,17 @@ class _Parts:
 
 def _by_name(services: Iterable[Service | None]) -> dict[str, Service]:
     return {service.name: service for service in services if service is not None}
+
+
+def _divided(in_namespace: tuple[Binding, ...], rollout: Rollout) -> tuple[tuple[Binding, ...], tuple[Binding, ...]]:
+    """Return the bindings of the strategy's Services, and those of other Services to the same target groups."""
+    services = rollout.strategy.services
+    bindings = tuple(binding for binding in in_namespace if binding.service in services)
+    groups = {binding.target_group for binding in bindings}
+    foreign = tuple(
+        binding for binding in in_namespace if binding.target_group in groups and binding.service not in services
+    )
+    return bindings, foreign
 
 
 def _served(listed: list[tuple[Binding, ...] | None]) -> tuple[Binding, ...]:
