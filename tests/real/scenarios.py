@@ -614,7 +614,7 @@ def aws_hanging(stage: Stage) -> None:
 
 @scenario
 def installed_with_components(stage: Stage) -> None:
-    """The rights of an overlay with events and preflight are enough for answers, Events, pages, preflight and doctor."""
+    """An overlay with events and preflight has enough rights for answers, Events, pages, preflight and doctor."""
     suffix = f"-{stage.namespace}"
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"provider{suffix}"}}
     overlay = with_components(suffix, f"provider{suffix}", "events", "preflight", "token", "network-policy")
