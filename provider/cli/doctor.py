@@ -14,6 +14,7 @@ from provider.cli import readable
 from provider.cli.outputs import OUTPUT, shown_as
 from provider.http.access import TokenAccess
 from provider.http.floors import Floors
+from provider.http.server.tls import Certificate
 from provider.model.errors import NotConfigured
 from provider.model.printable import printable
 from provider.settings import BadSettings
@@ -50,6 +51,7 @@ def doctor(namespaces: tuple[str, ...], output: str) -> NoReturn:
         for path, read in ((chosen.tokens_file, TokenAccess), (chosen.floors_file, Floors)):
             if path:
                 read(Path(path))
+        Certificate.of(chosen.tls_cert_file, chosen.tls_key_file)
     except (BadSettings, NotConfigured) as error:
         raise click.ClickException(str(error)) from error
     handover_in = context_namespace() if chosen.handover == "enabled" else ""

@@ -105,11 +105,14 @@ def test_without_the_controller(world, findings):
     assert "AWS Load Balancer Controller" in findings()["Kubernetes: serves targetgroupbindings.elbv2.k8s.aws"].says
 
 
-def test_a_wrong_setting_is_named(environment, run, monkeypatch):  # noqa: ARG001 - it is there for what it does
-    """A setting that is wrong is named before anything is read, with exit code 3."""
-    monkeypatch.setenv("PROVIDER_THREADS", "none")
+@pytest.mark.parametrize("names", [("THREADS",), ("TOKENS_FILE",), ("TLS_CERT_FILE", "TLS_KEY_FILE")])
+@pytest.mark.usefixtures("environment")
+def test_a_wrong_setting_is_named(run, monkeypatch, names):
+    """A setting that is wrong, or whose file is, is named before anything is read, with exit code 3."""
+    for name in names:
+        monkeypatch.setenv(f"PROVIDER_{name}", "/nowhere")
 
     code, _, says = run()
 
     assert code == 3
-    assert "PROVIDER_THREADS" in says
+    assert all(f"PROVIDER_{name}" in says for name in names)
