@@ -144,3 +144,11 @@ def test_sigterm_lets_a_question_under_way_finish(own_server, world):
     assert code == 0
     assert not own_server.is_ready()
     assert own_server.lines()[-1]["logger"] == "gunicorn.error"
+
+
+def test_the_log_level_holds_for_gunicorn_too(world, tmp_path):
+    """With PROVIDER_LOG_LEVEL=WARNING no line is below it, not even at start and stop."""
+    with Server(bare_environment(world.environment(tmp_path)), tmp_path, PROVIDER_LOG_LEVEL="WARNING") as running:
+        pass
+
+    assert {line["level"] for line in running.lines()} == {"WARNING"}
