@@ -87,9 +87,9 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
     )
     if read.service.stage is Stage.BEFORE_SWITCH:
         return read
-    blamed = [one.arn for one in load_balancers_of(read) if _above(query, one.elb_5xx, one.total)]
+    blamed = [balancer.arn for balancer in load_balancers_of(read) if _above(query, balancer.elb_5xx, balancer.total)]
     blamed += [
-        arn for arn, bounds in _balancer_bounds(query, read).items() if any(_fails(query, one) for one in bounds)
+        arn for arn, bounds in _balancer_bounds(query, read).items() if any(_fails(query, window) for window in bounds)
     ]
     return replace(read, foreign=count_foreign(topology, read, dict.fromkeys(blamed), sources, deadline))
 
@@ -117,15 +117,15 @@ def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: A
         message = f"{finding.sentence}{evidence.green.coverage}"
         return Verdict(finding.phase, finding.reason, message, share, _observed(evidence, [], []))
     counts = [count_group(group, evidence.points, evidence.window) for group in evidence.groups]
-    counts.sort(key=lambda one: percent(one.errors, one.total), reverse=True)
+    counts.sort(key=lambda count: percent(count.errors, count.total), reverse=True)
     balancers = load_balancers_of(evidence)
     between = _between(evidence.window)
-    findings = [_judge_group(query, one, between) for one in counts]
+    findings = [_judge_group(query, count, between) for count in counts]
     if query.compare == "blue":
         findings = [_compare(query, evidence, findings, counts, between)]
-    findings += [_judge_balancer(query, evidence, one, between) for one in balancers]
+    findings += [_judge_balancer(query, evidence, balancer, between) for balancer in balancers]
     findings += [early[0]] if early else []
-    worst = max(findings, key=lambda one: one.phase.severity)
+    worst = max(findings, key=lambda finding: finding.phase.severity)
     share = percent(counts[0].errors, counts[0].total)
     message = f"{worst.sentence}{_reported(query, evidence, balancers)}{evidence.green.coverage}"
     return Verdict(worst.phase, worst.reason, message, share, _observed(evidence, counts, balancers))
@@ -144,8 +144,8 @@ def _bounds(query: Query, evidence: Traffic, groups: tuple[TargetGroup, ...]) ->
         evidence.green.rollout.strategy, BlueGreen
     )
     return [
-        bounds_of_group(one, evidence.points, evidence.minutes, query.length, is_production=is_production)
-        for one in groups
+        bounds_of_group(group, evidence.points, evidence.minutes, query.length, is_production=is_production)
+        for group in groups
     ]
 
 
@@ -171,13 +171,13 @@ def _judge_unfinished(query: Query, evidence: Traffic) -> tuple[_Finding, Bounds
         if early:
             return early
     else:
-        for bounds in (one for group in groups for one in group if _fails(query, one)):
-            says = _unfinished(query, bounds, f"failed in {bounds.name}")
-            return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, says), bounds
+        for bounds in (window for group in groups for window in group if _fails(query, window)):
+            sentence = _unfinished(query, bounds, f"failed in {bounds.name}")
+            return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, sentence), bounds
     for arn, windows in _balancer_bounds(query, evidence).items():
-        for bounds in (one for one in windows if _fails(query, one) and evidence.foreign.get(arn) == 0):
-            says = _unfinished(query, bounds, f"got 5xx from load balancer {bounds.name} itself")
-            return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, says), bounds
+        for bounds in (window for window in windows if _fails(query, window) and evidence.foreign.get(arn) == 0):
+            sentence = _unfinished(query, bounds, f"got 5xx from load balancer {bounds.name} itself")
+            return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, sentence), bounds
     return None
 
 
@@ -188,14 +188,14 @@ def _compare_unfinished(query: Query, evidence: Traffic, groups: list[list[Bound
         bounds_together(groups), bounds_together(_bounds(query, evidence, evidence.blue)), strict=False
     )  # without blue there is nothing to compare with
     for green, blue in sides:
-        known = not green.is_silent and not blue.is_silent and min(green.requests, blue.requests) >= fewest
-        chance = chance_at_most(green, blue) if known else 1.0
+        is_known = not green.is_silent and not blue.is_silent and min(green.requests, blue.requests) >= fewest
+        chance = chance_at_most(green, blue) if is_known else 1.0
         if chance < query.significance:
-            says = (
+            sentence = (
                 f"{_unfinished_counts(green, 'failed')}: worse than blue beyond chance, even if every request to blue "
                 f"failed in {_not_finished(green)} (Fisher's exact test, p = {chance:.2g} < {query.significance:g})"
             )
-            return _Finding(Phase.FAILED, Reason.WORSE_THAN_BLUE, says), green
+            return _Finding(Phase.FAILED, Reason.WORSE_THAN_BLUE, sentence), green
     return None
 
 
@@ -220,20 +220,22 @@ def _not_finished(bounds: Bounds) -> str:
 
 def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
     """Apply the limits to one target group, in order; the first that fits decides."""
-    says = _count(counts, between)
+    sentence = _count(counts, between)
     if query.max_errors is not None and counts.errors > query.max_errors:
-        return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_errors} allowed")
+        return _Finding(
+            Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{sentence}, more than the {query.max_errors} allowed"
+        )
     if counts.silent_minutes:
         return _silence(query, counts)
     if counts.total < query.min_requests:
         least = f"at least {query.min_requests} {'is' if query.min_requests == 1 else 'are'}"
-        return _Finding(Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}; {least} required (minRequests)")
+        return _Finding(Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{sentence}; {least} required (minRequests)")
     if _above_percent(query, counts.errors, counts.total):
         return _Finding(
-            Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{says}, more than the {query.max_error_percent:g} % allowed"
+            Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{sentence}, more than the {query.max_error_percent:g} % allowed"
         )
     reason = Reason.ERRORS_WITHIN_LIMIT if counts.total else Reason.NO_REQUESTS
-    return _Finding(Phase.SUCCESSFUL, reason, says)
+    return _Finding(Phase.SUCCESSFUL, reason, sentence)
 
 
 def _count(counts: GroupCounts, between: str) -> str:
@@ -261,8 +263,8 @@ def _silence(query: Query, counts: GroupCounts) -> _Finding:
 
 def _name_minutes(minutes: tuple[datetime, ...]) -> str:
     if len(minutes) <= NAMED_MINUTES:
-        listed = ", ".join(f"{one:%H:%M}" for one in minutes)
-        return f"{len(minutes)} minute{'' if len(minutes) == 1 else 's'} ({listed} UTC)"
+        times = ", ".join(f"{minute:%H:%M}" for minute in minutes)
+        return f"{len(minutes)} minute{'' if len(minutes) == 1 else 's'} ({times} UTC)"
     return f"{len(minutes)} minutes ({minutes[0]:%H:%M} to {minutes[-1]:%H:%M} UTC)"
 
 
@@ -271,12 +273,12 @@ def _compare(
 ) -> _Finding:
     """Compare green's share with blue's over the same minutes, instead of with the limits alone."""
     green, blue = together(counts), _blue(evidence)
-    above = any(one.reason is Reason.ERRORS_ABOVE_LIMIT for one in alone)
-    silent = [one for one in counts if one.silent_minutes]
+    above = any(finding.reason is Reason.ERRORS_ABOVE_LIMIT for finding in alone)
+    silent = [count for count in counts if count.silent_minutes]
     if silent:
-        found = _silence(query, silent[0])
+        finding = _silence(query, silent[0])
         # onNoData=pass accepts a group without data, but not next to another one with too many failures.
-        return replace(found, phase=Phase.INCONCLUSIVE) if above and found.phase is Phase.SUCCESSFUL else found
+        return replace(finding, phase=Phase.INCONCLUSIVE) if above and finding.phase is Phase.SUCCESSFUL else finding
     if not evidence.blue:
         return _Finding(
             Phase.INCONCLUSIVE,
@@ -284,43 +286,46 @@ def _compare(
             f"{_share('green', green)} {between}; no Service selects blue, so there is nothing to compare with",
         )
     if blue.silent_minutes:
-        says = f"CloudWatch has no data for blue in {_name_minutes(blue.silent_minutes)}"
-        return _Finding(Phase.INCONCLUSIVE, Reason.NO_DATA, f"{_share('green', green)}; {says}")
-    says = f"{_share('green', green)}, {_share('blue', blue)} {between}"
+        sentence = f"CloudWatch has no data for blue in {_name_minutes(blue.silent_minutes)}"
+        return _Finding(Phase.INCONCLUSIVE, Reason.NO_DATA, f"{_share('green', green)}; {sentence}")
+    sentence = f"{_share('green', green)}, {_share('blue', blue)} {between}"
     fewest = max(query.min_requests, FEWEST_TO_COMPARE)
     if min(green.total, blue.total) < fewest:
         return _Finding(
-            Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{says}: a comparison needs {fewest} requests on each side"
+            Phase.INCONCLUSIVE,
+            Reason.TOO_FEW_REQUESTS,
+            f"{sentence}: a comparison needs {fewest} requests on each side",
         )
     chance = chance_of_as_many(green.errors, green.total, blue.errors, blue.total)
     if chance < query.significance:
         return _Finding(
             Phase.FAILED,
             Reason.WORSE_THAN_BLUE,
-            f"{says}: worse than blue beyond chance (Fisher's exact test, p = {chance:.2g} < {query.significance:g})",
+            f"{sentence}: worse than blue beyond chance (Fisher's exact test, "
+            f"p = {chance:.2g} < {query.significance:g})",
         )
-    says += f": not worse than blue beyond chance (p = {chance:.2g})"
+    sentence += f": not worse than blue beyond chance (p = {chance:.2g})"
     if above:
-        return _Finding(Phase.INCONCLUSIVE, Reason.NOT_WORSE_THAN_BLUE, f"{says}, but above the limit")
-    return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
+        return _Finding(Phase.INCONCLUSIVE, Reason.NOT_WORSE_THAN_BLUE, f"{sentence}, but above the limit")
+    return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, sentence)
 
 
 def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts, between: str) -> _Finding:
     """After the switch the load balancer's own 5xx count against green, unless it also serves other applications."""
-    says = (
+    sentence = (
         f"load balancer {counts.name} itself returned 5xx for {counts.elb_5xx} of {counts.total} requests {between}: "
         f"{_codes(counts)}"
     )
     if evidence.service.stage is Stage.BEFORE_SWITCH or not _above(query, counts.elb_5xx, counts.total):
-        return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, says)
+        return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, sentence)
     others = evidence.foreign.get(counts.arn)
     if others == 0:
-        return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, says)
+        return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, sentence)
     return _Finding(
         Phase.INCONCLUSIVE,
         Reason.LOAD_BALANCER_SHARED,
-        f"{says}; it also serves {'an unknown number of' if others is None else others} other target groups, so these "
-        "may not be green's",
+        f"{sentence}; it also serves {'an unknown number of' if others is None else others} other target groups, so "
+        "these may not be green's",
     )
 
 
@@ -336,7 +341,7 @@ def _above_percent(query: Query, errors: int, total: int) -> bool:
 
 
 def _blue(evidence: Traffic) -> GroupCounts:
-    return together(count_group(one, evidence.points, evidence.window) for one in evidence.blue)
+    return together(count_group(group, evidence.points, evidence.window) for group in evidence.blue)
 
 
 def _share(side: str, counts: GroupCounts) -> str:
@@ -355,8 +360,10 @@ def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCount
     blue = f"; {_share('blue', _blue(evidence))}" if evidence.blue and query.compare is None else ""
     if evidence.service.stage is Stage.AFTER_SWITCH:
         return blue
-    noisy = [one for one in balancers if one.elb_5xx]
-    return blue + "".join(f"; reported only: load balancer {one.name} itself returned {_codes(one)}" for one in noisy)
+    noisy = [balancer for balancer in balancers if balancer.elb_5xx]
+    return blue + "".join(
+        f"; reported only: load balancer {balancer.name} itself returned {_codes(balancer)}" for balancer in noisy
+    )
 
 
 def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> Observed:
@@ -383,13 +390,13 @@ def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[Load
         **({"blue": compared} if evidence.blue else {}),
         "errorsByTargetGroup": [
             {
-                "name": one.name,
-                "requestCount": one.requests,
-                "target5xxCount": one.target_5xx,
-                "connectionErrorCount": one.connection_errors,
-                "errorPercent": percent(one.errors, one.total),
+                "name": count.name,
+                "requestCount": count.requests,
+                "target5xxCount": count.target_5xx,
+                "connectionErrorCount": count.connection_errors,
+                "errorPercent": percent(count.errors, count.total),
             }
-            for one in counts
+            for count in counts
         ],
         "loadBalancers": [_shown(counts) for counts in balancers],
     }

@@ -134,8 +134,8 @@ def read_traffic(
 ) -> Traffic:
     """Read what `errors` judges, a call per place; `unfinished` minutes too. Raises CannotTell: as `read_subjects`."""
     subjects = read_subjects(topology, service, green, query, sources, deadline, unfinished=unfinished)
-    wanted = subjects.minutes.recent(query.length) if unfinished else subjects.window
-    points, points_read_at = read_points(subjects.groups, subjects.blue, wanted, sources, deadline)
+    judged = subjects.minutes.recent(query.length) if unfinished else subjects.window
+    points, points_read_at = read_points(subjects.groups, subjects.blue, judged, sources, deadline)
     return Traffic(
         green=green,
         service=service,
@@ -230,16 +230,18 @@ def count_foreign(
     arns = tuple(arns)
     if not arns:
         return {}
-    bound = tuple(one for one in topology.bindings if one.service in topology.services)
-    named = _readable((one for one in bound if not one.arn), sources)
-    own = {one.arn for one in bound} | {one.value.arn for one in sources.load_balancers.groups(named, deadline)}
+    bound = tuple(binding for binding in topology.bindings if binding.service in topology.services)
+    named = _readable((binding for binding in bound if not binding.arn), sources)
+    own = {binding.arn for binding in bound} | {
+        reading.value.arn for reading in sources.load_balancers.groups(named, deadline)
+    }
     places = {group.load_balancer_arns[0]: group.place for group in traffic.groups}
     return {arn: len(sources.load_balancers.attached(arn, places[arn], deadline) - own) for arn in arns}
 
 
 def _readable(bindings: Iterable[Binding], sources: Sources) -> tuple[Binding, ...]:
     """Leave out target groups that the provider may not read: blue is only compared with, and must not block green."""
-    return tuple(one for one in bindings if sources.load_balancers.may_read(one))
+    return tuple(binding for binding in bindings if sources.load_balancers.may_read(binding))
 
 
 def _served_since(green: Green, service: GreenService) -> datetime:
@@ -274,9 +276,9 @@ def _of_flows(group: TargetGroup, window: Window, sources: Sources, deadline: De
     arn = group.load_balancer_arns[0]
     if ":loadbalancer/net/" not in arn:
         return ""
-    wanted = {name: Metric(name, dimension(arn)) for name in (NEW_FLOWS, TARGET_RESETS, UNHEALTHY_FLOWS)}
-    points = sources.cloudwatch.points(group.place, tuple(wanted.values()), window, deadline).value
-    flows, resets, unhealthy = (total(points, metric, window) for metric in wanted.values())
+    metrics = {name: Metric(name, dimension(arn)) for name in (NEW_FLOWS, TARGET_RESETS, UNHEALTHY_FLOWS)}
+    points = sources.cloudwatch.points(group.place, tuple(metrics.values()), window, deadline).value
+    flows, resets, unhealthy = (total(points, metric, window) for metric in metrics.values())
     return (
         f" (reported only: between {window.start:%H:%M} and {window.end:%H:%M} UTC it had {flows} new flows in all of "
         f"its target groups, its targets reset {resets}, and {unhealthy} went to targets although none was healthy)"
@@ -294,17 +296,20 @@ def _has_metrics(group: TargetGroup) -> bool:
 def read_points(
     groups: tuple[TargetGroup, ...], blue: tuple[TargetGroup, ...], window: Window, sources: Sources, deadline: Deadline
 ) -> tuple[Points, datetime]:
-    """Read what counts requests and errors, of groups and of what is compared with them; as `read_wanted`."""
-    wanted = [
+    """Read what counts requests and errors, of groups and of what is compared with them; as `read_metrics`."""
+    metrics = [
         (group, [*metrics_of(group, judged=True), *metrics_of_load_balancer(group.load_balancer_arns[0])])
         for group in groups
     ]
-    wanted += [(group, metrics_of(group, judged=False)) for group in blue]
-    return read_wanted(wanted, window, sources, deadline)
+    metrics += [(group, metrics_of(group, judged=False)) for group in blue]
+    return read_metrics(metrics, window, sources, deadline)
 
 
-def read_wanted(
-    wanted: Iterable[tuple[TargetGroup, Iterable[Metric]]], window: Window, sources: Sources, deadline: Deadline
+def read_metrics(
+    metrics_by_group: Iterable[tuple[TargetGroup, Iterable[Metric]]],
+    window: Window,
+    sources: Sources,
+    deadline: Deadline,
 ) -> tuple[Points, datetime]:
     """Read metrics of target groups with one call per place; return the points and when the oldest was read.
 
@@ -312,10 +317,12 @@ def read_wanted(
     CannotTell: ClockSkew, and what reads raise.
     """
     by_place: dict[Place, dict[Metric, None]] = {}
-    for group, metrics in wanted:
+    for group, metrics in metrics_by_group:
         by_place.setdefault(group.place, {}).update(dict.fromkeys(metrics))
     # Nearly always one place, so sequential calls cost nothing.
-    found = [sources.cloudwatch.points(one, tuple(metrics), window, deadline) for one, metrics in by_place.items()]
+    readings = [
+        sources.cloudwatch.points(place, tuple(metrics), window, deadline) for place, metrics in by_place.items()
+    ]
     require_clocks((sources.other_clocks.cloudwatch(place.region) for place in by_place), sources.clock())
-    points = {metric: minutes for known in found for metric, minutes in known.value.items()}
-    return points, min(known.read_at for known in found)
+    points = {metric: minutes for reading in readings for metric, minutes in reading.value.items()}
+    return points, min(reading.read_at for reading in readings)

@@ -12,7 +12,7 @@ from datetime import datetime
 from provider.checks import traffic
 from provider.checks.parameters import LOWER, Parameter
 from provider.checks.question import Check, Sources
-from provider.checks.traffic import Subjects, read_subjects, read_wanted
+from provider.checks.traffic import Subjects, read_metrics, read_subjects
 from provider.model.answer import Observed
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
@@ -56,12 +56,12 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
             "times with",
         )
     first = [(group, metrics_of(group)) for group in (*subjects.groups, *subjects.blue)]
-    points, read_at = read_wanted(first, subjects.window, sources, deadline)
+    points, read_at = read_metrics(first, subjects.window, sources, deadline)
     blue = latency(subjects.blue, points, subjects.window)
     limit = query.max_latency_factor * blue.p95 if blue.p95 is not None else 0.0
     if limit:
         ranks = [(group, [rank_of(group, limit)]) for group in subjects.groups]
-        ranked, ranked_at = read_wanted(ranks, subjects.window, sources, deadline)
+        ranked, ranked_at = read_metrics(ranks, subjects.window, sources, deadline)
         points, read_at = {**points, **ranked}, min(read_at, ranked_at)
     return Evidence(subjects, points, limit, {**subjects.read_at, Kind.METRICS: read_at})
 

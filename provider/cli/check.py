@@ -136,17 +136,17 @@ def _flags(question: AnyCheck) -> list[click.Parameter]:
 
 def _plain(field: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a parameter without Python's None."""
-    return next((one for one in field.get("anyOf", [field]) if one.get("type") != "null"), field)
+    return next((schema for schema in field.get("anyOf", [field]) if schema.get("type") != "null"), field)
 
 
 def _choices(field: dict[str, Any]) -> list[str]:
     plain = _plain(field)
-    return [str(one) for one in plain.get("enum", [plain["const"]] if "const" in plain else [])]
+    return [str(choice) for choice in plain.get("enum", [plain["const"]] if "const" in plain else [])]
 
 
 def _complete(choices: list[str], _: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Complete a value in a shell."""
-    return [one for one in choices if one.startswith(incomplete)]
+    return [choice for choice in choices if choice.startswith(incomplete)]
 
 
 def _limits(field: dict[str, Any]) -> str:

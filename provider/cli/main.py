@@ -54,7 +54,9 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List each command with its whole first sentence, which click cuts."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, one.help.strip().partition("\n\n")[0]) for name, one in commands if one and one.help]
+        rows = [
+            (name, command.help.strip().partition("\n\n")[0]) for name, command in commands if command and command.help
+        ]
         with formatter.section("Commands"):
             formatter.write_dl([(name, " ".join(text.split())) for name, text in rows])
 

@@ -104,8 +104,8 @@ def texts_of(names: tuple[str, ...]) -> list[tuple[str, str, bool]]:
             if name == "-":
                 texts.append(("", sys.stdin.read(), True))
             elif path.is_dir():
-                inside = sorted(one for one in path.iterdir() if one.suffix in {".yaml", ".yml", ".json"})
-                texts += [(str(one), one.read_text(encoding="utf-8"), False) for one in inside]
+                inside = sorted(entry for entry in path.iterdir() if entry.suffix in {".yaml", ".yml", ".json"})
+                texts += [(str(entry), entry.read_text(encoding="utf-8"), False) for entry in inside]
             else:
                 texts.append((name, path.read_text(encoding="utf-8"), True))
         except OSError as error:

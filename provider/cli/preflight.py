@@ -166,7 +166,7 @@ def _lines(report: Report) -> list[str]:
 def _group(health: GroupHealth) -> list[str]:
     """Return a target group, with what its targets are, and the load balancer whose rules forward to it."""
     group = health.group
-    states = Counter(one.state for one in health.targets)
+    states = Counter(target.state for target in health.targets)
     told = ", ".join(f"{number} {state}" for state, number in states.most_common()) or "no target"
     every = group.health_check_interval_seconds
     lines = [f"{_passed(states.keys() <= {State.HEALTHY})} target group {group.name} ({group.target_type}): {told}"]

@@ -58,7 +58,11 @@ def merged(
         elif argument.get("value") is not None and argument["value"] != before["value"]:
             problems.append(f"templates give argument {name} different values, the last in {template}")
     arguments = [_merged(name, argument, passed.get(name)) for name, argument in combined.items()]
-    problems += [f"argument {one.name} has no value" for one in arguments if one.value is None and not one.source]
+    problems += [
+        f"argument {argument.name} has no value"
+        for argument in arguments
+        if argument.value is None and not argument.source
+    ]
     return tuple(arguments), problems
 
 

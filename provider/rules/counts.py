@@ -93,7 +93,7 @@ def count_group(group: TargetGroup, points: Points, window: Window) -> GroupCoun
         requests=total(points, Metric(REQUESTS, balancer, name), window),
         target_5xx=total(points, Metric(TARGET_5XX, balancer, name), window),
         connection_errors=total(points, Metric(CONNECTION_ERRORS, balancer, name), window),
-        silent_minutes=tuple(one for one in window.minutes if one not in confirmed),
+        silent_minutes=tuple(minute for minute in window.minutes if minute not in confirmed),
     )
 
 
@@ -111,21 +111,21 @@ def count_load_balancer(arn: str, points: Points, window: Window) -> LoadBalance
 
 def together(groups: Iterable[GroupCounts]) -> GroupCounts:
     """Add up the groups of one side of a comparison."""
-    some = tuple(groups)
+    side = tuple(groups)
     return GroupCounts(
-        name=", ".join(one.name for one in some),
-        requests=sum(one.requests for one in some),
-        target_5xx=sum(one.target_5xx for one in some),
-        connection_errors=sum(one.connection_errors for one in some),
-        silent_minutes=max((one.silent_minutes for one in some), key=len, default=()),
+        name=", ".join(group.name for group in side),
+        requests=sum(group.requests for group in side),
+        target_5xx=sum(group.target_5xx for group in side),
+        connection_errors=sum(group.connection_errors for group in side),
+        silent_minutes=max((group.silent_minutes for group in side), key=len, default=()),
     )
 
 
 def total(points: Points, metric: Metric, window: Window) -> int:
     """Add up a window's counts. Raises CannotTell for a value that is no count: negative, not whole, NaN, infinite."""
-    known = points.get(metric, {})
-    counts = [known.get(minute, 0.0) for minute in window.minutes]
-    strange = [one for one in counts if not (0 <= one <= MOST_COUNT and float(one).is_integer())]
+    values = points.get(metric, {})
+    counts = [values.get(minute, 0.0) for minute in window.minutes]
+    strange = [count for count in counts if not (0 <= count <= MOST_COUNT and float(count).is_integer())]
     if strange:
         raise CannotTell(
             Reason.AWS_MALFORMED,

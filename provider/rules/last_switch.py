@@ -63,8 +63,8 @@ def after_look(before: LastSwitch, groups: Collection[Mapping[Address, str]], at
     for states in groups:
         healthy = sum(state == State.HEALTHY for state in states.values())
         least = healthy if least is None else min(least, healthy)
-        unwell = {one for one in before.handed_over if states.get(one) != State.HEALTHY}
-        reset |= {one for one in unwell if states.get(one, State.MISSING) in (State.INITIAL, State.MISSING)}
+        unwell = {address for address in before.handed_over if states.get(address) != State.HEALTHY}
+        reset |= {address for address in unwell if states.get(address, State.MISSING) in (State.INITIAL, State.MISSING)}
         is_whole = is_whole and not unwell
     healthy_at = (before.healthy_at or at) if is_whole else None
     return replace(before, least=least, reset=frozenset(reset), healthy_at=healthy_at)

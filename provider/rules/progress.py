@@ -92,7 +92,7 @@ def deciding(run: AnalysisRun) -> tuple[MetricResult, Measurement | None] | None
     for phase in (run.phase, *({INCONCLUSIVE} if run.phase != SUCCESSFUL else ())):
         for result in run.results:
             if result.phase == phase and phase != SUCCESSFUL:
-                of_phase = [one for one in result.measurements if one.phase == phase]
+                of_phase = [measurement for measurement in result.measurements if measurement.phase == phase]
                 return result, of_phase[-1] if of_phase else result.last
     return None
 

@@ -40,7 +40,7 @@ def in_context(verdict: Verdict, topology: Topology, now: datetime) -> Verdict:
         return _with(verdict, Reason.ROLLOUT_ABORTED, _aborted(topology, now))
     if name := _without_hash(topology):
         return _with(verdict, Reason.ACTIVE_SERVICE_WITHOUT_HASH, _ungated(rollout, name))
-    if any(one in INCONCLUSIVE_PAUSES for one in rollout.activity.pauses):
+    if any(pause in INCONCLUSIVE_PAUSES for pause in rollout.activity.pauses):
         return _with(verdict, Reason.ROLLOUT_PAUSED, _paused(rollout))
     return verdict
 
@@ -123,9 +123,13 @@ def _paused(rollout: Rollout) -> str:
 
 def _scale_down_at(topology: Topology, now: datetime) -> datetime | None:
     """Return when Argo will scale green down, if that is in the future; else None."""
-    times = [one.scale_down_at for one in _own(topology.rollout, topology.replica_sets) if one.scale_down_at]
+    times = [
+        replica_set.scale_down_at
+        for replica_set in _own(topology.rollout, topology.replica_sets)
+        if replica_set.scale_down_at
+    ]
     return next((at for at in times if at > now), None)
 
 
 def _own(rollout: Rollout, replica_sets: Iterable[ReplicaSet]) -> list[ReplicaSet]:
-    return [one for one in replica_sets if one.owner_uid == rollout.uid]
+    return [replica_set for replica_set in replica_sets if replica_set.owner_uid == rollout.uid]

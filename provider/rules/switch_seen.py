@@ -82,7 +82,7 @@ def after_look(
     """Return what is known after a look at every production group; the emptiest group counts."""
     if not groups or at <= before.looked_at or at - before.switched_at > WATCHED:
         return before
-    is_empty = any(not any(one.state == State.HEALTHY for one in health.targets) for health in groups)
+    is_empty = any(not any(target.state == State.HEALTHY for target in health.targets) for health in groups)
     passed = at - before.looked_at
     is_suspect = is_empty or before.is_empty or not before.is_settled
     return replace(

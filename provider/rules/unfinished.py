@@ -99,16 +99,16 @@ def bounds_together(sides: Iterable[Sequence[Bounds]]) -> list[Bounds]:
     """Add up the groups of one side of a comparison, window by window."""
     return [
         Bounds(
-            name=", ".join(one.name for one in same),
+            name=", ".join(bounds.name for bounds in same),
             window=same[0].window,
             unfinished_minutes=same[0].unfinished_minutes,
-            errors=sum(one.errors for one in same),
-            requests=sum(one.requests for one in same),
+            errors=sum(bounds.errors for bounds in same),
+            requests=sum(bounds.requests for bounds in same),
             most_requests=None
-            if any(one.most_requests is None for one in same)
-            else sum(one.most_requests or 0 for one in same),
-            answered=sum(one.answered for one in same),
-            is_silent=any(one.is_silent for one in same),
+            if any(bounds.most_requests is None for bounds in same)
+            else sum(bounds.most_requests or 0 for bounds in same),
+            answered=sum(bounds.answered for bounds in same),
+            is_silent=any(bounds.is_silent for bounds in same),
         )
         for same in zip(*sides, strict=True)
     ]
@@ -142,19 +142,21 @@ def _busiest(counts: Counts, minutes: Minutes) -> int:
 
 def _bound(name: str, counts: Counts, minutes: Minutes, window: Window, busiest: int, since: datetime) -> Bounds:
     """Bound one window, with the failures since that minute."""
-    known = [(minute, counts[minute]) for minute in window.minutes]
-    finished = [one for minute, one in known if minute < minutes.finished]
-    unfinished = [one for minute, one in known if minute >= minutes.finished]
+    by_minute = [(minute, counts[minute]) for minute in window.minutes]
+    finished = [counted for minute, counted in by_minute if minute < minutes.finished]
+    unfinished = [counted for minute, counted in by_minute if minute >= minutes.finished]
     # Failures that came before any request of their minute tell nothing about a share yet.
-    is_bounded = busiest > 0 and all(one.requests for one in unfinished if one.errors)
-    each = MARGIN * max(busiest, STEADY_REQUESTS, *(one.total for one in unfinished))
+    is_bounded = busiest > 0 and all(counted.requests for counted in unfinished if counted.errors)
+    each = MARGIN * max(busiest, STEADY_REQUESTS, *(counted.total for counted in unfinished))
     return Bounds(
         name=name,
         window=window,
         unfinished_minutes=len(unfinished),
-        errors=sum(one.errors for minute, one in known if minute >= since),
-        requests=max(sum(one.requests for _, one in known), sum(one.errors for _, one in known)),
-        most_requests=sum(one.total for one in finished) + each * len(unfinished) if is_bounded else None,
-        answered=sum(one.total - one.errors for one in finished),
-        is_silent=any(one.is_silent for one in finished),
+        errors=sum(counted.errors for minute, counted in by_minute if minute >= since),
+        requests=max(
+            sum(counted.requests for _, counted in by_minute), sum(counted.errors for _, counted in by_minute)
+        ),
+        most_requests=sum(counted.total for counted in finished) + each * len(unfinished) if is_bounded else None,
+        answered=sum(counted.total - counted.errors for counted in finished),
+        is_silent=any(counted.is_silent for counted in finished),
     )

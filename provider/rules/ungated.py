@@ -31,7 +31,7 @@ class Seen:
 def after_answer(seen: Seen, pod_hash: str, phase: Phase, stage: Stage | None) -> Seen:
     """Remember an answer: a pass before the switch counts for its version until a failure."""
     if phase is Phase.FAILED:
-        return replace(seen, passed=tuple(one for one in seen.passed if one != pod_hash))
+        return replace(seen, passed=tuple(passed_hash for passed_hash in seen.passed if passed_hash != pod_hash))
     if phase is Phase.SUCCESSFUL and stage is Stage.BEFORE_SWITCH:
         return replace(seen, passed=_with(seen.passed, pod_hash))
     return seen
@@ -60,5 +60,5 @@ def serving(switch: Switch) -> str:
     return switch.service.selector.get(HASH_LABEL, "") if switch.service else ""
 
 
-def _with(hashes: tuple[str, ...], one: str) -> tuple[str, ...]:
-    return (*(each for each in hashes if each != one), one)[-MOST_HASHES:]
+def _with(hashes: tuple[str, ...], pod_hash: str) -> tuple[str, ...]:
+    return (*(each for each in hashes if each != pod_hash), pod_hash)[-MOST_HASHES:]

@@ -47,30 +47,31 @@ class Listeners:
         by_place: dict[Place, list[TargetGroup]] = {}
         for group in groups:
             by_place.setdefault(group.place, []).append(group)
-        what = {place: "hosts of " + ", ".join(group.name for group in some) for place, some in by_place.items()}
+        what = {place: "hosts of " + ", ".join(group.name for group in placed) for place, placed in by_place.items()}
         started = {
-            place: self._threads.submit(place.scope, partial(self._hosts, some, deadline))
-            for place, some in by_place.items()
+            place: self._threads.submit(place.scope, partial(self._hosts, placed, deadline))
+            for place, placed in by_place.items()
         }
         return {arn: hosts for place in started for arn, hosts in deadline.wait(started[place], what[place]).items()}
 
     def security_groups(self, arns: Iterable[str], place: Place, deadline: Deadline) -> Mapping[str, frozenset[str]]:
         """Return the security groups of load balancers by ARN."""
-        wanted = sorted(arns)
-        what = "load balancers " + ", ".join(_name_of(arn) for arn in wanted)
+        ordered = sorted(arns)
+        what = "load balancers " + ", ".join(_name_of(arn) for arn in ordered)
 
         def call() -> Mapping[str, frozenset[str]]:
-            answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=wanted)
+            answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=ordered)
             with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
                 # One without security groups (a Network Load Balancer may have none) has no key for them.
                 return {
-                    one["LoadBalancerArn"]: frozenset(one.get("SecurityGroups", ())) for one in answer["LoadBalancers"]
+                    balancer["LoadBalancerArn"]: frozenset(balancer.get("SecurityGroups", ()))
+                    for balancer in answer["LoadBalancers"]
                 }
 
-        (found,) = self._threads.read(place.scope, deadline, Read(what, call))
-        if set(found) != set(wanted):
+        (by_arn,) = self._threads.read(place.scope, deadline, Read(what, call))
+        if set(by_arn) != set(ordered):
             raise malformed(self._elbv2.action("DescribeLoadBalancers"), what)
-        return dict(found)
+        return dict(by_arn)
 
     def _weights(self, group: TargetGroup, deadline: Deadline) -> Iterator[int]:
         for arn in group.load_balancer_arns:
@@ -79,21 +80,21 @@ class Listeners:
                     yield from _weights_in(rule["Actions"], group.arn)
 
     def _hosts(self, groups: list[TargetGroup], deadline: Deadline) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, dict[str, None]] = {one.arn: {} for one in groups}
-        for arn, place in {arn: one.place for one in groups for arn in one.load_balancer_arns}.items():
+        hosts: dict[str, dict[str, None]] = {group.arn: {} for group in groups}
+        for arn, place in {arn: group.place for group in groups for arn in group.load_balancer_arns}.items():
             what = f"load balancer {_name_of(arn)}"
             for rule in self._rules(arn, place, deadline):
                 with well_formed(self._elbv2.action("DescribeRules"), what):
-                    for one in groups:
-                        if any(True for _ in _weights_in(rule["Actions"], one.arn)):
-                            found[one.arn].update(dict.fromkeys(_hosts_in(rule["Conditions"])))
+                    for group in groups:
+                        if any(True for _ in _weights_in(rule["Actions"], group.arn)):
+                            hosts[group.arn].update(dict.fromkeys(_hosts_in(rule["Conditions"])))
             answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=[arn])
             with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
-                own = [one["DNSName"].lower() for one in answer["LoadBalancers"]]
-            for one in groups:
-                if arn in one.load_balancer_arns:
-                    found[one.arn].update(dict.fromkeys(own))
-        return {arn: tuple(some) for arn, some in found.items()}
+                dns_names = [balancer["DNSName"].lower() for balancer in answer["LoadBalancers"]]
+            for group in groups:
+                if arn in group.load_balancer_arns:
+                    hosts[group.arn].update(dict.fromkeys(dns_names))
+        return {arn: tuple(names) for arn, names in hosts.items()}
 
     def _rules(self, arn: str, place: Place, deadline: Deadline) -> Iterator[Mapping[str, Any]]:
         """Yield each rule of a load balancer, whatever it forwards to."""
@@ -112,26 +113,26 @@ class Listeners:
         of = {"DescribeListeners": "LoadBalancerArn", "DescribeRules": "ListenerArn"}[operation]
         for page in self._elbv2.pages(operation, place, what, deadline, ("NextMarker", "Marker"), **{of: arn}):
             with well_formed(self._elbv2.action(operation), what):
-                found = list(page[key])
-            yield from found
+                items = list(page[key])
+            yield from items
 
 
 def _weights_in(actions: Iterable[Mapping[str, Any]], arn: str) -> Iterator[int]:
     """Yield the weight of a target group in each of a rule's actions that forwards to it."""
     for action in actions:
         named = action.get("ForwardConfig", {}).get("TargetGroups", ())
-        for one in named:
-            if one["TargetGroupArn"] == arn:
-                yield one.get("Weight", _ALL)
+        for target_group in named:
+            if target_group["TargetGroupArn"] == arn:
+                yield target_group.get("Weight", _ALL)
         if not named and action.get("TargetGroupArn") == arn:
             yield _ALL
 
 
 def _hosts_in(conditions: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the hosts that a rule's conditions name."""
-    for one in conditions:
-        if one["Field"] == "host-header":
-            yield from (value.lower() for value in one.get("HostHeaderConfig", one).get("Values", ()))
+    for condition in conditions:
+        if condition["Field"] == "host-header":
+            yield from (value.lower() for value in condition.get("HostHeaderConfig", condition).get("Values", ()))
 
 
 def _name_of(arn: str) -> str:

@@ -197,8 +197,10 @@ class RolloutState(rollout.Rollout, kw_only=True):
             progress_deadline_seconds=spec.progress_deadline_seconds or argo.PROGRESS_DEADLINE_SECONDS,
             aborts_at_deadline=spec.progress_deadline_abort,
             conditions={
-                cut(one.type): argo.Condition(one.is_true, one.reason, one.message, one.last_transition_time)
-                for one in (status.conditions or ())[:MAX_SHOWN]
+                cut(condition.type): argo.Condition(
+                    condition.is_true, condition.reason, condition.message, condition.last_transition_time
+                )
+                for condition in (status.conditions or ())[:MAX_SHOWN]
             },
             has_gate=strategy.has_gate,
             available=status.available_replicas,
@@ -267,8 +269,14 @@ class _MetricResult(Shape):
         return argo.MetricResult(
             **fields,
             measurements=tuple(
-                argo.Measurement(one.phase, one.value, one.message, one.started_at, one.finished_at)
-                for one in measurements
+                argo.Measurement(
+                    measurement.phase,
+                    measurement.value,
+                    measurement.message,
+                    measurement.started_at,
+                    measurement.finished_at,
+                )
+                for measurement in measurements
             ),
         )
 
@@ -315,7 +323,7 @@ class AnalysisRun(Shape):
             created_at=own.creation_timestamp,
             started_at=status.started_at,
             completed_at=status.completed_at,
-            results=tuple(one.record() for one in (status.metric_results or ())[:_MOST_METRICS]),
+            results=tuple(result.record() for result in (status.metric_results or ())[:_MOST_METRICS]),
             object={"metadata": {"name": own.name, "labels": kinds}, "spec": self.spec},
         )
 
