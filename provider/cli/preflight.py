@@ -22,7 +22,7 @@ from provider.advice.preflight.manifests import name_of
 from provider.advice.preflight.setup import Setup, setups
 from provider.advice.preflight.target_groups import ingresses
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, not_checked, of_files
-from provider.model.analysis import Analysis
+from provider.model.analysis import Analysis, ProblemKind
 from provider.model.printable import printable
 from provider.model.records import GroupHealth
 from provider.rules.expected_targets import State
@@ -152,7 +152,7 @@ def _lines(report: Report) -> list[str]:
     if pods:
         ready = sum(not pod.state for pod in pods)
         lines.append(f"  {_passed(ready == len(pods))} Pods of green: {ready} of {len(pods)} ready")
-    lines += [line for analysis in setup.analyses for line in _analysis(setup, analysis, by_object)]
+    lines += [line for analysis in setup.analyses for line in _analysis(analysis, by_object)]
     lines += [f"  Ignored: {finding.code}: {finding.says} ({reason})" for finding, reason in report.ignored.items()]
     if not report.findings:
         return [*lines, "", "Nothing was found."]
@@ -179,13 +179,13 @@ def _passed(is_fine: bool) -> str:  # noqa: FBT001 - the only argument
     return "✓" if is_fine else "!"
 
 
-def _analysis(setup: Setup, analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:
+def _analysis(analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[str]:
     lines = [f"  ✓ {analysis.place}"]
     for kind, name in analysis.templates:
         metrics = ", ".join(metric.name for metric in analysis.metrics if metric.template == (kind, name))
         lines.append(f"    {_mark(by_object, f'{kind}/{name}')} {kind} {name}: {metrics}")
-    missing = [problem for problem in analysis.problems if "does not exist" in problem]
-    return lines + [f"    ? {problem.replace('does not exist', 'is not there')}" for problem in missing if setup]
+    missing = [problem.says for problem in analysis.problems if problem.kind is ProblemKind.TEMPLATE]
+    return lines + [f"    ? {says.replace('does not exist', 'is not there')}" for says in missing]
 
 
 def _mark(by_object: dict[str, list[Finding]], label: str) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from provider.checks.question import Sources
-from provider.model.analysis import Analysis, Object, TemplateKey
+from provider.model.analysis import Analysis, Object, Problem, TemplateKey
 from provider.model.argo import AnalysisRun, RolloutState, Version
 from provider.model.errors import CannotTell
 from provider.model.lengths import MESSAGE_BYTES, cut
@@ -148,11 +148,14 @@ def _bounded(analysis: Analysis) -> Analysis:
                 success_condition=cut(metric.success_condition),
                 failure_condition=cut(metric.failure_condition),
                 unknown_arguments=metric.unknown_arguments[:MOST_PARAMETERS],
-                problems=tuple(cut(problem) for problem in metric.problems[:MOST_PARAMETERS]),
+                problems=_cut(metric.problems),
             )
         )
-    problems = tuple(cut(problem) for problem in analysis.problems[:MOST_PARAMETERS])
-    return replace(analysis, metrics=tuple(metrics), arguments=(), problems=problems)
+    return replace(analysis, metrics=tuple(metrics), arguments=(), problems=_cut(analysis.problems))
+
+
+def _cut(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    return tuple(replace(problem, says=cut(problem.says)) for problem in problems[:MOST_PARAMETERS])
 
 
 def _or_nothing(read_part: Callable[[], tuple[Value, ...]], problems: list[str]) -> tuple[Value, ...]:

@@ -6,6 +6,7 @@ whole metric, so any field of it may hold one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 Object = Mapping[str, Any]
@@ -15,6 +16,32 @@ TemplateKey = tuple[str, str]
 """Kind (AnalysisTemplate or ClusterAnalysisTemplate) and name."""
 
 PRE_PROMOTION, POST_PROMOTION, BACKGROUND = "prePromotionAnalysis", "postPromotionAnalysis", "analysis"
+
+
+class ProblemKind(Enum):
+    """What a problem of an analysis is about."""
+
+    INVALID = auto()
+    """Argo refuses a field."""
+    TEMPLATE = auto()
+    """A template does not exist or cannot be read, so what it asks is not known."""
+    ARGUMENT = auto()
+    """An argument or its field does not exist."""
+    DEFAULTS = auto()
+    """Two templates give an argument different defaults."""
+    UNKNOWN = auto()
+    """Something else than Argo Rollouts may fill it in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps Argo from running an analysis, or us from knowing what it asks, in a sentence."""
+
+    says: str
+    kind: ProblemKind = ProblemKind.INVALID
+
+    def __str__(self) -> str:
+        return self.says
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +101,7 @@ class AnalysisMetric:
     is_dry_run: bool = False
     retention: int = 10
     unknown_arguments: tuple[Argument, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +110,14 @@ class Analysis:
 
     `place` is its path in the strategy (`prePromotionAnalysis`, `postPromotionAnalysis`, `analysis` for the background
     analysis of a canary, `steps[2]`). `run` is the AnalysisRun that it was read from, empty if it was read from
-    templates. `problems` say what keeps Argo from running it, or us from knowing what it asks.
+    templates.
     """
 
     place: str
     metrics: tuple[AnalysisMetric, ...]
     arguments: tuple[Argument, ...] = ()
     templates: tuple[TemplateKey, ...] = ()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     run: str = ""
 
     @property

@@ -23,6 +23,8 @@ from provider.model.analysis import (
     Argument,
     EndpointQuery,
     Object,
+    Problem,
+    ProblemKind,
     TemplateKey,
     WebRequest,
 )
@@ -50,10 +52,12 @@ def places_of(rollout: Object) -> dict[str, Object]:
 
 def wanted_templates(rollout: Object, templates: Mapping[TemplateKey, Object]) -> set[TemplateKey]:
     """Return every template that the analyses name, directly or through the templates that are known."""
-    every: dict[TemplateKey, None] = {}
-    for analysis in places_of(rollout).values():
-        every |= dict.fromkeys(_walk(analysis.get("templates"), templates))
-    return set(every)
+    return {key for analysis in places_of(rollout).values() for key in templates_of(analysis, templates)}
+
+
+def templates_of(analysis: Object, templates: Mapping[TemplateKey, Object]) -> list[TemplateKey]:
+    """Return every template that one analysis names, directly or through the templates that are known."""
+    return list(dict.fromkeys(_walk(analysis.get("templates"), templates)))
 
 
 def analyses_of(
@@ -103,11 +107,13 @@ def _from_templates(
     endpoints: Collection[str],
     unread: Mapping[TemplateKey, str],
 ) -> Analysis:
-    keys = dict.fromkeys(_walk(analysis.get("templates"), templates))
+    keys = templates_of(analysis, templates)
     # Argo joins templates of the namespace first, then those of the cluster.
     known = sorted((key for key in keys if key in templates), key=lambda key: key[0] == _CLUSTERED)
     problems = [
-        unread.get(key) or f"{key[0]} {key[1] or '(no name)'} does not exist" for key in keys if key not in templates
+        Problem(unread.get(key) or f"{key[0]} {key[1] or '(no name)'} does not exist", ProblemKind.TEMPLATE)
+        for key in keys
+        if key not in templates
     ]
     specs = {key: mapping(mapping(templates[key]).get("spec")) for key in known}
     passed, wrong = passed_by(rollout, _items(analysis.get("args")))
@@ -124,7 +130,7 @@ def _from_templates(
     }
     metrics, invalid = _metrics(named, rules, passed, arguments, endpoints)
     if not keys:
-        problems.append("it names no template")
+        problems.append(Problem("it names no template"))
     return Analysis(
         place=place,
         metrics=metrics,
@@ -158,21 +164,21 @@ def _metrics(
     passed: Mapping[str, Argument],
     arguments: Iterable[Argument],
     endpoints: Collection[str],
-) -> tuple[tuple[AnalysisMetric, ...], list[str]]:
+) -> tuple[tuple[AnalysisMetric, ...], list[Problem]]:
     """Return the metrics with their arguments, and what is wrong with them together."""
     values = {argument.name: argument for argument in arguments}
     names = [str(metric.get("name", "")) for _, metric in named]
-    problems = [f"{number} metrics are named {name}" for name, number in Counter(names).items() if number > 1]
-    problems += [] if named else ["it has no metric"]
+    twice = {name: number for name, number in Counter(names).items() if number > 1}
+    problems = [Problem(f"{number} metrics are named {name}") for name, number in twice.items()]
+    problems += [] if named else [Problem("it has no metric")]
     for field in ("dryRun", "measurementRetention"):
-        problems += _wrong_rules(field, rules.get(field), names)
+        problems += map(Problem, _wrong_rules(field, rules.get(field), names))
     dry = {name for name, _ in _matches(rules.get("dryRun"), names)}
     kept = {name: _whole(rule.get("limit")) for name, rule in _matches(rules.get("measurementRetention"), names)}
     metrics = []
     for template, metric in named:
         undeclared = [
-            f"{{{{{place}}}}} cannot be resolved: "
-            + ("no template declares it" if name_in(place) in passed else "there is no such argument")
+            _unresolved(place, is_passed=name_in(place) in passed)
             for place in placeholders(metric)
             if name_in(place) not in values
         ]
@@ -191,6 +197,12 @@ def _metrics(
             )
         )
     return tuple(metrics), problems
+
+
+def _unresolved(place: str, *, is_passed: bool) -> Problem:
+    why = "no template declares it" if is_passed else "there is no such argument"
+    kind = ProblemKind.UNKNOWN if "workflow" in place else ProblemKind.ARGUMENT
+    return Problem(f"{{{{{place}}}}} cannot be resolved: {why}", kind)
 
 
 def _wrong_rules(field: str, rules: object, names: list[str]) -> Iterator[str]:
@@ -220,10 +232,10 @@ def _metric(
     is_dry_run: bool,
     retention: int,
     unknown: tuple[Argument, ...],
-    problems: list[str],
+    problems: list[Problem],
 ) -> AnalysisMetric:
     provider = mapping(spec.get("provider"))
-    problems = problems + ([] if provider else ["it has no provider"])
+    problems = problems + ([] if provider else [Problem("it has no provider")])
     request = _request(mapping(provider["web"]), problems) if "web" in provider else None
     query = _query(request, endpoints, problems) if request else _command(provider.get("job"), endpoints)
     interval, count = _seconds(spec, "interval", problems), _whole(spec.get("count"))
@@ -250,16 +262,16 @@ def _metric(
     )
 
 
-def _request(web: Object, problems: list[str]) -> WebRequest:
+def _request(web: Object, problems: list[Problem]) -> WebRequest:
     method, body, json_body = str(web.get("method") or "GET"), str(web.get("body") or ""), web.get("jsonBody")
     if body and json_body is not None:
-        problems.append("it has a body and a jsonBody")
+        problems.append(Problem("it has a body and a jsonBody"))
     elif (body or json_body is not None) and method == "GET":
-        problems.append("a GET cannot have a body")
+        problems.append(Problem("a GET cannot have a body"))
     if json_body is not None and not isinstance(json_body, Mapping):
-        problems.append("its jsonBody is not an object")
+        problems.append(Problem("its jsonBody is not an object"))
     if not web.get("url"):
-        problems.append("it has no url")
+        problems.append(Problem("it has no url"))
     return WebRequest(
         url=str(web.get("url") or ""),
         method=method,
@@ -271,12 +283,12 @@ def _request(web: Object, problems: list[str]) -> WebRequest:
     )
 
 
-def _query(request: WebRequest, endpoints: Collection[str], problems: list[str]) -> EndpointQuery | None:
+def _query(request: WebRequest, endpoints: Collection[str], problems: list[Problem]) -> EndpointQuery | None:
     """Return the query to this provider: the path ends with /v1/ and the name of an endpoint."""
     try:
         url = urlsplit(request.url)
     except ValueError:
-        problems.append("its url is not valid")
+        problems.append(Problem("its url is not valid"))
         return None
     before, _, endpoint = url.path.rpartition("/")
     if endpoint not in endpoints or not before.endswith("/v1"):
@@ -316,11 +328,11 @@ def _flags(words: list[str]) -> Iterator[tuple[str, str]]:
                 yield name, value if has_value else next(iter(words[number + 1 : number + 2]), "")
 
 
-def _seconds(spec: Object, field: str, problems: list[str]) -> float:
+def _seconds(spec: Object, field: str, problems: list[Problem]) -> float:
     """Return a Go duration in seconds; 0 for an absent one."""
     text = str(spec.get(field) or "")
     if text and not _DURATION.fullmatch(text):
-        problems.append(f"{field} {text!r} is not a duration such as 10s or 5m")
+        problems.append(Problem(f"{field} {text!r} is not a duration such as 10s or 5m"))
         return 0
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from provider.model.analysis import Argument, Object
+from provider.model.analysis import Argument, Object, Problem, ProblemKind
 
 PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _PREFIX = "args."
@@ -17,9 +17,10 @@ _LARGEST = 10**300
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']*)'\]")
 
 
-def passed_by(rollout: Object, arguments: Iterable[object]) -> tuple[dict[str, Argument], list[str]]:
+def passed_by(rollout: Object, arguments: Iterable[object]) -> tuple[dict[str, Argument], list[Problem]]:
     """Return the arguments that a Rollout passes, and what is wrong with them."""
-    passed, problems = {}, []
+    passed: dict[str, Argument] = {}
+    problems: list[Problem] = []
     for given in arguments:
         argument = mapping(given)
         name, source = str(argument.get("name", "")), mapping(argument.get("valueFrom"))
@@ -28,7 +29,7 @@ def passed_by(rollout: Object, arguments: Iterable[object]) -> tuple[dict[str, A
             passed[name] = _pod_hash(rollout, name, str(source["podTemplateHashValue"]))
         elif path is not None:
             value, problem = field_of(rollout, str(path))
-            problems += [f"argument {name}: {problem}"] if problem else []
+            problems += [Problem(f"argument {name}: {problem}", ProblemKind.ARGUMENT)] if problem else []
             passed[name] = Argument(name, value, f"field {path} of the Rollout")
         else:
             passed[name] = Argument(name, text_of(argument.get("value", "")))
@@ -43,23 +44,24 @@ def _pod_hash(rollout: Object, name: str, which: str) -> Argument:
 
 def merged(
     passed: Mapping[str, Argument], declared: Iterable[tuple[str, Object]]
-) -> tuple[tuple[Argument, ...], list[str]]:
+) -> tuple[tuple[Argument, ...], list[Problem]]:
     """Merge what a Rollout passes with what its templates declare; `declared` has each template's name.
 
     A Secret of a template beats a passed value. A passed argument that no template declares is dropped.
     """
     combined: dict[str, Object] = {}
-    problems: list[str] = []
+    problems: list[Problem] = []
     for template, argument in declared:
         name = str(argument.get("name", ""))
         before = combined.get(name)
         if before is None or before.get("value") is None:
             combined[name] = argument
         elif argument.get("value") is not None and argument["value"] != before["value"]:
-            problems.append(f"templates give argument {name} different values, the last in {template}")
+            says = f"templates give argument {name} different values, the last in {template}"
+            problems.append(Problem(says, ProblemKind.DEFAULTS))
     arguments = [_merged(name, argument, passed.get(name)) for name, argument in combined.items()]
     problems += [
-        f"argument {argument.name} has no value"
+        Problem(f"argument {argument.name} has no value")
         for argument in arguments
         if argument.value is None and not argument.source
     ]

@@ -141,7 +141,7 @@ def test_a_secret_is_not_known_and_beats_what_the_rollout_passes():
 )
 def test_what_keeps_argo_from_running_an_analysis_is_named(templates, analysis, problem):
     """A malformed or missing part is a problem of the analysis, never an exception."""
-    assert problem in ask(templates, analysis).problems
+    assert problem in map(str, ask(templates, analysis).problems)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_what_keeps_argo_from_running_an_analysis_is_named(templates, analysis, 
 )
 def test_what_is_wrong_with_a_metric_is_named(spec, problem):
     """A metric that Argo cannot measure has a problem."""
-    assert problem in only(ask(local(gate=template(spec)), gate("gate"))).problems
+    assert problem in map(str, only(ask(local(gate=template(spec)), gate("gate"))).problems)
 
 
 def test_an_analysis_run_is_read_as_it_is():

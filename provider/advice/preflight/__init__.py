@@ -6,7 +6,7 @@ the function, and a case in the table of the tests.
 
 from collections.abc import Iterable, Mapping
 
-from provider.advice.preflight import argo, load_balancer, pods, queries  # noqa: F401 - their rules register themselves
+from provider.advice.preflight import argo, load_balancer, pods, queries, templates  # noqa: F401 - they register rules
 from provider.advice.preflight.findings import RULES, Finding, Report, Severity
 from provider.advice.preflight.manifests import Manifests, Object, at
 from provider.advice.preflight.setup import Setup, setups

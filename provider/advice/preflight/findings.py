@@ -1,12 +1,14 @@
 """What a finding is, and how a rule declares one.
 
-A rule is a pure function of a Setup under `@rule`, which gives its code, severity, meaning and what to do. Nothing else
-knows a code; docs/preflight.md is made from the rules. A code is never renamed: people filter by it.
+A rule is a pure function of a Setup under `@rule`, which gives its code, severity and what to do; its docstring is what
+the code means. Nothing else knows a code; docs/preflight.md is made from the rules. A code is never renamed: people
+filter by it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from inspect import getdoc
 from typing import TYPE_CHECKING
 
 from provider.sources.kubernetes.schemas import FieldPath
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """How bad a finding is, the worst first."""
 
     BLOCKS = "blocks"
     """Argo, Kubernetes, the load balancer controller or the provider refuses it, or it can never pass."""
@@ -26,6 +28,9 @@ class Severity(StrEnum):
 
     ADVICE = "advice"
     """It works; a change would make it better."""
+
+
+BLOCKS, RISK, ADVICE = Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class Hit:
     severity: Severity | None = None
 
 
-RuleFunction = Callable[["Setup"], Iterable[Hit]]
+Hits = Iterator[Hit]
+RuleFunction = Callable[["Setup"], Hits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,11 @@ RULES: dict[str, Rule] = {}
 """By code, in the order in which the modules of rules are loaded."""
 
 
-def rule(code: str, severity: Severity, meaning: str, todo: str) -> Callable[[RuleFunction], RuleFunction]:
+def rule(code: str, severity: Severity, todo: str) -> Callable[[RuleFunction], RuleFunction]:
     """Register a function as the rule that finds a code."""
 
     def register(find: RuleFunction) -> RuleFunction:
-        RULES[code] = Rule(code, severity, meaning, todo, find)
+        RULES[code] = Rule(code, severity, " ".join((getdoc(find) or "").split()), todo, find)
         return find
 
     return register
@@ -71,12 +77,11 @@ def rule(code: str, severity: Severity, meaning: str, todo: str) -> Callable[[Ru
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a finding is in the files, from 1; the field is a path such as spec.metrics[0].name."""
+    """Where a finding is in the files, from 1."""
 
     file: str
     line: int
     column: int
-    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)

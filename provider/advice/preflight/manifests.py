@@ -82,7 +82,7 @@ class Source:
             if found is None:
                 break
             node, mark = found
-        return Place(self.file, mark.line + 1, mark.column + 1, schemas.dotted(path)) if mark else None
+        return Place(self.file, mark.line + 1, mark.column + 1) if mark else None
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, Any] | None:

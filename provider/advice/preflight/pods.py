@@ -1,20 +1,23 @@
-"""Green's and blue's pods: their readiness gates, the time that they get to end, and whether blue could return.
+"""Green's and blue's pods: whether there are any at the gate, their readiness gates, how they end, and blue's return.
 
 The load balancer controller's webhook adds a gate for each TargetGroupBinding of ip targets whose Service selects the
 pod, when the pod is created and never later. Source: AWS Load Balancer Controller, docs/deploy/pod_readiness_gate.md.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
-from provider.advice.preflight.findings import Hit, Severity, rule
-from provider.advice.preflight.manifests import Object, at, name_of
+from provider.advice.preflight.findings import ADVICE, BLOCKS, RISK, Hit, Hits, rule
+from provider.advice.preflight.manifests import Object, at, label_of, name_of
 from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.target_groups import groups_of
+from provider.model import records
+from provider.model.records import Stage
 from provider.rules.expected_targets import State
+from provider.rules.green_size import why_no_pods
 
-RISK, ADVICE = Severity.RISK, Severity.ADVICE
 GRACE_SECONDS, DEREGISTRATION_SECONDS, SCALE_DOWN_SECONDS = 30, 300, 30
 """The defaults of Kubernetes, AWS and Argo."""
 
@@ -27,7 +30,41 @@ LABELS = LABEL, "eks.amazonaws.com/pod-readiness-gate-inject"
 
 WEBHOOK = "mpod.elbv2.k8s.aws"
 DEREGISTRATION_DELAY = "deregistration_delay.timeout_seconds"
-STRATEGY = ("spec", "strategy")
+
+
+@rule("NoPodsAtGate", BLOCKS, "Put `setCanaryScale`, or a weight above 0, in front of the gate.")
+def pods_at_gates(setup: Setup) -> Hits:
+    """At the gate Argo gives green no pods, so the gate waits for ever: the answer is NoPodsDesired."""
+    for number, analysis in setup.asking_steps.items() if setup.record.replicas else ():
+        activity = records.Activity(step=number)
+        why = why_no_pods(
+            replace(setup.record, activity=activity, current_hash="green", stable_hash="blue"), Stage.BEFORE_SWITCH
+        )
+        if why:
+            says = f"{analysis.place} asks while green has no pods: {why.rstrip('.')}"
+            yield setup.analysis_hit(says, analysis.place)
+
+
+@rule("PreviewReplicaCount", RISK, "Remove `previewReplicaCount`.")
+def later_pods(setup: Setup) -> Hits:
+    """The pods beyond `previewReplicaCount` are created after the gate: nothing checks them."""
+    strategy, wanted = setup.record.strategy, setup.record.replicas
+    count = strategy.preview_replica_count if isinstance(strategy, records.BlueGreen) else None
+    if count is not None and count < wanted:
+        by = f" (HorizontalPodAutoscaler {name_of(setup.autoscaler)})" if setup.autoscaler is not None else ""
+        says = f"previewReplicaCount is {count} of {wanted} replicas{by}: the other {wanted - count} are never checked"
+        yield setup.strategy_hit(says, "previewReplicaCount")
+
+
+@rule("ScaleOutUnchecked", ADVICE, "Label the namespace for readiness gates, and keep a watch after the switch.")
+def scale_out(setup: Setup) -> Hits:
+    """An autoscaler scales the Rollout: pods that it adds after the gate are checked by no analysis, only by their
+    readiness gates.
+    """
+    least, most = setup.scale_range
+    if setup.autoscaler is not None and most > least and setup.asks_provider:
+        says = f"HorizontalPodAutoscaler {name_of(setup.autoscaler)} can go from {least} to {most} pods after the gate"
+        yield Hit(says, (label_of(setup.autoscaler), setup.label), ("spec", "maxReplicas"))
 
 
 def _is_labelled(setup: Setup) -> bool:
@@ -47,73 +84,46 @@ def _are_targets_pods(setup: Setup) -> bool:
     return any(group.target_type == "ip" for group in groups_of(setup, setup.production))
 
 
-@rule(
-    "ReadinessGateMissing",
-    ADVICE,
-    "The namespace has no label for readiness gates: pods are Ready before the load balancer finds them healthy, "
-    "also in a restart that no analysis sees.",
-    "Label the namespace `elbv2.k8s.aws/pod-readiness-gate-inject: enabled`; in EKS Auto Mode it is "
-    "`eks.amazonaws.com/pod-readiness-gate-inject`.",
-)
-def label(setup: Setup) -> Iterator[Hit]:
-    """Pods get readiness gates; gates that they have tell more than a label."""
-    namespace = setup.manifests.find("Namespace", "", setup.namespace)
-    if (
-        namespace is not None
-        and _are_targets_pods(setup)
-        and not _is_labelled(setup)
-        and not any(_gates(setup).values())
-    ):
+@rule("ReadinessGateMissing", ADVICE, f"Label the namespace `{LABEL}: enabled`; in EKS Auto Mode `{LABELS[1]}`.")
+def label(setup: Setup) -> Hits:
+    """The namespace has no label for readiness gates: pods are Ready before the load balancer finds them healthy, also
+    in a restart that no analysis sees.
+    """
+    is_known = setup.manifests.find("Namespace", "", setup.namespace) is not None and _are_targets_pods(setup)
+    if is_known and not _is_labelled(setup) and not any(_gates(setup).values()):
         says = f"Namespace {setup.namespace} has no label {LABEL}: enabled"
         yield Hit(says, (f"Namespace/{setup.namespace}",), ("metadata", "labels"))
 
 
-@rule(
-    "ReadinessGateHangs",
-    RISK,
-    "With readiness gates a sick green never becomes Ready, so Argo never begins the analysis, and the Rollout hangs.",
-    "Set `progressDeadlineAbort: true`.",
-)
-def hangs(setup: Setup) -> Iterator[Hit]:
-    """A sick green ends by itself."""
-    has_gates = (
-        any(_gates(setup).values()) if setup.manifests.seen.pods else _is_labelled(setup) and _are_targets_pods(setup)
-    )
+@rule("ReadinessGateHangs", RISK, "Set `progressDeadlineAbort: true`.")
+def hangs(setup: Setup) -> Hits:
+    """With readiness gates a sick green never gets Ready, so Argo never begins the analysis, and the Rollout hangs."""
+    are_labelled = _is_labelled(setup) and _are_targets_pods(setup)
+    has_gates = any(_gates(setup).values()) if setup.manifests.seen.pods else are_labelled
     if setup.blue_green is not None and has_gates and not at(setup.rollout, "spec.progressDeadlineAbort"):
-        yield Hit("Pods get readiness gates, and progressDeadlineAbort is not set", (setup.label,), ("spec",))
+        yield setup.hit("Pods get readiness gates, and progressDeadlineAbort is not set", "spec")
 
 
-@rule(
-    "GateOfNoBinding",
-    ADVICE,
-    "Pods have the readiness gate of a TargetGroupBinding that is gone. The controller sets such a gate to True, "
-    "so it protects nothing. Seen in a cluster only.",
-    "Deploy again: the next pods get the gates of the bindings that there are.",
-)
-def stale_gates(setup: Setup) -> Iterator[Hit]:
-    """No pod has a gate of a binding that does not exist."""
-    if "TargetGroupBinding" not in setup.manifests.unread:
-        every = {name_of(one) for one in setup.manifests.of("TargetGroupBinding", setup.namespace)}
-        for name in sorted(set().union(*_gates(setup).values()) - every):
-            yield Hit(
-                f"Pods have the readiness gate of TargetGroupBinding {name}, which does not exist", (setup.label,)
-            )
+@rule("GateOfNoBinding", ADVICE, "Deploy again: the next pods get the gates of the bindings that there are.")
+def stale_gates(setup: Setup) -> Hits:
+    """Pods have the readiness gate of a TargetGroupBinding that is gone. The controller sets such a gate to True, so it
+    protects nothing. Seen in a cluster only.
+    """
+    bindings = {name_of(manifest) for manifest in setup.manifests.of("TargetGroupBinding", setup.namespace)}
+    gates = set().union(*_gates(setup).values()) if "TargetGroupBinding" not in setup.manifests.unread else set()
+    for name in sorted(gates - bindings):
+        yield setup.hit(f"Pods have the readiness gate of TargetGroupBinding {name}, which does not exist")
 
 
-@rule(
-    "PodsWithoutGate",
-    ADVICE,
-    "Some of green's pods lack the readiness gate of a target group: they are Ready before the load balancer "
-    "finds them healthy there. Seen in a cluster only.",
-    "Deploy again: the next pods get it. Check the controller's webhook if they do not.",
-)
-def gates_of_pods(setup: Setup) -> Iterator[Hit]:
-    """Each of green's pods has the gate of each binding whose Service selected it."""
+@rule("PodsWithoutGate", ADVICE, "Deploy again: the next pods get it. Check the controller's webhook if they do not.")
+def gates_of_pods(setup: Setup) -> Hits:
+    """Some of green's pods lack the readiness gate of a target group: they are Ready before the load balancer finds
+    them healthy there. Seen in a cluster only.
+    """
     pods, gates = setup.manifests.seen.pods, _gates(setup)
     if "TargetGroupBinding" in setup.manifests.unread or (not _is_labelled(setup) and not any(gates.values())):
         return  # no surprise then, and the label has a finding of its own
-    names = setup.service_names
-    early = {names.get("previewService"), names.get("pingService"), names.get("pongService")} - {None}
+    early = {setup.service_names.get(field) for field in ("previewService", "pingService", "pongService")} - {None}
     for binding in setup.bindings:
         name = name_of(binding)
         without = [pod for pod in pods if name not in gates[pod.name]]
@@ -132,9 +142,12 @@ def _why(setup: Setup, binding: Object, pod_created_at: datetime | None) -> str:
         return "it is younger than they are, and a pod's gates are fixed when it is created"
     configurations = setup.manifests.of("MutatingWebhookConfiguration", "")
     hooks = [hook for one in configurations for hook in at(one, "webhooks", []) if hook.get("name") == WEBHOOK]
+    unselected = "its Service did not select them when they were created"
+    unknown = f"{unselected}, or the controller's webhook did not answer"
+    if not hooks and "MutatingWebhookConfiguration" in setup.manifests.unread:
+        return unknown
     if not hooks:
-        unknown = "MutatingWebhookConfiguration" in setup.manifests.unread
-        return _LEFT if unknown else f"no MutatingWebhookConfiguration has the controller's webhook {WEBHOOK}"
+        return f"no MutatingWebhookConfiguration has the controller's webhook {WEBHOOK}"
     labels = at(setup.manifests.find("Namespace", "", setup.namespace), "metadata.labels", {})
     labels = {"kubernetes.io/metadata.name": setup.namespace, **labels}
     if not any(_selects(at(hook, "namespaceSelector", {}), labels) for hook in hooks):
@@ -142,17 +155,14 @@ def _why(setup: Setup, binding: Object, pod_created_at: datetime | None) -> str:
     if not any(_selects(at(hook, "objectSelector", {}), at(setup.pod, "metadata.labels", {})) for hook in hooks):
         return f"the objectSelector of {WEBHOOK} does not select the Rollout's pods"
     if all(hook.get("failurePolicy") == "Ignore" for hook in hooks):
-        return f"{_LEFT} (failurePolicy of {WEBHOOK} is Ignore)"
-    return "its Service did not select them when they were created"
-
-
-_LEFT = "its Service did not select them when they were created, or the controller's webhook did not answer"
+        return f"{unknown} (failurePolicy of {WEBHOOK} is Ignore)"
+    return unselected
 
 
 def _selects(selector: Object, labels: Object) -> bool:
     """Tell whether a label selector selects these labels; an empty one selects everything."""
     same = all(labels.get(key) == value for key, value in at(selector, "matchLabels", {}).items())
-    return same and all(_holds(one, labels) for one in at(selector, "matchExpressions", []))
+    return same and all(_holds(requirement, labels) for requirement in at(selector, "matchExpressions", []))
 
 
 def _holds(requirement: Object, labels: Object) -> bool:
@@ -171,21 +181,17 @@ def _holds(requirement: Object, labels: Object) -> bool:
 
 
 def _pod_hit(setup: Setup, says: str, *path: str | int) -> Hit:
-    label, where = setup.pod_owner
-    return Hit(says, tuple(dict.fromkeys((setup.label, label))), (*where, *path) if label == setup.label else ())
+    owner, where = setup.pod_owner
+    return Hit(says, tuple(dict.fromkeys((setup.label, owner))), (*where, *path) if owner == setup.label else ())
 
 
-@rule(
-    "NoPreStop",
-    RISK,
-    "A pod that is told to stop still gets requests until the load balancer has deregistered it; without "
-    "`preStop` it refuses them.",
-    "Add `lifecycle.preStop` with a sleep of some 30 s.",
-)
-def no_pre_stop(setup: Setup) -> Iterator[Hit]:
-    """A pod that is told to stop still answers until nobody sends it requests."""
+@rule("NoPreStop", RISK, "Add `lifecycle.preStop` with a sleep of some 30 s.")
+def no_pre_stop(setup: Setup) -> Hits:
+    """A pod that is told to stop still gets requests until the load balancer has deregistered it; without `preStop` it
+    refuses them.
+    """
     containers = at(setup.pod, "spec.containers", [])
-    if containers and all(at(one, "lifecycle.preStop") is None for one in containers):
+    if containers and all(at(container, "lifecycle.preStop") is None for container in containers):
         yield _pod_hit(setup, "No container has a preStop hook", "spec", "containers", 0)
 
 
@@ -193,43 +199,31 @@ _SLEEP = re.compile(r"\bsleep\s+(\d+(?:\.\d+)?)([smh]?)\b")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
+def _longest_sleep(setup: Setup) -> float:
+    return max((_sleep(container) for container in at(setup.pod, "spec.containers", [])), default=0.0)
+
+
 def _sleep(container: Object) -> float:
     """Return the seconds of a container's preStop, as far as it sleeps: as a hook of its own, or by a command."""
     hook = at(container, "lifecycle.preStop", {})
-    command = at(hook, "exec.command", [])
-    text = " ".join(str(one) for one in command) if isinstance(command, list) else ""
-    return float(at(hook, "sleep.seconds", 0)) + sum(
-        float(number) * _UNITS[unit] for number, unit in _SLEEP.findall(text)
-    )
+    text = " ".join(map(str, at(hook, "exec.command", [])))
+    return float(at(hook, "sleep.seconds", 0)) + sum(float(each) * _UNITS[unit] for each, unit in _SLEEP.findall(text))
 
 
-def _longest_sleep(setup: Setup) -> float:
-    return max((_sleep(one) for one in at(setup.pod, "spec.containers", [])), default=0.0)
-
-
-@rule(
-    "KilledTooEarly",
-    RISK,
-    "`terminationGracePeriodSeconds` ends before `preStop` and the requests in flight do.",
-    "Make it longer than `preStop` plus the longest request.",
-)
-def endings(setup: Setup) -> Iterator[Hit]:
-    """A pod is not killed while its preStop runs."""
+@rule("KilledTooEarly", RISK, "Make it longer than `preStop` plus the longest request.")
+def endings(setup: Setup) -> Hits:
+    """`terminationGracePeriodSeconds` ends before `preStop` and the requests in flight do."""
     longest, grace = _longest_sleep(setup), at(setup.pod, "spec.terminationGracePeriodSeconds", GRACE_SECONDS)
     if longest and longest >= grace:
         says = f"preStop takes {longest:g} s, terminationGracePeriodSeconds is {grace}"
         yield _pod_hit(setup, says, "spec", "terminationGracePeriodSeconds")
 
 
-@rule(
-    "BlueGoneTooEarly",
-    ADVICE,
-    "Blue is stopped before its deregistration delay is over: requests that last longer than "
-    "`scaleDownDelaySeconds` plus `preStop` are cut, although the load balancer would wait for them.",
-    "Make `scaleDownDelaySeconds` longer than the longest request, or the deregistration delay as short as that.",
-)
-def blue(setup: Setup) -> Iterator[Hit]:
-    """Blue runs for as long as the load balancer waits for its requests."""
+@rule("BlueGoneTooEarly", ADVICE, "Raise `scaleDownDelaySeconds`, or shorten the deregistration delay.")
+def blue(setup: Setup) -> Hits:
+    """Blue is stopped before its deregistration delay is over: requests that last longer than `scaleDownDelaySeconds`
+    plus `preStop` are cut, although the load balancer would wait for them.
+    """
     groups = groups_of(setup, setup.production)
     if setup.blue_green is None or setup.hands_over or not groups or not setup.pod:
         return
@@ -240,32 +234,28 @@ def blue(setup: Setup) -> Iterator[Hit]:
     lasts = at(setup.blue_green, "scaleDownDelaySeconds", SCALE_DOWN_SECONDS) + _longest_sleep(setup)
     if lasts < deregistration:
         says = f"Blue is stopped {lasts:g} s after the promotion (preStop included), the deregistration delay is"
-        says += f" {deregistration} s"
-        yield Hit(says, (setup.label,), (*STRATEGY, "blueGreen", "scaleDownDelaySeconds"))
+        yield setup.strategy_hit(f"{says} {deregistration} s", "scaleDownDelaySeconds")
 
 
-@rule(
-    "BlueCannotReturn",
-    RISK,
-    "When green fails after the switch, blue could not take the traffic back at once: its pods are gone, fewer, "
-    "or unhealthy.",
-    "Keep blue whole until the watch is over: `scaleDownDelaySeconds`, no `dynamicStableScale`, healthy targets.",
-)
-def kept(setup: Setup) -> Iterator[Hit]:
-    """Blue keeps its pods until nothing can abort any more, and could serve again."""
-    kind = "blueGreen" if setup.blue_green is not None else "canary"
+_GONE = {
+    ("scaleDownDelaySeconds", 0): "blue is scaled down at the promotion",
+    ("scaleDownDelayRevisionLimit", 0): "no version that was replaced keeps its pods",
+    ("dynamicStableScale", True): "blue shrinks while green grows, so an abort waits for new pods",
+}
+"""Values of a strategy's fields, with what each means for blue."""
+
+
+@rule("BlueCannotReturn", RISK, "Keep blue whole until the watch is over: `scaleDownDelaySeconds`, healthy targets.")
+def kept(setup: Setup) -> Hits:
+    """When green fails after the switch, blue could not take the traffic back at once: its pods are gone, fewer, or
+    unhealthy.
+    """
     strategy = setup.blue_green if setup.blue_green is not None else setup.canary
-    if setup.blue_green is not None and at(strategy, "scaleDownDelaySeconds") == 0:
-        says = "scaleDownDelaySeconds is 0: blue is scaled down at the promotion"
-        yield Hit(says, (setup.label,), (*STRATEGY, kind, "scaleDownDelaySeconds"))
-    if at(strategy, "scaleDownDelayRevisionLimit") == 0:
-        says = "scaleDownDelayRevisionLimit is 0: no version that was replaced keeps its pods"
-        yield Hit(says, (setup.label,), (*STRATEGY, kind, "scaleDownDelayRevisionLimit"))
-    if at(setup.canary, "dynamicStableScale"):
-        says = "dynamicStableScale is true: blue shrinks while green grows, so an abort waits for new pods"
-        yield Hit(says, (setup.label,), (*STRATEGY, kind, "dynamicStableScale"))
+    for (field, value), means in _GONE.items():
+        if at(strategy, field) == value and (field, setup.strategy) != ("scaleDownDelaySeconds", "canary"):
+            yield setup.strategy_hit(f"{field} is {str(value).lower()}: {means}", field)
     for health in setup.manifests.seen.health.get(setup.production, ()):
-        sick = sum(one.state == State.UNHEALTHY for one in health.targets)
+        sick = sum(target.state == State.UNHEALTHY for target in health.targets)
         if sick:
             says = f"{sick} of {len(health.targets)} targets that serve production are unhealthy now"
             yield Hit(says, (f"Service/{health.binding.service}",))

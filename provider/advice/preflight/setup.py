@@ -1,19 +1,23 @@
 """A Rollout and everything that it leads to, in the records and by the rules of the live gate."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from provider.advice.preflight.findings import Hit, Severity
 from provider.advice.preflight.manifests import Manifests, Object, at, label_of, name_of
 from provider.endpoints import endpoints
 from provider.handover import question as handover
 from provider.model import records
 from provider.model.analysis import Analysis, AnalysisMetric
-from provider.rules.analysis import analyses_of
+from provider.rules.analysis import analyses_of, places_of
+from provider.rules.analysis_arguments import PLACEHOLDER, mapping, name_in
 from provider.rules.green import production_of
 from provider.sources.kubernetes.schemas import FieldPath
 from provider.sources.kubernetes.shapes.answers import record_of
@@ -40,6 +44,45 @@ class Setup:
     def label(self) -> str:
         """The Rollout's kind and name."""
         return label_of(self.rollout)
+
+    def hit(self, says: str, *path: str | int, also: tuple[str, ...] = (), severity: Severity | None = None) -> Hit:
+        """Return what was found in a field of the Rollout; `also` has other objects concerned."""
+        return Hit(says, (self.label, *also), path, severity)
+
+    def strategy_hit(self, says: str, *path: str | int, severity: Severity | None = None) -> Hit:
+        """Return what was found in a field of the Rollout's strategy."""
+        return self.hit(says, "spec", "strategy", self.strategy, *path, severity=severity)
+
+    def analysis_hit(self, says: str, place: str, argument: str = "", also: tuple[str, ...] = ()) -> Hit:
+        """Return what was found in an analysis or a Service of the strategy, or in an argument of an analysis."""
+        return self.hit(says, "spec", "strategy", self.strategy, *self.field_path(place, argument), also=also)
+
+    def field_path(self, field: str, argument: str = "") -> FieldPath:
+        """Return where a Service or an analysis is below the strategy, or an argument that is passed to it."""
+        if field in {"pingService", "pongService"}:
+            return "pingPong", field
+        path: FieldPath = ("steps", int(field[6:-1]), "analysis") if field.startswith("steps[") else (field,)
+        numbers = [number for number, given in enumerate(self.passed(field)) if at(given, "name") == argument]
+        return (*path, "args", numbers[-1]) if argument and numbers else path
+
+    @property
+    def strategy(self) -> str:
+        """The field of the strategy."""
+        return "blueGreen" if self.blue_green is not None else "canary"
+
+    @property
+    def has_strategy(self) -> bool:
+        """Whether the strategy is one of Argo's."""
+        return self.blue_green is not None or self.canary is not None
+
+    @cached_property
+    def places(self) -> dict[str, Object]:
+        """Each analysis of the strategy, by its place there."""
+        return places_of(self.rollout)
+
+    def passed(self, place: str) -> list[Any]:
+        """Return the arguments that the Rollout passes to an analysis."""
+        return list(at(self.places.get(place), "args", ()))
 
     @cached_property
     def blue_green(self) -> Object | None:
@@ -87,9 +130,14 @@ class Setup:
                 return scaler
         return None
 
+    @property
+    def scale_range(self) -> tuple[int, int]:
+        """The least and the most pods that the autoscaler wants, with the API's defaults."""
+        return at(self.autoscaler, "spec.minReplicas", 1), at(self.autoscaler, "spec.maxReplicas", 1)
+
     def _replicas(self, written: int) -> int:
         """Return the number of pods at full size: an autoscaler keeps it in its range, but leaves 0 alone."""
-        least, most = (at(self.autoscaler, f"spec.{name}", default) for name, default in _LIMITS)
+        least, most = self.scale_range
         if self.autoscaler is None or (written == 0 and at(self.rollout, "spec.replicas") == 0):
             return written
         return int(min(max(written, least), max(most, least)))
@@ -182,6 +230,23 @@ class Setup:
         owner = workload if label else self.rollout
         return at(owner, "spec.template") or at(owner, "template") or {} if owner is not None else {}
 
+    def selects_pods(self, service: str) -> bool:
+        """Tell whether a Service selects the Rollout's pods, of whatever version."""
+        selector = at(self.manifests.find("Service", self.namespace, service), "spec.selector", {})
+        labels = at(self.pod, "metadata.labels", {})
+        return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
+
+    @cached_property
+    def container_ports(self) -> set[str] | None:
+        """The names of ports of the containers that run beside each other; None if the pod is not known.
+
+        An init container that restarts always is a sidecar: it runs for as long as the others.
+        """
+        containers = at(self.pod, "spec.containers")
+        sidecars = [one for one in at(self.pod, "spec.initContainers", []) if at(one, "restartPolicy") == "Always"]
+        every = [port for one in (*(containers or ()), *sidecars) for port in at(one, "ports", [])]
+        return {str(at(port, "name")) for port in every if at(port, "name")} if containers is not None else None
+
     @cached_property
     def templates(self) -> dict[tuple[str, str], Object]:
         """The templates that analyses of its namespace can use."""
@@ -207,6 +272,12 @@ class Setup:
         return [analysis for analysis in self.analyses if analysis.place in wanted]
 
     @property
+    def asking_steps(self) -> dict[int, Analysis]:
+        """The steps of a canary before the switch that ask this provider, by their number."""
+        gates = self.gates if self.canary is not None else ()
+        return {int(gate.place[6:-1]): gate for gate in gates if gate.queries}
+
+    @property
     def asks_provider(self) -> bool:
         """Whether an analysis before the switch asks this provider, as far as its templates are known."""
         return any(analysis.queries for analysis in self.gates)
@@ -217,24 +288,23 @@ class Setup:
         queries = [metric.query for one in self.analyses if one.is_before_switch for metric in one.queries]
         return any(query is not None and query.endpoint == handover.NAME for query in queries)
 
-    def metrics(self, *, of_ours: bool = False) -> Iterator[tuple[Analysis, AnalysisMetric, str, FieldPath, str]]:
-        """Yield each metric: its analysis, the template's label, its path there, and how a sentence names it."""
+    @cached_property
+    def metrics(self) -> list[tuple[AnalysisMetric, "MetricPlace"]]:
+        """Each metric of each analysis, with its place."""
+        found = []
         for analysis in self.analyses:
             for metric in analysis.metrics:
-                if metric.query is None and of_ours:
-                    continue
-                kind, template = metric.template
-                written = at(self.templates.get(metric.template), "spec.metrics", [])
-                number = next((index for index, one in enumerate(written) if at(one, "name") == metric.name), 0)
-                says = f"Metric {metric.name or '(no name)'} of {template}"
-                yield analysis, metric, f"{kind}/{template}", ("spec", "metrics", number), says
+                several = at(self.templates.get(metric.template), "spec.metrics", [])
+                number = next((index for index, item in enumerate(several) if at(item, "name") == metric.name), None)
+                written = several[number] if number is not None else {}
+                path = ("spec", "metrics", number or 0)
+                found.append((metric, MetricPlace(analysis, metric, path, written)))
+        return found
 
-    def written(self, metric: AnalysisMetric) -> Mapping[str, Any]:
-        """Return a metric as its template has it, with the arguments in braces."""
-        for written in at(self.templates.get(metric.template), "spec.metrics", []):
-            if at(written, "name") == metric.name:
-                return written if isinstance(written, Mapping) else {}
-        return {}
+    @cached_property
+    def queries(self) -> list[tuple[AnalysisMetric, "MetricPlace"]]:
+        """Each metric that asks this provider, with its place."""
+        return [(metric, place) for metric, place in self.metrics if metric.query is not None]
 
     def topology(self, bindings: tuple[records.Binding, ...]) -> records.Topology:
         """Return what the live gate's rules judge, with these bindings."""
@@ -244,8 +314,54 @@ class Setup:
         return records.Topology(self.record, (), services, (), (), bindings, now, now)
 
 
-_LIMITS = (("minReplicas", 1), ("maxReplicas", 1))
-"""Of a HorizontalPodAutoscaler, with the API's default."""
+@dataclass(frozen=True)
+class MetricPlace:
+    """Where a metric is: its analysis, its template, and itself as the template has it, with arguments in braces."""
+
+    analysis: Analysis
+    metric: AnalysisMetric
+    path: FieldPath
+    written: Object
+
+    def __str__(self) -> str:
+        return f"Metric {self.metric.name or '(no name)'} of {self.metric.template[1]}"
+
+    @property
+    def here(self) -> str:
+        """How a sentence names the metric and its analysis."""
+        return f"Metric {self.metric.name} in {self.analysis.place}"
+
+    @property
+    def label(self) -> str:
+        """The template's kind and name."""
+        return "/".join(self.metric.template)
+
+    def hit(self, says: str, *path: str | int, also: tuple[str, ...] = ()) -> Hit:
+        """Return what was found in a field of the metric."""
+        return Hit(says, (self.label, *also), (*self.path, *path))
+
+    def web_hit(self, says: str, field: str, also: tuple[str, ...] = ()) -> Hit:
+        """Return what was found in its request; a Job has none."""
+        return self.hit(says, *(("provider", "web", field) if self.metric.provider == "web" else ()), also=also)
+
+    @property
+    def misspelt_endpoint(self) -> str:
+        """The path of an endpoint that there is not, if the parameters are those of this provider; else empty."""
+        url = self.metric.request.url if self.metric.request and self.metric.query is None else ""
+        _, is_versioned, end = url.partition("/v1/")
+        is_ours = is_versioned and {"namespace", "rollout"} <= set(re.findall(r"[?&](\w+)=", url))
+        return f"/v1/{end.partition('?')[0]}" if is_ours else ""
+
+    @cached_property
+    def arguments(self) -> dict[str, list[str]]:
+        """The arguments that stand in each parameter of its query."""
+        web = mapping(at(self.written, "provider.web"))
+        try:
+            pairs = parse_qsl(urlsplit(str(web.get("url", ""))).query, keep_blank_values=True)
+        except ValueError:
+            pairs = []
+        pairs += [(str(name), str(value)) for name, value in mapping(web.get("jsonBody")).items()]
+        return {name: [name_in(text) for text in PLACEHOLDER.findall(value) if name_in(text)] for name, value in pairs}
 
 
 def setups(manifests: Manifests) -> list[Setup]:

@@ -76,6 +76,11 @@ class TargetGroup:
     """Whether all health check settings are known: of a binding in files none is."""
 
     @property
+    def label(self) -> str:
+        """How a sentence names what makes it."""
+        return self.object.replace("/", " ", 1)
+
+    @property
     def interval_seconds(self) -> float:
         """The seconds between two health checks; the controller's default where it is not known."""
         text = self.health_check.get("interval", "")
@@ -201,6 +206,11 @@ class Backend:
     host: str = ""
     route: str = ""
     kind: str = ""
+
+    @property
+    def match(self) -> tuple[str, str, str]:
+        """Which requests its rule takes."""
+        return self.host, self.route, self.kind
 
 
 def backends_of(ingress: Object) -> list[Backend]:

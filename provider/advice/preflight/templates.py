@@ -1,0 +1,241 @@
+"""What Argo makes of the templates: their arguments, and the conditions, limits and times of their metrics.
+
+Sources: Argo Rollouts 1.10.1 (utils/analysis/factory.go, analysis/analysis.go, metricproviders/webmetric,
+pkg/apis/rollouts/validation/validation_references.go), and runs of it.
+"""
+
+import json
+import re
+from collections import Counter
+
+from provider.advice.preflight.findings import ADVICE, BLOCKS, RISK, Hit, Hits, rule
+from provider.advice.preflight.manifests import at
+from provider.advice.preflight.setup import Setup
+from provider.model.analysis import Analysis, AnalysisMetric, ProblemKind
+from provider.model.argo import PROGRESS_DEADLINE_SECONDS
+from provider.rules.analysis import wanted_templates
+from provider.rules.analysis_arguments import PLACEHOLDER, mapping
+from provider.rules.conditions import mistake
+
+ANSWER_SECONDS = 8
+"""The longest that an answer of this provider takes (PROVIDER_BUDGET_SECONDS)."""
+
+ERROR_SECONDS = 10
+"""After an Error Argo measures again in 10 s, whatever the interval is."""
+
+RESTART_SECONDS = 120
+"""About the time for a pod to be rescheduled, pull its image and become ready."""
+
+LIMITS = ("count", "failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
+
+
+def _objects(analysis: Analysis) -> tuple[str, ...]:
+    return tuple(f"{kind}/{name}" for kind, name in analysis.templates)
+
+
+def _has_arguments(metric: AnalysisMetric, *fields: str) -> bool:
+    """Tell whether a field is set by an argument whose value is not known."""
+    return any(PLACEHOLDER.search(str(metric.spec.get(field, ""))) for field in fields)
+
+
+@rule("ArgumentMissing", BLOCKS, "Pass it, or give it a default.")
+def arguments(setup: Setup) -> Hits:
+    """A template declares an argument without a value, and the Rollout passes none: no AnalysisRun is created, or it
+    ends in Error.
+    """
+    for analysis in setup.analyses:
+        for argument in analysis.arguments:
+            if argument.value is None and not argument.source:
+                says = f"{analysis.place} does not pass the argument {argument.name}, which has no default"
+                yield setup.analysis_hit(says, analysis.place)
+        for problem in analysis.problems:
+            if problem.kind is ProblemKind.ARGUMENT:
+                yield setup.analysis_hit(f"{analysis.place}: {problem}", analysis.place)
+    for metric, place in setup.metrics:
+        for problem in metric.problems:
+            if problem.kind is ProblemKind.ARGUMENT:
+                yield Hit(f"Metric {metric.name} of {place.metric.template[1]}: {problem}", (place.label,))
+
+
+@rule("ArgumentUnknown", ADVICE, "Correct its name.")
+def unknown_arguments(setup: Setup) -> Hits:
+    """The Rollout passes an argument that no template of the analysis declares: Argo drops it."""
+    are_known = wanted_templates(setup.rollout, setup.templates) <= setup.templates.keys()
+    for analysis in setup.analyses if are_known else ():
+        declared = {argument.name for argument in analysis.arguments}
+        passed = dict.fromkeys(str(at(given, "name", "")) for given in setup.passed(analysis.place))
+        for name in passed.keys() - declared:
+            says = f"{analysis.place} passes the argument {name}, which none of its templates declares"
+            yield setup.analysis_hit(says, analysis.place)
+
+
+@rule("SecretArgumentOverridden", ADVICE, "Remove it from the Rollout.")
+def secrets(setup: Setup) -> Hits:
+    """The Rollout passes an argument that the template takes from a Secret: the Secret wins, in silence."""
+    for analysis in setup.analyses:
+        passed = {at(given, "name") for given in setup.passed(analysis.place)}
+        for argument in analysis.arguments:
+            if argument.name in passed and argument.source.startswith("key "):
+                says = f"{analysis.place} passes {argument.name}, which the template takes from a Secret"
+                yield setup.analysis_hit(says, analysis.place, argument.name)
+
+
+@rule("DefaultsContradict", BLOCKS, "Give it the same default, or none.")
+def defaults(setup: Setup) -> Hits:
+    """Two templates of one analysis give an argument different defaults: Argo refuses it, even if the Rollout passes
+    its own.
+    """
+    for analysis in setup.analyses:
+        for problem in analysis.problems:
+            if problem.kind is ProblemKind.DEFAULTS:
+                yield Hit(f"{analysis.place}: {problem}", _objects(analysis))
+
+
+@rule("SameNameTwice", ADVICE, "Rename one of them.")
+def same_names(setup: Setup) -> Hits:
+    """A ClusterAnalysisTemplate and an AnalysisTemplate have the same name: `clusterScope` decides which is used."""
+    for analysis in setup.analyses:
+        for kind, name in analysis.templates:
+            other = "AnalysisTemplate" if kind == "ClusterAnalysisTemplate" else "ClusterAnalysisTemplate"
+            if (other, name) in setup.templates:
+                says = f"{analysis.place} uses {kind} {name}; there is an {other} of that name too"
+                yield Hit(says, (f"{kind}/{name}", f"{other}/{name}"))
+
+
+@rule("MetricNamedTwice", BLOCKS, "Rename one of them.")
+def metric_names(setup: Setup) -> Hits:
+    """Two metrics of one analysis have the same name: Argo refuses it."""
+    for analysis in setup.analyses:
+        for name, number in Counter(metric.name for metric in analysis.metrics).items():
+            if number > 1:
+                yield Hit(f"{analysis.place} has {number} metrics named {name}", _objects(analysis))
+
+
+@rule("ArgumentInDryRun", BLOCKS, "Write the name.")
+def dry_runs(setup: Setup) -> Hits:
+    """`dryRun` and `measurementRetention` take no arguments: the AnalysisRun ends in Error."""
+    for key in wanted_templates(setup.rollout, setup.templates) & setup.templates.keys():
+        spec = mapping(setup.templates[key].get("spec"))
+        for field in ("dryRun", "measurementRetention"):
+            if PLACEHOLDER.search(json.dumps(spec.get(field) or [], default=str)):
+                says = f"{key[1]} uses an argument in {field}, where none is taken"
+                yield Hit(says, ("/".join(key),), ("spec", field))
+
+
+@rule("ConditionInvalid", BLOCKS, 'Correct it; the examples have `result[1] == "Successful"`.')
+def conditions(setup: Setup) -> Hits:
+    """A condition does not compile, so every measurement is an Error, and enough of them abort the Rollout."""
+    for metric, place in setup.metrics:
+        for field in ("successCondition", "failureCondition"):
+            text = str(metric.spec.get(field) or "")
+            wrong = mistake(text) if text and not PLACEHOLDER.search(text) else ""
+            if wrong:
+                yield place.hit(f"{place}: {field} does not compile: {wrong}", field)
+
+
+@rule("JsonPathInvalid", BLOCKS, 'Write `jsonPath: "{$.measurement}"`.')
+def json_paths(setup: Setup) -> Hits:
+    """Without braces, or with a blank before them, `jsonPath` is a text and not a path: the result is that text,
+    whatever is answered.
+    """
+    for metric, place in setup.metrics:
+        text = metric.request.json_path if metric.request else ""
+        if text and not PLACEHOLDER.search(text) and not re.fullmatch(r"\{.*\}", text, re.DOTALL):
+            yield place.web_hit(f"{place}: jsonPath {text!r} is a text, not a path", "jsonPath")
+
+
+@rule("LimitIsNoNumber", BLOCKS, "Write a whole number.")
+def limits(setup: Setup) -> Hits:
+    """A text that is not a whole number is accepted: as `count` (`"5.0"`, `"10%"`) it means endless, as a limit 0."""
+    for metric, place in setup.metrics:
+        for field in LIMITS:
+            value = metric.spec.get(field)
+            # tests/upstream/argo-count-as-text.sh
+            if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) and not PLACEHOLDER.search(value):
+                yield place.hit(f"{place}: {field} {value!r} means {'endless' if field == 'count' else '0'}", field)
+
+
+@rule("MetricEndless", BLOCKS, "Set `count`.")
+def endless(setup: Setup) -> Hits:
+    """A metric with `interval` and no `count` never ends: Argo refuses it but in a canary's background analysis."""
+    for metric, place in setup.metrics:
+        is_endless = metric.interval_seconds and metric.count is None and not _has_arguments(metric, "count")
+        if is_endless and not place.analysis.is_background:
+            yield place.hit(f"{place} has an interval and no count, in {place.analysis.place}")
+
+
+@rule("MetricInvalid", BLOCKS, "Correct the field in the sentence.")
+def metric_limits(setup: Setup) -> Hits:
+    """Argo refuses the metric: the Rollout is InvalidSpec, or its AnalysisRun ends in Error."""
+    for metric, place in setup.metrics:
+        for problem in metric.problems:
+            if problem.kind is ProblemKind.INVALID:
+                yield place.hit(f"{place}: {problem}")
+        if _has_arguments(metric, *LIMITS, "interval"):
+            continue
+        count, failures, waits = metric.count or 0, metric.failure_limit, metric.inconclusive_limit
+        in_a_row, errors = metric.consecutive_success_limit, metric.consecutive_error_limit
+        if count > 1 and not metric.spec.get("interval"):
+            yield place.hit(f"{place}: count is {count} and there is no interval", "count")
+        if 0 < count < max(failures, 0) + in_a_row:
+            needs = f"failureLimit {failures} and consecutiveSuccessLimit {in_a_row}"
+            yield place.hit(f"{place}: count {count} is less than {needs} together", "count")
+        if 0 < count < waits:
+            yield place.hit(f"{place}: count {count} is less than inconclusiveLimit {waits}", "count")
+        for name, value in zip(LIMITS[2:], (waits, errors, in_a_row), strict=True):
+            if value < 0:
+                yield place.hit(f"{place}: {name} is negative", name)
+
+
+@rule("SucceedsWithoutPass", BLOCKS, "Set both conditions and `consecutiveSuccessLimit`.")
+def passes(setup: Setup) -> Hits:
+    """A metric can end Successful without one Successful answer of the provider: its `failureLimit` and
+    `inconclusiveLimit` together reach `count`, it has no `successCondition`, or all metrics are dry runs.
+    """
+    for analysis in setup.analyses:
+        if analysis.metrics and all(metric.is_dry_run for metric in analysis.metrics):
+            yield Hit(f"Every metric of {analysis.place} is a dry run, which always succeeds", _objects(analysis))
+    for metric, place in setup.queries:
+        count, failures, waits = metric.count or 0, metric.failure_limit, metric.inconclusive_limit
+        tolerated = max(failures, 0) + max(waits, 0)
+        if metric.provider != "web":
+            continue
+        if not metric.success_condition:
+            yield place.hit(f"{place} has no successCondition, so whatever is not a failure counts as a success")
+        elif not _has_arguments(metric, *LIMITS) and metric.consecutive_success_limit <= 0 < count <= tolerated:
+            says = f"{place} succeeds after {count} measurements of which none passed"
+            yield place.hit(f"{says} (failureLimit {failures}, inconclusiveLimit {waits})")
+
+
+@rule("NoFailureCondition", RISK, 'Add `failureCondition: result[1] == "Failed"`.')
+def failure_conditions(setup: Setup) -> Hits:
+    """Without `failureCondition` whatever is not a success is a failure: an answer that asks to wait aborts the
+    Rollout.
+    """
+    for metric, place in setup.queries:
+        if metric.provider == "web" and metric.success_condition and not metric.failure_condition:
+            yield place.hit(f"{place} has no failureCondition, so waiting counts as a failure and aborts")
+
+
+@rule("WaitsTooLong", RISK, "Raise `progressDeadlineSeconds`, or lower `count`.")
+def times(setup: Setup) -> Hits:
+    """The analysis may take longer than `progressDeadlineSeconds`, which keeps running: the Rollout is Degraded, or
+    aborted, while it still waits.
+    """
+    deadline = at(setup.rollout, "spec.progressDeadlineSeconds", PROGRESS_DEADLINE_SECONDS)
+    for metric, place in setup.queries if setup.blue_green is not None else ():
+        lasts = metric.initial_delay_seconds + (metric.count or 0) * (metric.interval_seconds + ANSWER_SECONDS)
+        if lasts > deadline:
+            says = f"{place} may take {lasts:.0f} s at {ANSWER_SECONDS} s an answer; progressDeadlineSeconds"
+            yield place.hit(f"{says} is {deadline}", "count", also=(setup.label,))
+
+
+@rule("ToleratesNoRestart", RISK, "Raise `consecutiveErrorLimit`; the examples have 30, about five minutes.")
+def restarts(setup: Setup) -> Hits:
+    """So few errors in a row abort the Rollout that a restart of the provider, or of a node, can do it."""
+    for metric, place in setup.queries:
+        limit = metric.consecutive_error_limit
+        seconds = (limit + 1) * ERROR_SECONDS
+        if seconds < RESTART_SECONDS and metric.provider == "web" and not _has_arguments(metric, LIMITS[3]):
+            says = f"{place} ends in Error after {seconds} s without an answer (consecutiveErrorLimit {limit})"
+            yield place.hit(f"{says}, which aborts in {place.analysis.place}")
