@@ -58,7 +58,7 @@ def _cold(manifest: Manifest) -> None:
     if manifest["kind"] == "AnalysisTemplate" and manifest["metadata"]["name"] == "alb-gate":
         manifest["metadata"]["name"] = "alb-gate-warm"
         [metric] = manifest["spec"]["metrics"]
-        metric |= {"count": COLD_MEASUREMENTS, "inconclusiveLimit": COLD_MEASUREMENTS}
+        metric |= {"interval": "10s", "count": COLD_MEASUREMENTS, "inconclusiveLimit": COLD_MEASUREMENTS}
         web = metric["provider"]["web"]
         web["url"] = web["url"].replace("target-health", "target-health,errors,warm&minRequests=100")
     if manifest["kind"] == "Rollout":
