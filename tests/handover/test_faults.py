@@ -2,15 +2,17 @@
 
 import json
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from provider.model.handovers import HandoverRecord, RecordedGroup, RecordedTarget
-from provider.model.records import Place
-from provider.rules.handover_plan import HOLD_SECONDS, Facts, desired
+from provider.model.records import Place, RunStatus
+from provider.rules.handover_plan import HOLD_SECONDS, Facts, desired, why_ended
 from tests.handover.stage import UNDO_SECONDS, Replica
 from tests.records import BLUE, GREEN, NOW, rollout, service
 from tests.world.story.examples import NAMESPACE
@@ -35,65 +37,113 @@ def abort(stage):
     stage.web.aborted_at, stage.web.phase = stage.clock(), "Degraded"
 
 
-def throttled(world):
+def throttled(world, _replica):
     return world.aws.faults.aws_error("RegisterTargets", "Throttling", "slower", 400)
 
 
-def unavailable(world):
+def unavailable(world, _replica):
     return world.aws.faults.aws_error("RegisterTargets", "ServiceUnavailable", "later", 503)
 
 
-def killed(_world):
+def without_slices(world, _replica):
+    return world.kubernetes_faults.add("endpointslices", status=500, body="", times=1)
+
+
+def without_writes(_world, replica):
+    return UsedUp(replica.registrations._writes)
+
+
+def killed(_world, replica):
+    return Killed(replica)
+
+
+@dataclass
+class UsedUp:
+    """The budget of writes is used up until `end`."""
+
+    service: Any
+
+    def __post_init__(self):
+        for budget in self.service._budgets.values():
+            budget._level = -1e9
+
+    def end(self):
+        for budget in self.service._budgets.values():
+            budget._level = budget._burst
+
+
+@dataclass
+class Killed:
     """The process that wrote is gone; another one begins."""
 
+    replica: Replica
 
-@pytest.mark.parametrize("failure", [throttled, unavailable, killed])
+    def __post_init__(self):
+        raise SystemExit
+
+    def end(self):
+        self.replica.start()
+
+
+@pytest.mark.parametrize("failure", [throttled, unavailable, without_slices, without_writes, killed])
 def test_a_switch_before_a_deregistration_arrives_ends_with_production_full(registered, replica, play, failure):
     """Argo switches between the look and the write, and then something fails: full within 10 s of the last failure."""
-    web, original = registered.web, replica.registrations.deregister
+    web, write, faults = registered.web, replica.registrations.deregister, []
 
     def deregister(*arguments):
+        """Argo switches, the controller takes out blue, and only then the deregistration arrives."""
         web.switch(0)
         registered.story._slices.reconcile()
-        original(*arguments)
-        replica.registrations.deregister = original
-        if failure is killed:
-            raise SystemExit
-
-    def look():
-        fault = failure(registered.world)  # of the provider alone, not of the controller
-        with suppress(SystemExit):
-            replica.look()
-        if fault:
-            fault.end()
+        blue = registered.addresses(web.blue) - registered.addresses(web.green)
+        registered.world.aws.deregister(registered.production, blue)
+        write(*arguments)
+        replica.registrations.deregister = write
+        faults.append(failure(registered.world, replica))
 
     replica.registrations.deregister = deregister
     abort(registered)
     web.publish()
     registered.clock.pass_(2)
-    look()
+    with suppress(SystemExit):
+        replica.look()
     emptied = registered.addresses(web.green) & present(registered)
+    if failure not in (killed, without_slices):
+        registered.clock.pass_(1)
+        replica.look()
+    left_by_failure = registered.addresses(web.green) & present(registered)
+    for fault in faults:
+        fault.end()
     if failure is killed:
         replica.start()
-    else:
-        registered.play(5, between=look)
     play(10)
 
-    assert emptied == set()
+    assert emptied == left_by_failure == set()
     assert registered.addresses(web.green) <= present(registered)
 
 
-def test_a_green_pod_that_is_gone_leaves_production_at_once(registered, play):
-    """The address of an evicted pod is no target 5 s later, nor after a switch that follows."""
+@pytest.mark.parametrize("is_evicted", [False, True])
+def test_a_green_pod_that_is_gone_leaves_production_at_once(registered, play, is_evicted):
+    """The address of a pod that terminates or is evicted is no target 3 s later, nor after a switch that follows."""
     green = registered.web.green
     gone = (green._pods[0].address, 8080)
-    green.replace_first_pod(registered.clock.seconds)
-    play(5)
-    after_five = present(registered)
+    (green.end_first_pod if is_evicted else green.replace_first_pod)(registered.clock.seconds)
+    play(3)
+    after_three = present(registered)
     registered.web.switch(registered.clock.seconds)
     play(10)
 
-    assert gone not in after_five | present(registered)
+    assert gone not in after_three | present(registered)
+
+
+def test_a_step_of_a_clock_undoes_nothing(registered, replica, play):
+    """A clock that jumps by an hour, or an hour in which nobody looked, is no time of a handover."""
+    before = record(registered)["age"]
+    clock = replica.sources.shared.clock
+    replica.sources.shared.clock = lambda: clock() + timedelta(hours=1)
+    play(5)
+
+    assert record(registered)["age"] <= before + 30
+    assert len(registered.addresses(registered.web.green) & present(registered)) == 4
 
 
 def test_a_restart_and_an_abort_leave_nothing_behind(registered, replica, play):
@@ -134,21 +184,6 @@ def test_a_pass_does_not_hold_for_ever(registered, replica, play):
 
     assert not registered.addresses(web.green) & present(registered)
     assert "did not switch within 300 s" in record(registered)["ended"]
-
-
-def test_a_query_counts_when_it_arrives(registered, replica, play):
-    """Queries that AWS's budget leaves without an answer keep a handover from being undone as not queried."""
-    fault = registered.world.aws.faults.aws_error("DescribeTargetGroups", "Throttling", "slower", 400)
-    body = {"namespace": NAMESPACE, "rollout": "web", "podTemplateHash": registered.web.green.pod_hash}
-    before = record(registered)
-    for _ in range(3):
-        play(5)
-        replica.app.test_client().post("/v1/handover", json=body)
-    after = record(registered)
-    fault.end()
-
-    assert after["queried"] >= before["queried"] + 8
-    assert len(registered.addresses(registered.web.green) & present(registered)) == 4
 
 
 def test_another_caller_changes_no_limit(registered, replica, play):
@@ -207,6 +242,38 @@ def recorded(**changes):
     group = RecordedGroup("arn", "active", Place("eu-west-1"), targets)
     fields = {"age": 20.0, "queried": 20.0} | changes
     return HandoverRecord("shop", "web", GREEN, "active", {"maxHandoverSeconds": 60}, NOW, (group,), **fields)
+
+
+def run(phase, place="prePromotionAnalysis"):
+    return RunStatus(place, f"web-{GREEN}-2-pre", phase)
+
+
+PASSED = {"passed": 20.0, "age": 300.0, "queried": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("stored", "activity", "ends"),
+    [
+        pytest.param({}, {}, False, id="Argo may still switch"),
+        pytest.param({"age": 20 + HOLD_SECONDS + 1}, {}, True, id="the bound of a pass"),
+        pytest.param({"passed": None, "age": 61.0, "queried": 60.0}, {}, True, id="maxHandoverSeconds without a pass"),
+        pytest.param({"passed": None, "age": 50.0, "queried": 50.0 - UNDO_SECONDS - 1}, {}, True, id="not queried"),
+        pytest.param({"passed": None, "age": 50.0, "queried": 0.0}, {}, False, id="queried lately enough"),
+        pytest.param({}, {"is_aborted": True}, True, id="abort"),
+        pytest.param({}, {"pauses": ("InconclusiveAnalysisRun",)}, True, id="pause"),
+        pytest.param({}, {"pauses": ("BlueGreenPause",)}, False, id="the pause before every switch"),
+        pytest.param({}, {"runs": (run("Failed"),)}, True, id="the AnalysisRun failed"),
+        pytest.param({}, {"runs": (run("Error"),)}, True, id="the AnalysisRun has an error"),
+        pytest.param({}, {"runs": (run("Successful"),)}, False, id="the AnalysisRun passed"),
+        pytest.param({}, {"runs": (run("Failed", "postPromotionAnalysis"),)}, False, id="an AnalysisRun of later"),
+    ],
+)
+def test_a_pass_ends_only_when_argo_will_not_act_on_it(stored, activity, ends):
+    """A pass holds beyond the limits of its query, until Argo says that it will not switch, or its own bound."""
+    of = rollout(activity=replace(rollout().activity, **activity))
+    passed = recorded(**(PASSED | stored))
+
+    assert bool(why_ended(passed, of, passed.age, UNDO_SECONDS)[0]) is ends
 
 
 ADDRESSES = [f"10.0.0.{number}" for number in range(1, 6)]
