@@ -208,7 +208,7 @@ class Loop:
         plan = desired(record, facts, watch.age, self._idle_seconds)
         if states is None:
             watch.states, watch.read_at = facts.states, now
-        elif plan.has_writes or plan.is_over or (watch.plan and plan.is_switched != watch.plan.is_switched):
+        elif plan.has_writes or plan.is_over or _is_news(plan, record, watch.plan):
             return self._plan(record, watch, deadline, fresh=True)
         self._note(watch, plan)
         if plan.is_switched and states is None:
@@ -270,3 +270,8 @@ class Loop:
 def _answer(record: HandoverRecord) -> tuple[str, float | None]:
     """What a query has stored of its answer: the loop looks at once."""
     return record.failed, record.passed
+
+
+def _is_news(plan: Plan, record: HandoverRecord, before: Plan | None) -> bool:
+    """Tell whether a switch was seen for the first time, or a target is to be forgotten."""
+    return plan.record.groups != record.groups or (before is not None and plan.is_switched != before.is_switched)

@@ -92,7 +92,7 @@ class Plan:
 def desired(record: HandoverRecord, facts: Facts, age: float, idle_seconds: float) -> Plan:
     """Return what to do now. `age` is the record's age, `idle_seconds` how long it may go without a query."""
     is_switched = selects(facts.service, record.pod_hash)
-    record = msgspec.structs.replace(record, age=age)
+    record = msgspec.structs.replace(record, age=age, groups=tuple(_remembered(one, facts) for one in record.groups))
     if not is_switched and not record.ended:
         why, is_timed_out = why_ended(record, facts.rollout, age, idle_seconds)
         record = record.end(why, is_timed_out=is_timed_out) if why else record
@@ -145,6 +145,14 @@ def why_argo_ends(rollout: Rollout, pod_hash: str) -> str:
         if is_before_switch and run.phase in UNSUCCESSFUL and pod_hash in run.name:
             return f"AnalysisRun {run.name} ended with {run.phase}"
     return ""
+
+
+def _remembered(group: RecordedGroup, facts: Facts) -> RecordedGroup:
+    """Forget the addresses of pods that are gone and no targets any more: another application may get them next."""
+    states = facts.states[group.arn] or {}
+    present = {address for address, state in states.items() if state not in GONE}
+    targets = frozenset(one for one in group.targets if one.pod_uid in facts.living or one.address in present)
+    return group if targets == group.targets else msgspec.structs.replace(group, targets=targets)
 
 
 def _of_group(

@@ -1,22 +1,61 @@
 """Tells random stories of handovers and compares every write and every answer with the truth of that moment.
 
 A seed always tells the same story. Time is the story's own, and stands still while somebody reads or writes.
+`python -m tests.handover.random_switches --help`
 """
 
 import json
+import logging
+import os
+import sys
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
+import boto3
+import click
+
+from provider.checks.question import Sources
 from provider.handover.loop import PAUSE_SECONDS
 from provider.model.handovers import RecordedGroup
-from provider.sources.aws.registrations import Registrations
+from provider.model.records import Freshness, Place
+from provider.rules.handover_plan import WATCH_SECONDS
+from provider.sources.aws.cloudwatch import CloudWatch
+from provider.sources.aws.load_balancers import LoadBalancers
+from provider.sources.aws.registrations import (
+    BURST,
+    CALLS_PER_SECOND,
+    READ_BURST,
+    READS_PER_SECOND,
+    Registrations,
+)
+from provider.sources.aws.roles import Roles
+from provider.sources.aws.service import Account
+from provider.sources.budget import CallBudget
+from provider.sources.bulkheads import Bulkheads
 from provider.sources.deadline import Deadline
-from tests.handover.stage import Replica, Revision, Stage
-from tests.world.server.faults import Fault
+from provider.sources.kubernetes.connection import connect
+from provider.sources.kubernetes.reader import Cluster
+from provider.sources.shared import Shared
+from provider.telemetry import Metrics
+from tests.conftest import Clock
+from tests.handover.stage import Replica, Revision, Stage, StageClock
+from tests.world.aws.api import REGION
+from tests.world.server.deliveries import Wire
+from tests.world.server.faults import Fault, Faults
+from tests.world.world import World
+
+EXAMPLES = ("blue-green-without-gap", "canary-without-gap")
+
+REUSE_SECONDS = 30
+"""Amazon's CNI gives an address to no other pod for so long (amazon-vpc-cni-k8s: ipamd, IP_COOLDOWN_PERIOD)."""
 
 LONGEST_SECONDS = 15
 """Production is exactly right so long after the last disturbance."""
@@ -34,6 +73,14 @@ class Crash(BaseException):
     """The process ends here: before or after a write."""
 
 
+class StoryBudget(CallBudget):
+    """A budget by the story's time, in which nobody waits: the loop comes again in a second."""
+
+    def take(self, rollout: str, max_wait_seconds: float) -> None:
+        del max_wait_seconds
+        super().take(rollout, 0)
+
+
 class Watched(Registrations):
     """Writes like any other, but the story sees each write before it is sent, and may end the process around it."""
 
@@ -41,6 +88,9 @@ class Watched(Registrations):
         super().__init__(account, threads, metrics)
         self._story = story
         self.crash = ""
+        seconds, scope = story.stage.clock.world, Place(REGION).scope
+        self._reads._budgets[scope] = StoryBudget(READS_PER_SECOND, READ_BURST, seconds, takes_turns=False)
+        self._writes._budgets[scope] = StoryBudget(CALLS_PER_SECOND, BURST, seconds, takes_turns=False)
 
     def register(self, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
         self._around("register", group, targets, why, deadline)
@@ -61,7 +111,7 @@ class Watched(Registrations):
 
 @dataclass
 class Story:
-    """One blue-green Rollout, two replicas of the provider, and everything that may go wrong around a handover."""
+    """One Rollout, two replicas of the provider, and everything that may go wrong around a handover."""
 
     stage: Stage
     replicas: list[Replica]
@@ -72,9 +122,18 @@ class Story:
     """The least percentage that the question under way asks for."""
     _ever: set[str] = field(default_factory=set)
     _foreign: set[Address] = field(default_factory=set)
+    """Targets of other applications in the production group."""
+    elsewhere: str = ""
+    """A target group of another application."""
+    _elsewhere: set[Address] = field(default_factory=set)
+    """Those in a group of their own."""
+    _last_seen: dict[str, float] = field(default_factory=dict)
+    """When each address was last a pod's."""
     _is_paused: bool = False
     _look_at: float = 0.0
     _fault: Fault | None = None
+    _faulty: Faults | None = None
+    """Whose fault it is."""
     _at_write: Callable[[], None] | None = None
     _complaint_of_a_write: Complaint | None = None
     """Kept here, since the provider would take it for a defect of its own."""
@@ -86,6 +145,7 @@ class Story:
     def tell(self) -> None:
         """Tell the story; raises Complaint."""
         web = self.stage.web
+        self.elsewhere = self.stage.world.aws.target_group("another-application")
         web._ask = lambda _name, _hash: None
         self.play(12)
         web._ask_at = None  # the story asks
@@ -136,6 +196,15 @@ class Story:
     def _note_pods(self) -> None:
         for revision in self.stage.web.revisions:
             self._ever |= revision.addresses()
+            for pod in revision._pods:
+                self._last_seen[pod.address] = self.stage.clock.seconds
+
+    def unused_address(self) -> str | None:
+        """Return an address of a pod that is gone for so long that another pod may get it."""
+        until = self.stage.clock.seconds - REUSE_SECONDS
+        foreign = {ip for ip, _ in self._foreign | self._elsewhere}
+        free = sorted(ip for ip, at in self._last_seen.items() if at < until and ip not in foreign)
+        return self.random.choice(free) if free else None
 
     def behind_production(self) -> set[str]:
         """The addresses that production serves: those of the version that the Service selects, and of its slices."""
@@ -152,9 +221,13 @@ class Story:
 
     def healthy(self, arn: str, revision: Revision) -> int:
         """How many pods of a version that are not terminating are healthy targets of a group."""
-        states = self.stage.states(arn)
-        living = {pod.address for pod in revision._pods if pod.stage in ("addressed", "ready")}
+        states, living = self.stage.states(arn), self.living(revision)
         return sum(states.get((ip, 8080)) == "healthy" for ip in living)
+
+    def living(self, *of: Revision) -> set[str]:
+        """The addresses of pods that are not terminating: of some versions, or of all."""
+        revisions = of or self.stage.web.revisions
+        return {pod.address for one in revisions for pod in one._pods if pod.stage in ("addressed", "ready")}
 
     def is_whole(self, arn: str) -> bool:
         """Whether enough of green's wanted pods are healthy targets of a group."""
@@ -169,12 +242,17 @@ class Story:
         ips = {ip for ip, _ in targets}
         if not ips <= self._ever:
             raise self._complaint(f"{operation} of {ips - self._ever}, which are no pods of the Rollout")
+        if targets & self._foreign:
+            raise self._complaint(f"{operation} of {targets & self._foreign}, which are of another application ({why})")
+        healthy = {key for key, state in self.stage.states().items() if state == "healthy"}
+        if operation == "deregister" and healthy and healthy <= targets and {ip for ip, _ in healthy} & self.living():
+            raise self._complaint(f"deregister of {targets}, after which production is empty ({why})")
         if operation == "deregister" and ips & behind:
             raise self._complaint(f"deregister of {ips & behind}, which are behind the production Service ({why})")
         if operation == "register" and not ips <= behind:
             if web.green.pod_hash == web.blue.pod_hash or web.aborted_at is not None or self._is_paused:
                 raise self._complaint(f"register although Argo will not switch ({why})")
-            living = {pod.address for pod in web.green._pods if pod.stage in ("addressed", "ready")}
+            living = self.living(web.green)
             if not ips - behind <= living:
                 raise self._complaint(
                     f"register of {ips - behind - living}, which are not living pods of green ({why})"
@@ -223,13 +301,25 @@ class Story:
         self._is_paused = False
         self.random.choice((self.supersede, self.abort, self.switch))()
         self.play(LONGEST_SECONDS)
+        self.judge_end()
+        if self.random.random() < 0.1 and not self._is_open_by_right():
+            self.play(WATCH_SECONDS + 60, step=5)
+            self.judge_end()
+            self.happened["watched to the end"] += 1
+            if self.stage.world.kubernetes.stored("Lease", "platform", **{"alb-provider/handover": "record"}):
+                raise self._complaint("a record has not ended")
+
+    def judge_end(self) -> None:
+        """Compare production with the truth, once nothing disturbs it any more."""
         behind = self.behind_production()
         present = {key for key, state in self.stage.states().items() if state not in ("draining", "unused")}
         left = {key for key in present if key[0] not in behind} - self._foreign
         if left and not self._is_open_by_right():
             raise self._complaint(f"left behind: {left}")
         if not self._foreign <= present:
-            raise self._complaint("a foreign target is gone")
+            raise self._complaint(f"of another application, and gone: {self._foreign - present}")
+        if not self._elsewhere <= self.stage.states(self.elsewhere).keys():
+            raise self._complaint("a target of another group is gone")
         missing = self.healthy_addresses(self.serving) - {ip for ip, _ in present}
         if missing:
             raise self._complaint(f"not in production: {missing}")
@@ -255,9 +345,9 @@ class Story:
     @contextmanager
     def faulty(self) -> Iterator[None]:
         """Let the fault of the hour hit the provider, and nobody else."""
-        fault = self._fault
-        if fault is not None:
-            self.stage.world.aws.faults._append(fault)
+        fault, faults = self._fault, self._faulty
+        if fault is not None and faults is not None:
+            faults._append(fault)
         try:
             yield
         finally:
@@ -310,8 +400,8 @@ class Story:
         if web.green is web.blue or web.aborted_at is not None:
             return
         web.switch(self.stage.clock.seconds)
-        web.promote(self.stage.clock.seconds)
-        web.publish()
+        for _ in range(3):
+            web.publish()
         self.happened["switched"] += 1
 
     def switch_and_supersede(self) -> None:
@@ -333,7 +423,7 @@ class Story:
     def replace_pod(self) -> None:
         revision = self.random.choice((self.stage.web.green, self.stage.web.blue))
         if revision.pods_count:
-            revision.replace_first_pod(self.stage.clock.seconds)
+            self.random.choice((revision.replace_first_pod, revision.end_first_pod))(self.stage.clock.seconds)
 
     def reconcile_green_away(self) -> None:
         """The controller's cache of targets has expired: it takes out what the Service does not select."""
@@ -342,10 +432,23 @@ class Story:
         self.stage.world.aws.deregister(self.stage.production, strange)
 
     def intrude(self) -> None:
-        """Somebody registers a target that is no pod of the Rollout."""
-        foreign = (f"10.200.0.{self.random.randrange(1, 200)}", 8080)
-        self.stage.world.aws.register(self.stage.production, [foreign])
-        self._foreign.add(foreign)
+        """Somebody registers a target that is no pod of the Rollout, or that was one and is another application's."""
+        address = self.random.choice((self.unused_address(), f"10.200.0.{self.random.randrange(1, 200)}"))
+        foreign = (address or "10.200.0.200", 8080)
+        if self.stage.states().get(foreign, "unused") in ("draining", "unused"):
+            self.stage.world.aws.register(self.stage.production, [foreign])
+            self._foreign.add(foreign)
+
+    def reuse_elsewhere(self) -> None:
+        """Another application gets an address that was a pod's, in a group of its own."""
+        if address := self.unused_address():
+            self.stage.world.aws.register(self.elsewhere, [(address, 8080)])
+            self._elsewhere.add((address, 8080))
+
+    def reuse(self) -> None:
+        """The next pod, whatever its version, gets an address that was a pod's."""
+        if address := self.unused_address():
+            self.stage.story.pods.reusable = [address]
 
     def crash_before_a_write(self) -> None:
         self._arm("before")
@@ -365,19 +468,24 @@ class Story:
 
     def fail(self) -> None:
         """The next write of the provider is refused, throttled, lost after it was carried out, or not understood."""
-        kind, operation = self.random.randrange(5), self.random.choice(("RegisterTargets", "DeregisterTargets"))
-        faults = self.stage.world.aws.faults
-        if kind == 0:
-            self._fault = faults.aws_error(operation, "AccessDenied", "no", 403)
-        elif kind == 1:
-            self._fault = faults.aws_error(operation, "TooManyTargets", "quota", 400)
-        elif kind == 2:
-            self._fault = faults.aws_error(operation, "Throttling", "slower", 400, times=2)
-        elif kind == 3:
-            self._fault = faults.add(operation, rewrite=lambda _: b"<html>")
-        else:
-            self._fault = faults.add("DescribeTargetHealth", rewrite=lambda body: body[: len(body) // 2])
-        faults._faults.remove(self._fault)
+        operation = self.random.choice(("RegisterTargets", "DeregisterTargets"))
+        aws, kubernetes = self.stage.world.aws.faults, self.stage.world.kubernetes_faults
+        record = "leases/alb-provider-handover-"
+        self._faulty, fault = self.random.choice(
+            (
+                (aws, lambda: aws.aws_error(operation, "AccessDenied", "no", 403)),
+                (aws, lambda: aws.aws_error(operation, "TooManyTargets", "quota", 400)),
+                (aws, lambda: aws.aws_error(operation, "Throttling", "slower", 400, times=3)),
+                (aws, lambda: aws.add(operation, rewrite=lambda _: b"<html>")),
+                (aws, lambda: aws.add(operation, wire=Wire.DROPPED, times=3)),
+                (aws, lambda: aws.add("DescribeTargetHealth", rewrite=lambda body: body[: len(body) // 2])),
+                (kubernetes, lambda: kubernetes.add("endpointslices", status=500, body=b"", times=1)),
+                (kubernetes, lambda: kubernetes.add(record, about=WRITTEN, status=500, body=b"", times=1)),
+                (kubernetes, lambda: kubernetes.add(record, about=WRITTEN, wire=Wire.DROPPED, times=1)),
+            )
+        )
+        self._fault = fault()
+        self._faulty._faults.remove(self._fault)
 
     def switch_at_a_write(self) -> None:
         """Argo switches in the very moment in which an undoing writes."""
@@ -388,6 +496,9 @@ class Story:
 
         self._at_write = at_write
 
+
+WRITTEN = "holderIdentity"
+"""In the body of each write of a Lease."""
 
 EVENTS: tuple[Callable[[Story], None], ...] = (
     *(Story.nothing,) * 8,
@@ -401,7 +512,9 @@ EVENTS: tuple[Callable[[Story], None], ...] = (
     Story.switch,
     Story.sicken,
     Story.reconcile_green_away,
-    Story.intrude,
+    *(Story.intrude,) * 2,
+    *(Story.reuse,) * 2,
+    Story.reuse_elsewhere,
     Story.crash_before_a_write,
     Story.crash_after_a_write,
     Story.restart,
@@ -423,3 +536,66 @@ CRITICAL: tuple[Callable[[Story], None], ...] = (
     Story.replace_pod,
 )
 """What is worth most while green is in production beside blue."""
+
+
+def tell(world: World, clock: StageClock, sources: Sources, account: Account, seed: int) -> Story:
+    """Tell the story of a seed; raises Complaint."""
+    world.reset()
+    stage = Stage(world, clock, 4, lambda _name, _hash: None, EXAMPLES[seed % len(EXAMPLES)])
+    story = Story(stage, [], Random(seed))
+    story.replicas += [Replica(sources, account, writer=partial(Watched, story)) for _ in range(2)]
+    story.tell()
+    return story
+
+
+@contextmanager
+def scene() -> Iterator[tuple[World, StageClock, Sources, Account]]:
+    """Start a world whose time stands still, and a provider's readers of it."""
+    clock = Clock(frozen=True)
+    with World(clock=clock) as world, ExitStack() as stack, tempfile.TemporaryDirectory() as directory:
+        os.environ |= world.environment(directory) | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        wall_clock, metrics, threads = StageClock(clock), Metrics(), Bulkheads(16)
+        stack.callback(threads.close)
+        timeouts = {"connect_timeout_seconds": 20.0, "read_timeout_seconds": 20.0}
+        client, session = connect(pool_size=16), boto3.Session(region_name=REGION)
+        account = Account(session, pool_size=16, roles=Roles(), seconds=lambda: clock() + time.monotonic(), **timeouts)
+        fresh = Freshness(topology=0, pods=0, target_health=0, target_groups=0, metrics=0, rollouts=0, failures=0)
+        shared = Shared(threads, fresh, metrics, flight_seconds=20, clock=wall_clock)
+        yield (
+            world,
+            wall_clock,
+            Sources(
+                cluster=Cluster(lambda: client, shared, **timeouts, metrics=metrics),
+                load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=1000),
+                cloudwatch=CloudWatch(account, shared, metrics),
+                shared=shared,
+                gathering=stack.enter_context(ThreadPoolExecutor(16)),
+                budget_seconds=20,
+            ),
+            account,
+        )
+
+
+@click.command()
+@click.option("--first", default=1, show_default=True, help="The first story's seed; even ones are blue-green.")
+@click.option("--queries", default=600, show_default=True, help="How many queries to ask at least.")
+def main(first: int, queries: int) -> None:
+    """Tell stories until so many queries were asked; exit with 1 at the first that breaks the law."""
+    logging.disable(logging.CRITICAL)
+    asked, happened, seed, began = Counter[str](), Counter[str](), first, time.monotonic()
+    with scene() as parts:
+        while asked.total() < queries:
+            try:
+                story = tell(*parts, seed)
+            except Complaint as complaint:
+                click.echo(f"Story {seed}: {complaint}")
+                sys.exit(1)
+            asked, happened, seed = asked + story.asked, happened + story.happened, seed + 1
+            if seed % 20 == 0:
+                click.echo(f"{seed - first} stories, {asked.total()} queries", err=True)
+    click.echo(f"{asked.total()} queries in {seed - first} stories, 0 violations: {dict(asked)}")
+    click.echo(f"{dict(happened)}. It took {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

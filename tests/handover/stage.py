@@ -130,7 +130,7 @@ class Revision:
 class Web(Executor):
     """The Rollout `web`, what a person does to it at once, and how its AnalysisRun asks."""
 
-    name, active_service = "web", "web-active"
+    name = "web"
     phase = ""
     """For whoever sets it: Argo writes it."""
 
@@ -147,6 +147,14 @@ class Web(Executor):
         self.pause_reason = "BlueGreenPause"
         self.switched_at: float | None = None
         self.story: Story
+
+    @property
+    def is_canary(self) -> bool:
+        return "canary" in self._rollout["spec"]["strategy"]
+
+    @property
+    def active_service(self) -> str:
+        return "web-stable" if self.is_canary else "web-active"
 
     # The measurements: none ends before there is an answer.
 
@@ -240,6 +248,8 @@ class Web(Executor):
         rollout = self._rollout
         rollout["status"] |= {"abort": False, "promoteFull": True}
         self._kubernetes.put(rollout)
+        if self.is_canary:
+            return
         service = self._kubernetes.get("Service", NAMESPACE, self.active_service)
         service["spec"]["selector"]["rollouts-pod-template-hash"] = self.green.pod_hash
         self._kubernetes.put(service)
@@ -262,7 +272,10 @@ class Web(Executor):
 def _prepare(manifest: dict[str, Any]) -> None:
     """Let the handover alone decide, and check targets every 5 s."""
     if manifest["kind"] == "Rollout":
-        del manifest["spec"]["strategy"]["blueGreen"]["postPromotionAnalysis"]
+        strategy = manifest["spec"]["strategy"]
+        strategy.get("blueGreen", {}).pop("postPromotionAnalysis", None)
+        if steps := strategy.get("canary", {}).get("steps"):
+            steps[:] = [one for one in steps if "alb-handover" in str(one) or "analysis" not in one]
     if manifest["kind"] == "Ingress":
         annotations = {"healthcheck-interval-seconds": "5", "group.name": LOAD_BALANCER}
         for name, value in annotations.items():
@@ -270,14 +283,21 @@ def _prepare(manifest: dict[str, Any]) -> None:
 
 
 class Stage:
-    """One blue-green Rollout `web` in a world whose time only `play` lets pass."""
+    """One Rollout `web` in a world whose time only `play` lets pass."""
 
-    def __init__(self, world: World, clock: StageClock, replicas: int, ask: Callable[[str, str], str | None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        clock: StageClock,
+        replicas: int,
+        ask: Callable[[str, str], str | None],
+        example: str = "blue-green-without-gap",
+    ) -> None:
         self.clock = clock
         self.world = world
         self.web = Web(world, replicas, ask)
         never = float("inf")
-        member = Member("web", "blue-green-without-gap", replicas, rest_seconds=never, change=_prepare)
+        member = Member("web", example, replicas, rest_seconds=never, change=_prepare)
         self.story = Story(world, cast=[member], now=clock, measure=self.web.measure, executor=self.web)
         self.web.story = self.story
         self.story.set_up()

@@ -276,6 +276,27 @@ def test_a_pass_ends_only_when_argo_will_not_act_on_it(stored, activity, ends):
     assert bool(why_ended(passed, of, passed.age, UNDO_SECONDS)[0]) is ends
 
 
+def facts(states, *, behind=(), living=("uid-1", "uid-2"), selected=BLUE, of=None):
+    """What was read: the states of targets by the last number of their address, and the rest."""
+    held = {(f"10.0.0.{number}", 8080): state for number, state in states.items()}
+    addresses = frozenset(f"10.0.0.{number}" for number in behind)
+    return Facts(of or rollout(), service("active", selected), addresses, addresses, frozenset(living), {"arn": held})
+
+
+def test_the_address_of_a_pod_that_is_gone_may_become_another_applications():
+    """Once neither the pod nor its target exists the address is forgotten, and whoever gets it next is not touched."""
+    dead = facts({1: "healthy", 2: "healthy"}, living=("uid-1",))
+    taken_out = facts({1: "healthy", 2: "draining"}, living=("uid-1",))
+    reused = facts({1: "healthy", 2: "healthy"}, living=("uid-1",))
+    first = desired(recorded(), dead, 20, UNDO_SECONDS)
+    second = desired(first.record, taken_out, 21, UNDO_SECONDS)
+    third = desired(second.record.end("an abort"), reused, 22, UNDO_SECONDS)
+
+    assert first.groups[0].deregister == {("10.0.0.2", 8080)}
+    assert second.is_right
+    assert third.groups[0].deregister | third.groups[0].waiting == {("10.0.0.1", 8080)}
+
+
 ADDRESSES = [f"10.0.0.{number}" for number in range(1, 6)]
 STATES = st.sampled_from(["healthy", "initial", "unhealthy", "draining", "unused"])
 

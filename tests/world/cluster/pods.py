@@ -61,6 +61,8 @@ class PodController:
         """Names of ReplicaSets whose readiness gates never become true: containers are ready and pods are not."""
         self.sick_addresses: set[str] = set()
         """Addresses of pods that answer the load balancer's health checks with 500."""
+        self.reusable: list[str] = []
+        """Addresses of pods that are gone, for the next ones."""
         self._numbers, self._addresses = itertools.count(), itertools.count()
 
     def put_namespace_and_nodes(self, namespace: str) -> None:
@@ -127,6 +129,8 @@ class PodController:
 
     def _next_address(self) -> str:
         """Return an address that no current pod has; addresses repeat after 40,000 pods."""
+        if self.reusable:
+            return self.reusable.pop()
         number = next(self._addresses) % 40_000
         return f"10.0.{number // 250}.{4 + number % 250}"
 
