@@ -15,44 +15,38 @@ from provider.model.records import GroupHealth
 from provider.rules.counts import GroupCounts, count_group
 from provider.sources.deadline import Deadline
 
-LAG = timedelta(seconds=120)
-"""CloudWatch's lag: when it has the metrics of a minute, as for `errors`."""
-
-LONGEST = timedelta(hours=1)
+LAG, LONGEST = timedelta(seconds=120), timedelta(hours=1)
+"""CloudWatch's lag, as for `errors`, and the longest window."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstBatch:
-    """The requests of the production groups since the first batch serves; `waits` says why there are none to judge."""
+    """The group with the highest share of failed requests since the first batch serves, None before a full minute.
 
-    counts: tuple[GroupCounts, ...] = ()
+    `waits` says why there is none; `is_known`: at least one full minute is complete in every group.
+    """
+
+    worst: GroupCounts | None = None
+    is_known: bool = False
     waits: str = ""
-
-    @property
-    def worst(self) -> GroupCounts:
-        """The group with the highest share of failed requests."""
-        return max(self.counts, key=lambda one: one.errors / one.total if one.total else 0.0)
 
     def is_above(self, max_error_percent: float) -> bool:
         """Tell whether more requests of a group failed than allowed."""
-        return any(one.errors * 100 > max_error_percent * one.total for one in self.counts)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether at least one full minute is complete in every group."""
-        return not self.waits and not any(one.silent_minutes for one in self.counts)
+        return self.worst is not None and self.worst.errors * 100 > max_error_percent * self.worst.total
 
 
 def read_first_batch(
     groups: tuple[GroupHealth, ...], since: datetime, service: str, sources: Sources, deadline: Deadline
 ) -> FirstBatch:
     """Count the requests of the full minutes since green was first registered. Raises CannotTell."""
+    described = tuple(health.group for health in groups)
     try:
-        window = window_since(since, LONGEST, LAG, service, [health.group.place.region for health in groups], sources)
+        window = window_since(since, LONGEST, LAG, service, [group.place.region for group in described], sources)
     except CannotTell as error:
         if error.reason is not Reason.WINDOW_NOT_OPEN:
             raise
         return FirstBatch(waits=str(error))
-    described = tuple(one.group for one in groups)
     points, _ = read_points(described, (), window, sources, deadline)
-    return FirstBatch(tuple(count_group(one, points, window) for one in described))
+    counts = [count_group(group, points, window) for group in described]
+    worst = max(counts, key=lambda count: count.errors / count.total if count.total else 0.0)
+    return FirstBatch(worst, is_known=not any(count.silent_minutes for count in counts))

@@ -10,7 +10,7 @@ import msgspec
 
 from provider.checks.parameters import Query
 from provider.checks.question import Sources
-from provider.handover.last_switches import LastSwitches
+from provider.handover.last_switch import LastSwitches
 from provider.handover.production import States, read_facts, write
 from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord, Key
@@ -116,26 +116,29 @@ class Loop:
 
         Raises CannotTell, also where a target must stay for now.
         """
-        records = self._records.all(self._deadline())
-        return sum(self._undo(each.key, why) for each in records if each.key[:2] == (namespace, rollout))
+        count = 0
+        for listed in self._records.all(self._deadline()):
+            if listed.key[:2] == (namespace, rollout):
+                deadline = self._deadline()
+                end = self._records.update(listed.key, lambda now: now if now.ended else now.end(why), deadline)
+                count += self._undo(end, deadline) if end else 0
+        return count
 
-    def _undo(self, key: Key, why: str) -> int:
-        deadline, count = self._deadline(), 0
-        record = self._records.update(key, lambda now: now if now.ended else now.end(why), deadline)
-        while record is not None:
+    def _undo(self, record: HandoverRecord, deadline: Deadline) -> int:
+        count = 0
+        while True:
             facts = read_facts(record, self._sources, self._registrations, deadline)
             plan = desired(record, facts, record.age, self._idle_seconds)
             if plan.is_switched or not plan.left_behind:
-                break
+                return count
             taken = sum(len(group.deregister) for group in plan.groups)
             if not taken:
-                because = f"Service {record.service} does not exist" if facts.service is None else "they serve users"
-                sentence = f"{plan.left_behind} targets of Rollout {record.rollout} must stay for now: {because}"
+                why = f"Service {record.service} does not exist" if facts.service is None else "they serve its users"
+                sentence = f"{plan.left_behind} targets of Rollout {record.rollout} must stay for now: {why}"
                 raise CannotTell(Reason.HANDOVER_WAITING, sentence)
             write(plan, self._registrations, deadline)
             count += taken
             deadline.require(f"The undoing of {plan.left_behind} targets")
-        return count
 
     def answered(self, query: Query, verdict: Verdict) -> Verdict:
         """Add to an answer the Rollout's last switch after a handover, and what waits to be taken out."""
@@ -159,7 +162,8 @@ class Loop:
             watch = self._watches.get(record.key)
             if watch is None or watch.turn != record.turn:
                 watch = self._watches[record.key] = _Watch(record.turn, record.age, now, now)
-            is_answered = watch.plan is not None and _answer(watch.plan.record) != _answer(record)
+            known = watch.plan.record if watch.plan else record
+            is_answered = (known.failed, known.passed) != (record.failed, record.passed)
             if watch.next_look_at > now and not is_answered:
                 return False
             self._busy.add(record.key)
@@ -265,11 +269,6 @@ class Loop:
 
     def _deadline(self) -> Deadline:
         return Deadline(self._sources.budget_seconds, began_at=self._sources.clock())
-
-
-def _answer(record: HandoverRecord) -> tuple[str, float | None]:
-    """What a query has stored of its answer: the loop looks at once."""
-    return record.failed, record.passed
 
 
 def _is_news(plan: Plan, record: HandoverRecord, before: Plan | None) -> bool:

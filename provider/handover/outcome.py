@@ -6,18 +6,16 @@ The loop reads it there, in whichever replica it runs. Nothing here writes to AW
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import Any
 
 import msgspec
 from pydantic import ValidationError
 
 from provider.checks.question import Sources
-from provider.handover.question import EVERYTHING, Evidence, Query
+from provider.handover.question import EVERYTHING, Evidence, Production, Query
 from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord, RecordedGroup
 from provider.model.reasons import Phase, Reason
-from provider.model.records import Verdict
+from provider.model.records import GroupHealth, Verdict
 from provider.rules import handover as rules
 from provider.rules.handover_plan import why_argo_ends
 from provider.sources.deadline import Deadline
@@ -66,121 +64,67 @@ class Outcome:
 
         A pass is stored before it is answered, so that the loop does not undo what Argo is about to act on.
         """
-        record, failed = evidence.record, verdict.message if verdict.phase is Phase.FAILED else ""
+        record, production = evidence.record, evidence.production
+        failed = verdict.message if verdict.phase is Phase.FAILED else ""
         why = why_argo_ends(evidence.green.rollout, query.pod_template_hash)
-        if evidence.production is None or why or failed:
+        if production is None or why or failed:
             if record is not None and failed and not record.failed and not record.ended:
-                self._change(evidence, lambda now: msgspec.structs.replace(now, failed=failed), deadline)
-            return _paused(verdict, why)
+                self._change(record, lambda now: msgspec.structs.replace(now, failed=failed), deadline)
+            return _unless_pass(verdict, Reason.ROLLOUT_PAUSED, f"No handover while {why}") if why else verdict
         if verdict.reason is Reason.HANDOVER_TIMED_OUT:
             return verdict
-        is_proved = (record is not None and record.is_proved) or evidence.is_batch_proved(query)
-        groups = _targets(query, evidence, is_everything=query.batch_percent >= EVERYTHING or is_proved)
+        is_proved = evidence.is_proved or evidence.is_batch_proved(query)
+        percent = EVERYTHING if is_proved else query.batch_percent
+        groups = tuple(_recorded(evidence, production, health, percent) for health in production.groups)
+        is_pass = verdict.phase is Phase.SUCCESSFUL
         if record is None:
-            self._create(query, evidence, groups, verdict, deadline)
+            record = self._begun(query, production.service.service.name, groups, passed=0.0 if is_pass else None)
+            try:
+                self._records.create(record, deadline)
+            except Conflict:
+                message = f"{_CHANGED}: another query began it ({verdict.message})"
+                raise CannotTell(Reason.HANDOVER_WAITING, message) from None
             return verdict
 
         def change(now: HandoverRecord) -> HandoverRecord:
-            if now.ended:
-                now = _again(now, query, self._sources.clock())
-            is_pass = verdict.phase is Phase.SUCCESSFUL and not record.ended
-            passed = now.age if is_pass and now.passed is None else now.passed
+            if now.ended:  # what ended it is over
+                begun = self._begun(query, now.service, now.groups)
+                now = msgspec.structs.replace(begun, turn=now.turn + 1, version=now.version)
+            passed = now.age if is_pass and not record.ended and now.passed is None else now.passed
             now = msgspec.structs.replace(now, passed=passed, failed="", is_proved=is_proved and not record.ended)
             return now if now.has(groups) else now.with_targets(groups)
 
-        if not self._change(evidence, change, deadline) or record.ended:
-            return _not_yet(verdict)
-        return verdict
+        if self._change(record, change, deadline) and not record.ended:
+            return verdict
+        return _unless_pass(verdict, Reason.HANDOVER_WAITING, f"{_CHANGED} and begins again")
 
-    def _create(
-        self,
-        query: Query,
-        evidence: Evidence,
-        groups: tuple[RecordedGroup, ...],
-        verdict: Verdict,
-        deadline: Deadline,
-    ) -> None:
-        assert evidence.production is not None  # noqa: S101 - store() has looked
-        record = HandoverRecord(
-            namespace=query.namespace,
-            rollout=query.rollout,
-            pod_hash=query.pod_template_hash,
-            service=evidence.production.service.service.name,
-            parameters=_parameters(query),
-            begun_at=self._sources.clock(),
-            groups=groups,
-            passed=0.0 if verdict.phase is Phase.SUCCESSFUL else None,
-        )
-        try:
-            self._records.create(record, deadline)
-        except Conflict:
-            raise CannotTell(
-                Reason.HANDOVER_WAITING, f"{_CHANGED}: another query began it ({verdict.message})"
-            ) from None
+    def _begun(
+        self, query: Query, service: str, groups: tuple[RecordedGroup, ...], passed: float | None = None
+    ) -> HandoverRecord:
+        parameters = query.model_dump(mode="json", by_alias=True, exclude_none=True)
+        about = (query.namespace, query.rollout, query.pod_template_hash, service)
+        return HandoverRecord(*about, parameters, self._sources.clock(), groups, passed=passed)
 
     def _change(
-        self, evidence: Evidence, change: Callable[[HandoverRecord], HandoverRecord], deadline: Deadline
+        self, before: HandoverRecord, change: Callable[[HandoverRecord], HandoverRecord], deadline: Deadline
     ) -> bool:
         """Store a change of the record; False, without a write, if it ended or began again since it was read."""
-        before = evidence.record
-        assert before is not None  # noqa: S101 - store() has looked
-
-        def guarded(now: HandoverRecord) -> HandoverRecord:
-            return change(now) if now.turn == before.turn else now
-
-        stored = self._records.update(before.key, guarded, deadline)
+        stored = self._records.update(before.key, lambda now: change(now) if now.turn == before.turn else now, deadline)
         return stored is not None and (stored.turn == before.turn or (bool(before.ended) and not stored.ended))
 
 
-def _parameters(query: Query) -> dict[str, Any]:
-    return query.model_dump(mode="json", by_alias=True, exclude_none=True)
+def _recorded(evidence: Evidence, production: Production, health: GroupHealth, percent: float) -> RecordedGroup:
+    """Return what may be registered in a group: all of green, or as much of it as a first batch."""
+    targets = rules.targets_of(evidence.green, production.service, health.binding)
+    if percent < EVERYTHING:
+        groups = evidence.record.groups if evidence.record is not None else ()
+        known = {target.pod_uid for group in groups if group.arn == health.group.arn for target in group.targets}
+        targets = rules.batch(targets, known, evidence.green.replica_set.replicas, percent)
+    return RecordedGroup(health.group.arn, health.group.name, health.group.place, targets)
 
 
-def _again(record: HandoverRecord, query: Query, now: datetime) -> HandoverRecord:
-    """Begin a handover again whose end has passed: what ended it is over."""
-    return msgspec.structs.replace(
-        record,
-        parameters=_parameters(query),
-        begun_at=now,
-        age=0.0,
-        queried=0.0,
-        passed=None,
-        settled=None,
-        failed="",
-        ended="",
-        is_proved=False,
-        turn=record.turn + 1,
-    )
-
-
-def _targets(query: Query, evidence: Evidence, *, is_everything: bool) -> tuple[RecordedGroup, ...]:
-    """Return what may be registered: all of green, or as much of it as a first batch."""
-    production = evidence.production
-    assert production is not None  # noqa: S101 - store() has looked
-    groups = []
-    for health in production.groups:
-        targets = rules.targets_of(evidence.green, production.service, health.binding)
-        if not is_everything:
-            known = frozenset[str]()
-            if evidence.record is not None:
-                recorded = {group.arn: group.targets for group in evidence.record.groups}
-                known = frozenset(target.pod_uid for target in recorded.get(health.group.arn, ()))
-            targets = rules.batch(targets, known, evidence.green.replica_set.replicas, query.batch_percent)
-        groups.append(RecordedGroup(health.group.arn, health.group.name, health.group.place, targets))
-    return tuple(groups)
-
-
-def _paused(verdict: Verdict, why: str) -> Verdict:
-    """Let nothing pass while Argo will not switch; what else ends a handover has a reason already."""
-    if not why or verdict.phase is not Phase.SUCCESSFUL:
-        return verdict
-    message = f"No handover while {why} ({verdict.message})"
-    return replace(verdict, phase=Phase.INCONCLUSIVE, reason=Reason.ROLLOUT_PAUSED, message=message)
-
-
-def _not_yet(verdict: Verdict) -> Verdict:
-    """Let no pass stand that rests on what has changed since."""
+def _unless_pass(verdict: Verdict, reason: Reason, why: str) -> Verdict:
+    """Let no pass stand on what will not be, or has changed since; what is not a pass has a reason already."""
     if verdict.phase is not Phase.SUCCESSFUL:
         return verdict
-    message = f"{_CHANGED} and begins again ({verdict.message})"
-    return replace(verdict, phase=Phase.INCONCLUSIVE, reason=Reason.HANDOVER_WAITING, message=message)
+    return replace(verdict, phase=Phase.INCONCLUSIVE, reason=reason, message=f"{why} ({verdict.message})")

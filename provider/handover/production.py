@@ -7,7 +7,7 @@ from provider.model.errors import CannotTell
 from provider.model.handovers import Address, HandoverRecord
 from provider.model.records import same_address
 from provider.rules.handover_plan import Facts, Plan
-from provider.sources.aws.registrations import Registrations
+from provider.sources.aws.registrations import DEREGISTER, REGISTER, Registrations
 from provider.sources.deadline import Deadline
 
 States = Mapping[str, Mapping[Address, str] | None]
@@ -47,13 +47,9 @@ def write(plan: Plan, registrations: Registrations, deadline: Deadline) -> None:
     why = f"handover of {record.rollout} ({record.pod_hash}) in namespace {record.namespace}"
     why += f": {record.ended}" if record.ended else ""
     for group in plan.groups:
-        for call, targets in (
-            (registrations.register, group.register),
-            (registrations.deregister, group.deregister),
-        ):
+        for operation, targets in ((REGISTER, group.register), (DEREGISTER, group.deregister)):
             try:
-                if targets:
-                    call(group.group, targets, why, deadline)
+                registrations.write(operation, group.group, targets, why, deadline)
             except CannotTell as error:
                 errors.append(error)
     if errors:

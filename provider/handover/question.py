@@ -6,7 +6,7 @@ asks: while that does not pass, it is the answer, and nothing is registered.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -20,15 +20,7 @@ from provider.model import lengths
 from provider.model.answer import Observed
 from provider.model.handovers import HandoverRecord
 from provider.model.reasons import Phase, Reason
-from provider.model.records import (
-    Canary,
-    Green,
-    GreenService,
-    GroupHealth,
-    Kind,
-    Topology,
-    Verdict,
-)
+from provider.model.records import Canary, Green, GreenService, GroupHealth, Kind, Topology, Verdict
 from provider.rules import handover as rules
 from provider.rules.expected_targets import percent
 from provider.rules.green import find_service
@@ -136,6 +128,11 @@ class Evidence:
         }
 
     @property
+    def is_proved(self) -> bool:
+        """Whether an earlier query found the first batch within the limit."""
+        return self.record is not None and self.record.is_proved
+
+    @property
     def by_check(self) -> Mapping[str, target_health.Evidence]:
         """What the gate's check gathered."""
         return {"target-health": self.checked}
@@ -149,103 +146,83 @@ def gather(
     production = rules.find_production(topology, green, service)
     record = records.find((query.namespace, query.rollout, query.pod_template_hash), deadline)
     checked = target_health.gather(query, topology, green, sources, deadline)
-    gate = _gate(query, green, checked, sources.clock())
-    if gate.phase is not Phase.SUCCESSFUL:
-        return Evidence(green, gate, checked, record)
+    healthy = target_health.judge(query, checked, sources.clock())
+    available = replicas.judge(query, replicas.Evidence(green, checked.states), sources.clock())
+    evidence = Evidence(green, max(healthy, available, key=lambda verdict: verdict.phase.severity), checked, record)
+    if evidence.gate.phase is not Phase.SUCCESSFUL:
+        return evidence
     groups = sources.load_balancers.health(production.bindings, deadline)
     rules.require_ip_targets(groups)
     _require_own_groups(production, groups, topology, sources, deadline)
-    _require_reach(groups, checked, sources, deadline)
+    listeners = sources.load_balancers.listeners
+    known = {arn for health in checked.groups for arn in health.group.load_balancer_arns}
+    if others := {arn for health in groups for arn in health.group.load_balancer_arns} - known:
+        place = groups[0].group.place
+        rules.require_same_reach(listeners.security_groups(known | others, place, deadline), known)
     if isinstance(topology.rollout.strategy, Canary):
-        listeners = sources.load_balancers.listeners
         rules.require_no_users({one.group.name: listeners.weights(one.group, deadline) for one in groups})
     first_batch = None
     if query.batch_percent < EVERYTHING and record is not None and not (record.is_proved or record.ended):
-        progress = [rules.progress(green, production, one) for one in groups]
-        if all(one.is_healthy_so_far for one in progress):
+        progress = [rules.progress(green, production, health) for health in groups]
+        if all(0 < each.registered <= each.healthy for each in progress):
             first_batch = read_first_batch(groups, record.begun_at, production.service.name, sources, deadline)
-    return Evidence(green, gate, checked, record, Production(production, groups, first_batch))
+    return replace(evidence, production=Production(production, groups, first_batch))
 
 
 def _require_own_groups(
-    production: GreenService,
-    groups: tuple[GroupHealth, ...],
-    topology: Topology,
-    sources: Sources,
-    deadline: Deadline,
+    production: GreenService, groups: tuple[GroupHealth, ...], topology: Topology, sources: Sources, deadline: Deadline
 ) -> None:
     """Refuse a group that another Service of the namespace fills too, whether its binding has the ARN or the name."""
     names = {health.group.name for health in groups}
     others = [
-        one
-        for one in (*topology.foreign_bindings, *topology.bindings)
-        if one.service != production.service.name and one.target_group in names
+        binding
+        for binding in (*topology.foreign_bindings, *topology.bindings)
+        if binding.service != production.service.name and binding.target_group in names
     ]
-    found = sources.load_balancers.groups(tuple(others), deadline) if others else ()
-    rules.require_own_groups(groups, [(one, group.value.arn) for one, group in zip(others, found, strict=True)])
-
-
-def _gate(query: Query, green: Green, checked: target_health.Evidence, now: datetime) -> Verdict:
-    """Judge what comes first: every replica available, and a healthy target of its own group."""
-    healthy = target_health.judge(query, checked, now)
-    available = replicas.judge(query, replicas.Evidence(green, checked.states), now)
-    return max((healthy, available), key=lambda one: one.phase.severity)
-
-
-def _require_reach(
-    groups: tuple[GroupHealth, ...], checked: target_health.Evidence, sources: Sources, deadline: Deadline
-) -> None:
-    """Refuse load balancers whose health checks may not reach green. Raises CannotTell."""
-    unfamiliar = rules.unfamiliar(groups, checked.groups)
-    if unfamiliar:
-        known = {arn for one in checked.groups for arn in one.group.load_balancer_arns}
-        listeners, place = sources.load_balancers.listeners, groups[0].group.place
-        rules.require_same_reach(listeners.security_groups(known | unfamiliar, place, deadline), known)
+    described = sources.load_balancers.groups(tuple(others), deadline) if others else ()
+    rules.require_own_groups(groups, [(one, group.value.arn) for one, group in zip(others, described, strict=True)])
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
     """Let the gate decide while it does not pass; then the production group with the fewest healthy green targets."""
-    production = evidence.production
+    production, record = evidence.production, evidence.record
     if production is None:
         return evidence.gate
-    record, batch = evidence.record, production.first_batch
-    progress = [rules.progress(evidence.green, production.service, one) for one in production.groups]
-    least = min(progress, key=lambda one: one.percent)
-    seconds = record.age if record else 0.0
-    is_ready = all(one.wanted and query.is_met(one.healthy, one.wanted) for one in progress)
-    is_proved = query.batch_percent >= EVERYTHING or (record is not None and record.is_proved)
-    reason, phase, says = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE, "{}"
+    batch = production.first_batch
+    progress = [rules.progress(evidence.green, production.service, health) for health in production.groups]
+    least = min(progress, key=lambda each: each.percent)
+    is_ready = all(each.wanted and query.is_met(each.healthy, each.wanted) for each in progress)
+    reason, phase, message = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE, least.sentence
     if record is not None and record.is_timed_out:
-        reason, says = Reason.HANDOVER_TIMED_OUT, f"Green was taken out of production: {record.ended} ({{}})"
+        reason, message = Reason.HANDOVER_TIMED_OUT, f"Green was taken out of production: {record.ended} ({message})"
     elif record is not None and record.refusal is not None:
-        reason, says = record.refusal[0], f"{record.refusal[1].replace('{', '(').replace('}', ')')} ({{}})"
-    elif batch is not None and batch.is_above(query.max_error_percent):
-        reason, phase = Reason.ERRORS_ABOVE_LIMIT, Phase.FAILED
-        worst = batch.worst
-        says = f"{worst.errors} of {worst.total} requests failed in {worst.name} since the first batch serves ({{}})"
+        reason, message = record.refusal[0], f"{record.refusal[1]} ({message})"
+    elif batch is not None and batch.worst is not None and batch.is_above(query.max_error_percent):
+        reason, phase, worst = Reason.ERRORS_ABOVE_LIMIT, Phase.FAILED, batch.worst
+        count = f"{worst.errors} of {worst.total} requests failed in {worst.name}"
+        message = f"{count} since the first batch serves ({message})"
     elif batch is not None and not batch.is_known:
-        says = f"{{}}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
-    elif is_ready and is_proved:
+        message = f"{message}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
+    elif is_ready and (query.batch_percent >= EVERYTHING or evidence.is_proved):
         reason, phase = Reason.HANDOVER_READY, Phase.SUCCESSFUL
-    return Verdict(phase, reason, says.format(least.sentence), least.percent, _observed(evidence, progress, seconds))
+    return Verdict(phase, reason, message, least.percent, _observed(evidence, production, progress))
 
 
-def _observed(evidence: Evidence, progress: list[rules.Progress], seconds: float) -> Observed:
-    assert evidence.production is not None  # noqa: S101 - judge() has looked
+def _observed(evidence: Evidence, production: Production, progress: list[rules.Progress]) -> Observed:
     return {
         **evidence.green.observed(),
-        "service": evidence.production.service.service.name,
-        "stage": evidence.production.service.stage.value,
+        "service": production.service.service.name,
+        "stage": production.service.stage.value,
         "targetGroups": [
             {
-                "name": one.name,
-                "healthyPercent": one.percent,
-                "healthyCount": one.healthy,
-                "registeredCount": len(one.registered),
-                "otherHealthyCount": one.others,
-                "greenPercent": percent(one.healthy, one.healthy + one.others),
+                "name": each.name,
+                "healthyPercent": each.percent,
+                "healthyCount": each.healthy,
+                "registeredCount": each.registered,
+                "otherHealthyCount": each.others,
+                "greenPercent": percent(each.healthy, each.healthy + each.others),
             }
-            for one in progress
+            for each in progress
         ],
-        "handoverSeconds": round(seconds, 1),
+        "handoverSeconds": round(evidence.record.age if evidence.record else 0.0, 1),
     }

@@ -9,8 +9,10 @@ Controller 3.5.0).
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from provider.model.errors import CannotTell
-from provider.model.handovers import Address, RecordedTarget
+from provider.model.handovers import RecordedTarget
 from provider.model.reasons import Reason
 from provider.model.records import (
     Binding,
@@ -71,21 +73,14 @@ def require_own_groups(production: Iterable[GroupHealth], others: Iterable[tuple
 def _moved(green: Green, service: GreenService, production: Service, bindings: Iterable[Binding]) -> Iterable[Endpoint]:
     """Yield green's endpoints with the ports that the production Service will give them."""
     uids = {pod.uid for pod in green.pods}
-    ports = [port for one in bindings if (port := service_port(production, one)) is not None]
+    ports = [port for binding in bindings if (port := service_port(production, binding)) is not None]
     sources = {port.name: _source_of(port, service.service, production) for port in ports}
-    for one in service.endpoints:
-        if one.pod_uid in uids:
-            known = dict(one.ports)
+    for endpoint in service.endpoints:
+        if endpoint.pod_uid in uids:
+            known = dict(endpoint.ports)
             numbers = {name: known.get(of) if isinstance(of, str) else of for name, of in sources.items()}
-            yield Endpoint(
-                service=production.name,
-                family=one.family,
-                address=one.address,
-                pod_uid=one.pod_uid,
-                ready=one.ready,
-                node_name=one.node_name,
-                ports=tuple((name, number) for name, number in numbers.items() if number is not None),
-            )
+            moved = tuple((name, number) for name, number in numbers.items() if number is not None)
+            yield msgspec.structs.replace(endpoint, service=production.name, ports=moved)
 
 
 def _source_of(port: ServicePort, service: Service, production: Service) -> int | str:
@@ -120,20 +115,14 @@ def require_ip_targets(healths: Iterable[GroupHealth]) -> None:
             )
 
 
-def unfamiliar(production: Iterable[GroupHealth], checked: Iterable[GroupHealth]) -> frozenset[str]:
-    """Return the load balancers (ARNs) of production that do not check green in its own group yet."""
-    known = {arn for one in checked for arn in one.group.load_balancer_arns}
-    return frozenset(arn for one in production for arn in one.group.load_balancer_arns if arn not in known)
-
-
 def require_same_reach(security_groups: Mapping[str, frozenset[str]], checked: Collection[str]) -> None:
     """Refuse a production load balancer that shares no security group with one that reaches green already.
 
     `checked` are the load balancers (ARNs) that health-check green in its own group. Raises CannotTell.
     """
     reaching = frozenset[str]().union(*(security_groups[arn] for arn in checked))
-    for arn, own in security_groups.items():
-        if arn not in checked and not own & reaching:
+    for arn, groups in security_groups.items():
+        if not groups & reaching:
             name = arn.rpartition(":loadbalancer/")[2]
             raise CannotTell(
                 Reason.HANDOVER_IMPOSSIBLE,
@@ -147,38 +136,32 @@ def require_no_users(weights: Mapping[str, Collection[int]]) -> None:
 
     `weights` are those of every rule that names the group, by its name.
     """
-    for name, found in weights.items():
-        if any(found):
+    for name, by_rule in weights.items():
+        if any(by_rule):
             raise CannotTell(
                 Reason.HANDOVER_WAITING,
-                f"Target group {name} of the stable Service still has weight {max(found)} in a listener rule: a canary "
-                "is handed over once it has 0 (setWeight: 100)",
+                f"Target group {name} of the stable Service still has weight {max(by_rule)} in a listener rule: a "
+                "canary is handed over once it has 0 (setWeight: 100)",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far green is in one production group: its targets that are healthy, and those that are to be registered.
+    """How far green is in one production group: its targets that are healthy, and those that are registered.
 
-    `registered` are all of green's addresses that are targets there now; `others` counts healthy targets beside them.
+    `others` counts the healthy targets beside them.
     """
 
     name: str
     wanted: int
     healthy: int
+    registered: int
     others: int
-    registered: frozenset[Address]
-    missing: frozenset[Address]
 
     @property
     def percent(self) -> float:
         """The percentage of green's wanted pods that are healthy there, rounded down to one decimal."""
         return percent(self.healthy, self.wanted)
-
-    @property
-    def is_healthy_so_far(self) -> bool:
-        """Whether there is something registered, and all of it is healthy: then its errors can be judged."""
-        return 0 < len(self.registered) <= self.healthy
 
     @property
     def sentence(self) -> str:
@@ -191,18 +174,14 @@ class Progress:
 
 def progress(green: Green, production: GreenService, health: GroupHealth) -> Progress:
     """Compare green's pods with the targets of one production group."""
-    expected = expected_targets(green, production, health, {})
-    wanted = addresses_of(green, production, health.binding)
-    present = {(same_address(one.id), one.port): one.state for one in health.targets}
-    registered = frozenset(key for key in wanted if present.get(key, "unused") not in GONE)
-    healthy_others = sum(state == State.HEALTHY for key, state in present.items() if key not in wanted)
+    expected, own = expected_targets(green, production, health, {}), addresses_of(green, production, health.binding)
+    present = {(same_address(target.id), target.port): target.state for target in health.targets}
     return Progress(
         name=health.group.name,
         wanted=len(expected.targets),
-        healthy=sum(one.state is State.HEALTHY for one in expected.targets),
-        others=healthy_others,
-        registered=registered,
-        missing=frozenset(wanted - registered),
+        healthy=expected.counts[State.HEALTHY],
+        registered=sum(present.get(key, State.UNUSED) not in GONE for key in own),
+        others=sum(state == State.HEALTHY for key, state in present.items() if key not in own),
     )
 
 

@@ -32,8 +32,10 @@ from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.registrations import (
     BURST,
     CALLS_PER_SECOND,
+    DEREGISTER,
     READ_BURST,
     READS_PER_SECOND,
+    REGISTER,
     Registrations,
 )
 from provider.sources.aws.roles import Roles
@@ -92,19 +94,14 @@ class Watched(Registrations):
         self._reads._budgets[scope] = StoryBudget(READS_PER_SECOND, READ_BURST, seconds, takes_turns=False)
         self._writes._budgets[scope] = StoryBudget(CALLS_PER_SECOND, BURST, seconds, takes_turns=False)
 
-    def register(self, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
-        self._around("register", group, targets, why, deadline)
-
-    def deregister(self, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
-        self._around("deregister", group, targets, why, deadline)
-
-    def _around(self, operation: str, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
+    def write(self, operation: str, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
+        if not targets:
+            return
         self._story.judge_write(operation, frozenset(targets), why)
         if self.crash == "before":
             raise Crash
-        write = super().register if operation == "register" else super().deregister
-        write(group, targets, why, deadline)
-        self._story.after_write(operation)
+        super().write(operation, group, targets, why, deadline)
+        self._story.happened[operation] += 1
         if self.crash == "after":
             raise Crash
 
@@ -245,11 +242,11 @@ class Story:
         if targets & self._foreign:
             raise self._complaint(f"{operation} of {targets & self._foreign}, which are of another application ({why})")
         healthy = {key for key, state in self.stage.states().items() if state == "healthy"}
-        if operation == "deregister" and healthy and healthy <= targets and {ip for ip, _ in healthy} & self.living():
+        if operation == DEREGISTER and healthy and healthy <= targets and {ip for ip, _ in healthy} & self.living():
             raise self._complaint(f"deregister of {targets}, after which production is empty ({why})")
-        if operation == "deregister" and ips & behind:
+        if operation == DEREGISTER and ips & behind:
             raise self._complaint(f"deregister of {ips & behind}, which are behind the production Service ({why})")
-        if operation == "register" and not ips <= behind:
+        if operation == REGISTER and not ips <= behind:
             if web.green.pod_hash == web.blue.pod_hash or web.aborted_at is not None or self._is_paused:
                 raise self._complaint(f"register although Argo will not switch ({why})")
             living = self.living(web.green)
@@ -257,11 +254,8 @@ class Story:
                 raise self._complaint(
                     f"register of {ips - behind - living}, which are not living pods of green ({why})"
                 )
-        if self._at_write is not None and operation == "deregister":
+        if self._at_write is not None and operation == DEREGISTER:
             self._at_write()
-
-    def after_write(self, operation: str) -> None:
-        self.happened[operation] += 1
 
     def ask(self) -> None:
         """Ask one of the replicas about green, and compare the answer with the truth."""
@@ -428,7 +422,8 @@ class Story:
     def reconcile_green_away(self) -> None:
         """The controller's cache of targets has expired: it takes out what the Service does not select."""
         behind = self.behind_production()
-        strange = [key for key in self.stage.states() if key[0] in self._ever and key[0] not in behind]
+        ours = {key for key in self.stage.states() if key[0] in self._ever} - self._foreign
+        strange = [key for key in ours if key[0] not in behind]
         self.stage.world.aws.deregister(self.stage.production, strange)
 
     def intrude(self) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from provider.model.handovers import HandoverRecord, RecordedGroup, RecordedTarget
 from provider.model.records import Place, RunStatus
 from provider.rules.handover_plan import HOLD_SECONDS, Facts, desired, why_ended
+from provider.sources.aws.registrations import DEREGISTER
 from tests.handover.stage import UNDO_SECONDS, Replica
 from tests.records import BLUE, GREEN, NOW, rollout, service
 from tests.world.story.examples import NAMESPACE
@@ -88,19 +89,22 @@ class Killed:
 @pytest.mark.parametrize("failure", [throttled, unavailable, without_slices, without_writes, killed])
 def test_a_switch_before_a_deregistration_arrives_ends_with_production_full(registered, replica, play, failure):
     """Argo switches between the look and the write, and then something fails: full within 10 s of the last failure."""
-    web, write, faults = registered.web, replica.registrations.deregister, []
+    web, write, faults = registered.web, replica.registrations.write, []
 
-    def deregister(*arguments):
+    def deregister(operation, *arguments):
         """Argo switches, the controller takes out blue, and only then the deregistration arrives."""
+        if operation != DEREGISTER:
+            return write(operation, *arguments)
         web.switch(0)
         registered.story._slices.reconcile()
         blue = registered.addresses(web.blue) - registered.addresses(web.green)
         registered.world.aws.deregister(registered.production, blue)
-        write(*arguments)
-        replica.registrations.deregister = write
+        write(operation, *arguments)
+        replica.registrations.write = write
         faults.append(failure(registered.world, replica))
+        return None
 
-    replica.registrations.deregister = deregister
+    replica.registrations.write = deregister
     abort(registered)
     web.publish()
     registered.clock.pass_(2)

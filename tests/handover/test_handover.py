@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import generate_latest
 
+from provider.sources.aws.registrations import DEREGISTER
 from tests.app import create_app
 from tests.handover.stage import UNDO_SECONDS
 from tests.world.aws.cloudwatch import Datum
@@ -229,14 +230,16 @@ def test_the_first_batch_comes_first(stage, replica, play, failed, reason, regis
 def test_a_switch_in_the_very_moment_of_an_undoing_keeps_production(registered, replica, monkeypatch):
     """If Argo switches between the look and the write of an undoing, what was taken out is registered again at once."""
     web, registrations = registered.web, replica.registrations
-    original = registrations.deregister
+    original = registrations.write
 
-    def deregister(*arguments):
-        original(*arguments)
+    def write(operation, *arguments):
+        original(operation, *arguments)
+        if operation != DEREGISTER:
+            return
         web.switch(0)
         registered.story._slices.reconcile()
 
-    monkeypatch.setattr(registrations, "deregister", deregister)
+    monkeypatch.setattr(registrations, "write", write)
     registered.play(UNDO_SECONDS + 10, step=10, between=replica.look)
 
     assert len(green_in_production(registered)) == 4

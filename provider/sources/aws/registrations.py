@@ -51,17 +51,10 @@ class Registrations:
             return None
         return {(same_address(target.id), target.port): target.state for target in answer[target_health_xml.TARGETS]}
 
-    def register(self, group: RecordedGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
-        """Register targets; one that is registered stays as it is. Raises CannotTell, maybe after a part of them."""
-        self._write(REGISTER, group, targets, why, deadline)
-
-    def deregister(self, group: RecordedGroup, targets: Collection[Address], why: str, deadline: Deadline) -> None:
-        """Deregister targets; one that is not registered is no error. Raises CannotTell, maybe after a part of them."""
-        self._write(DEREGISTER, group, targets, why, deadline)
-
-    def _write(
+    def write(
         self, operation: str, group: RecordedGroup, targets: Collection[Address], why: str, deadline: Deadline
     ) -> None:
+        """Register or deregister targets; what is so already stays so. Raises CannotTell, maybe after a part."""
         ordered = [{"Id": address, "Port": port} for address, port in sorted(targets)]
         for start in range(0, len(ordered), TOGETHER):
             named = ordered[start : start + TOGETHER]

@@ -92,19 +92,19 @@ class Leadership:
 
     def holds(self, deadline: Deadline) -> bool:
         """Take or renew the Lease; tell whether this replica holds it. Raises CannotTell."""
-        lease: shapes.Leader | None = self._server.read_one(LEASES, self._namespace, NAME, shapes.LeaderLease, deadline)
+        lease: tuple[str, str] | None = self._server.read_one(
+            LEASES, self._namespace, NAME, shapes.LeaderLease, deadline
+        )
+        holder, version = lease or ("", "")
+        if version != self._version:
+            self._version, self._changed_at = version, self._clock()
+        unchanged_seconds = (self._clock() - self._changed_at).total_seconds()
+        is_ours = holder == self._identity
+        if holder and not is_ours and unchanged_seconds < LEASE_SECONDS:
+            return False
         try:
-            if lease is None:
-                self._write("create", "", deadline)
-                return True
-            if lease.version != self._version:
-                self._version, self._changed_at = lease.version, self._clock()
-            unchanged_seconds = (self._clock() - self._changed_at).total_seconds()
-            is_ours = lease.holder == self._identity
-            if not is_ours and lease.holder and unchanged_seconds < LEASE_SECONDS:
-                return False
             if not is_ours or unchanged_seconds >= RENEW_SECONDS:
-                self._write("update", lease.version, deadline)
+                self._write("update" if lease else "create", version, deadline)
         except (Conflict, Absent):
             return False
         return True

@@ -8,7 +8,7 @@ import pytest
 
 from provider.model.errors import CannotTell
 from provider.model.records import Place, TargetGroup
-from provider.sources.aws.registrations import BURST, TOGETHER, Registrations
+from provider.sources.aws.registrations import BURST, DEREGISTER, REGISTER, TOGETHER, Registrations
 from provider.sources.deadline import Deadline
 from tests import ROOT
 
@@ -36,7 +36,7 @@ def test_targets_are_written_in_calls_of_200(world, registrations, group, deadli
     """As many targets as the controller names go into one call, each call is a line of the log with its reason."""
     caplog.set_level(logging.WARNING)
     world.aws.faults.forget_calls()
-    registrations.register(group, addresses(450), "a test", deadline)
+    registrations.write(REGISTER, group, addresses(450), "a test", deadline)
 
     assert [call.name for call in world.aws.calls] == ["RegisterTargets"] * 3
     assert len(world.aws.health(group.arn)) == 450
@@ -46,10 +46,10 @@ def test_targets_are_written_in_calls_of_200(world, registrations, group, deadli
 
 def test_what_is_written_twice_is_written_once(world, registrations, group, deadline):
     """A repeated registration changes nothing, and deregistering what is not registered is no error."""
-    registrations.register(group, addresses(2), "a test", deadline)
-    registrations.register(group, addresses(2), "a test", deadline)
-    registrations.deregister(group, addresses(1), "a test", deadline)
-    registrations.deregister(group, addresses(1), "a test", deadline)
+    registrations.write(REGISTER, group, addresses(2), "a test", deadline)
+    registrations.write(REGISTER, group, addresses(2), "a test", deadline)
+    registrations.write(DEREGISTER, group, addresses(1), "a test", deadline)
+    registrations.write(DEREGISTER, group, addresses(1), "a test", deadline)
 
     states = [health.state for health in world.aws.health(group.arn)]
     assert sorted(states) == ["draining", "initial"]
@@ -58,10 +58,10 @@ def test_what_is_written_twice_is_written_once(world, registrations, group, dead
 def test_writes_have_a_budget_of_their_own(registrations, group):
     """After its burst a write waits for its turn, and one that would wait beyond its deadline is AwsBudget."""
     hasty = Deadline(2)
-    registrations.register(group, addresses(TOGETHER * int(BURST)), "a test", hasty)
+    registrations.write(REGISTER, group, addresses(TOGETHER * int(BURST)), "a test", hasty)
 
     with pytest.raises(CannotTell, match="call budget"):
-        registrations.register(group, addresses(TOGETHER * 2), "a test", hasty)
+        registrations.write(REGISTER, group, addresses(TOGETHER * 2), "a test", hasty)
 
 
 def test_no_other_module_can_write():

@@ -36,13 +36,6 @@ class Lease(Shape):
         return msgspec.structs.replace(record, version=self.metadata.resource_version)
 
 
-class Leader(Shape):
-    """Who holds a Lease, and the version of the object that says so."""
-
-    holder: str
-    version: str
-
-
 class _LeaseSpec(Shape):
     holder_identity: Name | None = None
 
@@ -53,6 +46,6 @@ class LeaderLease(Shape):
     metadata: _LeaseMetadata
     spec: _LeaseSpec | None = None
 
-    def record(self) -> Leader:
-        """Return its holder, empty without one."""
-        return Leader((self.spec.holder_identity if self.spec else "") or "", self.metadata.resource_version)
+    def record(self) -> tuple[str, str]:
+        """Return its holder, empty without one, and the version of the object that says so."""
+        return (self.spec.holder_identity if self.spec else "") or "", self.metadata.resource_version

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from provider.rules.last_switch import LONGEST_SECONDS, SHORTEST_SECONDS, LastSwitch, after_look
+from provider.handover.last_switch import LONGEST_SECONDS, SHORTEST_SECONDS, LastSwitch, after_look
 from tests.records import GREEN, NOW, address, target
 
 MINE = frozenset({(address(0), 8080), (address(1), 8080)})
