@@ -41,12 +41,12 @@ def kustomized(example: str, *components: str, **kustomization: Any) -> list[Man
     """Return the objects of a user's kustomization of an example with components."""
     with tempfile.TemporaryDirectory() as folder:
         examples = os.path.relpath(EXAMPLES, folder)
-        own = kustomization | {
+        merged = kustomization | {
             "resources": [f"{examples}/{example}"],
             "components": [f"{examples}/components/{name}" for name in components],
         }
-        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
-        return [one for one in yaml.safe_load_all(rendered(Path(folder))) if one]
+        (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(merged), encoding="utf-8")
+        return list(yaml.safe_load_all(rendered(Path(folder))))
 
 
 @cache

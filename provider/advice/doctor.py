@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from itertools import chain
 
 from provider.checks.question import Sources
 from provider.model.clocks import TOO_FAR_SECONDS
@@ -27,7 +26,7 @@ ROLE = "Grant it in ClusterRole alb-provider (deploy/base/cluster-role.yaml)"
 
 
 class Outcome(StrEnum):
-    """What a test found."""
+    """The result of a test."""
 
     OK = "ok"
     NOTE = "note"
@@ -42,7 +41,7 @@ class Finding:
 
     test: str
     outcome: Outcome
-    says: str = ""
+    advice: str = ""
 
 
 class Doctor:
@@ -55,7 +54,7 @@ class Doctor:
         self._events, self._handover_in = events, handover_in
 
     def examine(self) -> Iterator[Finding]:
-        """Yield what each test found, Kubernetes first: AWS is tested by the bindings that are there."""
+        """Yield the result of each test, Kubernetes first: AWS is tested by the bindings that are there."""
         answers = self._tried("Kubernetes: the API server answers", self._sources.cluster.ping)
         yield answers
         bindings: list[Binding] = []
@@ -115,8 +114,9 @@ class Doctor:
         for api in served:
             for namespace in self._namespaces:
                 try:
-                    found = server.read_list_or_none(api, namespace, shapes.TargetGroupBinding, self._deadline())
-                    bindings += found or ()
+                    bindings += (
+                        server.read_list_or_none(api, namespace, shapes.TargetGroupBinding, self._deadline()) or ()
+                    )
                 except CannotTell as error:
                     yield Finding(f"Kubernetes: list {api.rbac}{api.scope(namespace)}", Outcome.FIX, str(error))
 
@@ -133,38 +133,32 @@ class Doctor:
         if describes.outcome is not Outcome.OK:
             return
         places: dict[tuple[str, str, str], list[Binding]] = {}
-        for one in bindings:
-            key = (self._sources.load_balancers.region(one), one.role_arn, one.external_id)
-            places.setdefault(key, []).append(one)
-        groups = list(chain.from_iterable(self._group(some, where) for where, some in places.items()))
-        yield from (one for one in groups if isinstance(one, Finding))
-        known = [one for one in groups if isinstance(one, TargetGroup)]
-        if not groups:
-            says = "Not tested, as no TargetGroupBinding leads to a target group. Run it again once there is one"
-            yield Finding(
-                "AWS: elasticloadbalancing:DescribeTargetHealth, cloudwatch:GetMetricData", Outcome.NOTE, says
-            )
-        for group in known:
-            yield from self._more(group)
+        for binding in bindings:
+            key = (self._sources.load_balancers.region(binding), binding.role_arn, binding.external_id)
+            places.setdefault(key, []).append(binding)
+        if not places:
+            test = "AWS: elasticloadbalancing:DescribeTargetHealth, cloudwatch:GetMetricData"
+            advice = "Not tested, as there is no TargetGroupBinding. Run it again once there is one"
+            yield Finding(test, Outcome.NOTE, advice)
+        for (region, role, _), bindings_there in places.items():
+            health, group = self._health(bindings_there, _in(region, role))
+            yield health
+            if group is not None:
+                yield from self._more(group)
 
-    def _group(self, bindings: list[Binding], where: tuple[str, str, str]) -> Iterator[Finding | TargetGroup]:
-        """Read the health of the first target group that is there."""
-        region, role, _ = where
-        test = "AWS: elasticloadbalancing:DescribeTargetHealth" + _in(region, role)
-        gone = ""
+    def _health(self, bindings: list[Binding], where: str) -> tuple[Finding, TargetGroup | None]:
+        """Read the health of the first target group that exists, and return the group."""
+        test, missing = f"AWS: elasticloadbalancing:DescribeTargetHealth{where}", ""
         for binding in bindings[:MOST_TRIED]:
             try:
                 [health] = self._sources.load_balancers.health((binding,), self._deadline())
             except CannotTell as error:
-                if error.reason is Reason.TARGET_GROUP_NOT_FOUND:
-                    gone = str(error)
-                    continue
-                yield Finding(test, Outcome.FIX, str(error))
-                return
-            yield Finding(test, Outcome.OK)
-            yield health.group
-            return
-        yield Finding(test, Outcome.NOTE, gone)
+                if error.reason is not Reason.TARGET_GROUP_NOT_FOUND:
+                    return Finding(test, Outcome.FIX, str(error)), None
+                missing = str(error)
+            else:
+                return Finding(test, Outcome.OK), health.group
+        return Finding(test, Outcome.NOTE, missing), None
 
     def _more(self, group: TargetGroup) -> Iterator[Finding]:
         """Read a target group's metrics, and what preflight and handover read of it."""
@@ -188,8 +182,8 @@ class Doctor:
             Outcome.NOTE,
         )
         if self._handover_in:
-            says = "Not tested, because it would write. The first handover tells"
-            yield Finding(f"AWS: elasticloadbalancing:RegisterTargets, DeregisterTargets{where}", Outcome.NOTE, says)
+            advice = "Not tested, because it would write. The first handover shows it"
+            yield Finding(f"AWS: elasticloadbalancing:RegisterTargets, DeregisterTargets{where}", Outcome.NOTE, advice)
 
     def _clocks(self) -> Iterator[Finding]:
         """Compare the clocks of everything that answered with the provider's."""
@@ -198,10 +192,10 @@ class Doctor:
             yield Finding("Clocks: those of Kubernetes and AWS agree with the provider's", Outcome.OK)
         for system, seconds in apart.items():
             outcome = Outcome.FIX if abs(seconds) > TOO_FAR_SECONDS else Outcome.NOTE
-            says = (
+            advice = (
                 f"It is {abs(seconds):g} s {'ahead of' if seconds > 0 else 'behind'} the provider's. Check NTP on both"
             )
-            yield Finding(f"Clocks: {system}", outcome, says)
+            yield Finding(f"Clocks: {system}", outcome, advice)
 
 
 def _in(region: str, role: str) -> str:

@@ -58,7 +58,7 @@ class Lags:
 
 
 def _row(metric: Metric, minutes: dict[datetime, _Minute]) -> dict[str, Any]:
-    first = [one.first for one in minutes.values() if one.first is not None]
+    first = [minute.first for minute in minutes.values() if minute.first is not None]
     if not first:
         return {}
     return {
@@ -68,8 +68,8 @@ def _row(metric: Metric, minutes: dict[datetime, _Minute]) -> dict[str, Any]:
         "leastSeconds": round(min(first)),
         "medianSeconds": round(median(first)),
         "worstSeconds": round(max(first)),
-        "changedCount": sum(one.change_count > 0 for one in minutes.values()),
-        "lastChangeSeconds": round(max(one.last for one in minutes.values() if one.first is not None)),
+        "changedCount": sum(minute.change_count > 0 for minute in minutes.values()),
+        "lastChangeSeconds": round(max(minute.last for minute in minutes.values() if minute.first is not None)),
     }
 
 

@@ -56,13 +56,15 @@ def doctor(namespaces: tuple[str, ...], output: str) -> NoReturn:
         raise click.ClickException(str(error)) from error
     handover_in = context_namespace() if chosen.handover == "enabled" else ""
     findings = list(Doctor(sources, namespaces, events=chosen.events == "enabled", handover_in=handover_in).examine())
-    click.echo(shown_as(output, _table)({"findings": [asdict(one) for one in findings]}, ""), color=readable.colour())
-    sys.exit(SOMETHING_TO_FIX if any(one.outcome is Outcome.FIX for one in findings) else 0)
+    click.echo(
+        shown_as(output, _table)({"findings": [asdict(finding) for finding in findings]}, ""), color=readable.colour()
+    )
+    sys.exit(SOMETHING_TO_FIX if any(finding.outcome is Outcome.FIX for finding in findings) else 0)
 
 
-def _table(found: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
+def _table(report: dict[str, Any], name: str) -> str:  # noqa: ARG001 - as every output
     lines = []
-    for one in found["findings"]:
-        outcome = click.style(f"{one['outcome']:<4}", fg=COLOURS[one["outcome"]])
-        lines.append(f"{outcome}  {printable(one['test'])}" + (f": {printable(one['says'])}" if one["says"] else ""))
+    for finding in report["findings"]:
+        outcome = click.style(f"{finding['outcome']:<4}", fg=COLOURS[finding["outcome"]])
+        lines.append(f"{outcome}  {printable(': '.join(filter(None, (finding['test'], finding['advice']))))}")
     return "\n".join(lines)

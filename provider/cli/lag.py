@@ -50,6 +50,6 @@ def lag(namespace: str, rollout: str, output: str, minutes: float, interval: flo
     click.echo(shown_as(output, _table)({"lags": lags.rows()}, f"{namespace}/{rollout}"))
 
 
-def _table(found: dict[str, Any], name: str) -> str:
-    rows = [[printable(str(cell)) for cell in row.values()] for row in found["lags"]]
+def _table(report: dict[str, Any], name: str) -> str:
+    rows = [[printable(str(cell)) for cell in row.values()] for row in report["lags"]]
     return "\n".join(readable.table([HEAD, *rows])) if rows else f"No new minute appeared for {name}: look for longer"

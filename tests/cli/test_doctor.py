@@ -30,7 +30,7 @@ def findings(scene, sources):
 
     def examined(*namespaces):
         tests = Doctor(sources, namespaces, events=True, handover_in="platform").examine()
-        return {one.test: one for one in tests if one.outcome is not Outcome.OK}
+        return {finding.test: finding for finding in tests if finding.outcome is not Outcome.OK}
 
     return examined
 
@@ -39,10 +39,10 @@ def test_everything_is_there(scene, environment, run):  # noqa: ARG001 - they ar
     """With every right, API and action each line is ok, and the command exits with 0."""
     scene.bind_active()
 
-    code, says, _ = run("-n", "shop")
+    code, table, _ = run("-n", "shop")
 
     assert code == 0
-    assert {line[:4] for line in says.splitlines()} == {"ok  "}
+    assert {line[:4] for line in table.splitlines()} == {"ok  "}
 
 
 def test_it_writes_nothing(scene, findings):
@@ -52,7 +52,7 @@ def test_it_writes_nothing(scene, findings):
 
     notes = findings()
 
-    assert [one.outcome for one in notes.values()] == [Outcome.NOTE]
+    assert [note.outcome for note in notes.values()] == [Outcome.NOTE]
     assert next(iter(notes)).startswith("AWS: elasticloadbalancing:RegisterTargets, DeregisterTargets in ")
     assert {call.name[:8] for call in scene.world.aws.calls} == {"Describe", "GetMetri"}
     written = {call.name.partition("?")[0] for call in scene.world.kubernetes_faults.calls if call.method != "GET"}
@@ -64,10 +64,12 @@ def test_every_right_of_the_cluster_role_is_tested(scene, findings, verb, resour
     """A right that the ClusterRole grants, taken away, is a line that names verb and resource and what to do."""
     scene.world.kubernetes.denied.add((verb, resource))
 
-    missing = [one for one in findings("shop").values() if one.test.startswith(f"Kubernetes: may {verb} {resource}")]
+    missing = [
+        right for right in findings("shop").values() if right.test.startswith(f"Kubernetes: may {verb} {resource}")
+    ]
 
     assert missing
-    assert all("deploy/base/cluster-role.yaml" in one.says for one in missing)
+    assert all("deploy/base/cluster-role.yaml" in right.advice for right in missing)
 
 
 @pytest.mark.parametrize("action", sorted(READS))
@@ -76,23 +78,23 @@ def test_every_action_of_the_iam_policies_is_tested(scene, findings, action):
     operation = action.partition(":")[2]
     scene.world.aws.faults.aws_error(operation, "AccessDenied", "not authorized", 403)
 
-    found = [one for one in findings().values() if operation in one.test and "Register" not in one.test]
+    refused = [read for read in findings().values() if operation in read.test and "Register" not in read.test]
 
-    assert [one.outcome for one in found] == [
+    assert [read.outcome for read in refused] == [
         Outcome.NOTE if operation == "DescribeTargetGroupAttributes" else Outcome.FIX
     ]
-    assert "allow the action in" in found[0].says
-    assert action in found[0].says
+    assert "allow the action in" in refused[0].advice
+    assert action in refused[0].advice
 
 
 def test_something_to_fix_is_the_exit_code(scene, environment, run):  # noqa: ARG001 - it is there for what it does
     """With a missing right the command exits with 1, and JSON has each finding."""
     scene.world.kubernetes.denied.add(("list", "pods"))
 
-    code, says, _ = run("-n", "shop", "-o", "json")
+    code, report, _ = run("-n", "shop", "-o", "json")
 
     assert code == 1
-    assert [one["test"] for one in json.loads(says)["findings"] if one["outcome"] == "fix"] == [
+    assert [line["test"] for line in json.loads(report)["findings"] if line["outcome"] == "fix"] == [
         "Kubernetes: may list pods in namespace shop"
     ]
 
@@ -102,7 +104,7 @@ def test_without_the_controller(world, findings):
     world.kubernetes.unserve("elbv2.k8s.aws")
     world.kubernetes.unserve("eks.amazonaws.com")
 
-    assert "AWS Load Balancer Controller" in findings()["Kubernetes: serves targetgroupbindings.elbv2.k8s.aws"].says
+    assert "AWS Load Balancer Controller" in findings()["Kubernetes: serves targetgroupbindings.elbv2.k8s.aws"].advice
 
 
 @pytest.mark.parametrize("names", [("THREADS",), ("TOKENS_FILE",), ("TLS_CERT_FILE", "TLS_KEY_FILE")])
@@ -112,7 +114,7 @@ def test_a_wrong_setting_is_named(run, monkeypatch, names):
     for name in names:
         monkeypatch.setenv(f"PROVIDER_{name}", "/nowhere")
 
-    code, _, says = run()
+    code, _, error = run()
 
     assert code == 3
-    assert all(f"PROVIDER_{name}" in says for name in names)
+    assert all(f"PROVIDER_{name}" in error for name in names)

@@ -34,7 +34,7 @@ def test_every_example_is_a_base(name):
 PLACEHOLDERS = ("shop.example.com", "registry.example/web:", "/healthz", "containerPort: 8080", "app: web")
 
 
-def own(name: str) -> dict[str, Any]:
+def adopted(name: str) -> dict[str, Any]:
     """The kustomization of your-own for an example, with the second host where the example has one."""
     made: dict[str, Any] = yaml.safe_load((EXAMPLES / "your-own" / "kustomization.yaml").read_text(encoding="utf-8"))
     [ingress] = [manifest for manifest in built(name) if manifest["kind"] == "Ingress"]
@@ -46,7 +46,7 @@ def own(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_file_makes_an_example_ones_own(name):
     """With your-own/kustomization.yaml no placeholder of an example is left, and preflight finds nothing new."""
-    objects = kustomized(*VARIANTS.get(name, (name,)), **own(name))
+    objects = kustomized(*VARIANTS.get(name, (name,)), **adopted(name))
 
     [rollout] = [manifest for manifest in objects if manifest["kind"] == "Rollout"]
     mine = [manifest for manifest in objects if manifest["kind"] not in {"AnalysisTemplate", "Secret"}]
@@ -70,7 +70,7 @@ def test_names_of_ones_own_replace_all_names(folder):
         for (kind, name), new in names.items()
         if kind != "Namespace"
     ]
-    kustomization = own(folder)
+    kustomization = adopted(folder)
     kustomization["patches"] += renames
     del kustomization["namePrefix"]
 
