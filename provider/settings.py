@@ -59,7 +59,7 @@ class Settings(BaseSettings):
         description="Time limit of one query; keep it below the metric's timeoutSeconds (10).",
     )
     topology_fresh_seconds: float = Field(
-        default=5, ge=0, le=60, description="How long a Rollout and its pods are cached."
+        default=2, ge=0, le=60, description="How long a Rollout and its pods are cached."
     )
     pods_fresh_seconds: float = Field(
         default=300,

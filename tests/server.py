@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import requests
 
+from tests import ROOT
+
 PATIENCE = 120
 """Seconds that a test waits for what must happen: longer than any pause of a busy machine."""
 
@@ -49,7 +51,8 @@ class Server:
         self.session.trust_env = False
         self.session.verify = certificate or True
         address = {"PROVIDER_HOST": "127.0.0.1", "PROVIDER_PORT": str(self.port)}
-        self._environment = environment | address | ALWAYS_ANEW | more
+        code = {"PYTHONPATH": str(ROOT)}  # the code beside the tests, wherever the package is installed from
+        self._environment = environment | code | address | ALWAYS_ANEW | more
         self._directory = directory
 
     def __enter__(self) -> Self:

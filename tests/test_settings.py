@@ -17,7 +17,7 @@ DEFAULTS = {
     "threads": 64,
     "read_threads": 32,
     "budget_seconds": 8,
-    "topology_fresh_seconds": 5,
+    "topology_fresh_seconds": 2,
     "pods_fresh_seconds": 300,
     "target_health_fresh_seconds": 2,
     "target_groups_fresh_seconds": 300,

@@ -26,6 +26,7 @@ from provider.cli.check import NEEDS_A_PERSON
 from provider.cli.check import check as command_line
 from provider.cli.warm_up import warm_up
 from provider.handover import enable
+from provider.model.records import Freshness
 from provider.sources.aws.registrations import Registrations
 from tests.app import create_app
 from tests.each import each
@@ -717,6 +718,14 @@ def is_warm_up(metric: Manifest) -> bool:
     return "warm-up" in job["spec"]["template"]["spec"]["containers"][0]["command"]
 
 
+@each_metric
+def test_consecutive_passes_are_reads_of_their_own(metric):
+    """Every pass reads Kubernetes and AWS again, and no state of a target, two checks 5 s apart, fits between two."""
+    if Limits.of(metric).consecutive_success_limit:
+        fresh = Freshness()
+        assert max(fresh.topology, fresh.target_health) < seconds(metric["interval"]) <= 2 * 5
+
+
 @each_example
 def test_only_a_background_watch_is_endless(name):
     """Argo refuses a Rollout with an endless metric before or after a promotion, or in a step."""
@@ -748,7 +757,7 @@ def test_waiting_ends_before_the_progress_deadline(name):
 
 @each_example
 def test_errors_are_asked_once_there_can_be_an_answer(name):
-    """WindowNotOpen does not use up what may be unknown: it begins later, or counts the answers until then."""
+    """Errors are judged once a failure can be certain; the limits allow for what is asked before a pass can be."""
     for web in web_metrics(name):
         if web.endpoint != "errors":
             continue
@@ -758,20 +767,19 @@ def test_errors_are_asked_once_there_can_be_an_answer(name):
             seconds(web.metric["initialDelay"]),
             seconds(web.metric["interval"]),
         )
-        in_step = web.use.hook == "analysis" and limits.count is not None
-        in_background = web.use.hook == "analysis" and not in_step
-        # One whole minute must be over; after a switch up to another one passes before it begins. A canary's Service
-        # selects green long before its traffic, so before a step nothing keeps earlier minutes out of the window.
-        minute = 60 + query["window_seconds"] if in_step else 60 if in_background else 120
+        # Blue-green: one whole minute must be over, and up to another one passes before it begins. A canary's Service
+        # selects green long before its traffic, so the minute of the switch counts; the one before it has no requests.
+        minute = 120 if web.use.hook == "postPromotionAnalysis" else 60
 
-        early = max(0, ceil((minute + query["lag_seconds"] - delay) / every))
-        if early:  # a minute that is not finished can abort
-            assert web.use.hook == "postPromotionAnalysis"
-            assert limits.inconclusive_limit == early + 60 // every
-            assert limits.failure_limit in (0, 60 // every)
-            late = (limits.count or 0) - early
-            assert 2 * required(limits) > late  # most of the answers about finished minutes
-            assert delay + ((limits.count or 0) - 1) * every >= 240 + 4 * 60  # no earlier than five minutes by one
+        early = ceil((minute + query["lag_seconds"] - delay) / every)
+        assert delay == query["lag_seconds"]  # from then on a minute that is not finished can abort
+        assert limits.failure_limit in (0, 60 // every)
+        if limits.count is None:
+            assert limits.inconclusive_limit * every >= 600
+            continue
+        assert limits.inconclusive_limit == early + 60 // every
+        assert 2 * required(limits) > limits.count - early  # most of the answers about finished minutes
+        assert delay + (limits.count - 1) * every >= 240 + 4 * 60  # no earlier than five minutes by one
 
 
 # --- the watch after the switch
@@ -868,5 +876,5 @@ def test_no_way_past_the_gate_is_shipped(name, rollout):  # noqa: ARG001 - one t
     blue_green = spec["strategy"].get("blueGreen")
 
     assert spec["progressDeadlineAbort"] is True
-    assert spec["progressDeadlineSeconds"] > 50 * (10 + 8)
+    assert spec["progressDeadlineSeconds"] > 85 * (3 + 8)
     assert blue_green is None or blue_green["abortScaleDownDelaySeconds"] == 0

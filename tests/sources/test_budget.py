@@ -95,6 +95,21 @@ def test_every_rollout_gets_three_consecutive_reads(budget, clock, rollouts, min
             assert last - first + 1 <= BURST + PER_SECOND * span + 1
 
 
+def test_twenty_five_gates_at_once_pass_within_half_a_minute(budget, clock):
+    """Asked every 3 s as by the example templates, 25 Rollouts of one group each pass three times within the budget."""
+    passes = dict.fromkeys([f"shop/web-{number}" for number in range(25)], 0)
+    began, calls = clock.now, 0
+    while any(row < 3 for row in passes.values()):
+        for asker in [asker for asker, row in passes.items() if row < 3]:
+            granted = may(budget, asker)
+            passes[asker] = passes[asker] + 1 if granted else 0
+            calls += granted
+        assert calls <= BURST + PER_SECOND * (clock.now - began)
+        clock.now += 3
+
+    assert clock.now - began <= TURN_SECONDS
+
+
 def test_the_calls_are_used(budget, clock):
     """With more callers than calls, at least nine tenths of the budget is used: the queue never idles."""
     granted = simulate(budget, clock, rollouts=200, seconds=600)

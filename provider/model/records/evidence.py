@@ -26,7 +26,7 @@ class Kind(StrEnum):
 class Freshness:
     """The cache lifetime in seconds of each kind of evidence, and of failures; `rollouts` is a list of them."""
 
-    topology: float = 5
+    topology: float = 2
     pods: float = 300
     target_health: float = 2
     target_groups: float = 300
