@@ -17,10 +17,10 @@ import yaml
 from provider import DOCUMENTATION
 from provider.advice.preflight import inspect, not_seen
 from provider.advice.preflight.findings import RULES, Finding, Place, Report, Severity
+from provider.advice.preflight.ingresses import ingresses
 from provider.advice.preflight.live import ANCHOR, observed
 from provider.advice.preflight.manifests import name_of
 from provider.advice.preflight.setup import Setup, setups
-from provider.advice.preflight.target_groups import ingresses
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, not_checked, of_files
 from provider.model.analysis import Analysis, ProblemKind
 from provider.model.printable import printable

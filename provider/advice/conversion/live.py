@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from provider.advice.preflight.ingresses import backends_of, ingresses
 from provider.advice.preflight.manifests import Object, at
 from provider.advice.preflight.setup import Setup
-from provider.advice.preflight.target_groups import backends_of, ingresses
 from provider.model.records import HASH_LABEL
 
 OF_PEOPLE = ("name", "namespace", "labels", "annotations")

@@ -6,18 +6,17 @@ Each sentence names the field, and what to do by hand. Nothing here changes a ma
 import re
 from collections.abc import Iterator
 
-from provider.advice.preflight.manifests import Object, at, name_of
-from provider.advice.preflight.setup import Setup, setups
-from provider.advice.preflight.target_groups import (
+from provider.advice.preflight.ingresses import (
     ALB,
-    ROUTES,
     USE_ANNOTATION,
     actions_of,
     annotations_of,
     backends_of,
     controller_of,
-    service_port,
 )
+from provider.advice.preflight.manifests import Object, at, name_of
+from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.target_groups import ROUTES, service_port
 from provider.rules.analysis import places_of, wanted_templates
 from provider.rules.analysis_arguments import PLACEHOLDER
 

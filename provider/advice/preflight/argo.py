@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from itertools import chain
 
 from provider.advice.preflight.findings import ADVICE, BLOCKS, RISK, Hit, Hits, rule
+from provider.advice.preflight.ingresses import USE_ANNOTATION, backends_of
 from provider.advice.preflight.manifests import GROUPS, Object, at, label_of, name_of
 from provider.advice.preflight.setup import Setup
-from provider.advice.preflight.target_groups import USE_ANNOTATION, backends_of
 from provider.model import records
 from provider.model.analysis import ProblemKind
 from provider.model.records import HASH_LABEL

@@ -4,19 +4,21 @@ from collections.abc import Iterator, Mapping
 
 from provider.advice.preflight.findings import ADVICE, BLOCKS, RISK, Hit, Hits, rule
 from provider.advice.preflight.forecast import forecast, switch_of
-from provider.advice.preflight.manifests import at, label_of, name_of
-from provider.advice.preflight.setup import Setup, setups
-from provider.advice.preflight.target_groups import (
+from provider.advice.preflight.ingresses import (
     ALB,
     Backend,
-    TargetGroup,
     actions_of,
     annotations_of,
     backends_of,
-    groups_of,
     ingresses,
-    is_load_balancer_known,
     scheme_of,
+)
+from provider.advice.preflight.manifests import at, label_of, name_of
+from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.target_groups import (
+    TargetGroup,
+    groups_of,
+    is_load_balancer_known,
     service_port,
     target_groups,
 )
