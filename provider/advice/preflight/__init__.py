@@ -6,7 +6,15 @@ the function, and a case in the table of the tests.
 
 from collections.abc import Iterable, Mapping
 
-from provider.advice.preflight import argo, load_balancer, pods, queries, templates  # noqa: F401 - they register rules
+from provider.advice.preflight import (  # noqa: F401 - their rules register themselves
+    argo,
+    gates,
+    group_settings,
+    load_balancer,
+    pods,
+    queries,
+    templates,
+)
 from provider.advice.preflight.findings import RULES, Finding, Report, Severity
 from provider.advice.preflight.manifests import Manifests, Object, at
 from provider.advice.preflight.setup import Setup, setups

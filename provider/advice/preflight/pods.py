@@ -6,17 +6,13 @@ pod, when the pod is created and never later. Source: AWS Load Balancer Controll
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
-from provider.advice.preflight.findings import ADVICE, BLOCKS, RISK, Hit, Hits, rule
-from provider.advice.preflight.manifests import Object, at, label_of, name_of
+from provider.advice.preflight.findings import ADVICE, RISK, Hit, Hits, rule
+from provider.advice.preflight.manifests import Object, at, name_of
 from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.target_groups import groups_of
-from provider.model import records
-from provider.model.records import Stage
 from provider.rules.expected_targets import State
-from provider.rules.green_size import why_no_pods
 
 GRACE_SECONDS, DEREGISTRATION_SECONDS, SCALE_DOWN_SECONDS = 30, 300, 30
 """The defaults of Kubernetes, AWS and Argo."""
@@ -30,41 +26,6 @@ LABELS = LABEL, "eks.amazonaws.com/pod-readiness-gate-inject"
 
 WEBHOOK = "mpod.elbv2.k8s.aws"
 DEREGISTRATION_DELAY = "deregistration_delay.timeout_seconds"
-
-
-@rule("NoPodsAtGate", BLOCKS, "Put `setCanaryScale`, or a weight above 0, in front of the gate.")
-def pods_at_gates(setup: Setup) -> Hits:
-    """At the gate Argo gives green no pods, so the gate waits for ever: the answer is NoPodsDesired."""
-    for number, analysis in setup.asking_steps.items() if setup.record.replicas else ():
-        activity = records.Activity(step=number)
-        why = why_no_pods(
-            replace(setup.record, activity=activity, current_hash="green", stable_hash="blue"), Stage.BEFORE_SWITCH
-        )
-        if why:
-            says = f"{analysis.place} asks while green has no pods: {why.rstrip('.')}"
-            yield setup.analysis_hit(says, analysis.place)
-
-
-@rule("PreviewReplicaCount", RISK, "Remove `previewReplicaCount`.")
-def later_pods(setup: Setup) -> Hits:
-    """The pods beyond `previewReplicaCount` are created after the gate: nothing checks them."""
-    strategy, wanted = setup.record.strategy, setup.record.replicas
-    count = strategy.preview_replica_count if isinstance(strategy, records.BlueGreen) else None
-    if count is not None and count < wanted:
-        by = f" (HorizontalPodAutoscaler {name_of(setup.autoscaler)})" if setup.autoscaler is not None else ""
-        says = f"previewReplicaCount is {count} of {wanted} replicas{by}: the other {wanted - count} are never checked"
-        yield setup.strategy_hit(says, "previewReplicaCount")
-
-
-@rule("ScaleOutUnchecked", ADVICE, "Label the namespace for readiness gates, and keep a watch after the switch.")
-def scale_out(setup: Setup) -> Hits:
-    """An autoscaler scales the Rollout: pods that it adds after the gate are checked by no analysis, only by their
-    readiness gates.
-    """
-    least, most = setup.scale_range
-    if setup.autoscaler is not None and most > least and setup.asks_provider:
-        says = f"HorizontalPodAutoscaler {name_of(setup.autoscaler)} can go from {least} to {most} pods after the gate"
-        yield Hit(says, (label_of(setup.autoscaler), setup.label), ("spec", "maxReplicas"))
 
 
 def _is_labelled(setup: Setup) -> bool:

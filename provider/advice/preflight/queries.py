@@ -9,7 +9,8 @@ from typing import Any
 
 from provider.advice.preflight.findings import BLOCKS, RISK, Hits, rule
 from provider.advice.preflight.manifests import at
-from provider.advice.preflight.setup import MetricPlace, Setup
+from provider.advice.preflight.metrics import MetricPlace
+from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.templates import ANSWER_SECONDS
 from provider.checks.parameters import accepted_text, parse_as, strictness_of
 from provider.endpoints import endpoints

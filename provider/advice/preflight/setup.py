@@ -1,23 +1,21 @@
 """A Rollout and everything that it leads to, in the records and by the rules of the live gate."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from provider.advice.preflight.findings import Hit, Severity
 from provider.advice.preflight.manifests import Manifests, Object, at, label_of, name_of
+from provider.advice.preflight.metrics import MetricPlace, places
 from provider.endpoints import endpoints
 from provider.handover import question as handover
 from provider.model import records
 from provider.model.analysis import Analysis, AnalysisMetric
 from provider.rules.analysis import analyses_of, places_of
-from provider.rules.analysis_arguments import PLACEHOLDER, mapping, name_in
 from provider.rules.green import production_of
 from provider.sources.kubernetes.schemas import FieldPath
 from provider.sources.kubernetes.shapes.answers import record_of
@@ -289,20 +287,12 @@ class Setup:
         return any(query is not None and query.endpoint == handover.NAME for query in queries)
 
     @cached_property
-    def metrics(self) -> list[tuple[AnalysisMetric, "MetricPlace"]]:
+    def metrics(self) -> list[tuple[AnalysisMetric, MetricPlace]]:
         """Each metric of each analysis, with its place."""
-        found = []
-        for analysis in self.analyses:
-            for metric in analysis.metrics:
-                several = at(self.templates.get(metric.template), "spec.metrics", [])
-                number = next((index for index, item in enumerate(several) if at(item, "name") == metric.name), None)
-                written = several[number] if number is not None else {}
-                path = ("spec", "metrics", number or 0)
-                found.append((metric, MetricPlace(analysis, metric, path, written)))
-        return found
+        return list(places(self.analyses, self.templates))
 
     @cached_property
-    def queries(self) -> list[tuple[AnalysisMetric, "MetricPlace"]]:
+    def queries(self) -> list[tuple[AnalysisMetric, MetricPlace]]:
         """Each metric that asks this provider, with its place."""
         return [(metric, place) for metric, place in self.metrics if metric.query is not None]
 
@@ -312,56 +302,6 @@ class Setup:
         services = {name: service for name in names if (service := self.service(name)) is not None}
         now = datetime.now(UTC)
         return records.Topology(self.record, (), services, (), (), bindings, now, now)
-
-
-@dataclass(frozen=True)
-class MetricPlace:
-    """Where a metric is: its analysis, its template, and itself as the template has it, with arguments in braces."""
-
-    analysis: Analysis
-    metric: AnalysisMetric
-    path: FieldPath
-    written: Object
-
-    def __str__(self) -> str:
-        return f"Metric {self.metric.name or '(no name)'} of {self.metric.template[1]}"
-
-    @property
-    def here(self) -> str:
-        """How a sentence names the metric and its analysis."""
-        return f"Metric {self.metric.name} in {self.analysis.place}"
-
-    @property
-    def label(self) -> str:
-        """The template's kind and name."""
-        return "/".join(self.metric.template)
-
-    def hit(self, says: str, *path: str | int, also: tuple[str, ...] = ()) -> Hit:
-        """Return what was found in a field of the metric."""
-        return Hit(says, (self.label, *also), (*self.path, *path))
-
-    def web_hit(self, says: str, field: str, also: tuple[str, ...] = ()) -> Hit:
-        """Return what was found in its request; a Job has none."""
-        return self.hit(says, *(("provider", "web", field) if self.metric.provider == "web" else ()), also=also)
-
-    @property
-    def misspelt_endpoint(self) -> str:
-        """The path of an endpoint that there is not, if the parameters are those of this provider; else empty."""
-        url = self.metric.request.url if self.metric.request and self.metric.query is None else ""
-        _, is_versioned, end = url.partition("/v1/")
-        is_ours = is_versioned and {"namespace", "rollout"} <= set(re.findall(r"[?&](\w+)=", url))
-        return f"/v1/{end.partition('?')[0]}" if is_ours else ""
-
-    @cached_property
-    def arguments(self) -> dict[str, list[str]]:
-        """The arguments that stand in each parameter of its query."""
-        web = mapping(at(self.written, "provider.web"))
-        try:
-            pairs = parse_qsl(urlsplit(str(web.get("url", ""))).query, keep_blank_values=True)
-        except ValueError:
-            pairs = []
-        pairs += [(str(name), str(value)) for name, value in mapping(web.get("jsonBody")).items()]
-        return {name: [name_in(text) for text in PLACEHOLDER.findall(value) if name_in(text)] for name, value in pairs}
 
 
 def setups(manifests: Manifests) -> list[Setup]:

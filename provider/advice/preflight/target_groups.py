@@ -47,7 +47,7 @@ _HEALTH = {
     "healthy threshold": ("healthy-threshold-count", "healthyThresholdCount", "2"),
     "unhealthy threshold": ("unhealthy-threshold-count", "unhealthyThresholdCount", "2"),
 }
-"""Of a health check: the annotation of an Ingress, the field of a TargetGroupConfiguration, the controller's default."""
+"""Of a health check: an Ingress's annotation, a TargetGroupConfiguration's field, the controller's default."""
 
 _NLB_HEALTH = {"path": "/", "port": "traffic-port", "protocol": "TCP", "interval": "10"}
 """Of a load balancer Service: what an annotation can say, with the controller's default."""
@@ -121,6 +121,11 @@ def target_groups(setup: Setup) -> tuple[TargetGroup, ...]:
 def groups_of(setup: Setup, service: str) -> list[TargetGroup]:
     """Return the target groups of one Service."""
     return [group for group in target_groups(setup) if group.service == service]
+
+
+def own_groups(setup: Setup) -> list[TargetGroup]:
+    """Return the target groups of the Rollout's Services."""
+    return [group for group in target_groups(setup) if group.service in setup.service_names.values()]
 
 
 def is_load_balancer_known(setup: Setup) -> bool:
