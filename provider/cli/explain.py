@@ -10,9 +10,10 @@ from provider import DOCUMENTATION
 from provider.checks import QUESTIONS
 from provider.checks.gate import NAMES
 from provider.cli import readable
-from provider.cli.asking import NAMESPACE, ROLLOUT, TOKEN_FILE, URL, Asks, There, asks
+from provider.cli.asking import NAMESPACE, ROLLOUT, TOKEN_FILE, URL, Asks, asks
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
 from provider.cli.outputs import OUTPUT, shown_as
+from provider.cli.there import There
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.model.printable import printable
 from provider.model.reasons import Reason

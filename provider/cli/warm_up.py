@@ -23,8 +23,9 @@ from provider.advice.warm_up.hosts import is_among
 from provider.advice.warm_up.plan import BadPlan, Pace, Request, in_turn, requests_of
 from provider.advice.warm_up.sending import Answers, Sender
 from provider.checks import target_health, warm
-from provider.cli.asking import NAMESPACE, PROVIDER, TOKEN_FILE, Asks, Fields, asks, http_address
+from provider.cli.asking import NAMESPACE, PROVIDER, TOKEN_FILE, Asks, asks
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON, exit_code
+from provider.cli.there import Fields, http_address
 from provider.cli.watching import wait_for
 from provider.model.printable import printable
 
