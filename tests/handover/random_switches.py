@@ -297,7 +297,7 @@ class Story:
         self.play(LONGEST_SECONDS)
         self.judge_end()
         if self.random.random() < 0.1 and not self._is_open_by_right():
-            self.play(WATCH_SECONDS + 60, step=5)
+            self.play(WATCH_SECONDS + 60, step=2)
             self.judge_end()
             self.happened["watched to the end"] += 1
             if self.stage.world.kubernetes.stored("Lease", "platform", **{"alb-provider/handover": "record"}):

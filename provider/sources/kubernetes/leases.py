@@ -89,22 +89,23 @@ class Leadership:
         """Take part under this name; `clock` is never set."""
         self._server, self._namespace, self._identity, self._clock = server, namespace, identity, clock
         self._version, self._changed_at = "", clock()
+        self._renewed_at = clock()
 
     def holds(self, deadline: Deadline) -> bool:
         """Take or renew the Lease; tell whether this replica holds it. Raises CannotTell."""
         lease: tuple[str, str] | None = self._server.read_one(
             LEASES, self._namespace, NAME, shapes.LeaderLease, deadline
         )
-        holder, version = lease or ("", "")
+        (holder, version), now = lease or ("", ""), self._clock()
         if version != self._version:
-            self._version, self._changed_at = version, self._clock()
-        unchanged_seconds = (self._clock() - self._changed_at).total_seconds()
+            self._version, self._changed_at = version, now
         is_ours = holder == self._identity
-        if holder and not is_ours and unchanged_seconds < LEASE_SECONDS:
+        if holder and not is_ours and (now - self._changed_at).total_seconds() < LEASE_SECONDS:
             return False
         try:
-            if not is_ours or unchanged_seconds >= RENEW_SECONDS:
+            if not is_ours or (now - self._renewed_at).total_seconds() >= RENEW_SECONDS:
                 self._write("update" if lease else "create", version, deadline)
+                self._renewed_at = now
         except (Conflict, Absent):
             return False
         return True
