@@ -266,7 +266,9 @@ def test_handover_is_an_instance_of_its_own(overlay_of):
         "/etc/alb-provider/tokens",
     )
     assert Settings(handover="enabled", tokens_file=environment["PROVIDER_TOKENS_FILE"])
-    assert [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one] == ["alb-provider-handover-tokens"]
+    assert [one["secret"]["secretName"] for one in pod["volumes"] if "secret" in one] == [
+        "alb-provider-handover-tokens"
+    ]
     assert pod["serviceAccountName"] == "alb-provider-handover"
     labels = deployment["template"]["metadata"]["labels"]
     of_reading = reading["Service", "alb-provider"]["spec"]["selector"]
