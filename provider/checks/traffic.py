@@ -38,7 +38,7 @@ from provider.rules.counts import (
     total,
 )
 from provider.rules.green import find_blue_bindings
-from provider.rules.window import MINUTE, Minutes, minutes_of, open_window, require_clocks
+from provider.rules.window import Minutes, early_minutes, minutes_of, open_window, require_clocks
 from provider.sources.deadline import Deadline
 
 
@@ -161,7 +161,7 @@ def read_subjects(
 ) -> Subjects:
     """Open the window, and describe green's and blue's target groups.
 
-    With `unfinished` a window that is not open yet is no obstacle once green's first minute is over. Raises CannotTell:
+    With `unfinished` a window that is not open yet is no obstacle once there are `early_minutes`. Raises CannotTell:
     SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
     """
     kubernetes = sources.other_clocks.kubernetes()
@@ -193,13 +193,14 @@ def _opened(
     """Open the window; if `unfinished` minutes will do, an empty one with the reason why it is not open."""
     regions = [sources.load_balancers.region(binding) for binding in service.bindings]
     ends, begins = _moments(since, regions, sources)
-    minutes = minutes_of(ends, query.lag, begins)
     try:
-        return open_window(ends, query.length, query.lag, begins, service.service.name), minutes, None
+        window = open_window(ends, query.length, query.lag, begins, service.service.name)
     except CannotTell as error:
-        if not unfinished or minutes.first + MINUTE > ends:
+        early = early_minutes(ends, query.lag, begins) if unfinished else None
+        if early is None:
             raise
-        return Window(minutes.first, minutes.first), minutes, error
+        return Window(early.first, early.first), early, error
+    return window, minutes_of(ends, query.lag, begins), None
 
 
 def _moments(since: datetime, regions: Iterable[str], sources: Sources) -> tuple[datetime, datetime]:

@@ -32,7 +32,7 @@ from provider.sources.deadline import Deadline
 NAME = "explain"
 
 LOOK_AFTER = timedelta(seconds=15)
-"""Older answers are made again when somebody opens the page; Argo asks every 10 s while it measures."""
+"""Older answers are made again when somebody opens the page."""
 
 MOST_ASKED = 8
 """Queries of one look: whoever writes a template must not make a page ask a hundred."""

@@ -20,6 +20,10 @@ RECENT = timedelta(minutes=15)
 """How far before the finished minutes the busiest minute of a traffic is looked for."""
 
 
+PUBLISHED_AFTER = timedelta(seconds=40)
+"""How long after its end a minute is looked at first (assumed: by then a fourth of its counts are published)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Minutes:
     """Green's minutes: `first` is its first whole one, finished ones end at `finished`, unfinished ones at `until`."""
@@ -49,6 +53,17 @@ def minutes_of(now: datetime, lag: timedelta, served_since: datetime) -> Minutes
     """
     finished = _floor(now - lag)
     return Minutes(_ceiling(served_since + A_SECOND), finished, finished + ceil(lag / MINUTE) * MINUTE)
+
+
+def early_minutes(now: datetime, lag: timedelta, served_since: datetime) -> Minutes | None:
+    """Return the minutes to look at while no window is open, None before green's first one is published in part.
+
+    They change once a minute like those of `minutes_of`, but late in it: nothing can pass yet, so metrics that are read
+    once a minute are read when as much as possible of them is published.
+    """
+    published = now - PUBLISHED_AFTER
+    minutes = minutes_of(published, lag, served_since)
+    return minutes if minutes.first + MINUTE <= published else None
 
 
 def open_window(now: datetime, length: timedelta, lag: timedelta, served_since: datetime, service: str) -> Window:

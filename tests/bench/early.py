@@ -21,7 +21,7 @@ from provider.model.errors import CannotTell
 from provider.model.reasons import Phase
 from provider.model.records import Metric, Points, Stage, Window
 from provider.rules.counts import REQUESTS, TARGET_5XX, dimension
-from provider.rules.window import MINUTE, minutes_of, open_window
+from provider.rules.window import MINUTE, Minutes, early_minutes, minutes_of, open_window
 from tests import ROOT
 from tests.records import ARN, BALANCER, GREEN_GROUP, evidence
 from tests.world.aws.publication import Part, parts, published
@@ -77,6 +77,8 @@ class Switch:
         self.random = Random(seed)
         self.at = datetime(2026, 3, 2, 12, 0, tzinfo=UTC) + timedelta(seconds=self.random.uniform(0, 60))
         self.share, self.per_second = share, requests_per_second
+        self.read_at: dict[datetime, datetime] = {}
+        self.reads = 0
         self._parts: dict[tuple[str, datetime], list[Part]] = {}
         self._finished: dict[datetime, float] = {}
         first = self.at.replace(second=0, microsecond=0)
@@ -107,17 +109,18 @@ class Switch:
                     found.setdefault(Metric(REQUESTS, BALANCER), {})[minute] = float(value)
         return found
 
-    def traffic(self, query: errors.Query, now: datetime, read_at: datetime) -> Traffic:
+    def traffic(self, query: errors.Query, now: datetime) -> Traffic:
         """Return the evidence of an answer; raises CannotTell as the service does."""
         since = self.at.replace(microsecond=0)
-        minutes = minutes_of(now, query.lag, since)
-        not_open = None
+        judges_unfinished = query.unfinished_minutes == "fail"
+        minutes, not_open = minutes_of(now, query.lag, since), None
         try:
             window = open_window(now, query.length, query.lag, since, "web")
         except CannotTell as error:
-            if query.unfinished_minutes == "ignore":
+            early = early_minutes(now, query.lag, since) if judges_unfinished else None
+            if early is None:
                 raise
-            window, not_open = Window(minutes.first, minutes.first), error
+            minutes, window, not_open = early, Window(early.first, early.first), error
         base = evidence()
         return Traffic(
             green=base.green,
@@ -125,27 +128,28 @@ class Switch:
             window=window,
             groups=(GREEN_GROUP,),
             blue=(),
-            points=self.points(read_at),
+            points=self._read(minutes, now),
             read_at={},
-            minutes=minutes if query.unfinished_minutes == "fail" else None,
+            minutes=minutes if judges_unfinished else None,
             not_open=not_open,
         )
 
+    def _read(self, minutes: Minutes, now: datetime) -> Points:
+        """Return what is cached of the same minutes, for 60 s at most, or read it."""
+        if minutes.finished not in self.read_at or now - self.read_at[minutes.finished] > MINUTE:
+            self.read_at[minutes.finished], self.reads = now, self.reads + 1
+        return self.points(self.read_at[minutes.finished])
+
     def phases(self, template: Template) -> Iterator[tuple[timedelta, Phase]]:
         """Yield each answer and when it came after the switch."""
-        read_at, read_for, last = self.at, None, None
+        self.read_at, self.reads = {}, 0
         for number in range(template.count):
             after = template.delay + number * template.interval
             now = self.at + after
-            key = minutes_of(now, template.query.lag, self.at).finished
-            if key != read_for or last is None:
-                read_at, read_for = now, key
-                try:
-                    found = self.traffic(template.query, now, read_at)
-                    last = errors.CHECK.judge(template.query, found, now).phase
-                except CannotTell:
-                    last = Phase.INCONCLUSIVE
-            yield after, last
+            try:
+                yield after, errors.CHECK.judge(template.query, self.traffic(template.query, now), now).phase
+            except CannotTell:
+                yield after, Phase.INCONCLUSIVE
 
     def abort_after(self, template: Template) -> timedelta | None:
         """Return how long after the switch the analysis aborts; None if it does not."""

@@ -23,6 +23,14 @@ def test_a_bad_green_is_aborted_earlier_than_before(share):
             assert without <= with_gap <= before
 
 
+def test_metrics_are_read_once_a_minute():
+    """A whole watch of 19 answers in 360 s reads CloudWatch at most seven times, whenever in the minute it begins."""
+    for seed in range(SWITCHES):
+        switch = early.Switch(f"read {seed}", 100, 0.003)
+        assert len(list(switch.phases(early.shipped("blue-green")))) == 19
+        assert switch.reads <= 7
+
+
 def test_a_healthy_green_is_never_failed():
     """0.3 % of 5xx at a limit of 1 %: no answer is Failed, whatever is published in which order."""
     assert early.false_failures(SWITCHES) == 0
