@@ -1,4 +1,4 @@
-"""The command `explain`: why a Rollout moves or not, what Argo was told, and what to do, on one screen."""
+"""The command `explain`: why a Rollout moves or not, what Argo was explanation, and what to do, on one screen."""
 
 import sys
 from functools import partial
@@ -46,7 +46,7 @@ def explain(
     watch: bool,  # noqa: FBT001 - click passes names
     interval: float,
 ) -> NoReturn:
-    """Tell on one screen why a Rollout does or does not move, what Argo asks and was told, and what to do.
+    """Tell on one screen why a Rollout does or does not move, what Argo asks and was explanation, and what to do.
 
     It asks what the Rollout's current AnalysisRun asks, else what its templates ask. Such a query is no answer to Argo:
     it is in no history, metric or alert. The exit code is that of the state: 4 if a person must act, whatever green's
@@ -65,30 +65,30 @@ def explain(
         query = {"endpoint": "gate", "parameters": dict(fields), **answer}
         return source.explain(namespace, rollout) | answer | {"queries": [query]}
 
-    def print_again(told: dict[str, Any]) -> None:
+    def print_again(explanation: dict[str, Any]) -> None:
         click.clear()  # only on a terminal
-        click.echo(show(told, name), color=readable.colour())
+        click.echo(show(explanation, name), color=readable.colour())
 
-    told = look()
-    click.echo(show(told, name), color=readable.colour())
+    explanation = look()
+    click.echo(show(explanation, name), color=readable.colour())
     if watch:
-        follow(told, look, print_again, interval, ("state", "sentence", "phase", "message"))
-    sys.exit(exit_code(told))
+        follow(explanation, look, print_again, interval, ("state", "sentence", "phase", "message"))
+    sys.exit(exit_code(explanation))
 
 
-def exit_code(told: dict[str, Any]) -> int:
+def exit_code(explanation: dict[str, Any]) -> int:
     """Return the exit code of a state: 1 if green is bad, 4 if a person must act, 2 to wait, else 0."""
-    if told.get("phase") == "Failed":
+    if explanation.get("phase") == "Failed":
         return 1
-    return {"fix": NEEDS_A_PERSON, "wait": 2}.get(told["action"], 0)
+    return {"fix": NEEDS_A_PERSON, "wait": 2}.get(explanation["action"], 0)
 
 
-def screen(told: dict[str, Any], name: str, source: Asks) -> str:
+def screen(explanation: dict[str, Any], name: str, source: Asks) -> str:
     """Return everything that is printed."""
-    argo = told["argo"]
-    versions = {one["podTemplateHash"]: one for one in told["history"]["versions"]}
+    argo = explanation["argo"]
+    versions = {version["podTemplateHash"]: version for version in explanation["history"]["versions"]}
     facts = {
-        "What to do": ACTIONS[told["action"]],
+        "What to do": ACTIONS[explanation["action"]],
         "Argo": "; ".join(part for part in (argo.get("phase", ""), argo.get("message", "")) if part),
         "Step": argo.get("step", ""),
         "Weight": f"{argo['weight']} %" if "weight" in argo else "",
@@ -97,21 +97,22 @@ def screen(told: dict[str, Any], name: str, source: Asks) -> str:
         "Page": f"{source.base}/rollouts/{name}" if isinstance(source, There) else "",
     }
     lines = [
-        click.style(printable(f"{name}: {told['state']}"), bold=True, fg=COLOURS[told["action"]]),
-        printable(told["sentence"]),
+        click.style(printable(f"{name}: {explanation['state']}"), bold=True, fg=COLOURS[explanation["action"]]),
+        printable(explanation["sentence"]),
         "",
         *_facts(facts),
     ]
-    for one in told["commands"]:
-        lines += ["", f"  {printable(one['command'])}", f"      {printable(one['effect'])}"]
-    for query in told["queries"]:
+    for command in explanation["commands"]:
+        lines += ["", f"  {printable(command['command'])}", f"      {printable(command['effect'])}"]
+    for query in explanation["queries"]:
         lines += ["", *_query(query, source)]
-    lines += [f"Not read: {printable(one)}" for one in told["notRead"]]
-    changes = told["history"]["changes"][:MOST_CHANGES]
+    lines += [f"Not read: {printable(sentence)}" for sentence in explanation["notRead"]]
+    changes = explanation["history"]["changes"][:MOST_CHANGES]
     if changes:
         lines += ["", "LAST MEASUREMENTS OF ARGO (UTC)"]
         lines += [
-            printable(f"{one['at'][11:19]}  {one['metric']}: {one['phase']}: {one['message']}") for one in changes
+            printable(f"{change['at'][11:19]}  {change['metric']}: {change['phase']}: {change['message']}")
+            for change in changes
         ]
     return "\n".join(lines)
 

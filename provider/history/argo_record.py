@@ -64,7 +64,11 @@ class ArgoRecord:
         if runs:
             return tuple(self.asked[run.name] for run in runs)
         before = [analysis for analysis in self.planned if analysis.is_before_switch]
-        upcoming = [one for one in before if not self.state.steps or _step(one) >= (self.state.activity.step or 0)]
+        upcoming = [
+            analysis
+            for analysis in before
+            if not self.state.steps or _step(analysis) >= (self.state.activity.step or 0)
+        ]
         background = [analysis for analysis in self.planned if analysis.is_background]
         return tuple([*(upcoming or before)[:1], *background] or self.planned[:1])
 
@@ -89,6 +93,11 @@ def _read(sources: Sources, namespace: str, rollout: str, endpoints: frozenset[s
     hashes = {state.current_hash, state.stable_hash, *(version.pod_hash for version in versions)}
     runs = _or_nothing(lambda: argo.runs(state, hashes, deadline), problems)
     planned = _planned(sources, whole, namespace, endpoints, deadline)
+    if any(step.kind == "experiment" for step in state.steps):
+        problems.append(
+            "The analyses of experiment steps, which belong to Experiments, are not read: "
+            f"`kubectl argo rollouts list experiments -n {namespace}` shows these."
+        )
     return ArgoRecord(
         state=state if state.images or not versions else replace(state, images=versions[0].images),
         versions=versions,

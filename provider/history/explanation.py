@@ -71,8 +71,8 @@ class Explanation:
     @property
     def worst(self) -> QueryAnswer | None:
         """The answer that tells how green stands: the worst phase, then one that needs a person."""
-        told = [one for one in self.answers if one.verdict is not None]
-        return max(told, key=_severity, default=None)
+        answered = [answer for answer in self.answers if answer.verdict is not None]
+        return max(answered, key=_severity, default=None)
 
     @property
     def action(self) -> Action:
@@ -97,9 +97,9 @@ class Explanation:
         return f"{sentence} The answer now is Failed: {heard}."
 
 
-def _severity(told: QueryAnswer) -> tuple[int, bool]:
-    assert told.verdict is not None  # noqa: S101 - the caller has looked
-    return told.verdict.phase.severity, told.verdict.reason.action is Action.FIX
+def _severity(query: QueryAnswer) -> tuple[int, bool]:
+    assert query.verdict is not None  # noqa: S101 - the caller has looked
+    return query.verdict.phase.severity, query.verdict.reason.action is Action.FIX
 
 
 def explain(
@@ -145,8 +145,7 @@ def _answer(asked: QueryAnswer, record: ArgoRecord, sources: Sources, switches: 
     try:
         query: Query = parse(check, fields)
     except BadQuery as error:
-        refused = "; ".join(f"{one.parameter} {one.detail}" for one in error.problems)
-        return replace(asked, endpoint=check.name, note=f"This provider refuses it (400): {refused}.")
+        return replace(asked, endpoint=check.name, note=f"This provider refuses it (400): {error}.")
     if (query.namespace, query.rollout) != record.state.key:
         return replace(asked, endpoint=check.name, note=f"It asks about Rollout {query.namespace}/{query.rollout}.")
     verdict = answer(check, query, sources, switches.showed)
@@ -185,7 +184,7 @@ def _production(evidence: Evidence | None, sources: Sources, deadline: Deadline)
     if evidence is None or evidence.health is None:
         return ()
     name = production_of(evidence.look.topology.rollout)
-    bindings = tuple(one for one in evidence.look.topology.bindings if one.service == name)
+    bindings = tuple(binding for binding in evidence.look.topology.bindings if binding.service == name)
     if name == evidence.health.service.service.name or not bindings:
         return ()
     try:
@@ -202,7 +201,7 @@ def _facts(record: ArgoRecord, evidence: Evidence | None, sources: Sources, dead
     with suppress(CannotTell):
         topology = evidence.look.topology
         states = green_pods.read_states(find_green(topology, None), topology.endpoints, sources, deadline)
-        waiting = [gate for one in states if not one.state for gate, is_true in one.gates if not is_true]
+        waiting = [gate for state in states if not state.state for gate, is_true in state.gates if not is_true]
         return replace(facts, pods=pods.explanation(states), gate=waiting[0] if waiting else "")
     return facts
 
@@ -224,30 +223,33 @@ def observed(explanation: Explanation, switches: Switches) -> dict[str, Any]:
         if state.steps and state.activity.step is not None
         else "",
     }
-    found = {
+    shown = {
         "namespace": state.namespace,
         "rollout": state.name,
         "state": situation.state,
         "action": explanation.action.value,
         "sentence": explanation.sentence,
-        "commands": [{"command": one.text, "effect": one.effect} for one in situation.commands],
+        "commands": [{"command": command.text, "effect": command.effect} for command in situation.commands],
         "argo": _set(argo),
-        "queries": [_observed(one) for one in explanation.answers],
+        "queries": [_observed(query) for query in explanation.answers],
         "history": recall.observed(record, switches),
         "notRead": list(problems_of(record)),
     }
     if worst and worst.verdict:
-        found |= {"phase": worst.verdict.phase.value, "reason": worst.verdict.reason.value}
-        found |= {"message": worst.verdict.message}
-    return found
+        shown |= {"phase": worst.verdict.phase.value, "reason": worst.verdict.reason.value}
+        shown |= {"message": worst.verdict.message}
+    return shown
 
 
 def problems_of(record: ArgoRecord) -> tuple[str, ...]:
     """Return what could not be read, or keeps Argo from running an analysis: a sentence each."""
     analyses = record.current or record.planned
-    wrong = [f"{one.place or one.run}: {problem}" for one in analyses for problem in one.problems]
+    wrong = [f"{analysis.place or analysis.run}: {problem}" for analysis in analyses for problem in analysis.problems]
     wrong += [
-        f"metric {metric.name}: {problem}" for one in analyses for metric in one.metrics for problem in metric.problems
+        f"metric {metric.name}: {problem}"
+        for analysis in analyses
+        for metric in analysis.metrics
+        for problem in metric.problems
     ]
     return (*record.problems, *wrong)
 
@@ -256,14 +258,14 @@ def _set(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in ("", None, [])}
 
 
-def _observed(told: QueryAnswer) -> dict[str, Any]:
+def _observed(query: QueryAnswer) -> dict[str, Any]:
     """Return one query with its answer."""
-    metric, verdict = told.metric, told.verdict
-    shown: dict[str, Any] = {"endpoint": told.endpoint, "note": told.note}
-    if told.query is not None:
-        shown["parameters"] = told.query.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    if told.analysis is not None and metric is not None:
-        shown |= {"analysis": told.analysis.place, "analysisRun": told.analysis.run, "metric": metric.name}
+    metric, verdict = query.metric, query.verdict
+    shown: dict[str, Any] = {"endpoint": query.endpoint, "note": query.note}
+    if query.query is not None:
+        shown["parameters"] = query.query.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if query.analysis is not None and metric is not None:
+        shown |= {"analysis": query.analysis.place, "analysisRun": query.analysis.run, "metric": metric.name}
         shown |= {"successCondition": metric.success_condition, "failureCondition": metric.failure_condition}
     if metric is not None and metric.request is not None:
         shown |= {"url": redacted(metric.request.url), "method": metric.request.method}
@@ -274,7 +276,7 @@ def _observed(told: QueryAnswer) -> dict[str, Any]:
     return _set(shown)
 
 
-def stage_of(told: QueryAnswer | None) -> str:
+def stage_of(query: QueryAnswer | None) -> str:
     """Return before or after the switch, in words; empty if it is not known."""
-    stage = str(told.verdict.observed.get("stage", "")) if told and told.verdict else ""
+    stage = str(query.verdict.observed.get("stage", "")) if query and query.verdict else ""
     return {Stage.BEFORE_SWITCH.value: "before the switch", Stage.AFTER_SWITCH.value: "after the switch"}.get(stage, "")

@@ -41,8 +41,8 @@ def rows(sources: Sources, namespaces: Iterable[str]) -> list[Row]:
     """List the Rollouts of these namespaces, an empty one being the whole cluster. Raises CannotTell."""
     deadline, now = Deadline(sources.budget_seconds), sources.by_kubernetes()
     listed = [state for each in namespaces for state in sources.cluster.argo.states(each, deadline)]
-    found = [Row(state, situation_of(Facts(state, now))) for state in listed]
-    return sorted(found, key=lambda row: (_ORDER.index(row.situation.action), *row.state.key))
+    rows = [Row(state, situation_of(Facts(state, now))) for state in listed]
+    return sorted(rows, key=lambda row: (_ORDER.index(row.situation.action), *row.state.key))
 
 
 def observed(listed: Iterable[Row]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def _observed(row: Row) -> dict[str, Any]:
         "state": row.situation.state,
         "action": row.situation.action.value,
         "sentence": redacted(row.situation.sentence),
-        "commands": [{"command": one.text, "effect": one.effect} for one in row.situation.commands],
+        "commands": [{"command": command.text, "effect": command.effect} for command in row.situation.commands],
         "phase": state.activity.phase,
         "revision": state.revision,
         "images": list(state.images),

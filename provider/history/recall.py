@@ -36,22 +36,27 @@ def observed(record: ArgoRecord, switches: Switches) -> dict[str, Any]:
         "changes": changes_of(record)[:MOST_CHANGES],
         "versions": [
             {
-                "podTemplateHash": one.pod_hash,
-                "revision": one.revision,
-                "images": list(one.images),
-                "desiredCount": one.replicas,
-                "availableCount": one.available,
-                **_at("createdAt", one.created_at),
-                **_at("scaleDownAt", one.scale_down_at),
+                "podTemplateHash": version.pod_hash,
+                "revision": version.revision,
+                "images": list(version.images),
+                "desiredCount": version.replicas,
+                "availableCount": version.available,
+                **_at("createdAt", version.created_at),
+                **_at("scaleDownAt", version.scale_down_at),
             }
-            for one in record.versions
+            for version in record.versions
         ],
         "conditions": [
-            {"type": kind, "isTrue": one.is_true, "reason": one.reason, "message": redacted(one.message)}
-            | _at("at", one.at)
-            for kind, one in state.conditions.items()
+            {
+                "type": kind,
+                "isTrue": condition.is_true,
+                "reason": condition.reason,
+                "message": redacted(condition.message),
+            }
+            | _at("at", condition.at)
+            for kind, condition in state.conditions.items()
         ],
-        "switches": [{**one.observed(), "seenBy": "this replica"} for one in switches.of(state.key)],
+        "switches": [{**switch.observed(), "seenBy": "this replica"} for switch in switches.of(state.key)],
         "notRead": list(record.problems),
     }
 
@@ -63,14 +68,14 @@ def changes_of(record: ArgoRecord) -> list[dict[str, Any]]:
         asked = record.asked[run.name]
         for result in run.results:
             before: tuple[str, str] | None = None
-            for one in result.measurements:
-                now = (one.phase, sentence_of(one))
-                if now != before and one.at is not None:
+            for measurement in result.measurements:
+                now = (measurement.phase, sentence_of(measurement))
+                if now != before and measurement.at is not None:
                     shown = {"podTemplateHash": run.pod_hash, "revision": run.revision, "analysisRun": run.name}
                     endpoint = _endpoint(asked, result)
-                    changes.append(shown | {"metric": result.name, "endpoint": endpoint} | _measurement(one))
+                    changes.append(shown | {"metric": result.name, "endpoint": endpoint} | _measurement(measurement))
                 before = now
-    return sorted(changes, key=lambda one: str(one["at"]), reverse=True)
+    return sorted(changes, key=lambda change: str(change["at"]), reverse=True)
 
 
 def _run(run: AnalysisRun, asked: Analysis) -> dict[str, Any]:
@@ -86,30 +91,34 @@ def _run(run: AnalysisRun, asked: Analysis) -> dict[str, Any]:
         **_at("completedAt", run.completed_at),
         "metrics": [
             {
-                "name": one.name,
-                "endpoint": _endpoint(asked, one),
-                "phase": one.phase,
-                "successfulCount": one.successful,
-                "failedCount": one.failed,
-                "inconclusiveCount": one.inconclusive,
-                "errorCount": one.error,
-                "measurements": [_measurement(each) for each in reversed(one.measurements)],
+                "name": result.name,
+                "endpoint": _endpoint(asked, result),
+                "phase": result.phase,
+                "successfulCount": result.successful,
+                "failedCount": result.failed,
+                "inconclusiveCount": result.inconclusive,
+                "errorCount": result.error,
+                "measurements": [_measurement(each) for each in reversed(result.measurements)],
             }
-            for one in run.results
+            for result in run.results
         ],
     }
 
 
 def _endpoint(asked: Analysis, result: MetricResult) -> str:
     """Return the endpoint of this provider that a metric asks; empty if it asks another."""
-    metric = next((one for one in asked.metrics if one.name == result.name), None)
+    metric = next((metric for metric in asked.metrics if metric.name == result.name), None)
     return metric.query.endpoint if metric and metric.query else ""
 
 
-def _measurement(one: Measurement) -> dict[str, Any]:
+def _measurement(measurement: Measurement) -> dict[str, Any]:
     # Other providers' values and errors: they may quote a header or an address with a credential.
-    shown: dict[str, Any] = {**_at("at", one.at), "phase": one.phase, "message": redacted(sentence_of(one))}
-    number = number_of(one)
+    shown: dict[str, Any] = {
+        **_at("at", measurement.at),
+        "phase": measurement.phase,
+        "message": redacted(sentence_of(measurement)),
+    }
+    number = number_of(measurement)
     return shown if number is None else {**shown, "number": number}
 
 

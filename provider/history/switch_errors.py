@@ -22,7 +22,7 @@ def is_complete(switch: SwitchSeen, now: datetime) -> bool:
 
 def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sources) -> Errors | None:
     """Read the counts of the minutes of a switch; None if they cannot be read, or no load balancer publishes them."""
-    known = tuple(one for one in groups if one.in_use and ":loadbalancer/app/" in one.load_balancer_arns[0])
+    known = tuple(group for group in groups if group.in_use and ":loadbalancer/app/" in group.load_balancer_arns[0])
     if not known:
         return None
     clocks = [sources.other_clocks.cloudwatch(group.place.region) for group in known]
@@ -31,16 +31,16 @@ def errors_of(switch: SwitchSeen, groups: tuple[TargetGroup, ...], sources: Sour
     deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
     try:
         points, _ = read_points(known, (), window, sources, deadline)
-        counts = [count_group(one, points, window) for one in known]
+        counts = [count_group(group, points, window) for group in known]
         balancers = [
             count_load_balancer(arn, points, window)
-            for arn in dict.fromkeys(one.load_balancer_arns[0] for one in known)
+            for arn in dict.fromkeys(group.load_balancer_arns[0] for group in known)
         ]
     except CannotTell:
         return None  # the reader has logged and counted it
     return Errors(
         minutes=MINUTES_OF_A_SWITCH,
-        requests=sum(one.total for one in counts),
-        target_5xx=sum(one.errors for one in counts),
-        load_balancer_5xx=sum(one.elb_5xx for one in balancers),
+        requests=sum(count.total for count in counts),
+        target_5xx=sum(count.errors for count in counts),
+        load_balancer_5xx=sum(balancer.elb_5xx for balancer in balancers),
     )

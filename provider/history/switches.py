@@ -71,7 +71,9 @@ class Evidence:
 
     def __len__(self) -> int:
         """Return the number of its records."""
-        return len(self.look.topology) + sum(len(one.targets) for one in (self.health.groups if self.health else ()))
+        return len(self.look.topology) + sum(
+            len(health.targets) for health in (self.health.groups if self.health else ())
+        )
 
 
 @dataclass(slots=True)
@@ -156,8 +158,8 @@ class Switches:
     def evidence(self, key: Key) -> Evidence | None:
         """Return a copy of the last evidence about a Rollout; None if there is none."""
         with self._lock:
-            found = self._evidence.get(key)
-            return None if found is None else replace(found)
+            evidence = self._evidence.get(key)
+            return None if evidence is None else replace(evidence)
 
     def told_person(
         self, key: Key, answers: tuple[Any, ...], production: tuple[GroupHealth, ...], at: datetime
@@ -277,8 +279,8 @@ class Switches:
         if is_known and is_recent and written is not None:
             self._note_switch(entry, pod_hash, written, moves_nothing=rollout.is_ping_pong)
         if pod_hash in entry.switches:
-            entry.production = tuple(one.group for one in health.groups)
-            at = min(one.read_at for one in health.groups)
+            entry.production = tuple(group.group for group in health.groups)
+            at = min(group.read_at for group in health.groups)
             is_healthy = look.check in CHARTED and look.verdict.number > 0
             entry.switches[pod_hash] = after_look(
                 entry.switches[pod_hash], health.groups, at, is_green_healthy=is_healthy

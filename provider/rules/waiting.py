@@ -57,12 +57,12 @@ class Facts:
     @property
     def green(self) -> Version | None:
         """The newest version's ReplicaSet."""
-        return next((one for one in self.versions if one.pod_hash == self.state.current_hash), None)
+        return next((version for version in self.versions if version.pod_hash == self.state.current_hash), None)
 
     @property
     def stable(self) -> Version | None:
         """The stable version's ReplicaSet."""
-        return next((one for one in self.versions if one.pod_hash == self.state.stable_hash), None)
+        return next((version for version in self.versions if version.pod_hash == self.state.stable_hash), None)
 
     @property
     def current(self) -> tuple[AnalysisRun, ...]:
@@ -73,7 +73,7 @@ class Facts:
     def superseded(self) -> str:
         """Say which version was given up in the middle for the newest one; empty without one."""
         others = {self.state.current_hash, self.state.stable_hash}
-        run = next((one for one in self.runs if one.is_terminated and one.pod_hash not in others), None)
+        run = next((run for run in self.runs if run.is_terminated and run.pod_hash not in others), None)
         if run is None or not self.state.is_rolling or not self.state.stable_hash:
             return ""
         return f"Revision {run.revision} was superseded: Argo terminated AnalysisRun {run.name}, which proves nothing."
@@ -97,7 +97,7 @@ Rule = Callable[[Facts], Situation | None]
 
 def situation_of(facts: Facts) -> Situation:
     """Return the first state that holds."""
-    situation = next(found for rule in RULES if (found := rule(facts)) is not None)
+    situation = next(situation for rule in RULES if (situation := rule(facts)) is not None)
     return replace(situation, sentence=f"{situation.sentence} {facts.superseded}".strip())
 
 
@@ -145,7 +145,7 @@ def _aborted(facts: Facts) -> Situation | None:
     if not state.activity.is_aborted or not state.is_rolling:
         return None
     at = f" at {state.activity.aborted_at:%H:%M:%S} UTC" if state.activity.aborted_at else ""
-    run = next((one for one in facts.current if one.phase in {FAILED, ERROR}), None)
+    run = next((run for run in facts.current if run.phase in {FAILED, ERROR}), None)
     sentences = [f"Argo aborted this version{at}{_because(run, state.activity.message)}", _left_of(facts)]
     commands = []
     if _place(run, state) == POST_PROMOTION:
@@ -163,15 +163,15 @@ def _aborted(facts: Facts) -> Situation | None:
 
 
 def _because(run: AnalysisRun | None, message: str) -> str:
-    found = deciding(run) if run else None
-    if run is None or found is None:
+    decided = deciding(run) if run else None
+    if run is None or decided is None:
         return f": {message.rstrip('.')}." if message else "."
-    result, measurement = found
+    result, measurement = decided
     if measurement is None:
         return f": metric {result.name} of AnalysisRun {run.name} ended in {result.phase}."
     at = f" at {measurement.at:%H:%M:%S} UTC" if measurement.at else ""
-    said = sentence_of(measurement).rstrip(".")
-    return f": metric {result.name} of AnalysisRun {run.name} measured {measurement.phase}{at}: {said}."
+    message = sentence_of(measurement).rstrip(".")
+    return f": metric {result.name} of AnalysisRun {run.name} measured {measurement.phase}{at}: {message}."
 
 
 def _left_of(facts: Facts) -> str:
@@ -193,21 +193,23 @@ def _skips_gate(facts: Facts) -> bool:
 
 
 def _place(run: AnalysisRun | None, state: RolloutState) -> str:
-    return next((one.place for one in state.activity.runs if run is not None and one.name == run.name), "")
+    return next(
+        (reference.place for reference in state.activity.runs if run is not None and reference.name == run.name), ""
+    )
 
 
 def _inconclusive(facts: Facts) -> Situation | None:
     reasons = {pause.reason for pause in facts.state.pauses}
     if not reasons & {*INCONCLUSIVE_PAUSES}:
         return None
-    current = next((one for one in facts.state.activity.runs if one.phase == INCONCLUSIVE), None)
+    current = next((reference for reference in facts.state.activity.runs if reference.phase == INCONCLUSIVE), None)
     run = facts.run(current.name) if current else None
-    found = deciding(run) if run else None
+    decided = deciding(run) if run else None
     which = f"AnalysisRun {current.name}" if current else "an Experiment"
-    said = f": {current.message.rstrip('.')}" if current and current.message else ""
-    if found and found[1]:
-        said = f". Metric {found[0].name} said last: {sentence_of(found[1]).rstrip('.')}"
-    sentence = f"Argo paused: {which} ended Inconclusive{said}. It waits for a person."
+    last = f": {current.message.rstrip('.')}" if current and current.message else ""
+    if decided and decided[1]:
+        last = f". Metric {decided[0].name} said last: {sentence_of(decided[1]).rstrip('.')}"
+    sentence = f"Argo paused: {which} ended Inconclusive{last}. It waits for a person."
     abort = facts.command("abort", "gives this version up; production stays with the stable version")
     if current is None or current.place.startswith("steps["):
         # `promote` would go on to the next step without a pass (docs/operations.md).
@@ -222,10 +224,10 @@ def _inconclusive(facts: Facts) -> Situation | None:
 
 
 def _blue_green_pause(facts: Facts) -> Situation | None:
-    pause = next((one for one in facts.state.pauses if one.reason == BLUE_GREEN_PAUSE), None)
+    pause = next((pause for pause in facts.state.pauses if pause.reason == BLUE_GREEN_PAUSE), None)
     if pause is None:
         return None
-    passed = next((one for one in facts.current if one.phase == SUCCESSFUL and one.completed_at), None)
+    passed = next((run for run in facts.current if run.phase == SUCCESSFUL and run.completed_at), None)
     when = f" The gate passed at {passed.completed_at:%H:%M:%S} UTC, and is not asked again." if passed else ""
     promote = facts.command("promote", "switches to this version; nothing is asked again")
     abort = facts.command("abort", "gives this version up; production stays with the stable version")
@@ -241,7 +243,7 @@ def _blue_green_pause(facts: Facts) -> Situation | None:
 
 
 def _canary_pause(facts: Facts) -> Situation | None:
-    pause = next((one for one in facts.state.pauses if one.reason == CANARY_PAUSE), None)
+    pause = next((pause for pause in facts.state.pauses if pause.reason == CANARY_PAUSE), None)
     if pause is None:
         return None
     step, number = facts.state.current_step, facts.state.activity.step or 0
@@ -267,20 +269,20 @@ _UNFINISHED = {"", "Pending", "Running"}
 
 
 def _analysis(facts: Facts) -> Situation | None:
-    running = [one for one in facts.state.activity.runs if one.phase in _UNFINISHED]
+    running = [reference for reference in facts.state.activity.runs if reference.phase in _UNFINISHED]
     if not running or not facts.state.is_rolling:
         return None
     sentences = []
-    for one in running:
-        run, asked = facts.run(one.name), facts.analyses.get(one.name)
+    for reference in running:
+        run, asked = facts.run(reference.name), facts.analyses.get(reference.name)
         pairs = [(metric, run.result(metric.name)) for metric in asked.metrics] if run and asked else []
-        told = [
+        progress = [
             progress_of(metric, result, run).sentence
             for metric, result in pairs
             if run and result and result.phase in _UNFINISHED
         ]
-        sentences.append(f"AnalysisRun {one.name} runs. {' '.join(told)}".strip())
-    if all(one.place == BACKGROUND for one in running) and facts.state.current_step:
+        sentences.append(f"AnalysisRun {reference.name} runs. {' '.join(progress)}".strip())
+    if all(reference.place == BACKGROUND for reference in running) and facts.state.current_step:
         sentences.append(f"The canary is at step {facts.state.activity.step} of {len(facts.state.steps)}.")
     abort = facts.command("abort", "gives this version up")
     return Situation("AnalysisRunning", Action.WAIT, " ".join(sentences), (abort, facts.describe()))
@@ -344,22 +346,26 @@ def _rolling(facts: Facts) -> Situation | None:
     number = f"step {facts.state.activity.step} of {len(facts.state.steps)}" if facts.state.current_step else ""
     kind = f" ({facts.state.current_step.kind})" if facts.state.current_step else ""
     where = f"The canary is at {number}{kind}. " if number else ""
-    said = f"Argo says: {facts.state.activity.message.rstrip('.')}. " if facts.state.activity.message else ""
-    return Situation("Progressing", Action.WAIT, f"{where}{said}Argo goes on by itself.", (facts.describe(),))
+    message = f"Argo says: {facts.state.activity.message.rstrip('.')}. " if facts.state.activity.message else ""
+    return Situation("Progressing", Action.WAIT, f"{where}{message}Argo goes on by itself.", (facts.describe(),))
 
 
 def _degraded(facts: Facts) -> Situation | None:
     if facts.state.activity.phase not in {"Degraded", "Progressing"}:
         return None
-    said = f" Argo says: {facts.state.activity.message.rstrip('.')}." if facts.state.activity.message else ""
+    message = f" Argo says: {facts.state.activity.message.rstrip('.')}." if facts.state.activity.message else ""
     action = Action.FIX if facts.state.activity.phase == "Degraded" else Action.WAIT
     sentence = f"The stable version is not fully available: {facts.state.available} of {facts.state.replicas} pods."
-    return Situation("StableUnavailable", action, f"{sentence}{said}{facts.pods}", (facts.describe(),))
+    return Situation("StableUnavailable", action, f"{sentence}{message}{facts.pods}", (facts.describe(),))
 
 
 def _kept(facts: Facts) -> Situation | None:
-    kept = [one for one in facts.versions if one.pod_hash != facts.state.current_hash and one.scale_down_at]
-    kept = [one for one in kept if one.replicas and one.scale_down_at and one.scale_down_at > facts.now]
+    kept = [
+        version for version in facts.versions if version.pod_hash != facts.state.current_hash and version.scale_down_at
+    ]
+    kept = [
+        version for version in kept if version.replicas and version.scale_down_at and version.scale_down_at > facts.now
+    ]
     if not kept or kept[0].scale_down_at is None:
         return None
     old, until = kept[0], kept[0].scale_down_at

@@ -133,6 +133,17 @@ def test_a_template_that_does_not_exist_is_named(client, scene):
     assert told["queries"][0]["note"] == "No analysis of this Rollout asks this provider."
 
 
+def test_analyses_of_experiments_are_not_passed_over_in_silence(client, scene):
+    """Of a canary with an experiment it is said that the analyses of Experiments are not read, and how to see them."""
+    steps = [{"experiment": {"templates": []}}, {"setWeight": 50}]
+    scene.rollout["spec"]["strategy"] = {"canary": {"canaryService": scene.preview, "steps": steps}}
+    scene.put()
+
+    [sentence] = [note for note in client.get(EXPLAIN).json["notRead"] if "experiment" in note]
+
+    assert "`kubectl argo rollouts list experiments -n shop`" in sentence
+
+
 def test_an_abort_keeps_its_cause(client, scene):
     """After an abort the explanation has the measurement that did it, and what a retry does."""
     scene.analysis_run("Failed", measurements=[("Failed", 0, "0 of 3: web-1 unhealthy (Target.Timeout)")])

@@ -25,7 +25,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The numbers that a metric told Argo, over time: points of an SVG of WIDTH x HEIGHT, its axis, and a sentence."""
+    """The numbers that a metric pairs Argo, over time: points of an SVG of WIDTH x HEIGHT, its axis, and a sentence."""
 
     metric: str
     points: str
@@ -36,14 +36,14 @@ class Line:
 
 def numbers_over_time(metric: str, runs: Iterable[AnalysisRun], switched_at: Iterable[datetime]) -> Line | None:
     """Return what a metric measured in these AnalysisRuns; None before its second number."""
-    told = [
-        (one.at, number_of(one))
+    pairs = [
+        (measurement.at, number_of(measurement))
         for run in runs
         for result in run.results
         if result.name == metric
-        for one in result.measurements
+        for measurement in result.measurements
     ]
-    samples = sorted((at, number) for at, number in told if at is not None and number is not None)[-MOST_POINTS:]
+    samples = sorted((at, number) for at, number in pairs if at is not None and number is not None)[-MOST_POINTS:]
     if len(samples) < 2:
         return None
     (first, start), (last, end) = samples[0], samples[-1]

@@ -63,8 +63,8 @@ Named = tuple[GroupHealth, tuple[tuple[str, str, ExpectedTarget], ...]]
 
 def targets_of(health: target_health.Evidence) -> list[Named]:
     """Return green's targets in each target group; none in one whose targets cannot be judged."""
-    addresses = {one.pod_uid: one.address for one in health.service.endpoints}
-    found = []
+    addresses = {endpoint.pod_uid: endpoint.address for endpoint in health.service.endpoints}
+    shown = []
     for group in health.groups:
         try:
             expected = expected_targets(health.green, health.service, group, health.instance_ids).targets
@@ -75,13 +75,15 @@ def targets_of(health: target_health.Evidence) -> list[Named]:
             (pod.name, seen.address or addresses.get(pod.uid, ""), seen)
             for pod, seen in zip(pods, expected, strict=False)
         )
-        found.append((group, (*of_pods, *((one.name, one.address, one) for one in expected[len(pods) :]))))
-    return found
+        shown.append((group, (*of_pods, *((target.name, target.address, target) for target in expected[len(pods) :]))))
+    return shown
 
 
 def rows_of(targets: Sequence[Named], states: Iterable[PodState] = ()) -> list[Row]:
     """Return green's targets, the worst first; those that are missing have a row each too."""
-    containers = {one.name: _container(one) for one in states if one.state or any(not ok for _, ok in one.gates)}
+    containers = {
+        state.name: _container(state) for state in states if state.state or any(not ok for _, ok in state.gates)
+    }
     worst: dict[str | int, Row] = {}
     for group, named in targets:
         for number, (name, address, seen) in enumerate(named):
@@ -95,16 +97,16 @@ def rows_of(targets: Sequence[Named], states: Iterable[PodState] = ()) -> list[R
                     group=group.group.name if len(targets) > 1 else "",
                     container=containers.get(name, ""),
                 )
-    return sorted(worst.values(), key=lambda one: (-one.state.severity, one.name))
+    return sorted(worst.values(), key=lambda row: (-row.state.severity, row.name))
 
 
 def groups_of(targets: Sequence[Named], service: str) -> list[Group]:
     """Return each target group of the green Service."""
-    found = []
+    shown = []
     for health, named in targets:
         states = Counter(seen.state for _, _, seen in named)
-        found.append(group_of(health, service, states[State.HEALTHY], states.total()))
-    return found
+        shown.append(group_of(health, service, states[State.HEALTHY], states.total()))
+    return shown
 
 
 def group_of(health: GroupHealth, service: str, healthy: int, wanted: int) -> Group:
@@ -145,7 +147,7 @@ def _console(arn: str, place: str) -> str:
 
 def not_ready(health: target_health.Evidence) -> list[str]:
     """Name the pods whose containers the page reads: those not ready behind the Service, and one more for its gates."""
-    ready = {one.pod_uid for one in health.service.endpoints if one.ready}
+    ready = {endpoint.pod_uid for endpoint in health.service.endpoints if endpoint.ready}
     unready = [pod.name for pod in health.green.pods if pod.uid not in ready]
     sample = [health.green.pods[0].name] if health.green.pods else []
     return list(dict.fromkeys([*nsmallest(MOST_STATES, unready), *sample]))
@@ -163,8 +165,8 @@ def gates_of(states: Iterable[PodState]) -> list[tuple[str, int, int]]:
 
 def _container(state: PodState) -> str:
     """Say what keeps a pod from being ready."""
-    said = state.state
+    words = state.state
     if state.container:
-        said += f" ({state.container}" + (f", {state.restarts} restarts)" if state.restarts else ")")
+        words += f" ({state.container}" + (f", {state.restarts} restarts)" if state.restarts else ")")
     waiting = [gate for gate, ok in state.gates if not ok]
-    return said + (f"{'; ' if said else ''}waits for gate {waiting[0]}" if waiting else "")
+    return words + (f"{'; ' if words else ''}waits for gate {waiting[0]}" if waiting else "")

@@ -39,14 +39,14 @@ MOST_ROWS = 100
 class Asked:
     """One query of Argo as the page shows it: the answer now, and the command that asks the same."""
 
-    told: QueryAnswer
+    answer: QueryAnswer
     curl: str
     checks: tuple[tuple[str, list[str], str, str], ...]
 
     @property
     def symbol(self) -> str:
         """A sign for the phase."""
-        return SYMBOLS[self.told.verdict.phase] if self.told.verdict else ""
+        return SYMBOLS[self.answer.verdict.phase] if self.answer.verdict else ""
 
 
 def context(
@@ -73,12 +73,14 @@ def context(
         "action": ACTIONS[explanation.action],
         "stage": stage_of(explanation.worst),
         "answered": ago(evidence.answered_at, now) if evidence and evidence.answered_at else "",
-        "asked": [_asked(one, address, is_token_needed=is_token_needed) for one in explanation.answers],
-        "runs": [(run, _place(explanation, run), [(one, _last(one)) for one in run.results]) for run in runs],
+        "asked": [_asked(query, address, is_token_needed=is_token_needed) for query in explanation.answers],
+        "runs": [(run, _place(explanation, run), [(result, _last(result)) for result in run.results]) for run in runs],
         "versions": record.versions,
-        "lines": [line for name in names if (line := numbers_over_time(name, runs, (one.switched_at for one in seen)))],
+        "lines": [
+            line for name in names if (line := numbers_over_time(name, runs, (switch.switched_at for switch in seen)))
+        ],
         "changes": recall.changes_of(record)[: recall.MOST_CHANGES],
-        "switches": [one.observed() for one in seen],
+        "switches": [switch.observed() for switch in seen],
         "problems": [redacted(problem) for problem in problems_of(record)],
         "redacted": redacted,
     }
@@ -98,33 +100,33 @@ def _last(result: MetricResult) -> str:
     return redacted(sentence_of(result.last)) if result.last else ""
 
 
-def _asked(told: QueryAnswer, address: str, *, is_token_needed: bool) -> Asked:
-    return Asked(told, _curl(told, address, is_token_needed=is_token_needed), tuple(_checks(told)))
+def _asked(answer: QueryAnswer, address: str, *, is_token_needed: bool) -> Asked:
+    return Asked(answer, _curl(answer, address, is_token_needed=is_token_needed), tuple(_checks(answer)))
 
 
-def _curl(told: QueryAnswer, address: str, *, is_token_needed: bool) -> str:
+def _curl(answer: QueryAnswer, address: str, *, is_token_needed: bool) -> str:
     """Return the command that asks what Argo asks, at the address of this page."""
-    if told.query is None:
+    if answer.query is None:
         return ""
-    query = told.metric.query if told.metric and told.metric.query else None
-    given = query.parameters if query else told.query.model_dump(by_alias=True, exclude_unset=True).items()
+    query = answer.metric.query if answer.metric and answer.metric.query else None
+    given = query.parameters if query else answer.query.model_dump(by_alias=True, exclude_unset=True).items()
     plain = {name: value for name, value in given if not placeholders(str(value))}
     token = '-H "Authorization: Bearer $TOKEN" ' if is_token_needed else ""
-    return f"curl {token}'{address}/v1/{told.endpoint}?{urlencode(plain, safe=',')}'"
+    return f"curl {token}'{address}/v1/{answer.endpoint}?{urlencode(plain, safe=',')}'"
 
 
-def _checks(told: QueryAnswer) -> list[tuple[str, list[str], str, str]]:
+def _checks(answer: QueryAnswer) -> list[tuple[str, list[str], str, str]]:
     """Return each check that is asked, with the paragraphs of its rule, and its phase and reason in the answer."""
-    if told.verdict is None:
+    if answer.verdict is None:
         return []
-    answered = {one["check"]: (one["phase"], one["reason"]) for one in told.verdict.observed.get("checks", [])}
-    if told.endpoint in NAMES:
-        answered = {told.endpoint: (told.verdict.phase.value, told.verdict.reason.value)}
+    answered = {part["check"]: (part["phase"], part["reason"]) for part in answer.verdict.observed.get("checks", [])}
+    if answer.endpoint in NAMES:
+        answered = {answer.endpoint: (answer.verdict.phase.value, answer.verdict.reason.value)}
     return [(part.name, _paragraphs(part.about), *answered[part.name]) for part in PARTS if part.name in answered]
 
 
 def _paragraphs(about: str) -> list[str]:
-    return [" ".join(one.split()).replace("`", "") for one in about.strip().split("\n\n")]
+    return [" ".join(paragraph.split()).replace("`", "") for paragraph in about.strip().split("\n\n")]
 
 
 def _is_of_this_version(evidence: Evidence, pod_hash: str) -> bool:
@@ -145,12 +147,12 @@ def _targets(
     counts = Counter(row.state for row in rows)
     return {
         "health": health,
-        "read": ago(min(one.read_at for one in health.groups), now),
+        "read": ago(min(group.read_at for group in health.groups), now),
         "groups": pods.groups_of(targets, health.service.service.name),
-        "production": [_production(one) for one in evidence.production],
+        "production": [_production(health) for health in evidence.production],
         "rows": rows,
         "shown": selected if shown else selected[:MOST_ROWS],
-        "counts": sorted(counts.items(), key=lambda one: -one[0].severity),
+        "counts": sorted(counts.items(), key=lambda count: -count[0].severity),
         "letters": pods.LETTERS,
         "gates": pods.gates_of(states),
         "pods_problem": problem,
