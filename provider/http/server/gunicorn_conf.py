@@ -38,7 +38,8 @@ proc_name = "alb-provider"
 certfile, keyfile = _settings.tls_cert_file, _settings.tls_key_file
 accesslog = None  # we log one line per query; probes and scrapes need none
 logconfig_dict = logging_config(_settings.log_level)
-loglevel = _settings.log_level  # gunicorn sets its own logger's level by this
+# gunicorn's own logger. Never DEBUG: it would log the path of every request, with whatever a client put there.
+loglevel = "INFO" if _settings.log_level == "DEBUG" else _settings.log_level
 
 
 class Worker(worker.Worker):
