@@ -504,6 +504,9 @@ def test_preflight_asks_about_every_right_of_the_cluster_role():
 def test_the_component_preflight_grants_what_it_reads(world, client):
     """Component and base together grant each verb that a preflight asks for; the component adds no other."""
     Scene(world).build()
+    rollout = world.kubernetes.get("Rollout", "shop", "web")
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    world.kubernetes.put(rollout | {"spec": rollout["spec"] | {"workloadRef": workload}})
     world.kubernetes_faults.forget_calls()
     assert client.get("/v1/preflight?namespace=shop&rollout=web").status_code == 200
     asked = {rbac_of(call) for call in world.kubernetes_faults.calls}

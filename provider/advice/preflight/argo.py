@@ -159,9 +159,21 @@ def templates(setup: Setup) -> Hits:
 @rule("ServiceMissing", BLOCKS, "Create it, or correct the name.")
 def services(setup: Setup) -> Hits:
     """The strategy names a Service that does not exist: Argo refuses the Rollout (InvalidSpec)."""
-    for field, name in setup.service_names.items() if "Service" not in setup.manifests.unread else ():
-        if name not in setup.services and not _renamed(setup, "Service", name):
+    for field, name in setup.named_services.items() if "Service" not in setup.manifests.unread else ():
+        is_missing = setup.manifests.find("Service", setup.namespace, name) is None
+        if is_missing and not _renamed(setup, "Service", name):
             yield _missing(setup, "Service", name, field)
+
+
+@rule("WorkloadMissing", BLOCKS, "Create it, or correct the name.")
+def workloads(setup: Setup) -> Hits:
+    """`workloadRef` names a Deployment that does not exist: Argo refuses the Rollout (InvalidSpec). Seen in a cluster
+    only.
+    """
+    label, workload = setup.workload
+    is_read = setup.manifests.is_live and "Deployment" not in setup.manifests.unread
+    if label.startswith("Deployment/") and workload is None and is_read:
+        yield setup.hit(f"workloadRef names {label.replace('/', ' ')}, and there is none", "spec", "workloadRef")
 
 
 @rule("NamePrefixLeftBehind", BLOCKS, "Add the nameReference configuration of `rollout-examples/name-references`.")
@@ -169,7 +181,7 @@ def left_behind(setup: Setup) -> Hits:
     """A reference of the Rollout misses a prefix or suffix that the object of that kind has: kustomize renames the
     objects, and not a Rollout's references to them.
     """
-    named = [(("Service", name), field) for field, name in setup.service_names.items()]
+    named = [(("Service", name), field) for field, name in setup.named_services.items()]
     named += [(key, place) for place, analysis in setup.places.items() for key in templates_of(analysis, {})]
     for (kind, name), field in named:
         renamed = _renamed(setup, kind, name)
@@ -196,8 +208,8 @@ def selectors(setup: Setup) -> Hits:
     `includeSelectors` leaves it: Argo refuses the Rollout.
     """
     labels = at(setup.pod, "metadata.labels", {})
-    for name, service in setup.services.items() if setup.pod else ():
-        for key, value in at(service, "spec.selector", {}).items():
+    for name in dict.fromkeys(setup.named_services.values()) if setup.pod else ():
+        for key, value in at(setup.manifests.find("Service", setup.namespace, name), "spec.selector", {}).items():
             if key != HASH_LABEL and labels.get(key) != value:
                 says = f"Service {name} selects {key}={value}, which the Rollout's pods do not have"
                 yield Hit(says, (f"Service/{name}", setup.label), ("spec", "selector", key))

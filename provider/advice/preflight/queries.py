@@ -11,7 +11,8 @@ from provider.advice.preflight.findings import BLOCKS, RISK, Hits, rule
 from provider.advice.preflight.manifests import at
 from provider.advice.preflight.metrics import MetricPlace
 from provider.advice.preflight.setup import Setup
-from provider.advice.preflight.templates import ANSWER_SECONDS
+from provider.advice.preflight.templates import ANSWER_SECONDS, LIMITS, has_arguments
+from provider.checks import gate, traffic
 from provider.checks.parameters import accepted_text, parse_as, strictness_of
 from provider.endpoints import endpoints
 from provider.handover import question as handover
@@ -21,6 +22,7 @@ from provider.model.records import Stage
 from provider.rules.analysis_arguments import PLACEHOLDER, name_in
 from provider.rules.conditions import EvaluationError, Unknown, mistake, outcome
 
+DURATIONS = ("interval", "initialDelay")
 _BREAKS = re.compile(r"[\s&#+]|%(?![0-9a-fA-F]{2})")
 
 _ANSWERS: tuple[Mapping[str, Any], ...] = tuple(
@@ -122,6 +124,46 @@ def accepted(setup: Setup) -> Hits:
         method = metric.request.method.upper() if metric.request else endpoint.methods[0]
         if method not in endpoint.methods:
             yield place.hit(f"{says} with {method}; it is a {endpoint.methods[0]} with a jsonBody")
+
+
+@rule("WaitsTooShort", RISK, "Raise `inconclusiveLimit` and `count`, or set `initialDelay`.")
+def waits(setup: Setup) -> Hits:
+    """The limits end before the provider can pass: it answers Inconclusive while waiting can help, and after more such
+    answers than `inconclusiveLimit`, or after `count`, Argo pauses the Rollout until a person promotes it. After the
+    switch `errors` needs a whole minute that CloudWatch has finished.
+    """
+    for metric, place in setup.queries:
+        if metric.provider != "web" or not metric.failure_condition or has_arguments(metric, *LIMITS, *DURATIONS):
+            continue
+        passes = max(metric.consecutive_success_limit, 1)
+        most = min(
+            metric.inconclusive_limit, metric.inconclusive_limit if metric.count is None else metric.count - passes
+        )
+        lasts, least = (
+            metric.initial_delay_seconds + max(most, 0) * metric.interval_seconds,
+            _least_seconds(metric, place),
+        )
+        if most <= 0 and not least:
+            yield place.hit(
+                f"{place}: the first answer that asks to wait ends it, and Argo pauses", "inconclusiveLimit"
+            )
+        elif lasts < least:
+            says = f"{place} waits for {lasts:g} s, and a pass after the switch takes at least {least:g} s"
+            yield place.hit(says, "inconclusiveLimit")
+
+
+def _least_seconds(metric: AnalysisMetric, place: MetricPlace) -> float:
+    """Return when a pass is possible at the earliest, from the switch on; 0 before it, and without metrics."""
+    try:
+        query = (
+            parse_as(endpoints()[metric.query.endpoint].query, "", list(_sent(metric, place))) if metric.query else None
+        )
+    except BadQuery:
+        return 0
+    if not isinstance(query, traffic.Query) or place.analysis.place != POST_PROMOTION:
+        return 0
+    is_judged = not isinstance(query, gate.Query) or any(issubclass(part.query, traffic.Query) for part in query.parts)
+    return query.lag_seconds + 60 if is_judged else 0
 
 
 @rule("ArgumentEmpty", BLOCKS, "Give the argument a value or a `valueFrom`.")

@@ -4,10 +4,10 @@ Each part that cannot be read is said, and the rest is inspected all the same: n
 read. AWS is asked within the call budget of all queries.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
@@ -17,7 +17,7 @@ from provider.rules.counts import REQUESTS, count_group, dimension
 from provider.rules.expected_targets import State
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import access
-from provider.sources.kubernetes.manifests import read
+from provider.sources.kubernetes.manifests import Objects, read
 from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 
 MOST_PODS = 300
@@ -29,7 +29,16 @@ MINUTES = 15
 LAG = timedelta(minutes=2)
 """CloudWatch's minutes are complete two minutes after their end."""
 
-CLUSTERED = {"ClusterAnalysisTemplate", "Namespace", "MutatingWebhookConfiguration"}
+Health = Mapping[str, tuple[GroupHealth, ...]]
+"""The target groups of each Service with their targets."""
+
+Attributes = Mapping[str, tuple[Mapping[str, str], ...]]
+"""The attributes of the target groups of each Service, in AWS's words; empty if they may not be read."""
+
+Hosts = Mapping[str, tuple[str, ...]]
+"""The hosts by which requests reach each Service; empty if listener rules may not be read."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +57,8 @@ class Rate:
 class Seen:
     """What was seen; empty for files."""
 
-    health: Mapping[str, tuple[GroupHealth, ...]] = field(default_factory=dict)
-    """The target groups of each Service with their targets."""
-    attributes: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
-    """The attributes of the target groups of each Service, in AWS's words; empty if they may not be read."""
+    health: Health = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
     gone: Mapping[str, str] = field(default_factory=dict)
     """TargetGroupBindings whose target group does not exist, each with a sentence."""
     denied: tuple[str, ...] = ()
@@ -60,8 +67,7 @@ class Seen:
     """Green's pods."""
     rate: Rate | None = None
     """None if CloudWatch could not be read, or counted nothing."""
-    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The hosts by which requests reach each Service; empty if listener rules may not be read."""
+    hosts: Hosts = field(default_factory=dict)
 
     @property
     def groups(self) -> Mapping[str, tuple[TargetGroup, ...]]:
@@ -71,18 +77,12 @@ class Seen:
 
 def read_seen(
     sources: Sources, namespace: str, rollout: str, deadline: Deadline
-) -> tuple[dict[tuple[str, str, str], Mapping[str, Any]], dict[str, str], Seen]:
+) -> tuple[Objects, dict[str, str], Seen]:
     """Read a Rollout and what it leads to: objects, a sentence for each kind that is not read, and the rest.
 
     Raises RolloutNotFound, and CannotTell if the Rollout cannot be read.
     """
-    found = read(sources.cluster, namespace, rollout, deadline)
-    objects = {
-        (kind, "" if kind in CLUSTERED else namespace, str(manifest.get("metadata", {}).get("name", ""))): manifest
-        for kind, several in found.objects.items()
-        for manifest in several
-    }
-    unread = dict(found.unread)
+    objects, unread = read(sources.cluster, namespace, rollout, deadline)
     return objects, unread, _Seeing(sources, deadline, unread).seen(namespace, rollout, objects)
 
 
@@ -93,9 +93,9 @@ class _Seeing:
         self._sources, self._deadline, self._unread = sources, deadline, unread
         self._denied: list[str] = []
 
-    def seen(self, namespace: str, rollout: str, objects: Mapping[tuple[str, str, str], Any]) -> Seen:
+    def seen(self, namespace: str, rollout: str, objects: Objects) -> Seen:
         """Read everything; what depends on a read that failed is left out."""
-        self._review(namespace, objects)
+        self._or("SelfSubjectAccessReview", None, self._review, namespace, objects)
         try:
             topology = self._sources.cluster.topology(namespace, rollout, self._deadline)
             pods = self._pods(topology)
@@ -103,37 +103,42 @@ class _Seeing:
             self._unread["Pod"] = self._unread["TargetGroup"] = str(error)
             return Seen(denied=tuple(self._denied))
         health, gone = self._health(topology)
-        attributes = self._attributes(health)
+        attributes: Attributes = self._or("TargetGroupAttributes", {}, self._attributes, health)
         production = topology.rollout.strategy.production_service
-        rate = self._rate(health if production is None else {production: health.get(production, ())})
-        return Seen(health, attributes, gone, tuple(self._denied), pods, rate, self._hosts(health))
+        carried = self._rate(health if production is None else {production: health.get(production, ())})
+        hosts: Hosts = self._or("ListenerRule", {}, self._hosts, health)
+        return Seen(health, attributes, gone, tuple(self._denied), pods, carried, hosts)
 
-    def _review(self, namespace: str, objects: Mapping[tuple[str, str, str], Any]) -> None:
-        """Ask which rights that queries about this Rollout need the provider lacks."""
-        bindings = [one for (kind, _, _), one in objects.items() if kind == "TargetGroupBinding"]
-        api = str(bindings[0].get("apiVersion", "")).partition("/")[0] if bindings else ""
-        by_node = any(one.get("spec", {}).get("targetType") == "instance" for one in bindings)
-        rights = access.rights_for(api, instance_targets=by_node)
+    def _or(self, kind: str, default: T, read_part: Callable[..., T], *arguments: Any) -> T:
+        """Return what is read; the default, and a sentence of what is not read, if that fails."""
         try:
-            self._denied += access.denied(self._sources.cluster, namespace, rights, self._deadline)
+            return read_part(*arguments)
         except CannotTell as error:
-            self._unread["SelfSubjectAccessReview"] = str(error)
+            self._unread[kind] = str(error)
+            return default
+
+    def _review(self, namespace: str, objects: Objects) -> None:
+        """Ask which rights that queries about this Rollout need the provider lacks. Raises CannotTell."""
+        bindings = [manifest for (kind, _, _), manifest in objects.items() if kind == "TargetGroupBinding"]
+        api = str(bindings[0].get("apiVersion", "")).partition("/")[0] if bindings else ""
+        by_node = any(manifest.get("spec", {}).get("targetType") == "instance" for manifest in bindings)
+        rights = access.rights_for(api, instance_targets=by_node)
+        self._denied += access.denied(self._sources.cluster, namespace, rights, self._deadline)
 
     def _pods(self, topology: Topology) -> tuple[PodState, ...]:
         """Read green's pods whole: all of them up to a limit, else the first few. Raises CannotTell."""
         names = sorted(pod.name for pod in topology.pods)
-        some = names if len(names) <= MOST_PODS else names[:MAX_SINGLE_READS]
-        if not some:
-            return ()
+        names = names if len(names) <= MOST_PODS else names[:MAX_SINGLE_READS]
         selector = f"{HASH_LABEL}={topology.rollout.current_hash}"
-        return self._sources.cluster.pod_states(topology.rollout.namespace, some, self._deadline, selector)
+        states = self._sources.cluster.pod_states
+        return states(topology.rollout.namespace, names, self._deadline, selector) if names else ()
 
-    def _health(self, topology: Topology) -> tuple[dict[str, tuple[GroupHealth, ...]], dict[str, str]]:
+    def _health(self, topology: Topology) -> tuple[Health, dict[str, str]]:
         """Describe the target groups of the strategy's Services and their targets; say which do not exist."""
         health: dict[str, tuple[GroupHealth, ...]] = {}
         gone: dict[str, str] = {}
-        for one in self._together_or_apart(topology.bindings, gone):
-            health[one.binding.service] = (*health.get(one.binding.service, ()), one)
+        for group in self._together_or_apart(topology.bindings, gone):
+            health[group.binding.service] = (*health.get(group.binding.service, ()), group)
         return health, gone
 
     def _together_or_apart(self, bindings: tuple[Binding, ...], gone: dict[str, str]) -> tuple[GroupHealth, ...]:
@@ -141,43 +146,39 @@ class _Seeing:
         try:
             return self._sources.load_balancers.health(bindings, self._deadline) if bindings else ()
         except CannotTell as error:
-            if error.reason is Reason.AWS_FORBIDDEN:
-                self._denied.append(str(error))
             if error.reason is not Reason.TARGET_GROUP_NOT_FOUND:
-                self._unread["TargetGroup"] = str(error)
+                self._not_read("TargetGroup", error)
                 return ()
             if len(bindings) == 1:
                 gone[bindings[0].name] = str(error)
                 return ()
-        return tuple(found for one in bindings for found in self._together_or_apart((one,), gone))
+        return tuple(group for binding in bindings for group in self._together_or_apart((binding,), gone))
 
-    def _attributes(self, health: Mapping[str, tuple[GroupHealth, ...]]) -> dict[str, tuple[Mapping[str, str], ...]]:
+    def _not_read(self, kind: str, error: CannotTell) -> None:
+        """Say what is not read for want of a permission that queries need too."""
+        self._denied += [str(error)] if error.reason is Reason.AWS_FORBIDDEN else []
+        self._unread[kind] = str(error)
+
+    def _attributes(self, health: Health) -> Attributes:
         """Read the attributes of each target group, a call for each: a permission that only preflight needs."""
-        try:
-            return {
-                service: tuple(self._sources.load_balancers.attributes(one.group, self._deadline) for one in some)
-                for service, some in health.items()
-            }
-        except CannotTell as error:
-            self._unread["TargetGroupAttributes"] = str(error)
-            return {}
+        read_group = self._sources.load_balancers.attributes
+        return {
+            service: tuple(read_group(one.group, self._deadline) for one in groups)
+            for service, groups in health.items()
+        }
 
-    def _hosts(self, health: Mapping[str, tuple[GroupHealth, ...]]) -> dict[str, tuple[str, ...]]:
+    def _hosts(self, health: Health) -> Hosts:
         """Read the hosts of the rules that forward to each Service's groups: a permission that only preflight needs."""
-        groups = dict.fromkeys(one.group for some in health.values() for one in some)
-        try:
-            hosts = self._sources.load_balancers.listeners.hosts(groups, self._deadline) if groups else {}
-            return {
-                service: tuple(dict.fromkeys(host for one in some for host in hosts[one.group.arn]))
-                for service, some in health.items()
-            }
-        except CannotTell as error:
-            self._unread["ListenerRule"] = str(error)
-            return {}
+        groups = dict.fromkeys(one.group for several in health.values() for one in several)
+        hosts = self._sources.load_balancers.listeners.hosts(groups, self._deadline) if groups else {}
+        return {
+            service: tuple(dict.fromkeys(host for one in several for host in hosts[one.group.arn]))
+            for service, several in health.items()
+        }
 
-    def _rate(self, health: Mapping[str, tuple[GroupHealth, ...]]) -> Rate | None:
+    def _rate(self, health: Health) -> Rate | None:
         """Count what production carried lately; None if it is not known, or nothing."""
-        groups = {one.group: one for some in health.values() for one in some if _is_counted(one.group)}
+        groups = {one.group: one for several in health.values() for one in several if _is_counted(one.group)}
         if not groups:
             return None
         clocks = [self._sources.other_clocks.cloudwatch(group.place.region) for group in groups]
@@ -186,22 +187,19 @@ class _Seeing:
         window = Window(end - timedelta(minutes=MINUTES), end)
         points: dict[Metric, Mapping[datetime, float]] = {}
         try:
-            for place in dict.fromkeys(one.place for one in groups):
-                metrics = [_requests(one) for one in groups if one.place == place]
+            for place in dict.fromkeys(group.place for group in groups):
+                metrics = [_requests(group) for group in groups if group.place == place]
                 points |= self._sources.cloudwatch.points(place, metrics, window, self._deadline).value
             by_minute = [
                 sum(count_group(one, points, Window(minute, minute + timedelta(minutes=1))).requests for one in groups)
                 for minute in window.minutes
             ]
         except CannotTell as error:
-            if error.reason is Reason.AWS_FORBIDDEN:
-                self._denied.append(str(error))
-            self._unread["Metric"] = str(error)
+            self._not_read("Metric", error)
             return None
         healthy = sum(target.state == State.HEALTHY for one in groups.values() for target in one.targets)
-        if not sum(by_minute):
-            return None
-        return Rate(MINUTES, sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
+        rate = Rate(MINUTES, sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
+        return rate if sum(by_minute) else None
 
 
 def _requests(group: TargetGroup) -> Metric:

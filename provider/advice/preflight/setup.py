@@ -158,6 +158,12 @@ class Setup:
         return {field: name for field, name in names.items() if name}
 
     @property
+    def named_services(self) -> dict[str, str]:
+        """Every Service that Argo looks for, by its field: beside a pair that of a mesh too."""
+        names = {field: str(at(self.canary, field, "")) for field in ("stableService", "canaryService")}
+        return {field: name for field, name in names.items() if name} | self.service_names
+
+    @property
     def production(self) -> str:
         """The Service by which users reach the stable version, as the live gate finds it; empty without one."""
         return production_of(self.record) or ""

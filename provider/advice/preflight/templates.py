@@ -33,7 +33,7 @@ def _objects(analysis: Analysis) -> tuple[str, ...]:
     return tuple(f"{kind}/{name}" for kind, name in analysis.templates)
 
 
-def _has_arguments(metric: AnalysisMetric, *fields: str) -> bool:
+def has_arguments(metric: AnalysisMetric, *fields: str) -> bool:
     """Tell whether a field is set by an argument whose value is not known."""
     return any(PLACEHOLDER.search(str(metric.spec.get(field, ""))) for field in fields)
 
@@ -159,7 +159,7 @@ def limits(setup: Setup) -> Hits:
 def endless(setup: Setup) -> Hits:
     """A metric with `interval` and no `count` never ends: Argo refuses it but in a canary's background analysis."""
     for metric, place in setup.metrics:
-        is_endless = metric.interval_seconds and metric.count is None and not _has_arguments(metric, "count")
+        is_endless = metric.interval_seconds and metric.count is None and not has_arguments(metric, "count")
         if is_endless and not place.analysis.is_background:
             yield place.hit(f"{place} has an interval and no count, in {place.analysis.place}")
 
@@ -171,7 +171,7 @@ def metric_limits(setup: Setup) -> Hits:
         for problem in metric.problems:
             if problem.kind is ProblemKind.INVALID:
                 yield place.hit(f"{place}: {problem}")
-        if _has_arguments(metric, *LIMITS, "interval"):
+        if has_arguments(metric, *LIMITS, "interval"):
             continue
         count, failures, waits = metric.count or 0, metric.failure_limit, metric.inconclusive_limit
         in_a_row, errors = metric.consecutive_success_limit, metric.consecutive_error_limit
@@ -202,7 +202,7 @@ def passes(setup: Setup) -> Hits:
             continue
         if not metric.success_condition:
             yield place.hit(f"{place} has no successCondition, so whatever is not a failure counts as a success")
-        elif not _has_arguments(metric, *LIMITS) and metric.consecutive_success_limit <= 0 < count <= tolerated:
+        elif not has_arguments(metric, *LIMITS) and metric.consecutive_success_limit <= 0 < count <= tolerated:
             says = f"{place} succeeds after {count} measurements of which none passed"
             yield place.hit(f"{says} (failureLimit {failures}, inconclusiveLimit {waits})")
 
@@ -236,6 +236,6 @@ def restarts(setup: Setup) -> Hits:
     for metric, place in setup.queries:
         limit = metric.consecutive_error_limit
         seconds = (limit + 1) * ERROR_SECONDS
-        if seconds < RESTART_SECONDS and metric.provider == "web" and not _has_arguments(metric, LIMITS[3]):
+        if seconds < RESTART_SECONDS and metric.provider == "web" and not has_arguments(metric, LIMITS[3]):
             says = f"{place} ends in Error after {seconds} s without an answer (consecutiveErrorLimit {limit})"
             yield place.hit(f"{says}, which aborts in {place.analysis.place}")

@@ -4,7 +4,6 @@ Only the preflight reads them, so their rights are optional: it names what it ma
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,52 +21,77 @@ from provider.sources.kubernetes.api_server import (
 )
 from provider.sources.kubernetes.reader import Cluster
 
-KINDS = {
-    "Rollout": ROLLOUTS,
-    "Service": SERVICES,
-    "Ingress": Api("/apis/networking.k8s.io/v1", "ingresses", "ingresses.networking.k8s.io"),
-    "AnalysisTemplate": ANALYSIS_TEMPLATES,
-    "ClusterAnalysisTemplate": CLUSTER_ANALYSIS_TEMPLATES,
-    "Namespace": Api("/api/v1", "namespaces", "namespaces", namespaced=False),
-    "MutatingWebhookConfiguration": Api(
-        "/apis/admissionregistration.k8s.io/v1",
-        "mutatingwebhookconfigurations",
-        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-        namespaced=False,
-    ),
-}
+_NETWORKING, _ADMISSION = "/apis/networking.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1"
+DEPLOYMENTS = Api("/apis/apps/v1", "deployments", "deployments.apps")
+KINDS = (
+    ("Rollout", ROLLOUTS),
+    ("Service", SERVICES),
+    ("Ingress", Api(_NETWORKING, "ingresses", "ingresses.networking.k8s.io")),
+    ("IngressClass", Api(_NETWORKING, "ingressclasses", "ingressclasses.networking.k8s.io", namespaced=False)),
+    ("AnalysisTemplate", ANALYSIS_TEMPLATES),
+    ("ClusterAnalysisTemplate", CLUSTER_ANALYSIS_TEMPLATES),
+    ("HorizontalPodAutoscaler", Api("/apis/autoscaling/v2", "horizontalpodautoscalers",
+                                    "horizontalpodautoscalers.autoscaling")),
+    ("Namespace", Api("/api/v1", "namespaces", "namespaces", namespaced=False)),
+    ("MutatingWebhookConfiguration", Api(_ADMISSION, "mutatingwebhookconfigurations",
+                                         "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+                                         namespaced=False)),
+    *(("TargetGroupBinding", api) for api in BINDING_APIS),
+    *(("IngressClassParams", Api(api.prefix, "ingressclassparams", f"ingressclassparams.{api.group}", namespaced=False))
+      for api in BINDING_APIS),
+)  # fmt: skip
+
+Objects = Mapping[tuple[str, str, str], Mapping[str, Any]]
+"""By kind, namespace (empty for kinds of the cluster) and name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manifests:
-    """The objects by kind, and the kinds that could not be read, each with a sentence."""
-
-    objects: Mapping[str, tuple[Mapping[str, Any], ...]]
-    unread: Mapping[str, str]
+_OF_CONTROLLER = {api.group for api in BINDING_APIS}
+"""API groups of which clusters usually serve one."""
 
 
-def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
-    """Read a Rollout and what a preflight inspects. Raises RolloutNotFound, and CannotTell for the Rollout itself."""
+def read(cluster: Cluster, namespace: str, rollout: str, deadline: Deadline) -> tuple[Objects, dict[str, str]]:
+    """Read a Rollout and what a preflight inspects, and return a sentence for each kind that could not be read.
+
+    Raises RolloutNotFound, and CannotTell for the Rollout itself.
+    """
     names = {"Rollout": rollout, "Namespace": namespace}
+    objects, unread = _read_kinds(cluster, namespace, names, KINDS, deadline)
+    if ("Rollout", namespace, rollout) not in objects:
+        raise RolloutNotFound(f"There is no Rollout {rollout} in namespace {namespace}")
+    spec = objects["Rollout", namespace, rollout].get("spec") or {}
+    workload = spec.get("workloadRef") or {}
+    if workload.get("kind") == "Deployment":
+        names = {"Deployment": str(workload.get("name"))}
+        deployment, unread_too = _read_kinds(cluster, namespace, names, (("Deployment", DEPLOYMENTS),), deadline)
+        objects, unread = {**objects, **deployment}, {**unread, **unread_too}
+    return objects, unread
 
-    def read_kind(kind: str, api: Api) -> tuple[Mapping[str, Any], ...] | CannotTell:
+
+def _read_kinds(
+    cluster: Cluster,
+    namespace: str,
+    names: Mapping[str, str],
+    kinds: tuple[tuple[str, Api], ...],
+    deadline: Deadline,
+) -> tuple[Objects, dict[str, str]]:
+    """Read each kind whole, or the one object that is named. Raises CannotTell for a Rollout."""
+
+    def read_kind(kind: str, api: Api) -> list[dict[str, Any]] | CannotTell:
         try:
-            manifests = cluster.server.whole(api, namespace, names.get(kind, ""), deadline)
+            return cluster.server.whole(api, namespace, names.get(kind, ""), deadline)
         except CannotTell as error:
             return error
-        return tuple({**manifest, "kind": kind} for manifest in manifests)
 
-    requested = [*KINDS.items(), *(("TargetGroupBinding", api) for api in BINDING_APIS)]
-    results = cluster.read(deadline, *(Read(api.rbac, partial(read_kind, kind, api)) for kind, api in requested))
-    objects: dict[str, tuple[Mapping[str, Any], ...]] = {}
+    results = cluster.read(deadline, *(Read(api.rbac, partial(read_kind, kind, api)) for kind, api in kinds))
+    objects: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     unread: dict[str, str] = {}
-    for (kind, _), result in zip(requested, results, strict=True):
+    for (kind, api), result in zip(kinds, results, strict=True):
         if not isinstance(result, CannotTell):
-            objects[kind] = (*objects.get(kind, ()), *result)
+            for manifest in result:
+                name = str(manifest.get("metadata", {}).get("name", ""))
+                objects[kind, namespace if api.namespaced else "", name] = {**manifest, "kind": kind}
         elif kind == "Rollout":
             raise result
-        elif kind != "TargetGroupBinding" or result.reason is not Reason.KUBERNETES_API_MISSING:
-            unread[kind] = str(result)  # clusters usually serve one of the two binding APIs
-    if not objects.get("Rollout"):
-        raise RolloutNotFound(f"There is no Rollout {rollout} in namespace {namespace}")
-    return Manifests(objects, unread)
+        elif api.group not in _OF_CONTROLLER or result.reason is not Reason.KUBERNETES_API_MISSING:
+            unread[kind] = str(result)
+    return objects, unread

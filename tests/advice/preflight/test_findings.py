@@ -168,6 +168,7 @@ CASES = {
     "ConditionNeverTrue": lambda it: it.metric.update(successCondition='result[1] == "successful"'),
     "MetricInvalid": lambda it: it.metric.pop("interval"),
     "NoFailureCondition": lambda it: it.metric.pop("failureCondition"),
+    "WaitsTooShort": lambda it: it.metric.pop("inconclusiveLimit"),
     "TimeoutTooShort": lambda it: it.web.update(timeoutSeconds=2),
     "ArgumentEmpty": lambda it: it.arguments[0].pop("valueFrom"),
     "AsksAboutAnother": lambda it: it.arguments[1].update(valueFrom=None, value="another"),
@@ -266,8 +267,9 @@ SEEN_IN_A_CLUSTER = {
     "FirstDeploy",
     "ActiveWithoutHash",
     "PermissionMissing",
+    "WorkloadMissing",
 }
-"""Their cases are in test_described.py."""
+"""Their cases are in test_described.py and test_live.py."""
 
 
 def test_every_code_has_a_case():
@@ -335,6 +337,28 @@ def test_whether_a_pass_is_needed(changes, is_found):
     Change(objects).metric.update(changes)
 
     assert ("SucceedsWithoutPass" in codes_in(objects)) == is_found
+
+
+@pytest.mark.parametrize(("limit", "is_found"), [(8, True), (9, False)])
+def test_waits_after_the_switch(limit, is_found):
+    """After the switch a finished minute takes 180 s at least, and the limits must wait for as long."""
+    objects = objects_of("blue-green")
+    change = Change(objects)
+    change.blue_green["postPromotionAnalysis"] = copy.deepcopy(change.blue_green["prePromotionAnalysis"])
+    change.metric.update(interval="20s", inconclusiveLimit=limit)
+    change.web["url"] = change.web["url"].replace("&stage=beforeSwitch", "").replace("checks=", "checks=errors,")
+
+    assert ("WaitsTooShort" in codes_in(objects)) == is_found
+
+
+def test_services_beside_a_pair():
+    """Argo looks for the Services of a mesh beside a ping-pong pair too."""
+    objects = objects_of("ping-pong")
+    Change(objects).spec["strategy"]["canary"]["stableService"] = "web-mesh"
+
+    assert [one.says for one in found_in(objects)] == [
+        "stableService names Service web-mesh, and there is none among the manifests"
+    ]
 
 
 def test_dry_runs_of_everything():

@@ -56,6 +56,41 @@ def test_what_is_missing_does_not_exist(client, example):
     assert missing["says"] == "prePromotionAnalysis names AnalysisTemplate alb-gate, and there is none"
 
 
+def test_a_workload_is_read(client, example):
+    """The pods of a workloadRef are inspected, and without the Deployment Argo refuses the Rollout."""
+    rollout = example.kubernetes.get("Rollout", "shop", "web")
+    template = rollout["spec"].pop("template")
+    rollout["spec"]["workloadRef"] = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    example.kubernetes.put(rollout)
+    without = codes_of(client.get(PREFLIGHT).json)
+    template["spec"]["containers"][0].pop("lifecycle")
+    metadata = {"name": "web", "namespace": "shop"}
+    spec = {"selector": rollout["spec"]["selector"], "template": template}
+    example.kubernetes.put({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+    assert without == {"SwitchHasGap", "WorkloadMissing"}
+    assert codes_of(client.get(PREFLIGHT).json) == {"SwitchHasGap", "NoPreStop"}
+
+
+def test_an_autoscaler_and_a_class_are_read(client, example):
+    """An autoscaler tells the number of pods, and the parameters of an IngressClass beat the Ingress."""
+    target = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web"}
+    spec = {"scaleTargetRef": target, "minReplicas": 20, "maxReplicas": 20}
+    metadata = {"name": "web", "namespace": "shop"}
+    scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec}
+    parameters = {"apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "alb"}
+    of_class = {"controller": "ingress.k8s.aws/alb", "parameters": parameters}
+    alb = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "alb"}, "spec": of_class}
+    settings = {"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "IngressClassParams", "metadata": {"name": "alb"}}
+    for manifest in (scaler, alb, settings | {"spec": {"targetType": "instance"}}):
+        example.kubernetes.put(manifest)
+
+    answer = client.get(PREFLIGHT).json
+
+    assert answer["forecast"]["podCount"] == 20
+    assert codes_of(answer) == set()
+
+
 def test_what_may_not_be_read_is_said(client, example):
     """Without the permission nothing is claimed about those objects, and the answer names the verb."""
     for plural in ("/ingresses", "/analysistemplates", "/services?"):

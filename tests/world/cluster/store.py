@@ -61,7 +61,9 @@ RESOURCES = (
     Resource(
         "argoproj.io/v1alpha1", "ClusterAnalysisTemplate", "clusteranalysistemplates", namespaced=False, custom=True
     ),
+    Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
     Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
+    Resource("networking.k8s.io/v1", "IngressClass", "ingressclasses", namespaced=False),
     Resource(
         "admissionregistration.k8s.io/v1",
         "MutatingWebhookConfiguration",
@@ -69,7 +71,9 @@ RESOURCES = (
         namespaced=False,
     ),
     Resource("elbv2.k8s.aws/v1beta1", "TargetGroupBinding", "targetgroupbindings", custom=True),
+    Resource("elbv2.k8s.aws/v1beta1", "IngressClassParams", "ingressclassparams", namespaced=False, custom=True),
     Resource("eks.amazonaws.com/v1", "TargetGroupBinding", "targetgroupbindings", custom=True),
+    Resource("eks.amazonaws.com/v1", "IngressClassParams", "ingressclassparams", namespaced=False, custom=True),
 )
 
 
