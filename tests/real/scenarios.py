@@ -181,6 +181,19 @@ def scaled(stage: Stage) -> None:
 
 
 @scenario
+def woken_from_zero(stage: Stage) -> None:
+    """A version that is deployed at zero pods waits, and is switched to once the pods that wake it are healthy."""
+    stage.set_up("blue-green", without_gates)
+    stage.edit(replicas=0)
+    stage.until("no pods", lambda: not stage.status.get("replicas"))
+    stage.deploy("2")
+    stage.until("an answer", lambda: "Inconclusive/NoPodsDesired" in stage.told(stage.green))
+    stage.edit(replicas=REPLICAS)
+    stage.until_switched()
+    assert stage.assert_law() == 1
+
+
+@scenario
 def undone(stage: Stage) -> None:
     """A deploy that is undone in the middle ends with the first version, without an abort."""
     stage.set_up("blue-green", without_gates)
