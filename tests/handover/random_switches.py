@@ -156,7 +156,8 @@ class Story:
             self.happened[event.__name__] += 1
             self.play(self.random.choice((0.5, 1, 3, 6)))
             for _ in range(self.random.choice((3, 4, 5, 6))):
-                self.ask()
+                for _ in range(self.random.choice((1, 2, 3))):  # Argo, another caller, a person
+                    self.ask()
                 self.play(self.random.choice((0.5, 0.5, 1, 2)))
         self.calm_down()
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -184,7 +183,7 @@ class Web(Executor):
     def _rollout(self) -> dict[str, Any]:
         with suppress(KeyError):  # of one that was deleted, as it was last
             self._seen = self._kubernetes.get("Rollout", NAMESPACE, self.name)
-        return deepcopy(self._seen)
+        return self._seen
 
     @property
     def arns(self) -> dict[str, str]:
