@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from provider.model.handovers import HandoverRecord, RecordedGroup, RecordedTarget
 from provider.model.records import Place, RunStatus
-from provider.rules.handover_plan import HOLD_SECONDS, Facts, desired, why_ended
+from provider.rules.handover_plan import HOLD_SECONDS, WATCH_SECONDS, Facts, desired, why_ended
 from provider.sources.aws.registrations import DEREGISTER
 from tests.handover.stage import UNDO_SECONDS, Replica
 from tests.records import BLUE, GREEN, NOW, rollout, service
@@ -150,6 +150,25 @@ def test_a_step_of_a_clock_undoes_nothing(registered, replica, play):
     assert len(registered.addresses(registered.web.green) & present(registered)) == 4
 
 
+def test_nothing_is_written_before_it_is_recorded(stage, replica, play):
+    """At each registration the stored record has the targets, and at each deregistration the reason."""
+    write, seen = replica.registrations.write, []
+
+    def recorded_first(operation, group, targets, *rest):
+        if targets:
+            stored = record(stage)
+            known = {(ip, port) for each in stored["groups"] for ip, port, _ in each["targets"]}
+            seen.append((operation, targets <= known, stored["ended"]))
+        write(operation, group, targets, *rest)
+
+    replica.registrations.write = recorded_first
+    play(16)
+    abort(stage)
+    play(3)
+
+    assert seen == [("RegisterTargets", True, ""), ("DeregisterTargets", True, "Argo aborted the Rollout")]
+
+
 def test_a_restart_and_an_abort_leave_nothing_behind(registered, replica, play):
     """A process that knows nothing of the handover undoes it from the record, without a query."""
     green = registered.addresses(registered.web.green)
@@ -285,6 +304,22 @@ def facts(states, *, behind=(), living=("uid-1", "uid-2"), selected=BLUE, of=Non
     held = {(f"10.0.0.{number}", 8080): state for number, state in states.items()}
     addresses = frozenset(f"10.0.0.{number}" for number in behind)
     return Facts(of or rollout(), service("active", selected), addresses, addresses, frozenset(living), {"arn": held})
+
+
+def test_a_record_ends_only_once_the_controllers_cache_has_expired():
+    """A group must have held what it should for WATCH_SECONDS without a break; what is missing is registered again."""
+    right = facts({1: "healthy", 2: "healthy"}, behind=(1, 2), selected=GREEN)
+    missing = facts({1: "healthy"}, behind=(1, 2), selected=GREEN)
+    stored, ends, writes = recorded(), [], []
+    for seen, age in ((right, 20), (right, 349), (missing, 349.5), (right, 350), (right, 679), (right, 680)):
+        plan = desired(stored, seen, age, UNDO_SECONDS)
+        stored = plan.record
+        ends.append(plan.is_over)
+        writes.append(plan.groups[0].register)
+
+    assert WATCH_SECONDS == 330
+    assert ends == [False] * 5 + [True]
+    assert writes == [set(), set(), {("10.0.0.2", 8080)}, set(), set(), set()]
 
 
 def test_the_address_of_a_pod_that_is_gone_may_become_another_applications():

@@ -101,6 +101,35 @@ def test_records_without_news_cost_few_calls(world, wall_clock, replica, recorde
     assert count <= len(names(world)) <= count + seconds * READS_PER_SECOND
 
 
+def test_a_write_that_fails_keeps_no_other_from_being_made(world, replica, records, recorded):
+    """Of a record with two groups the second is undone although AWS refuses the first."""
+    first, second = recorded(2, is_registered=True)
+    both, other = sorted(records.all(Deadline(10)), key=lambda record: record.rollout)
+    records.delete(other, Deadline(10))
+    records.update(both.key, lambda now: now.with_targets(other.groups), Deadline(10))
+    refused = world.aws.faults.aws_error("DeregisterTargets", "AccessDenied", "no", 403, times=1)
+    replica.look()
+    refused.end()
+
+    assert [{one.state for one in world.aws.health(arn)} for arn in (first, second)] == [{"initial"}, {"draining"}]
+
+
+def test_nothing_is_taken_out_on_the_word_of_an_earlier_read(registered, replica, play, recorded):
+    """Among many records AWS is read less often, but read again before a write: the last healthy targets stay."""
+    play(12)
+    recorded(16, is_registered=False)
+    play(5)
+    green, blue = (registered.addresses(each) for each in (registered.web.green, registered.web.blue))
+    registered.world.aws.deregister(registered.production, blue)
+    registered.web.aborted_at = registered.clock()
+    for _ in range(3):
+        registered.clock.pass_(1)
+        replica.look()
+    healthy = {key for key, state in registered.states().items() if state == "healthy"}
+
+    assert healthy == green
+
+
 def test_two_queries_at_once_begin_once(stage, replica, world):
     """Two queries in the same moment store one record and read each group once; then green is registered once."""
     stage.web._ask = lambda _name, _hash: None
