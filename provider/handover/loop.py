@@ -162,9 +162,7 @@ class Loop:
             watch = self._watches.get(record.key)
             if watch is None or watch.turn != record.turn:
                 watch = self._watches[record.key] = _Watch(record.turn, record.age, now, now)
-            known = watch.plan.record if watch.plan else record
-            is_answered = (known.failed, known.passed) != (record.failed, record.passed)
-            if watch.next_look_at > now and not is_answered:
+            if watch.next_look_at > now:
                 return False
             self._busy.add(record.key)
             return True

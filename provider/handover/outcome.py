@@ -68,8 +68,8 @@ class Outcome:
         failed = verdict.message if verdict.phase is Phase.FAILED else ""
         why = why_argo_ends(evidence.green.rollout, query.pod_template_hash)
         if production is None or why or failed:
-            if record is not None and failed and not record.failed and not record.ended:
-                self._change(record, lambda now: msgspec.structs.replace(now, failed=failed), deadline)
+            if record is not None and failed and not record.ended:
+                self._change(record, lambda now: now.end(failed), deadline)
             return _unless_pass(verdict, Reason.ROLLOUT_PAUSED, f"No handover while {why}") if why else verdict
         if verdict.reason is Reason.HANDOVER_TIMED_OUT:
             return verdict
@@ -91,8 +91,8 @@ class Outcome:
                 begun = self._begun(query, now.service, now.groups)
                 now = msgspec.structs.replace(begun, turn=now.turn + 1, version=now.version)
             passed = now.age if is_pass and not record.ended and now.passed is None else now.passed
-            now = msgspec.structs.replace(now, passed=passed, failed="", is_proved=is_proved and not record.ended)
-            return now if now.has(groups) else now.with_targets(groups)
+            now = msgspec.structs.replace(now, passed=passed, is_proved=is_proved and not record.ended)
+            return now.with_targets(groups)
 
         if self._change(record, change, deadline) and not record.ended:
             return verdict

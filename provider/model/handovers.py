@@ -46,8 +46,8 @@ class HandoverRecord(msgspec.Struct, frozen=True, rename="camel"):
 
     `service` is the production Service, `parameters` are those of the query that began it. `queried` and `passed` are
     the age at the latest query and at the first pass, `settled` that since which the groups hold what they should.
-    `failed` is the sentence of a Failed answer. `ended` says why green is not wanted in production any more (empty
-    while it is); `turn` counts how often it ended or began again, so that no answer rests on what was read before.
+    `ended` says why green is not wanted in production any more (empty while it is); `turn` counts how often it ended or
+    began again, so that no answer rests on what was read before.
     `is_proved`: a first batch was within maxErrorPercent. `refusal` is the reason and sentence of a write that fails.
     `version` is the stored object's resourceVersion.
     """
@@ -63,7 +63,6 @@ class HandoverRecord(msgspec.Struct, frozen=True, rename="camel"):
     queried: float = 0.0
     passed: float | None = None
     settled: float | None = None
-    failed: str = ""
     ended: str = ""
     is_timed_out: bool = False
     is_proved: bool = False
@@ -79,11 +78,6 @@ class HandoverRecord(msgspec.Struct, frozen=True, rename="camel"):
     def end(self, why: str, *, is_timed_out: bool = False) -> "HandoverRecord":
         """Return the record of a handover whose version is not wanted in production any more."""
         return msgspec.structs.replace(self, ended=why, is_timed_out=is_timed_out, turn=self.turn + 1)
-
-    def has(self, groups: tuple[RecordedGroup, ...]) -> bool:
-        """Tell whether all these targets are recorded."""
-        known = {group.arn: group.targets for group in self.groups}
-        return all(group.arn in known and group.targets <= known[group.arn] for group in groups)
 
     def with_targets(self, groups: tuple[RecordedGroup, ...]) -> "HandoverRecord":
         """Return the record with these targets too."""

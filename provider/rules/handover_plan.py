@@ -115,7 +115,7 @@ def why_ended(record: HandoverRecord, rollout: Rollout | None, age: float, idle_
     """Return why green is not wanted in production before a switch, empty while it is; and whether it took too long."""
     if rollout is None:
         return "the Rollout was deleted", False
-    why = why_argo_ends(rollout, record.pod_hash) or record.failed
+    why = why_argo_ends(rollout, record.pod_hash)
     if why:
         return why, False
     most = float(record.parameters.get("maxHandoverSeconds", 0))

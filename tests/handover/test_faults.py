@@ -125,12 +125,25 @@ def test_a_switch_before_a_deregistration_arrives_ends_with_production_full(regi
     assert registered.addresses(web.green) <= present(registered)
 
 
-@pytest.mark.parametrize("is_evicted", [False, True])
-def test_a_green_pod_that_is_gone_leaves_production_at_once(registered, play, is_evicted):
+def evict(green, now):
+    green.end_first_pod(now)
+
+
+def replace_pod(green, now):
+    green.replace_first_pod(now)
+
+
+def terminate_for_long(green, now):
+    """It serves its last requests for a minute, and stays healthy."""
+    green.replace_first_pod(now)
+    green._pods[0].gone_at += 60
+
+
+@pytest.mark.parametrize("ends", [evict, replace_pod, terminate_for_long])
+def test_a_green_pod_that_is_gone_leaves_production_at_once(registered, play, ends):
     """The address of a pod that terminates or is evicted is no target 3 s later, nor after a switch that follows."""
-    green = registered.web.green
-    gone = (green._pods[0].address, 8080)
-    (green.end_first_pod if is_evicted else green.replace_first_pod)(registered.clock.seconds)
+    gone = (registered.web.green._pods[0].address, 8080)
+    ends(registered.web.green, registered.clock.seconds)
     play(3)
     after_three = present(registered)
     registered.web.switch(registered.clock.seconds)
@@ -251,6 +264,7 @@ def test_two_replicas_look_after_a_handover_once(registered, sources, account):
     other.look()
     abort(registered)
     registered.web.publish()
+    registered.clock.pass_(3)
     other.look()
     written_by_the_other = [call for call in registered.world.aws.calls if "Deregister" in str(call)]
     registered.play(8, between=other.look)
