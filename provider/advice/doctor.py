@@ -14,7 +14,7 @@ from provider.rules.counts import REQUESTS, dimension
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import access, shapes
 from provider.sources.kubernetes.access import Right
-from provider.sources.kubernetes.api_server import BINDING_APIS, ROLLOUTS, Api
+from provider.sources.kubernetes.resources import BINDING_APIS, ROLLOUTS, Api
 
 LAG, MINUTES = timedelta(minutes=3), timedelta(minutes=5)
 """Which minutes of CloudWatch are read: those that ended before the lag."""

@@ -17,7 +17,7 @@ from provider.model.lengths import MESSAGE_BYTES, cut
 from provider.model.records import Kind
 from provider.rules.analysis import analyses_of, analysis_of_run, wanted_templates
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.api_server import ROLLOUTS
+from provider.sources.kubernetes.resources import ROLLOUTS
 from provider.sources.shared import Request
 
 MOST_METRICS, MOST_PARAMETERS = 100, 50

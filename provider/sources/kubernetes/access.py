@@ -8,32 +8,32 @@ from functools import partial
 
 from provider.sources.bulkheads import Read
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes import api_server
-from provider.sources.kubernetes.api_server import Api
+from provider.sources.kubernetes import resources
 from provider.sources.kubernetes.reader import Cluster
+from provider.sources.kubernetes.resources import Api
 
 Right = tuple[str, Api]
 """A verb and what it is about."""
 
 QUERIES_NEED: tuple[Right, ...] = (
-    ("get", api_server.ROLLOUTS),
-    ("list", api_server.REPLICA_SETS),
-    ("get", api_server.SERVICES),
-    ("get", api_server.PODS),
-    ("list", api_server.PODS),
-    ("list", api_server.SLICES),
+    ("get", resources.ROLLOUTS),
+    ("list", resources.REPLICA_SETS),
+    ("get", resources.SERVICES),
+    ("get", resources.PODS),
+    ("list", resources.PODS),
+    ("list", resources.SLICES),
 )
 PEOPLE_NEED: tuple[Right, ...] = (
-    ("list", api_server.ROLLOUTS),
-    ("list", api_server.ANALYSIS_RUNS),
-    ("get", api_server.ANALYSIS_TEMPLATES),
-    ("get", api_server.CLUSTER_ANALYSIS_TEMPLATES),
+    ("list", resources.ROLLOUTS),
+    ("list", resources.ANALYSIS_RUNS),
+    ("get", resources.ANALYSIS_TEMPLATES),
+    ("get", resources.CLUSTER_ANALYSIS_TEMPLATES),
 )
 EVENTS_NEED: tuple[Right, ...] = (("create", Api("/api/v1", "events", "events")),)
 HANDOVER_NEEDS: tuple[Right, ...] = tuple(
-    (verb, api_server.LEASES) for verb in ("get", "list", "create", "update", "delete")
+    (verb, resources.LEASES) for verb in ("get", "list", "create", "update", "delete")
 )
-INSTANCE_TARGETS_NEED: tuple[Right, ...] = (("get", api_server.NODES), ("list", api_server.NODES))
+INSTANCE_TARGETS_NEED: tuple[Right, ...] = (("get", resources.NODES), ("list", resources.NODES))
 
 
 def rights_for(bindings_api: str, *, instance_targets: bool) -> tuple[Right, ...]:
@@ -41,7 +41,7 @@ def rights_for(bindings_api: str, *, instance_targets: bool) -> tuple[Right, ...
 
     `bindings_api` is the API group of its bindings; empty for the AWS Load Balancer Controller's.
     """
-    apis = [api for api in api_server.BINDING_APIS if bindings_api in api.rbac]
+    apis = [api for api in resources.BINDING_APIS if bindings_api in api.rbac]
     bindings = tuple(("list", api) for api in (apis if bindings_api else apis[:1]))
     return (*QUERIES_NEED, *bindings, *(INSTANCE_TARGETS_NEED if instance_targets else ()))
 

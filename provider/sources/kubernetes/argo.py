@@ -14,15 +14,15 @@ from provider.model.records import HASH_LABEL, Kind
 from provider.sources.bulkheads import KUBERNETES, Read
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.api_server import (
+from provider.sources.kubernetes.api_server import ApiServer
+from provider.sources.kubernetes.kubernetes_errors import well_formed
+from provider.sources.kubernetes.resources import (
     ANALYSIS_RUNS,
     ANALYSIS_TEMPLATES,
     CLUSTER_ANALYSIS_TEMPLATES,
     REPLICA_SETS,
     ROLLOUTS,
-    ApiServer,
 )
-from provider.sources.kubernetes.kubernetes_errors import well_formed
 from provider.sources.shared import Request, Shared
 
 KINDS = {"AnalysisTemplate": ANALYSIS_TEMPLATES, "ClusterAnalysisTemplate": CLUSTER_ANALYSIS_TEMPLATES}

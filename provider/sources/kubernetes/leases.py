@@ -15,8 +15,9 @@ import msgspec
 from provider.model.handovers import HandoverRecord, Key
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.api_server import LEASES, ApiServer
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.kubernetes_errors import Absent, Conflict, well_formed
+from provider.sources.kubernetes.resources import LEASES
 
 NAME = "alb-provider-handover"
 LABEL, ANNOTATION = "alb-provider/handover", "alb-provider/handover"

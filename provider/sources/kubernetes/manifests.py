@@ -11,7 +11,8 @@ from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.reasons import Reason
 from provider.sources.bulkheads import Read
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.api_server import (
+from provider.sources.kubernetes.reader import Cluster
+from provider.sources.kubernetes.resources import (
     ANALYSIS_TEMPLATES,
     BINDING_APIS,
     CLUSTER_ANALYSIS_TEMPLATES,
@@ -19,7 +20,6 @@ from provider.sources.kubernetes.api_server import (
     SERVICES,
     Api,
 )
-from provider.sources.kubernetes.reader import Cluster
 
 _NETWORKING, _ADMISSION = "/apis/networking.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1"
 DEPLOYMENTS = Api("/apis/apps/v1", "deployments", "deployments.apps")

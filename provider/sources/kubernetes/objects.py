@@ -8,7 +8,8 @@ from provider.model.records import HASH_LABEL, Rollout, Service
 from provider.sources.bulkheads import KUBERNETES, Bulkheads, Read
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.api_server import ROLLOUTS, SERVICES, SLICES, Api, ApiServer
+from provider.sources.kubernetes.api_server import ApiServer
+from provider.sources.kubernetes.resources import ROLLOUTS, SERVICES, SLICES, Api
 
 MAX_SINGLE_READS = 8
 """Up to this many objects are read by name; more are cheaper as one list."""

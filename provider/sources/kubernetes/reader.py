@@ -20,17 +20,11 @@ from provider.sources.bulkheads import Read
 from provider.sources.cache import Value
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.api_server import (
-    NODES,
-    PODS,
-    ROLLOUTS,
-    SERVICES,
-    Api,
-    ApiServer,
-)
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.argo import ArgoReader
 from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.objects import Objects
+from provider.sources.kubernetes.resources import NODES, PODS, ROLLOUTS, SERVICES, Api
 from provider.sources.kubernetes.topology import TopologyReader
 from provider.sources.shared import Request, Shared
 from provider.telemetry import Metrics

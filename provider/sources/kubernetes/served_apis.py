@@ -12,7 +12,8 @@ from typing import Any
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.api_server import Api, ApiServer, listing
+from provider.sources.kubernetes.api_server import ApiServer, listing
+from provider.sources.kubernetes.resources import Api
 
 NOT_SERVED_HOLDS = timedelta(minutes=1)
 """How long a 404 is cached for reads that decide nothing."""

@@ -12,9 +12,10 @@ from provider.sources.bulkheads import Read
 from provider.sources.cache import Reading
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
-from provider.sources.kubernetes.api_server import BINDING_APIS, PODS, REPLICA_SETS, Api, ApiServer
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.known_pods import KnownPods, PodList, are_accounted_for, selecting_green
 from provider.sources.kubernetes.objects import Objects
+from provider.sources.kubernetes.resources import BINDING_APIS, PODS, REPLICA_SETS, Api
 from provider.sources.kubernetes.served_apis import ServedApis
 from provider.sources.shared import Request, Shared
 

@@ -29,10 +29,11 @@ from provider.model.records import (
     Topology,
 )
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.api_server import METADATA_ONLY, PAGE_SIZE
+from provider.sources.kubernetes.api_server import METADATA_ONLY
 from provider.sources.kubernetes.connection import MAX_BODY_BYTES, connect
 from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 from provider.sources.kubernetes.reader import Cluster
+from provider.sources.kubernetes.resources import PAGE_SIZE
 from provider.telemetry import Metrics
 from tests.scene import BLUE, GREEN, Scene
 from tests.world.cluster import objects
