@@ -1,13 +1,14 @@
-"""Argo's conditions: does one compile, and can it be true on what the provider answers?
+"""Argo's conditions: does one compile?
 
-A parser of expr-lang's grammar, and an evaluator of what conditions use. Where either does not know, nothing is said:
-what is found is certain for expr 1.15 (Argo Rollouts 1.9) and 1.17 (1.10). Sources: expr-lang.org,
-language definition; argo-rollouts utils/evaluate/evaluate.go.
+A parser of expr-lang's grammar. What it does not know it says nothing about: what is found is certain for expr 1.15
+(Argo Rollouts 1.9) and 1.17 (1.10). Sources: expr-lang.org, language definition; argo-rollouts
+utils/evaluate/evaluate.go.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 _TOKEN = re.compile(
@@ -40,14 +41,10 @@ class Unknown(Exception):
     """Nobody knows what this gives."""
 
 
-class EvaluationError(Exception):
-    """The measurement would be an Error; the text says why."""
-
-
 def mistake(condition: str) -> str:
     """Return why a condition does not compile, in words; empty if nothing certain was found."""
     try:
-        _Parser(condition).parse()
+        Parser(condition).parse()
     except BadCondition as error:
         return str(error)
     except (Unknown, RecursionError):
@@ -55,19 +52,10 @@ def mistake(condition: str) -> str:
     return ""
 
 
-def outcome(condition: str, result: Any) -> bool | None:
-    """Return what a condition gives for a result; None if that is not known. Raises EvaluationError."""
-    try:
-        value = _value(_Parser(condition).parse(), {"result": result})
-    except (BadCondition, Unknown, RecursionError):
-        return None
-    if not isinstance(value, bool):
-        raise EvaluationError("it gives no true or false")
-    return value
-
-
 @dataclass
-class _Parser:
+class Parser:
+    """Makes a tree of a condition: tuples of a kind and its parts."""
+
     text: str
     tokens: list[tuple[str, str]] = field(default_factory=list)
     at: int = 0
@@ -76,10 +64,8 @@ class _Parser:
 
     def parse(self) -> Any:
         """Return the tree. Raises BadCondition, and Unknown for what this parser does not know."""
-        if (
-            re.search(r"/\*|//|#\s|\bif\b|::", re.sub(r"\"[^\"]*\"|'[^']*'|`[^`]*`", "", self.text))
-            and "if" in self.text
-        ):
+        code = re.sub(r"\"[^\"]*\"|'[^']*'|`[^`]*`", "", self.text)
+        if re.search(r"/\*|//|\bif\b|::", code):  # a comment, or what only some versions have
             raise Unknown
         for token in _TOKEN.finditer(self.text):
             if token["wrong"]:
@@ -87,7 +73,7 @@ class _Parser:
             self.tokens.append((str(token.lastgroup), token[0].strip()))
         if not self.tokens:
             raise BadCondition("it is empty")
-        tree = self._sequence("")
+        tree = self._sequence()
         if self.at < len(self.tokens):
             text = self._peek()
             if text == "=":
@@ -117,7 +103,7 @@ class _Parser:
                 else f"{self._peek() or 'a text'} stands where {text} must"
             )
 
-    def _sequence(self, end: str) -> Any:
+    def _sequence(self) -> Any:
         """Parse variables and the expression after them."""
         if self._take("let"):
             kind, name = self.tokens[self.at] if not self._is_over() else ("", "")
@@ -128,7 +114,7 @@ class _Parser:
             if not self._take(";"):
                 raise BadCondition("nothing ends its let: a ; must")
             self.names.append(name)
-            return ("let", name, value, self._sequence(end))
+            return ("let", name, value, self._sequence())
         first = self._expression(0)
         if self._take(";"):  # expr 1.17 takes several expressions
             raise Unknown
@@ -189,13 +175,14 @@ class _Parser:
         if kind == "name":
             return self._named(text)
         if text == "(":
-            inner = self._sequence(")")
+            inner = self._sequence()
             self._expect(")", "(")
             return inner
         if text == "[":
-            return ("list", self._items("]", "["))
+            return ("list", self._several("]", "[", partial(self._expression, 0)))
         if text == "{":
-            return self._map()
+            self._several("}", "{", self._pair)
+            return ("unknown",)
         if text == "." and self.closures and not self._is_over() and self.tokens[self.at][0] == "name":
             self.at += 1
             return ("unknown",)
@@ -216,51 +203,37 @@ class _Parser:
             raise BadCondition(f"nothing is named {name}")
         return ("name", name)
 
-    def _arguments(self) -> Any:
-        self.at += 1
-        arguments = []
-        self.closures += 1
-        while not self._take(")"):
-            if self._is_over():
-                raise BadCondition("its ( is not closed")
-            if self._take("{"):
-                self._sequence("}")
-                self._expect("}", "{")
-                arguments.append(("unknown",))
-            else:
-                arguments.append(self._expression(0))
-            if self._peek() != ")" and not self._take(","):
-                raise BadCondition(
-                    "its ( is not closed" if self._is_over() else f"{self._peek() or 'a text'} stands where , or ) must"
-                )
-        self.closures -= 1
-        return arguments
-
-    def _items(self, end: str, opened: str) -> list[Any]:
+    def _several(self, end: str, opened: str, parse_item: Callable[[], Any]) -> list[Any]:
+        """Parse what stands between commas, up to the closing sign."""
         items = []
         while not self._take(end):
             if self._is_over():
                 raise BadCondition(f"its {opened} is not closed")
-            items.append(self._expression(0))
+            items.append(parse_item())
             if self._peek() != end and not self._take(","):
-                raise BadCondition(
-                    f"its {opened} is not closed"
-                    if self._is_over()
-                    else f"{self._peek() or 'a text'} stands where , must"
-                )
+                wrong = f"{self._peek() or 'a text'} stands where , or {end} must"
+                raise BadCondition(f"its {opened} is not closed" if self._is_over() else wrong)
         return items
 
-    def _map(self) -> Any:
-        while not self._take("}"):
-            if self._is_over():
-                raise BadCondition("its { is not closed")
-            self.at += 1
-            if not self._take(":"):
-                raise Unknown
-            self._expression(0)
-            if self._peek() != "}" and not self._take(","):
-                raise BadCondition("its { is not closed")
+    def _arguments(self) -> Any:
+        self.at += 1
+        self.closures += 1
+        arguments = self._several(")", "(", self._argument)
+        self.closures -= 1
+        return arguments
+
+    def _argument(self) -> Any:
+        if not self._take("{"):
+            return self._expression(0)
+        self._sequence()
+        self._expect("}", "{")
         return ("unknown",)
+
+    def _pair(self) -> None:
+        self.at += 1
+        if not self._take(":"):
+            raise Unknown
+        self._expression(0)
 
     def _postfix(self, node: Any) -> Any:
         while not self._is_over():
@@ -297,19 +270,12 @@ class _Parser:
         return ("member", node, ("constant", name), is_optional)
 
     def _index(self, node: Any) -> Any:
-        if self._take(":"):
-            if not self._take("]"):
-                self._expression(0)
-                self._expect("]", "[")
-            return ("unknown",)
-        key = self._expression(0)
-        if self._take(":"):
-            if not self._take("]"):
-                self._expression(0)
-                self._expect("]", "[")
-            return ("unknown",)
+        key = None if self._peek() == ":" else self._expression(0)
+        is_slice = self._take(":")
+        if is_slice and self._peek() != "]":
+            self._expression(0)
         self._expect("]", "[")
-        return ("member", node, key, False)
+        return ("unknown",) if is_slice else ("member", node, key, False)
 
 
 def _number(text: str) -> Any:
@@ -326,118 +292,3 @@ def _number(text: str) -> Any:
 
 def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": "\t"}.get(found[1], found[1]), text[1:-1])
-
-
-def _value(node: Any, names: Mapping[str, Any]) -> Any:  # noqa: C901 - a table of the grammar
-    """Return what a tree gives. Raises EvaluationError, and Unknown."""
-    match node:
-        case ("constant", value):
-            return value
-        case ("name", name):
-            if names[name] is Unknown:
-                raise Unknown
-            return names[name]
-        case ("let", name, value, body):
-            return _value(body, {**names, name: _value(value, names)})
-        case ("list", items):
-            return [_value(item, names) for item in items]
-        case ("choice", condition, then, otherwise):
-            return _value(then if _truth(_value(condition, names)) else otherwise, names)
-        case ("member", inner, key, is_optional):
-            return _member_of(_value(inner, names), _value(key, names), is_optional=is_optional)
-        case ("unary", "!", inner):
-            return not _truth(_value(inner, names))
-        case ("unary", sign, inner):
-            number = _value(inner, names)
-            if not _is_number(number):
-                raise EvaluationError(f"{sign} needs a number")
-            return -number if sign == "-" else number
-        case ("binary", name, left, right):
-            return _binary(name, left, right, names)
-        case ("call", name, arguments):
-            return _call(name, [_value(argument, names) for argument in arguments])
-    raise Unknown
-
-
-def _member_of(value: Any, key: Any, *, is_optional: bool) -> Any:
-    if value is Unknown:
-        raise Unknown
-    if isinstance(value, Mapping) and isinstance(key, str):
-        found = value.get(key)
-        if found is Unknown:
-            raise Unknown
-        return found
-    if isinstance(value, list) and isinstance(key, int) and not isinstance(key, bool):
-        if not -len(value) <= key < len(value):
-            raise EvaluationError(f"the list has no element {key}")
-        if value[key] is Unknown:
-            raise Unknown
-        return value[key]
-    if value is None and is_optional:
-        return None
-    kind = {list: "a list", str: "a text", dict: "an object", type(None): "nil"}.get(type(value), "a number")
-    raise EvaluationError(f"it asks {kind} for {key}")
-
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise EvaluationError("it takes something else for true or false")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _binary(  # noqa: C901 - a table of the operators
-    name: str, left_node: Any, right_node: Any, names: Mapping[str, Any]
-) -> Any:
-    left = _value(left_node, names)
-    if name in {"&&", "and"}:
-        return _truth(left) and _truth(_value(right_node, names))
-    if name in {"||", "or"}:
-        return _truth(left) or _truth(_value(right_node, names))
-    if name == "??":
-        return _value(right_node, names) if left is None else left
-    right = _value(right_node, names)
-    if name in {"==", "!="}:
-        is_same = left == right and isinstance(left, bool) == isinstance(right, bool)
-        return is_same == (name == "==")
-    if name == "in":
-        if isinstance(right, list | Mapping):
-            if isinstance(right, list) and Unknown in right:
-                raise Unknown
-            return left in right
-        raise EvaluationError("in needs a list")
-    if name in {"matches", "contains", "startsWith", "endsWith"}:
-        return _of_texts(name, left, right)
-    both_texts = isinstance(left, str) and isinstance(right, str)
-    if name in {"<", ">", "<=", ">="}:
-        if both_texts or (_is_number(left) and _is_number(right)):
-            return {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[name]
-        raise EvaluationError(f"{name} compares values of different types")
-    if name in {"+", "-", "*", "/"} and _is_number(left) and _is_number(right) and (name != "/" or right):
-        return {"+": left + right, "-": left - right, "*": left * right, "/": left / (right or 1)}[name]
-    raise Unknown
-
-
-def _of_texts(name: str, left: Any, right: Any) -> bool:
-    if not isinstance(left, str) or not isinstance(right, str):
-        raise EvaluationError(f"{name} needs two texts")
-    if name == "matches":
-        try:
-            return re.search(right, left) is not None
-        except re.error:
-            raise Unknown from None
-    return {"contains": right in left, "startsWith": left.startswith(right), "endsWith": left.endswith(right)}[name]
-
-
-def _call(name: str, arguments: list[Any]) -> Any:
-    match name, arguments:
-        case "len", [list() | str() | dict() as value]:
-            return len(value)
-        case "lower" | "upper" | "trim", [str() as text]:
-            return {"lower": text.lower(), "upper": text.upper(), "trim": text.strip()}[name]
-        case "isNaN" | "isInf", [int() | float()]:
-            return False
-    raise Unknown

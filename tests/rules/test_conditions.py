@@ -2,7 +2,8 @@
 
 import pytest
 
-from provider.rules.conditions import EvaluationError, mistake, outcome
+from provider.rules.condition_outcomes import EvaluationError, outcome
+from provider.rules.conditions import mistake
 
 ANSWER = [99.0, "Successful", "all healthy"]
 
@@ -21,6 +22,8 @@ ANSWER = [99.0, "Successful", "all healthy"]
         "result[:2] == [1, 2]",
         '{"a": 1}.a == 1',
         "if result[0] > 1 { true } else { false }",
+        'result[1] == "Successful" // as it answers',
+        '/* as it answers */ result[1] == "Successful"',
     ],
 )
 def test_what_compiles(condition):

@@ -20,7 +20,8 @@ from provider.model.analysis import POST_PROMOTION, AnalysisMetric
 from provider.model.errors import BadQuery
 from provider.model.records import Stage
 from provider.rules.analysis_arguments import PLACEHOLDER, name_in
-from provider.rules.conditions import EvaluationError, Unknown, mistake, outcome
+from provider.rules.condition_outcomes import EvaluationError, outcome
+from provider.rules.conditions import Unknown, mistake
 
 DURATIONS = ("interval", "initialDelay")
 _BREAKS = re.compile(r"[\s&#+]|%(?![0-9a-fA-F]{2})")
