@@ -224,10 +224,13 @@ def test_a_pass_does_not_hold_for_ever(registered, replica, play):
 
 def test_another_caller_changes_no_limit(registered, replica, play):
     """A query with other parameters is answered by those that began the handover, and ends nothing."""
+    one = (registered.web.green._pods[0].address, 8080)
+    registered.world.aws.load_balancers.pin(registered.production, *one, "initial")
     for _ in range(4):
-        replica.ask("web", registered.web.green.pod_hash, maxHandoverSeconds=10, unhealthyGraceSeconds=0)
+        answer = replica.ask("web", registered.web.green.pod_hash, maxHandoverSeconds=10, minHealthyPercent=50)
         play(5)
 
+    assert answer["reason"] == "HandoverWaiting"
     assert record(registered)["parameters"]["maxHandoverSeconds"] == 60
     assert len(registered.addresses(registered.web.green) & present(registered)) == 4
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import msgspec
 import pytest
 
 from provider.model.handovers import HandoverRecord, RecordedGroup, RecordedTarget
@@ -63,14 +64,17 @@ def test_an_undoing_waits_for_no_query(registered, replica, play):
     assert not {key for key in green if registered.states().get(key) not in (None, "draining", "unused")}
 
 
-def test_a_query_without_aws_counts_when_it_arrives(registered, replica, play):
-    """Asked every 5 s and answered AwsBudget for 70 s, a handover is kept, and only then undone as not queried."""
+def test_a_query_without_aws_counts_when_it_arrives(registered, replica, play, records):
+    """Asked every 5 s and answered AwsBudget for 70 s, a handover is not undone as one that nobody queries."""
+    (stored,) = records.all(Deadline(10))
+    longer = stored.parameters | {"maxHandoverSeconds": 3600}
+    records.update(stored.key, lambda now: msgspec.structs.replace(now, parameters=longer), Deadline(10))
     use_up(replica)
     green = registered.addresses(registered.web.green)
     reasons = set()
     for _ in range(14):
         play(5)
-        reasons.add(replica.ask("web", registered.web.green.pod_hash, maxHandoverSeconds=3600)["reason"])
+        reasons.add(replica.ask("web", registered.web.green.pod_hash)["reason"])
 
     assert reasons == {"AwsBudget"}
     assert {registered.states().get(key) for key in green} == {"healthy"}
