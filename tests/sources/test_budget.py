@@ -258,3 +258,24 @@ def test_a_newcomer_waits_a_moment_only():
 
     with pytest.raises(CannotTell, match="AWS call budget"):
         budget.take("shop/web", 8)
+
+
+def test_25_handovers_at_once_end_in_time(clock):
+    """With 2 calls a second each of 25 Rollouts that hand over at once is through a minute after it began."""
+    budget = CallBudget(2, 8, clock)
+    began: dict[str, float] = {}
+    lasted: dict[str, float] = {}
+    rollouts, start = [f"shop/{number}" for number in range(25)], clock.now
+    while len(lasted) < len(rollouts) and clock.now < start + 350:  # 70 measurements, one each 5 s
+        waiting = [rollout for rollout in rollouts if rollout not in lasted]
+        for rollout in waiting:
+            if rollout in began:
+                budget.give_turn(rollout)
+            if may(budget, rollout) and may(budget, rollout):  # green's group, and production's
+                began.setdefault(rollout, clock.now)
+                if clock.now >= began[rollout] + 30:  # healthy in production
+                    lasted[rollout] = clock.now - began[rollout]
+            clock.now += 5 / len(waiting)
+
+    assert len(lasted) == 25
+    assert max(lasted.values()) <= 60
