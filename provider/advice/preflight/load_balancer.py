@@ -115,7 +115,8 @@ def ports(setup: Setup) -> Hits:
             target = at(port, "targetPort")
             if names is not None and isinstance(target, str) and not target.isdigit() and target not in names:
                 says = f"Service {name} leads to the port {target}, which no container has while it runs"
-                yield Hit(says, (f"Service/{name}", setup.label), ("spec", "ports", number, "targetPort"))
+                severity = None if groups_of(setup, name) else RISK  # without a load balancer Argo takes it
+                yield Hit(says, (f"Service/{name}", setup.label), ("spec", "ports", number, "targetPort"), severity)
     for group in target_groups(setup):
         named = setup.manifests.find("Service", setup.namespace, group.service)
         is_relevant = group.service in {*setup.service_names.values(), setup.root} and at(named, "spec.ports")

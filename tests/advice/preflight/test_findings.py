@@ -351,6 +351,24 @@ def test_waits_after_the_switch(limit, is_found):
     assert ("WaitsTooShort" in codes_in(objects)) == is_found
 
 
+def test_what_argo_takes_does_not_block():
+    """A port that no container names hurts only behind a load balancer, and an older API has rules of its own."""
+    objects = objects_of("blue-green")
+    change = Change(objects)
+    change.service("web-preview")["spec"]["ports"][0]["targetPort"] = "web"
+    ingress = change["Ingress", "web"]
+    ingress["apiVersion"] = "extensions/v1beta1"
+    ingress["spec"]["rules"][0]["http"]["paths"][0].pop("pathType")
+    old = {(one.code, one.severity) for one in found_in(objects)}
+    del objects["Ingress", "web"]
+    without = {(one.code, one.severity) for one in found_in(objects)}
+
+    assert ("ApiVersionUnknown", Severity.RISK) in old
+    assert ("PortMissing", Severity.BLOCKS) in old
+    assert "ManifestInvalid" not in {code for code, _ in old}
+    assert without == {("PortMissing", Severity.RISK)}
+
+
 def test_services_beside_a_pair():
     """Argo looks for the Services of a mesh beside a ping-pong pair too."""
     objects = objects_of("ping-pong")
