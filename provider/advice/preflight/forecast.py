@@ -10,8 +10,10 @@ REGISTRATION_SECONDS). Sources: aws-load-balancer-controller pkg/targetgroupbind
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import count
 from math import ceil
 
+from provider.advice.preflight.reading import Rate
 from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.target_groups import groups_of
 
@@ -68,6 +70,25 @@ class Switch:
     requests_per_target_per_second: float = 0.0
     registration_seconds: tuple[float, float, float] = REGISTRATION_SECONDS
 
+    @property
+    def deregistered_at(self) -> float:
+        """When the last of blue is deregistered, in seconds from the move of the selector."""
+        return ceil(self.blue_pods / CALL_TARGETS) * CALL_SECONDS
+
+    @property
+    def calls(self) -> int:
+        """The calls that register green."""
+        return ceil(self.pods / CALL_TARGETS)
+
+    def healthy_at(self, second: float) -> float:
+        """Return how many targets of green are healthy by then, on average; seconds count from the deregistration."""
+        return sum(self._healthy_of_call(call, second) for call in range(self.calls))
+
+    def _healthy_of_call(self, call: int, second: float) -> float:
+        size = min(CALL_TARGETS, self.pods - call * CALL_TARGETS)
+        since = second - (call + 1) * CALL_SECONDS - self.registration_seconds[1]
+        return size * min(max(since / self.interval_seconds, 0.0), 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -101,11 +122,10 @@ def forecast(switch: Switch) -> Forecast:
         nothing = NONE if switch.requests_per_second else None
         return Forecast(NONE, NONE, nothing, 0.0 if nothing else None, (Moment(0.0, says),), ())
     first, last = _order_statistics(switch)
+    calls = switch.calls * CALL_SECONDS
     gap = Range(*(CALL_SECONDS + wait + at for wait, at in zip(switch.registration_seconds, first, strict=True)))
-    calls = ceil(switch.pods / CALL_TARGETS) * CALL_SECONDS
     whole = Range(*(calls + wait + at for wait, at in zip(switch.registration_seconds, last, strict=True)))
-    rate = switch.requests_per_second
-    ramp = tuple(_ramp(switch))
+    rate, ramp = switch.requests_per_second, tuple(_ramp(switch))
     return Forecast(
         gap=gap,
         whole=whole,
@@ -121,35 +141,20 @@ def _order_statistics(switch: Switch) -> tuple[tuple[float, float, float], tuple
 
     Each is anywhere within one interval, independent of the others. The first counts among the first call's targets.
     """
-    interval, every = switch.interval_seconds, switch.pods
-    some = min(every, CALL_TARGETS)
-
-    def earliest(share: float) -> float:
-        return float(interval * (1 - (1 - share) ** (1 / some)))
-
-    def latest(share: float) -> float:
-        return float(interval * share ** (1 / every))
-
-    first = (earliest(UNLIKELY), interval / (some + 1), earliest(1 - UNLIKELY))
-    last = (latest(UNLIKELY), interval * every / (every + 1), latest(1 - UNLIKELY))
-    return first, last
-
-
-def _deregistered(switch: Switch) -> float:
-    """Return when the last of blue is deregistered."""
-    return ceil(switch.blue_pods / CALL_TARGETS) * CALL_SECONDS
+    interval, every, some = switch.interval_seconds, switch.pods, min(switch.pods, CALL_TARGETS)
+    earliest = [float(interval * (1 - (1 - share) ** (1 / some))) for share in (UNLIKELY, 1 - UNLIKELY)]
+    latest = [float(interval * share ** (1 / every)) for share in (UNLIKELY, 1 - UNLIKELY)]
+    first = (earliest[0], interval / (some + 1), earliest[1])
+    return first, (latest[0], interval * every / (every + 1), latest[1])
 
 
 def _timeline(switch: Switch, gap: Range, whole: Range) -> tuple[Moment, ...]:
-    empty = _deregistered(switch)
-    calls = ceil(switch.pods / CALL_TARGETS)
+    empty, calls = switch.deregistered_at, switch.calls
+    registered = f"It has registered {switch.pods} of green, in {calls} call{'s' * (calls > 1)}"
     return (
         Moment(0.0, "Argo moves the selector of the production Service to green"),
         Moment(empty, f"The controller has deregistered {switch.blue_pods} of blue: no target serves traffic"),
-        Moment(
-            empty + calls * CALL_SECONDS,
-            f"It has registered {switch.pods} of green, in {calls} call{'s' * (calls > 1)}",
-        ),
+        Moment(empty + calls * CALL_SECONDS, registered),
         Moment(empty + gap.expected, "The first green target is healthy: it carries all users"),
         Moment(empty + whole.expected, f"All {switch.pods} green targets are healthy"),
     )
@@ -157,36 +162,20 @@ def _timeline(switch: Switch, gap: Range, whole: Range) -> tuple[Moment, ...]:
 
 def _ramp(switch: Switch) -> Iterable[tuple[float, int, float]]:
     """Yield how many targets are healthy every half second, from the first until all are, on average."""
-    _, registration, _ = switch.registration_seconds
-    second = 0.0
-    while True:
-        healthy = sum(_healthy(switch, number, second, registration) for number in range(_calls(switch)))
+    for half_seconds in count():
+        healthy = switch.healthy_at(half_seconds / 2)
         if round(healthy) >= 1:
-            since_switch = second + _deregistered(switch)
-            yield round(since_switch, 1), round(healthy), round(switch.requests_per_second / healthy, 1)
+            second = round(half_seconds / 2 + switch.deregistered_at, 1)
+            yield second, round(healthy), round(switch.requests_per_second / healthy, 1)
         if round(healthy) >= switch.pods:
             return
-        second += 0.5
-
-
-def _calls(switch: Switch) -> int:
-    return ceil(switch.pods / CALL_TARGETS)
-
-
-def _healthy(switch: Switch, call: int, second: float, registration: float) -> float:
-    """Return how many targets of one call are healthy by then, on average."""
-    size = min(CALL_TARGETS, switch.pods - call * CALL_TARGETS)
-    since = second - (call + 1) * CALL_SECONDS - registration
-    return size * min(max(since / switch.interval_seconds, 0.0), 1.0)
 
 
 def _beyond(switch: Switch, ramp: tuple[tuple[float, int, float], ...], gap: float) -> float:
     """Return the requests beyond what the healthy targets can carry, from the end of the gap on."""
-    _, registration, _ = switch.registration_seconds
-    second, lost, end = gap, 0.0, (ramp[-1][0] - _deregistered(switch)) if ramp else 0.0
+    second, lost, end = gap, 0.0, (ramp[-1][0] - switch.deregistered_at) if ramp else 0.0
     while second < end:
-        healthy = sum(_healthy(switch, number, second, registration) for number in range(_calls(switch)))
-        carried = max(healthy, 1.0) * switch.requests_per_target_per_second
+        carried = max(switch.healthy_at(second), 1.0) * switch.requests_per_target_per_second
         lost += max(switch.requests_per_second - carried, 0.0) * STEP_SECONDS
         second += STEP_SECONDS
     return lost
@@ -196,21 +185,15 @@ def remedies(switch: Switch) -> list[tuple[str, Forecast]]:
     """Return what would make the gap shorter, the best first."""
     if not switch.moves_targets:
         return []
-    without = replace(switch, moves_targets=False)
-    found = [
-        (
-            "A handover (docs/handover.md), or the ping-pong canary used like blue-green",
-            replace(without, why="handover"),
-        )
+    without = replace(switch, moves_targets=False, why="handover")
+    changes = [
+        ("A handover (docs/handover.md), or the ping-pong canary used like blue-green", without),
+        ("Twice as many pods", replace(switch, pods=switch.pods * 2, blue_pods=switch.blue_pods * 2)),
     ]
     if switch.interval_seconds > LEAST_INTERVAL_SECONDS:
-        shorter = replace(switch, interval_seconds=LEAST_INTERVAL_SECONDS)
-        found.append(
-            (f"Health checks every {LEAST_INTERVAL_SECONDS} s instead of {switch.interval_seconds:g} s", shorter)
-        )
-    found.append(("Twice as many pods", replace(switch, pods=switch.pods * 2, blue_pods=switch.blue_pods * 2)))
-    told = [(says, forecast(one)) for says, one in found]
-    return sorted(told, key=lambda one: one[1].gap.expected)
+        says = f"Health checks every {LEAST_INTERVAL_SECONDS} s instead of {switch.interval_seconds:g} s"
+        changes.append((says, replace(switch, interval_seconds=LEAST_INTERVAL_SECONDS)))
+    return sorted([(says, forecast(change)) for says, change in changes], key=lambda pair: pair[1].gap.expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +210,7 @@ class Assumed:
 
 def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
     """Return the switch of a Rollout at full size, at the rate that was seen unless another is assumed."""
-    rate = setup.manifests.seen.rate
+    rate = setup.manifests.seen.rate or Rate()
     of_all, of_target = assumed.requests_per_second, assumed.requests_per_target_per_second
     registration = assumed.registration_seconds
     groups = groups_of(setup, setup.production)
@@ -239,8 +222,8 @@ def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
         moves_targets=not why and not unknown,
         why=why,
         unknown=unknown,
-        requests_per_second=of_all if of_all is not None else rate.requests_per_second if rate else 0.0,
-        requests_per_target_per_second=of_target if of_target is not None else rate.busiest_per_target if rate else 0.0,
+        requests_per_second=rate.requests_per_second if of_all is None else of_all,
+        requests_per_target_per_second=rate.busiest_per_target if of_target is None else of_target,
         registration_seconds=(
             REGISTRATION_SECONDS if registration is None else (registration / 2, registration, registration * 2)
         ),

@@ -43,14 +43,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What production carried in the last `minutes` minutes: requests per second, of all users and of one target.
+    """What production carried in the last minutes: requests per second, of all users and of one target.
 
     `busiest_per_target` is that of the busiest minute, divided by the healthy targets there are now.
     """
 
-    minutes: int
-    requests_per_second: float
-    busiest_per_target: float
+    requests_per_second: float = 0.0
+    busiest_per_target: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,7 @@ class _Seeing:
             self._not_read("Metric", error)
             return None
         healthy = sum(target.state == State.HEALTHY for one in groups.values() for target in one.targets)
-        rate = Rate(MINUTES, sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
+        rate = Rate(sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
         return rate if sum(by_minute) else None
 
 
