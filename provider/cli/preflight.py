@@ -7,20 +7,18 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import IO, Any
-from urllib.parse import quote
+from typing import Any
 
 import click
 import yaml
 
-from provider import DOCUMENTATION
 from provider.advice.preflight import inspect, not_seen
-from provider.advice.preflight.findings import RULES, Finding, Place, Report, Severity
+from provider.advice.preflight.findings import RULES, Finding, Report, Severity
 from provider.advice.preflight.ingresses import ingresses
 from provider.advice.preflight.live import ANCHOR, observed
 from provider.advice.preflight.manifests import name_of
 from provider.advice.preflight.setup import Setup, setups
+from provider.cli import code_scanning
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, not_checked, of_files
 from provider.model.analysis import Analysis, ProblemKind
 from provider.model.printable import printable
@@ -30,14 +28,6 @@ from provider.rules.expected_targets import State
 SYMBOLS = {Severity.BLOCKS: "✗", Severity.RISK: "!", Severity.ADVICE: "·"}
 COLOURS = {"✗": "red", "!": "yellow", "·": "cyan", "?": "yellow", "✓": "green"}
 """By the sign that begins a line of the tree."""
-
-LEVELS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "note"}
-"""SARIF's words."""
-
-ANNOTATIONS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "notice"}
-"""GitHub's."""
-
-TITLE = "alb-provider preflight"
 
 BLOCKED = 1
 """The exit code if something is as bad as --fail-on says."""
@@ -95,15 +85,18 @@ def preflight(
         if before:
             manifests = replace(manifests, before=of_files(before, namespace))
     except click.ClickException as error:
-        raise _Annotation(error.format_message()) if github else error from error
+        raise code_scanning.Annotation(error.format_message()) if github else error from error
     unknown = {one.partition("@")[0] for one in ignored} - RULES.keys()
     if unknown:
         raise click.UsageError(f"There is no finding {', '.join(sorted(unknown))}")
     unseen = [f"Not seen: {one}" for setup in setups(manifests) for one in not_seen(setup)]
     for sentence in [*not_checked(manifests), *dict.fromkeys(unseen)]:
-        click.echo(_annotation("warning", TITLE, sentence) if github else printable(sentence), err=True)
+        click.echo(
+            code_scanning.annotation("warning", code_scanning.TITLE, sentence) if github else printable(sentence),
+            err=True,
+        )
     reports = inspect(manifests, ignored)
-    show: Callable[[list[Report]], str] = _github if github else _FORMATS[output]
+    show: Callable[[list[Report]], str] = code_scanning.github if github else _FORMATS[output]
     click.echo(show(reports), color=None if sys.stdout.isatty() and "NO_COLOR" not in os.environ else False)
     sys.exit(BLOCKED if any(report.has(Severity(fail_on)) for report in reports) else 0)
 
@@ -220,96 +213,9 @@ def _yaml(reports: list[Report]) -> str:
     return yaml.safe_dump(_as_data(reports), sort_keys=False).rstrip()
 
 
-def _sarif(reports: list[Report]) -> str:
-    """Return SARIF 2.1.0 (OASIS), with the place in a file that code-scanning pages need."""
-    rules = [
-        {
-            "id": rule.code,
-            "shortDescription": {"text": rule.meaning},
-            "help": {"text": rule.todo},
-            "helpUri": ANCHOR.format(code=rule.code.lower()),
-            "defaultConfiguration": {"level": LEVELS[rule.severity]},
-        }
-        for rule in RULES.values()
-    ]
-    results = [
-        {
-            "ruleId": finding.code,
-            "level": LEVELS[finding.severity],
-            "message": {"text": f"{finding.says}. {finding.todo}"},
-            "locations": [_location(report, finding)],
-        }
-        for report in reports
-        for finding in report.findings
-    ]
-    driver = {"name": TITLE, "informationUri": DOCUMENTATION, "rules": rules}
-    schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    runs = [{"tool": {"driver": driver}, "results": results}]
-    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": runs}, indent=1)
-
-
-def _location(report: Report, finding: Finding) -> dict[str, Any]:
-    names = [{"fullyQualifiedName": f"{report.setup.namespace}/{label}"} for label in finding.objects]
-    place = finding.place or next((one.place(()) for one in report.setup.manifests.sources.values()), None)
-    if place is None:  # read from a cluster: there is no file
-        return {"logicalLocations": names}
-    region = {"startLine": place.line, "startColumn": place.column}
-    return {
-        "physicalLocation": {"artifactLocation": {"uri": _uri(place.file)}, "region": region},
-        "logicalLocations": names,
-    }
-
-
-def _uri(file: str) -> str:
-    """Return a path relative to the working directory, as code-scanning pages want it; `stdin` for standard input."""
-    path = Path(file or "stdin")
-    try:
-        return quote(path.resolve().relative_to(Path.cwd()).as_posix())
-    except ValueError:
-        return path.resolve().as_uri()
-
-
-def _github(reports: list[Report]) -> str:
-    """Return an annotation for each finding."""
-    lines = [
-        _annotation(
-            ANNOTATIONS[finding.severity],
-            finding.code,
-            f"{finding.objects[0]}: {finding.says}. {finding.todo}",
-            finding.place,
-        )
-        for report in reports
-        for finding in report.findings
-    ]
-    return "\n".join(lines) or _annotation("notice", TITLE, "Nothing was found")
-
-
-def _annotation(level: str, title: str, text: str, place: Place | None = None) -> str:
-    """Return a workflow command of GitHub, which is one line whatever is in its parts."""
-    where = ""
-    if place and place.file:
-        where = f"file={_escaped(place.file, ':,')},line={place.line},col={place.column},"
-    return printable(f"::{level} {where}title={_escaped(title, ':,')}::{_escaped(text)}")
-
-
-def _escaped(text: str, more: str = "") -> str:
-    """Write characters as GitHub's own toolkit does (packages/core/src/command.ts); a property has some more."""
-    for char in f"%\r\n{more}":  # the percent sign first
-        text = text.replace(char, f"%{ord(char):02X}")
-    return text
-
-
-class _Annotation(click.ClickException):
-    """What prevents a preflight, as an annotation."""
-
-    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002 - click's
-        """Print it."""
-        click.echo(_annotation("error", TITLE, self.message), err=True)
-
-
 _FORMATS: dict[str, Callable[[list[Report]], str]] = {
     "tree": _tree,
     "json": _json,
     "yaml": _yaml,
-    "sarif": _sarif,
+    "sarif": code_scanning.sarif,
 }

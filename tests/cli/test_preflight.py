@@ -8,7 +8,7 @@ import yaml
 
 from provider import DOCUMENTATION
 from provider.cli import main as cli
-from provider.cli.preflight import _annotation
+from provider.cli.code_scanning import annotation
 from tests import ROOT
 
 COMMAND = ("preflight",)
@@ -179,7 +179,7 @@ def test_everything_for_github_is_one_command_a_line(run, hostile):
 )
 def test_workflow_commands_are_escaped_as_github_documents(title, text, command):
     """Data escapes %, CR and LF; a property escapes colon and comma too; what else is invisible is shown."""
-    assert _annotation("error", title, text) == command
+    assert annotation("error", title, text) == command
 
 
 @pytest.mark.parametrize("flag", ["-f", "--before"])
