@@ -2,7 +2,6 @@
 
 import socket
 from dataclasses import dataclass
-from functools import partial
 from uuid import uuid4
 
 from provider.checks.question import AnyCheck, Check, Sources
@@ -36,7 +35,7 @@ def enable(
         charts="healthyPercent",
         asks_aws=lambda _query: True,
         query=question.Query,
-        gather=partial(question.gather, records),
+        gather=question.gather,
         judge=question.judge,
         arrive=outcome.arrive,
         act=outcome.store,

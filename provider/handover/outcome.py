@@ -3,19 +3,17 @@
 The loop reads it there, in whichever replica it runs. Nothing here writes to AWS.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
-from pydantic import ValidationError
 
 from provider.checks.question import Sources
 from provider.handover.question import EVERYTHING, Evidence, Production, Query
 from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord, RecordedGroup
 from provider.model.reasons import Phase, Reason
-from provider.model.records import GroupHealth, Verdict
+from provider.model.records import Green, GroupHealth, Verdict
 from provider.rules import handover as rules
 from provider.rules.handover_plan import why_argo_ends
 from provider.sources.deadline import Deadline
@@ -38,33 +36,26 @@ class Outcome:
         """Note that a handover is queried, and return the query with the parameters that began it.
 
         So a handover has one set of limits, whoever else asks; while it lasts its queries come first in the queue for
-        AWS. What cannot be noted does not keep a query from being answered. One that took too long may begin again, as
-        after a retry, once nobody asked for AGAIN_SECONDS.
+        AWS. One that took too long may begin again, as after a retry, once nobody asked for AGAIN_SECONDS. Raises
+        CannotTell.
         """
-        key = (query.namespace, query.rollout, query.pod_template_hash)
 
         def touch(record: HandoverRecord) -> HandoverRecord:
             is_timed_out = record.is_timed_out and record.age - record.queried <= AGAIN_SECONDS
             return msgspec.structs.replace(record, queried=record.age, is_timed_out=is_timed_out)
 
-        try:
-            record = self._records.update(key, touch, deadline)
-            if record is None or record.ended:
-                return query
+        key = (query.namespace, query.rollout, query.pod_template_hash)
+        record = self._records.update(key, touch, deadline)
+        if record is not None and not record.ended:
             self._sources.load_balancers.give_turn(deadline.rollout)
-            return Query.model_validate(record.parameters)
-        except CannotTell as error:
-            logging.getLogger(__name__).warning("A query is not noted in the record of its handover: %s", error)
-        except ValidationError:  # of a release with other parameters
-            logging.getLogger(__name__).warning("The record of %s has parameters that are not valid", "/".join(key))
-        return query
+        return query.during(record)
 
     def store(self, query: Query, evidence: Evidence, verdict: Verdict, deadline: Deadline) -> Verdict:
         """Store what may be registered, a failure or a pass, and return the answer. Raises CannotTell.
 
         A pass is stored before it is answered, so that the loop does not undo what Argo is about to act on.
         """
-        record, production = evidence.record, evidence.production
+        record, production = query.record, evidence.production
         failed = verdict.message if verdict.phase is Phase.FAILED else ""
         why = why_argo_ends(evidence.green.rollout, query.pod_template_hash)
         if production is None or why or failed:
@@ -73,9 +64,9 @@ class Outcome:
             return _unless_pass(verdict, Reason.ROLLOUT_PAUSED, f"No handover while {why}") if why else verdict
         if verdict.reason is Reason.HANDOVER_TIMED_OUT:
             return verdict
-        is_proved = evidence.is_proved or evidence.is_batch_proved(query)
+        is_proved = query.is_proved or evidence.is_batch_proved(query)
         percent = EVERYTHING if is_proved else query.batch_percent
-        groups = tuple(_recorded(evidence, production, health, percent) for health in production.groups)
+        groups = tuple(_recorded(query, evidence.green, production, health, percent) for health in production.groups)
         is_pass = verdict.phase is Phase.SUCCESSFUL
         if record is None:
             record = self._begun(query, production.service.service.name, groups, passed=0.0 if is_pass else None)
@@ -113,13 +104,13 @@ class Outcome:
         return stored is not None and (stored.turn == before.turn or (bool(before.ended) and not stored.ended))
 
 
-def _recorded(evidence: Evidence, production: Production, health: GroupHealth, percent: float) -> RecordedGroup:
+def _recorded(query: Query, green: Green, production: Production, health: GroupHealth, percent: float) -> RecordedGroup:
     """Return what may be registered in a group: all of green, or as much of it as a first batch."""
-    targets = rules.targets_of(evidence.green, production.service, health.binding)
+    targets = rules.targets_of(green, production.service, health.binding)
     if percent < EVERYTHING:
-        groups = evidence.record.groups if evidence.record is not None else ()
+        groups = query.record.groups if query.record is not None else ()
         known = {target.pod_uid for group in groups if group.arn == health.group.arn for target in group.targets}
-        targets = rules.batch(targets, known, evidence.green.replica_set.replicas, percent)
+        targets = rules.batch(targets, known, green.replica_set.replicas, percent)
     return RecordedGroup(health.group.arn, health.group.name, health.group.place, targets)
 
 

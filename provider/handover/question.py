@@ -6,11 +6,12 @@ asks: while that does not pass, it is the answer, and nothing is registered.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from provider.checks import replicas, target_health
 from provider.checks.parameters import DECIDES, LOWER, Parameter
@@ -25,7 +26,6 @@ from provider.rules import handover as rules
 from provider.rules.expected_targets import percent
 from provider.rules.green import find_service
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.leases import Records
 
 NAME = "handover"
 
@@ -39,7 +39,28 @@ SHORTEST_WITH_BATCH_SECONDS = 300
 
 
 class Query(target_health.Query):
-    """The parameters of `handover`."""
+    """The parameters of `handover`, and the record of the handover as the query found it: None before it begins."""
+
+    _record: HandoverRecord | None = PrivateAttr(default=None)
+
+    @property
+    def record(self) -> HandoverRecord | None:
+        """The record."""
+        return self._record
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether an earlier query found the first batch within the limit."""
+        return self._record is not None and self._record.is_proved
+
+    def during(self, record: HandoverRecord | None) -> "Query":
+        """Return the query with its record, and while the handover lasts with the parameters that began it."""
+        query = self.model_copy()
+        if record is not None and not record.ended:
+            with suppress(ValidationError):  # a release with other parameters began it
+                query = Query.model_validate(record.parameters)
+        query._record = record  # noqa: SLF001 - of its own class
+        return query
 
     pod_template_hash: str = Parameter(
         pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
@@ -101,15 +122,11 @@ class Production:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the gate asks for, the record, and production: None while the gate does not pass, so nobody needs it.
-
-    `record` is None before the handover begins.
-    """
+    """What the gate asks for, and production: None while the gate does not pass, so nobody needs it."""
 
     green: Green
     gate: Verdict
     checked: target_health.Evidence
-    record: HandoverRecord | None
     production: Production | None = None
 
     def is_batch_proved(self, query: Query) -> bool:
@@ -128,27 +145,19 @@ class Evidence:
         }
 
     @property
-    def is_proved(self) -> bool:
-        """Whether an earlier query found the first batch within the limit."""
-        return self.record is not None and self.record.is_proved
-
-    @property
     def by_check(self) -> Mapping[str, target_health.Evidence]:
         """What the gate's check gathered."""
         return {"target-health": self.checked}
 
 
-def gather(
-    records: Records, query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline
-) -> Evidence:
+def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
     """Read what the gate needs, and if it passes the production groups."""
     service = find_service(topology, green, query.service)
     production = rules.find_production(topology, green, service)
-    record = records.find((query.namespace, query.rollout, query.pod_template_hash), deadline)
     checked = target_health.gather(query, topology, green, sources, deadline)
     healthy = target_health.judge(query, checked, sources.clock())
     available = replicas.judge(query, replicas.Evidence(green, checked.states), sources.clock())
-    evidence = Evidence(green, max(healthy, available, key=lambda verdict: verdict.phase.severity), checked, record)
+    evidence = Evidence(green, max(healthy, available, key=lambda verdict: verdict.phase.severity), checked)
     if evidence.gate.phase is not Phase.SUCCESSFUL:
         return evidence
     groups = sources.load_balancers.health(production.bindings, deadline)
@@ -161,7 +170,7 @@ def gather(
         rules.require_same_reach(listeners.security_groups(known | others, place, deadline), known)
     if isinstance(topology.rollout.strategy, Canary):
         rules.require_no_users({one.group.name: listeners.weights(one.group, deadline) for one in groups})
-    first_batch = None
+    first_batch, record = None, query.record
     if query.batch_percent < EVERYTHING and record is not None and not (record.is_proved or record.ended):
         progress = [rules.progress(green, production, health) for health in groups]
         if all(0 < each.registered <= each.healthy for each in progress):
@@ -185,7 +194,7 @@ def _require_own_groups(
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
     """Let the gate decide while it does not pass; then the production group with the fewest healthy green targets."""
-    production, record = evidence.production, evidence.record
+    production, record = evidence.production, query.record
     if production is None:
         return evidence.gate
     batch = production.first_batch
@@ -203,14 +212,20 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: 
         message = f"{count} since the first batch serves ({message})"
     elif batch is not None and not batch.is_known:
         message = f"{message}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
-    elif is_ready and (query.batch_percent >= EVERYTHING or evidence.is_proved):
+    elif is_ready and (query.batch_percent >= EVERYTHING or query.is_proved):
         reason, phase = Reason.HANDOVER_READY, Phase.SUCCESSFUL
-    return Verdict(phase, reason, message, least.percent, _observed(evidence, production, progress))
+    return Verdict(
+        phase,
+        reason,
+        message,
+        least.percent,
+        _observed(evidence.green, production, progress, record.age if record else 0.0),
+    )
 
 
-def _observed(evidence: Evidence, production: Production, progress: list[rules.Progress]) -> Observed:
+def _observed(green: Green, production: Production, progress: list[rules.Progress], seconds: float) -> Observed:
     return {
-        **evidence.green.observed(),
+        **green.observed(),
         "service": production.service.service.name,
         "stage": production.service.stage.value,
         "targetGroups": [
@@ -224,5 +239,5 @@ def _observed(evidence: Evidence, production: Production, progress: list[rules.P
             }
             for each in progress
         ],
-        "handoverSeconds": round(evidence.record.age if evidence.record else 0.0, 1),
+        "handoverSeconds": round(seconds, 1),
     }

@@ -248,7 +248,7 @@ class Story:
         if operation == DEREGISTER and ips & behind:
             raise self._complaint(f"deregister of {ips & behind}, which are behind the production Service ({why})")
         if operation == REGISTER and not ips <= behind:
-            if web.green.pod_hash == web.blue.pod_hash or web.aborted_at is not None or self._is_paused:
+            if self.serving == web.green.pod_hash or web.aborted_at is not None or self._is_paused:
                 raise self._complaint(f"register although Argo will not switch ({why})")
             living = self.living(web.green)
             if not ips - behind <= living:
@@ -308,6 +308,9 @@ class Story:
         """Compare production with the truth, once nothing disturbs it any more."""
         behind = self.behind_production()
         present = {key for key, state in self.stage.states().items() if state not in ("draining", "unused")}
+        dead = {key for key in present if key[0] in self._ever - behind - self.living()} - self._foreign
+        if dead:
+            raise self._complaint(f"of pods that are gone or terminate: {dead}")
         left = {key for key in present if key[0] not in behind} - self._foreign
         if left and not self._is_open_by_right():
             raise self._complaint(f"left behind: {left}")
@@ -322,7 +325,7 @@ class Story:
     def _is_open_by_right(self) -> bool:
         """Whether green may be in production still, since nobody said that it will not be switched to."""
         web = self.stage.web
-        return web.green is not web.blue and web.aborted_at is None and not self._is_paused
+        return self.serving != web.green.pod_hash and web.aborted_at is None and not self._is_paused
 
     @property
     def serving(self) -> str:
@@ -419,6 +422,9 @@ class Story:
         revision = self.random.choice((self.stage.web.green, self.stage.web.blue))
         if revision.pods_count:
             self.random.choice((revision.replace_first_pod, revision.end_first_pod))(self.stage.clock.seconds)
+            for pod in revision._pods:
+                if pod.stage == "terminating" and pod.gone_at is not None:
+                    pod.gone_at += self.random.choice((0, 0, 30))  # it serves its last requests
 
     def reconcile_green_away(self) -> None:
         """The controller's cache of targets has expired: it takes out what the Service does not select."""
