@@ -13,8 +13,9 @@ from math import ceil
 from typing import Literal, cast
 
 from provider.checks import traffic
-from provider.checks.parameters import DECIDES, HIGHER, LOWER, Ordered, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import Check, Sources
+from provider.checks.strictness import DECIDES, HIGHER, LOWER, Ordered
 from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
 from provider.model.answer import Blue, LoadBalancerErrors, Observed, UnfinishedMinutes
 from provider.model.reasons import Phase, Reason

@@ -12,8 +12,9 @@ from datetime import datetime
 from pydantic import field_validator
 
 from provider.checks import errors, question, replicas, target_health, warm
-from provider.checks.parameters import Including, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import AnyCheck, Check, Sources, cannot_tell
+from provider.checks.strictness import Including
 from provider.model.errors import CannotTell
 from provider.model.reasons import Action, Phase, Reason
 from provider.model.records import Green, Kind, Topology, Verdict

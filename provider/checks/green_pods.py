@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from provider.checks import parameters
-from provider.checks.parameters import HIGHER, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import Sources
+from provider.checks.strictness import HIGHER
 from provider.model.errors import CannotTell
 from provider.model.records import Endpoint, Green, PodState
 from provider.rules import pods

@@ -6,109 +6,22 @@ documentation read it there.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
-from math import isfinite, nan
-from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, runtime_checkable
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from provider.checks.strictness import Strictness, Unordered
 from provider.model import lengths
 from provider.model.errors import BadQuery, Problem
 from provider.model.records import Stage
 
 
-@runtime_checkable
-class Strictness(Protocol):
-    """In which direction a parameter makes a pass harder, so that it can have a minimum (a floor)."""
-
-    @property
-    def words(self) -> str:
-        """What stands between the parameter and its floor in a sentence."""
-
-    def parse(self, text: str) -> Any:
-        """Return a floor. Raises ValueError with a clause that follows the parameter's name."""
-
-    def holds(self, given: Any, floor: Any) -> bool:
-        """Tell whether a parameter is at least as strict as its floor."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Number:
-    is_more_strict: bool
-
-    @property
-    def words(self) -> str:
-        return "must be at least" if self.is_more_strict else "must be at most"
-
-    def parse(self, text: str) -> float:
-        number = float(text) if text[:1].isdigit() else nan
-        if not isfinite(number):
-            raise ValueError("is not a number")
-        return number
-
-    def holds(self, given: float | None, floor: float) -> bool:
-        if given is None:  # no limit at all
-            return False
-        return given >= floor if self.is_more_strict else given <= floor
-
-
-HIGHER, LOWER = _Number(is_more_strict=True), _Number(is_more_strict=False)
-"""The higher, or the lower, the stricter; None is no limit at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ordered:
-    """The parameter's values from loose to strict."""
-
-    choices: tuple[str, ...]
-    words: str = "must be no looser than"
-
-    def parse(self, text: str) -> str:
-        """Return the floor. Raises ValueError."""
-        if text not in self.choices:
-            raise ValueError(f"is not one of {', '.join(self.choices)}")
-        return text
-
-    def holds(self, given: str, floor: str) -> bool:
-        """Compare places in the order."""
-        return self.choices.index(given) >= self.choices.index(floor)
-
-
-@dataclass(frozen=True, slots=True)
-class Including:
-    """A list of names: the more, the stricter. `default` is what None stands for."""
-
-    names: tuple[str, ...]
-    default: tuple[str, ...]
-    words: str = "must include"
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        """Return the floor. Raises ValueError."""
-        floor = tuple(text.split(","))
-        unknown = [name for name in floor if name not in self.names]
-        if unknown:
-            raise ValueError(f"names {unknown[0]}, which is not a check")
-        return floor
-
-    def holds(self, given: str | None, floor: tuple[str, ...]) -> bool:
-        """Tell whether every name of the floor is given."""
-        return set(floor) <= set(self.default if given is None else given.split(","))
-
-
-@dataclass(frozen=True, slots=True)
-class _Decides:
-    """The parameter can loosen a pass, but its values have no order, so it cannot have a floor."""
-
-
-DECIDES = _Decides()
-
-
 def Parameter(  # noqa: N802 - declares as pydantic's Field does
-    default: Any = ..., *, description: str, stricter: Strictness | _Decides | None = None, **rest: Any
+    default: Any = ..., *, description: str, stricter: Strictness | Unordered | None = None, **rest: Any
 ) -> Any:
     """Declare a parameter: pydantic's Field, and what makes it `stricter`; None if it cannot loosen a pass.
 
@@ -118,12 +31,6 @@ def Parameter(  # noqa: N802 - declares as pydantic's Field does
     if stricter is not None:
         field.metadata.append(stricter)
     return field
-
-
-def strictness_of(field: FieldInfo) -> Strictness | _Decides | None:
-    """Return what makes a parameter stricter."""
-    kinds = (_Number, Ordered, Including, _Decides)
-    return next((data for data in field.metadata if isinstance(data, kinds)), None)
 
 
 def accepted_text(field: FieldInfo) -> str:

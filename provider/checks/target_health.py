@@ -15,8 +15,9 @@ from typing import Literal, cast
 
 from provider.checks import green_pods
 from provider.checks.green_pods import read_states
-from provider.checks.parameters import DECIDES, Ordered, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import Check, Sources
+from provider.checks.strictness import DECIDES, Ordered
 from provider.model.answer import ExampleTarget, Observed, TargetGroupHealth
 from provider.model.clocks import SAME_CLOCK, Skew
 from provider.model.reasons import Action, Phase, Reason

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from provider.checks import parameters
-from provider.checks.parameters import HIGHER, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import Sources
+from provider.checks.strictness import HIGHER
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import (

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from provider.checks import traffic
-from provider.checks.parameters import LOWER, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import Check, Sources
+from provider.checks.strictness import LOWER
 from provider.checks.traffic import Subjects, read_metrics, read_subjects
 from provider.model.answer import Observed
 from provider.model.errors import CannotTell

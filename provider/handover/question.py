@@ -14,8 +14,9 @@ from typing import Literal
 from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator
 
 from provider.checks import replicas, target_health
-from provider.checks.parameters import DECIDES, LOWER, Parameter
+from provider.checks.parameters import Parameter
 from provider.checks.question import Sources
+from provider.checks.strictness import DECIDES, LOWER
 from provider.handover.first_batch import FirstBatch, read_first_batch
 from provider.model import lengths
 from provider.model.answer import Observed

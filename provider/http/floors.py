@@ -13,7 +13,8 @@ those in its valid lines. Floors are about parameters: a caller can still query 
 from pathlib import Path
 from typing import Any
 
-from provider.checks.parameters import Query, Strictness, strictness_of
+from provider.checks.parameters import Query
+from provider.checks.strictness import Strictness, strictness_of
 from provider.endpoints import endpoints
 from provider.http.reread import Reread, words_of
 from provider.model.errors import BadQuery, Problem

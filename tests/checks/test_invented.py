@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from provider.advice.preflight import inspect
 from provider.advice.preflight.manifests import Manifests
 from provider.checks import QUESTIONS, green_pods, replicas
-from provider.checks.parameters import LOWER, Ordered, Parameter, accepted_text, parse_as
+from provider.checks.parameters import Parameter, accepted_text, parse_as
 from provider.checks.question import Check, parse
+from provider.checks.strictness import LOWER, Ordered
 from provider.cli.check import check as checks
 from provider.endpoints import endpoints
 from provider.http.floors import Floors

@@ -50,7 +50,7 @@ def test_questions_are_named_as_they_are_routed(app):
 
 def test_every_check_is_in_its_file():
     """A check is the file of its name in provider/checks/; the shared files are named here."""
-    shared = {"--init--", "question", "parameters", "body", "traffic", "green-pods"}
+    shared = {"--init--", "question", "parameters", "strictness", "body", "traffic", "green-pods"}
     files = {path.stem.replace("_", "-") for path in (PROVIDER / "checks").glob("*.py")} - shared
 
     assert files == {*QUESTIONS, *(part.name for part in PARTS)}

@@ -13,7 +13,8 @@ from provider.advice.preflight.metrics import MetricPlace
 from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.templates import ANSWER_SECONDS, LIMITS, has_arguments
 from provider.checks import gate, traffic
-from provider.checks.parameters import accepted_text, parse_as, strictness_of
+from provider.checks.parameters import accepted_text, parse_as
+from provider.checks.strictness import strictness_of
 from provider.endpoints import endpoints
 from provider.handover import question as handover
 from provider.model.analysis import POST_PROMOTION, AnalysisMetric
