@@ -32,10 +32,9 @@ def inspect(manifests: Manifests, ignored: Iterable[str] = ()) -> list[Report]:
 
 def not_seen(setup: Setup) -> list[str]:
     """Return a sentence for each thing that the manifests do not tell, so that nothing is found there."""
-    label, workload = setup.workload
     told = []
-    if label and workload is None:
-        told.append(f"{label.replace('/', ' ')} (workloadRef): its labels, ports and preStop")
+    if setup.workload.manifest is None:
+        told.append(f"{setup.workload.label.replace('/', ' ')} (workloadRef): its labels, ports and preStop")
     if setup.service_names and not is_load_balancer_known(setup) and not setup.manifests.is_live:
         told.append("an Ingress, a route or a TargetGroupBinding: the load balancer")
     for analysis in setup.analyses:

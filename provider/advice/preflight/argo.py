@@ -172,10 +172,10 @@ def workloads(setup: Setup) -> Hits:
     """`workloadRef` names a Deployment that does not exist: Argo refuses the Rollout (InvalidSpec). Seen in a cluster
     only.
     """
-    label, workload = setup.workload
-    is_read = setup.manifests.is_live and "Deployment" not in setup.manifests.unread
-    if label.startswith("Deployment/") and workload is None and is_read:
-        yield setup.hit(f"workloadRef names {label.replace('/', ' ')}, and there is none", "spec", "workloadRef")
+    kind, _, name = setup.workload.label.partition("/")
+    is_read = setup.manifests.is_live and kind not in setup.manifests.unread
+    if kind == "Deployment" and setup.workload.manifest is None and is_read:
+        yield setup.hit(f"workloadRef names Deployment {name}, and there is none", "spec", "workloadRef")
 
 
 @rule("NamePrefixLeftBehind", BLOCKS, "Add the nameReference configuration of `rollout-examples/name-references`.")

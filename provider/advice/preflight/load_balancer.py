@@ -109,7 +109,7 @@ def rights(setup: Setup) -> Hits:
 @rule("PortMissing", BLOCKS, "Correct the name or the number.")
 def ports(setup: Setup) -> Hits:
     """A port that is named does not exist: the target group stays empty."""
-    names = setup.container_ports
+    names = setup.workload.port_names
     for name, service in setup.services.items():
         for number, port in enumerate(at(service, "spec.ports", [])):
             target = at(port, "targetPort")

@@ -142,8 +142,10 @@ def _holds(requirement: Object, labels: Object) -> bool:
 
 
 def _pod_hit(setup: Setup, says: str, *path: str | int) -> Hit:
-    owner, where = setup.pod_owner
-    return Hit(says, tuple(dict.fromkeys((setup.label, owner))), (*where, *path) if owner == setup.label else ())
+    owner = setup.workload
+    return Hit(
+        says, tuple(dict.fromkeys((setup.label, owner.label))), () if owner.is_referenced else (*owner.path, *path)
+    )
 
 
 @rule("NoPreStop", RISK, "Add `lifecycle.preStop` with a sleep of some 30 s.")

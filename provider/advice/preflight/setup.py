@@ -11,6 +11,7 @@ import msgspec
 from provider.advice.preflight.findings import Hit, Severity
 from provider.advice.preflight.manifests import Manifests, Object, at, label_of, name_of
 from provider.advice.preflight.metrics import MetricPlace, places
+from provider.advice.preflight.workload import Workload
 from provider.endpoints import endpoints
 from provider.handover import question as handover
 from provider.model import records
@@ -212,44 +213,24 @@ class Setup:
         return [manifest for manifest in every if at(manifest, "spec.serviceRef.name") in names]
 
     @cached_property
-    def workload(self) -> tuple[str, Object | None]:
-        """The kind and name of the workloadRef (empty without one), and the workload if it is known."""
+    def workload(self) -> Workload:
+        """The pods of the Rollout."""
         reference = at(self.rollout, "spec.workloadRef")
-        if reference is None:
-            return "", None
         kind, name = str(at(reference, "kind", "Deployment")), str(at(reference, "name", ""))
-        return f"{kind}/{name}", self.manifests.find(kind, self.namespace, name)
+        if reference is None:
+            return Workload(self.label, self.rollout)
+        return Workload(f"{kind}/{name}", self.manifests.find(kind, self.namespace, name), is_referenced=True)
 
-    @cached_property
-    def pod_owner(self) -> tuple[str, FieldPath]:
-        """The object that has the pod template, and where in it."""
-        label, workload = self.workload
-        path: FieldPath = () if workload is not None and workload.get("kind") == "PodTemplate" else ("spec",)
-        return (label or self.label), (*path, "template")
-
-    @cached_property
+    @property
     def pod(self) -> Object:
         """The pod template; empty if it is of a workload that is not known."""
-        label, workload = self.workload
-        owner = workload if label else self.rollout
-        return at(owner, "spec.template") or at(owner, "template") or {} if owner is not None else {}
+        return self.workload.template
 
     def selects_pods(self, service: str) -> bool:
         """Tell whether a Service selects the Rollout's pods, of whatever version."""
         selector = at(self.manifests.find("Service", self.namespace, service), "spec.selector", {})
         labels = at(self.pod, "metadata.labels", {})
         return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
-
-    @cached_property
-    def container_ports(self) -> set[str] | None:
-        """The names of ports of the containers that run beside each other; None if the pod is not known.
-
-        An init container that restarts always is a sidecar: it runs for as long as the others.
-        """
-        containers = at(self.pod, "spec.containers")
-        sidecars = [one for one in at(self.pod, "spec.initContainers", []) if at(one, "restartPolicy") == "Always"]
-        every = [port for one in (*(containers or ()), *sidecars) for port in at(one, "ports", [])]
-        return {str(at(port, "name")) for port in every if at(port, "name")} if containers is not None else None
 
     @cached_property
     def templates(self) -> dict[tuple[str, str], Object]:
