@@ -136,7 +136,8 @@ class Metrics:
         )
         self._unsettled = self._gauge(
             "handover_unsettled_seconds",
-            "Longest time for which a production group has not held what it should after a handover, in seconds.",
+            "Longest time for which a production group has not held what it should after a handover, or could not be "
+            "looked at while one is open, in seconds.",
         )
 
     def answered(self, question: str, verdict: Verdict, seconds: float) -> None:

@@ -66,6 +66,11 @@ class _Watch:
         self.age += min((now - self.aged_at).total_seconds(), MAX_STEP_SECONDS)
         self.aged_at = now
 
+    def wrong_seconds(self, now: datetime) -> float:
+        """Return for how long its groups have not held what they should, or could not be looked at."""
+        seconds = (now - (self.wrong_since or self.aged_at)).total_seconds()
+        return seconds if self.wrong_since or seconds > MAX_STEP_SECONDS else 0.0
+
 
 class Loop:
     """Looks after all handovers while this replica holds the lease. Thread-safe."""
@@ -262,7 +267,7 @@ class Loop:
             watches = list(self._watches.values())
         self._metrics.left_behind(
             sum(each.plan.left_behind for each in watches if each.plan and each.plan.record.ended),
-            max(((now - each.wrong_since).total_seconds() for each in watches if each.wrong_since), default=0.0),
+            max((each.wrong_seconds(now) for each in watches), default=0.0),
         )
 
     def _deadline(self) -> Deadline:

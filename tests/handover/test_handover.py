@@ -246,6 +246,29 @@ def test_a_switch_in_the_very_moment_of_an_undoing_keeps_production(registered, 
     assert written(replica.metrics, "RegisterTargets") == 8
 
 
+def test_a_handover_that_nobody_can_look_after_is_in_the_metric(registered, replica):
+    """While AWS answers no read, the time since the last look grows beyond the alert's minute, and is 0 afterwards."""
+
+    def unsettled():
+        lines = generate_latest(replica.metrics.registry).decode().splitlines()
+        (line,) = [one for one in lines if one.startswith("alb_provider_handover_unsettled_seconds ")]
+        return float(line.split()[-1])
+
+    seen = [unsettled()]
+    refused = registered.world.aws.faults.aws_error("DescribeTargetHealth", "AccessDenied", "no", 403)
+    for _ in range(8):
+        registered.clock.pass_(10)
+        replica.look()
+    seen.append(unsettled())
+    refused.end()
+    replica.look()
+    replica.look()
+    seen.append(unsettled())
+
+    assert seen[0] == seen[2] == 0
+    assert seen[1] > 60
+
+
 def test_production_is_never_taken_out(registered, replica, play):
     """After a switch that the answer did not cause, green stays: it is behind the production Service."""
     registered.web.switch(0)
