@@ -2,7 +2,6 @@
 
 import logging.config
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -70,8 +69,7 @@ def of_files(files: tuple[str, ...], namespace: str, rollout: str | None = None)
             several.append(Manifests({}, skipped=(f"{error}",)))
     manifests = joined(several)
     if rollout is not None:
-        kept = {key: one for key, one in manifests.objects.items() if key[0] != "Rollout" or key[2] == rollout}
-        manifests = replace(manifests, objects=kept)
+        manifests = manifests.with_one(rollout)
     if not setups(manifests):
         which = f" {rollout}" if rollout else ""
         for sentence in not_checked(manifests):

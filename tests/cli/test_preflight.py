@@ -26,6 +26,16 @@ def broken(tmp_path):
     return str(tmp_path)
 
 
+def test_one_of_several_rollouts(run, tmp_path):
+    """With --rollout the others of a file are as if they were not there."""
+    text = (ROOT / "rollout-examples" / "blue-green" / "rollout.yaml").read_text(encoding="utf-8")
+    (tmp_path / "two.yaml").write_text(f"{text}\n---\n{text.replace('name: web', 'name: other')}")
+    code, out, err = run("-f", str(tmp_path / "two.yaml"), "--rollout", "web")
+
+    assert code in {0, 1}, err
+    assert "/other (" not in out
+
+
 def test_a_tree_per_rollout(run):
     """A person sees the Rollout with what it leads to, then each finding, what to change, and where to read more."""
     code, out, _ = run("-f", BLUE_GREEN)

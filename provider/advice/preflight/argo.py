@@ -34,11 +34,11 @@ def _is_relevant(setup: Setup, key: tuple[str, str, str]) -> bool:
 
 def _errors(setup: Setup, *, is_unknown: bool) -> Iterator[tuple[Object, SchemaError]]:
     for key, source in setup.manifests.sources.items():
-        manifest, versions = setup.manifests.objects[key], known_versions(key[0])
-        is_old = versions and manifest.get("apiVersion", versions[0]) not in versions and key[0] != "Rollout"
-        for error in source.errors if _is_relevant(setup, key) and not is_old else ():
-            if error.is_unknown == is_unknown:
-                yield manifest, error
+        errors = [error for error in source.errors if error.is_unknown == is_unknown]
+        if errors and _is_relevant(setup, key):
+            manifest, versions = setup.manifests.objects[key], known_versions(key[0])
+            is_old = versions and manifest.get("apiVersion", versions[0]) not in versions and key[0] != "Rollout"
+            yield from ((manifest, error) for error in errors if not is_old)
 
 
 @rule("ManifestInvalid", BLOCKS, "Correct the field; a number or true in quotes is a text.")

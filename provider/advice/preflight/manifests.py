@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from typing import Any
 
 import yaml
@@ -94,7 +94,7 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, Any] | N
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Manifests:
     """Objects by kind, namespace and name; later ones of the same name replace earlier ones, as kubectl does."""
 
@@ -111,15 +111,25 @@ class Manifests:
     before: "Manifests | None" = None
     """The manifests before an edit, if they are known."""
 
-    def of(self, kind: str, namespace: str) -> Iterator[Object]:
-        """Yield every object of a kind in a namespace."""
-        for (found, where, _), manifest in self.objects.items():
-            if (found, where) == (kind, namespace):
-                yield manifest
+    @cached_property
+    def _by_kind(self) -> dict[tuple[str, str], list[Object]]:
+        by_kind: dict[tuple[str, str], list[Object]] = {}
+        for (kind, namespace, _), manifest in self.objects.items():
+            by_kind.setdefault((kind, namespace), []).append(manifest)
+        return by_kind
+
+    def of(self, kind: str, namespace: str) -> list[Object]:
+        """Return every object of a kind in a namespace."""
+        return self._by_kind.get((kind, namespace), [])
 
     def find(self, kind: str, namespace: str, name: str) -> Object | None:
         """Return one object."""
         return self.objects.get((kind, namespace, name))
+
+    def with_one(self, rollout: str) -> "Manifests":
+        """Return these manifests without the other Rollouts."""
+        objects = {key: one for key, one in self.objects.items() if key[0] != "Rollout" or key[2] == rollout}
+        return replace(self, objects=objects, sources={key: self.sources[key] for key in objects})
 
     def with_files(self, other: "Manifests") -> "Manifests":
         """Return these manifests and those of another file."""

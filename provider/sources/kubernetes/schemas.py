@@ -67,6 +67,7 @@ def _nearest(kind: str, group: str) -> str:
     return near[-1] if near else ""
 
 
+@cache
 def known_versions(kind: str) -> list[str]:
     """Return the API versions in which a kind is known; empty for one of which nothing is known."""
     return sorted(key.rpartition("/")[0] for key in _schemas()[0] if key.rpartition("/")[2] == kind)
