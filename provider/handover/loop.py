@@ -2,8 +2,7 @@
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from threading import Event, Lock
 
 import msgspec
@@ -11,65 +10,27 @@ import msgspec
 from provider.checks.parameters import Query
 from provider.checks.question import Sources
 from provider.handover.last_switch import LastSwitches
-from provider.handover.production import States, read_facts, write
+from provider.handover.production import read_facts, write
+from provider.handover.watch import PAUSE_SECONDS, Watch
 from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord, Key
 from provider.model.reasons import Reason
 from provider.model.records import Verdict
 from provider.rules.handover_plan import Plan, desired
-from provider.sources.aws.registrations import READS_PER_SECOND, Registrations
+from provider.sources.aws.registrations import Registrations
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.kubernetes_errors import Conflict
 from provider.sources.kubernetes.leases import Leadership, Records
 from provider.telemetry import Metrics
 
-PAUSE_SECONDS, RIGHT_SECONDS, SETTLED_SECONDS = 1.0, 2.0, 5.0
-"""Between two looks at a record; at one whose groups hold what they should; once they have done so for a while.
-
-A switch is watched with every look: what is known of it is no finer than the looks.
-"""
-
-SETTLED_AFTER_SECONDS = 15.0
-
-ROUTINE_READS_PER_SECOND = READS_PER_SECOND * 2 / 3
-"""Reads of AWS, of all records together, that only confirm what is known; the rest is for what changes."""
-
 AGE_SECONDS = 5.0
 """How often a record's age is stored."""
-
-MAX_STEP_SECONDS = 15.0
-"""By how much a record ages at most from one look to the next."""
 
 AT_ONCE = 32
 """Records that are looked after at the same time: all wait for one write budget, and one that hangs delays no other."""
 
 MAX_ROUNDS = 3
 """Writes in one look, each followed by a read."""
-
-
-@dataclass(slots=True)
-class _Watch:
-    """What this replica knows of a record: its age at a time, and what was found at the last look."""
-
-    turn: int
-    age: float
-    aged_at: datetime
-    next_look_at: datetime
-    pause: float = PAUSE_SECONDS
-    states: States | None = None
-    read_at: datetime | None = None
-    plan: Plan | None = None
-    wrong_since: datetime | None = None
-
-    def pass_time(self, now: datetime) -> None:
-        """Let the record grow older, but not by an outage in which nobody looked after it."""
-        self.age += min((now - self.aged_at).total_seconds(), MAX_STEP_SECONDS)
-        self.aged_at = now
-
-    def wrong_seconds(self, now: datetime) -> float:
-        """Return for how long its groups have not held what they should, or could not be looked at."""
-        seconds = (now - (self.wrong_since or self.aged_at)).total_seconds()
-        return seconds if self.wrong_since or seconds > MAX_STEP_SECONDS else 0.0
 
 
 class Loop:
@@ -90,7 +51,7 @@ class Loop:
         self._sources, self._metrics, self._idle_seconds = sources, metrics, idle_seconds
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="handover")
         self._lock = Lock()
-        self._watches: dict[Key, _Watch] = {}
+        self._watches: dict[Key, Watch] = {}
         self._busy: set[Key] = set()
         self._switches = LastSwitches()
 
@@ -166,7 +127,7 @@ class Loop:
                 return False
             watch = self._watches.get(record.key)
             if watch is None or watch.turn != record.turn:
-                watch = self._watches[record.key] = _Watch(record.turn, record.age, now, now)
+                watch = self._watches[record.key] = Watch(record.turn, record.age, now, now)
             if watch.next_look_at > now:
                 return False
             self._busy.add(record.key)
@@ -186,7 +147,7 @@ class Loop:
             with self._lock:
                 self._busy.discard(record.key)
 
-    def _look_after(self, record: HandoverRecord, watch: _Watch) -> None:
+    def _look_after(self, record: HandoverRecord, watch: Watch) -> None:
         """Read, store, write, and read again. Raises CannotTell and Conflict."""
         deadline = self._deadline()
         for round_number in range(MAX_ROUNDS):
@@ -206,32 +167,25 @@ class Loop:
                     self._records.replace(msgspec.structs.replace(record, refusal=refusal), self._deadline())
                 raise
 
-    def _plan(self, record: HandoverRecord, watch: _Watch, deadline: Deadline, *, fresh: bool) -> Plan:
+    def _plan(self, record: HandoverRecord, watch: Watch, deadline: Deadline, *, fresh: bool) -> Plan:
         """Decide; nothing is done on the word of an earlier read, which only spares AWS while nothing changes."""
         now = self._sources.clock()
-        states = None if fresh else self._recent_states(record, watch, now)
+        with self._lock:
+            wanted_per_second = sum(1 / each.pause for each in self._watches.values())
+        states = None if fresh else watch.recent_states(record, now, wanted_per_second)
         facts = read_facts(record, self._sources, self._registrations, deadline, states)
         watch.pass_time(self._sources.clock())
         plan = desired(record, facts, watch.age, self._idle_seconds)
         if states is None:
             watch.states, watch.read_at = facts.states, now
-        elif plan.has_writes or plan.is_over or _is_news(plan, record, watch.plan):
+        elif watch.is_news(plan, record):
             return self._plan(record, watch, deadline, fresh=True)
-        self._note(watch, plan)
+        watch.note(plan, self._sources.clock())
         if plan.is_switched and states is None:
             self._switches.see(plan.record, facts, self._sources, self._metrics)
         return plan
 
-    def _recent_states(self, record: HandoverRecord, watch: _Watch, now: datetime) -> States | None:
-        """Return what was read of AWS, if it need not be read again yet: the more records, the longer."""
-        if watch.states is None or watch.read_at is None or watch.states.keys() != {one.arn for one in record.groups}:
-            return None
-        with self._lock:
-            wanted_per_second = sum(1 / each.pause for each in self._watches.values())
-        pause = watch.pause * max(1.0, wanted_per_second / ROUTINE_READS_PER_SECOND)
-        return watch.states if now < watch.read_at + timedelta(seconds=pause) else None
-
-    def _store(self, record: HandoverRecord, plan: Plan, watch: _Watch, deadline: Deadline) -> HandoverRecord:
+    def _store(self, record: HandoverRecord, plan: Plan, watch: Watch, deadline: Deadline) -> HandoverRecord:
         """Store what was decided, before it is carried out: a pass that was stored first wins. Raises Conflict."""
         same = msgspec.structs.replace(plan.record, age=record.age)
         if same == record and plan.record.age - record.age < AGE_SECONDS:
@@ -242,20 +196,6 @@ class Loop:
             )
             watch.turn = plan.record.turn
         return self._records.replace(plan.record, deadline)
-
-    def _note(self, watch: _Watch, plan: Plan) -> None:
-        """Remember what was found, for answers and metrics, and when to look again."""
-        now, record = self._sources.clock(), plan.record
-        is_settled = record.settled is not None and record.age - record.settled > SETTLED_AFTER_SECONDS
-        has_just_passed = record.passed is not None and record.age - record.passed <= SETTLED_AFTER_SECONDS
-        is_at_switch = not is_settled and (plan.is_switched or has_just_passed)
-        if is_at_switch or not plan.is_right:
-            watch.pause, watch.next_look_at = PAUSE_SECONDS, now
-        else:
-            watch.pause = SETTLED_SECONDS if is_settled else RIGHT_SECONDS
-            watch.next_look_at = now + timedelta(seconds=watch.pause)
-        is_wrong = not plan.is_right and (plan.is_switched or bool(record.ended))
-        watch.plan, watch.wrong_since = plan, (watch.wrong_since or now) if is_wrong else None
 
     def _forget(self, keys: set[Key]) -> None:
         with self._lock:
@@ -272,8 +212,3 @@ class Loop:
 
     def _deadline(self) -> Deadline:
         return Deadline(self._sources.budget_seconds, began_at=self._sources.clock())
-
-
-def _is_news(plan: Plan, record: HandoverRecord, before: Plan | None) -> bool:
-    """Tell whether a switch was seen for the first time, or a target is to be forgotten."""
-    return plan.record.groups != record.groups or (before is not None and plan.is_switched != before.is_switched)

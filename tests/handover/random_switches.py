@@ -23,7 +23,7 @@ import boto3
 import click
 
 from provider.checks.question import Sources
-from provider.handover.loop import PAUSE_SECONDS
+from provider.handover.watch import PAUSE_SECONDS
 from provider.model.handovers import RecordedGroup
 from provider.model.records import Freshness, Place
 from provider.rules.handover_plan import WATCH_SECONDS

@@ -1,0 +1,77 @@
+"""What one replica knows of a record, and when it looks at it again."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from provider.handover.production import States
+from provider.model.handovers import HandoverRecord
+from provider.rules.handover_plan import Plan
+from provider.sources.aws.registrations import READS_PER_SECOND
+
+PAUSE_SECONDS, RIGHT_SECONDS, SETTLED_SECONDS = 1.0, 2.0, 5.0
+"""Between two looks at a record; at one whose groups hold what they should; once they have done so for a while.
+
+A switch is watched with every look: what is known of it is no finer than the looks.
+"""
+
+SETTLED_AFTER_SECONDS = 15.0
+
+ROUTINE_READS_PER_SECOND = READS_PER_SECOND * 2 / 3
+"""Reads of AWS, of all records together, that only confirm what is known; the rest is for what changes."""
+
+MAX_STEP_SECONDS = 15.0
+"""By how much a record ages at most from one look to the next."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """A record's age at a time, and what was found at the last look."""
+
+    turn: int
+    age: float
+    aged_at: datetime
+    next_look_at: datetime
+    pause: float = PAUSE_SECONDS
+    states: States | None = None
+    read_at: datetime | None = None
+    plan: Plan | None = None
+    wrong_since: datetime | None = None
+
+    def pass_time(self, now: datetime) -> None:
+        """Let the record grow older, but not by an outage in which nobody looked after it."""
+        self.age += min((now - self.aged_at).total_seconds(), MAX_STEP_SECONDS)
+        self.aged_at = now
+
+    def recent_states(self, record: HandoverRecord, now: datetime, wanted_per_second: float) -> States | None:
+        """Return what was read of AWS, if it need not be read again yet.
+
+        The more reads all records together want, the less often each is read.
+        """
+        if self.states is None or self.read_at is None or self.states.keys() != {one.arn for one in record.groups}:
+            return None
+        pause = self.pause * max(1.0, wanted_per_second / ROUTINE_READS_PER_SECOND)
+        return self.states if now < self.read_at + timedelta(seconds=pause) else None
+
+    def is_news(self, plan: Plan, record: HandoverRecord) -> bool:
+        """Tell whether a plan does something, so that it may not rest on an earlier read, or shows a switch."""
+        is_switch = self.plan is not None and plan.is_switched != self.plan.is_switched
+        return plan.has_writes or plan.is_over or plan.record.groups != record.groups or is_switch
+
+    def note(self, plan: Plan, now: datetime) -> None:
+        """Remember what was found, for answers and metrics, and when to look again."""
+        record = plan.record
+        is_settled = record.settled is not None and record.age - record.settled > SETTLED_AFTER_SECONDS
+        has_just_passed = record.passed is not None and record.age - record.passed <= SETTLED_AFTER_SECONDS
+        is_at_switch = not is_settled and (plan.is_switched or has_just_passed)
+        if is_at_switch or not plan.is_right:
+            self.pause, self.next_look_at = PAUSE_SECONDS, now
+        else:
+            self.pause = SETTLED_SECONDS if is_settled else RIGHT_SECONDS
+            self.next_look_at = now + timedelta(seconds=self.pause)
+        is_wrong = not plan.is_right and (plan.is_switched or bool(record.ended))
+        self.plan, self.wrong_since = plan, (self.wrong_since or now) if is_wrong else None
+
+    def wrong_seconds(self, now: datetime) -> float:
+        """Return for how long its groups have not held what they should, or could not be looked at."""
+        seconds = (now - (self.wrong_since or self.aged_at)).total_seconds()
+        return seconds if self.wrong_since or seconds > MAX_STEP_SECONDS else 0.0
