@@ -390,9 +390,9 @@ RULES: tuple[Rule, ...] = (
     _manual_pause,
     _inconclusive,
     _promoted_full,
+    _canary_pause,  # a background analysis may run beside it
     _analysis,
     _blue_green_pause,
-    _canary_pause,
     _deadline,
     _first_deploy,
     _replicas,

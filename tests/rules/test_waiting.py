@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from provider.model.analysis import BACKGROUND
 from provider.model.argo import (
     AnalysisRun,
     Condition,
@@ -134,7 +135,13 @@ CASES = {
         ["kubectl argo rollouts promote web -n shop", "kubectl argo rollouts abort web -n shop"],
     ),
     "PausedForPerson": (
-        facts(state(**CANARY | {"step": 2, "pauses": (Pause("CanaryPauseStep", NOW),)})),
+        facts(
+            state(
+                **CANARY
+                | {"step": 2, "pauses": (Pause("CanaryPauseStep", NOW),), "runs": current("Running", BACKGROUND)}
+            ),
+            run("Running"),
+        ),
         Action.FIX,
         "(step 2 of 4) until a person promotes it",
         ["kubectl argo rollouts promote web -n shop", "kubectl argo rollouts abort web -n shop"],
