@@ -148,7 +148,7 @@ class Cast:
             if "deletionTimestamp" not in pod["metadata"]
         ]
         healthy, groups = set(), []
-        for arn in self.controller.arns(namespace).values():
+        for _, arn in self.controller.ingresses.groups(namespace):
             states = self.world.aws.load_balancers.health(settings(arn))
             healthy |= {id_ for id_, _, health in states if health.state == "healthy"}
             groups.append([health.state for id_, _, health in states if id_.startswith("i-")])
@@ -158,11 +158,11 @@ class Cast:
 
     def healthy_for_users(self, namespace: str) -> list[int]:
         """Return the healthy targets of every target group that users reach: not the preview's, and not at weight 0."""
-        arns = self.controller.arns(namespace)
-        weights = self.controller.weights(namespace)
+        ingresses = self.controller.ingresses
+        weights = ingresses.weights(namespace)
         return [
             sum(health.state == "healthy" for _, _, health in self.world.aws.load_balancers.health(settings(arn)))
-            for service, arn in arns.items()
+            for service, arn in ingresses.groups(namespace)
             if service != "web-preview" and weights.get(arn)
         ]
 

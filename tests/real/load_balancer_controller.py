@@ -1,8 +1,9 @@
 """A model of the AWS Load Balancer Controller that works on the real API server and the embedded AWS.
 
 It shares with the embedded world which endpoints are targets and when they enter and leave a group
-(`tests.world.cluster.controllers`), and what an Ingress means (`tests.world.cluster.ingresses`). It adds what that
-world does not need: nodes become targets; readiness gates are injected by a webhook, and set when a target is healthy.
+(`tests.world.cluster.controllers`), and all that concerns Ingresses (`tests.world.cluster.ingresses`). It adds what
+that world does not need: nodes become targets; readiness gates are injected by a webhook, and set when a target is
+healthy.
 """
 
 import base64
@@ -19,17 +20,16 @@ from tests.real.api import Api, Manifest
 from tests.real.kinds import KINDS
 from tests.real.kubelet import NODES, image_tag
 from tests.real.loop import Loop
-from tests.world.aws.api import AwsApi, forward
+from tests.world.aws.api import AwsApi
 from tests.world.aws.moto_elbv2 import settings
 from tests.world.cluster.controllers import LoadBalancerController
-from tests.world.cluster.ingresses import forwards, target_group_name
+from tests.world.cluster.ingresses import IngressController
 from tests.world.cluster.store import KubernetesStore
 from tests.world.server.http_server import HttpServer
 
 HASH_LABEL = "rollouts-pod-template-hash"
 GATE = "target-health.elbv2.k8s.aws/"
-_ANNOTATION = "alb.ingress.kubernetes.io/"
-_MIRRORED = ("Node", "Service", "EndpointSlice", "Pod", "TargetGroupBinding")
+_MIRRORED = ("Node", "Service", "EndpointSlice", "Pod", "TargetGroupBinding", "Ingress")
 
 
 @dataclass
@@ -70,32 +70,32 @@ class Controller(Loop):
         self.mirror = KubernetesStore()
         """The objects of the API server as they were a moment ago."""
         self._targets = LoadBalancerController(self.mirror, aws, time.monotonic)
-        self._groups: dict[tuple[str, str], str] = {}
-        self._rules: dict[tuple[str, str, int], tuple[str, dict[str, int]]] = {}
+        self.ingresses = IngressController(
+            self.mirror,
+            aws,
+            self._bind,
+            lambda namespace, name: api.delete("TargetGroupBinding", namespace, name),
+        )
         self._instances: dict[str, set[tuple[str, int]]] = {}
 
     def step(self) -> None:
         """Reconcile everything once."""
         for kind in _MIRRORED:
             self._mirror(kind)
-        for ingress in self._api.list("Ingress", cached=True):
-            number = -1
-            for number, (host, weights) in enumerate(forwards(ingress)):
-                self._rule(ingress, number, host, weights)
-            self._drop_rules(ingress, number + 1)
+        self.ingresses.reconcile()
         self._targets.reconcile()
         self._reconcile_nodes()
         self._hold()
         self._set_gates()
 
+    def _bind(self, binding: Manifest) -> None:
+        """Apply a TargetGroupBinding without what the API server writes."""
+        metadata = {key: value for key, value in binding["metadata"].items() if key != "uid"}
+        self._api.apply([{key: binding[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}])
+
     def arns(self, namespace: str) -> dict[str, str]:
         """Return the target groups of a namespace by Service."""
-        return {service: arn for (of, service), arn in self._groups.items() if of == namespace}
-
-    def weights(self, namespace: str) -> dict[str, int]:
-        """Return the weights of the target groups of a namespace by ARN."""
-        rules = [by_arn for (of, _, _), (_, by_arn) in list(self._rules.items()) if of == namespace]
-        return {arn: weight for by_arn in rules for arn, weight in by_arn.items()}
+        return dict(self.ingresses.groups(namespace))
 
     def _mirror(self, kind: str) -> None:
         found = self._api.list(kind, cached=True)
@@ -110,51 +110,6 @@ class Controller(Loop):
         for key in [key for key in self._seen if key[0] == kind and key not in present]:
             del self._seen[key]
             self.mirror.delete(*key)
-
-    def _rule(self, ingress: Manifest, number: int, host: str, weights: dict[str, int]) -> None:
-        """Make the rule of one path, and change its weights when the annotation says others."""
-        metadata = ingress["metadata"]
-        namespace, key = metadata["namespace"], (metadata["namespace"], metadata["name"], number)
-        by_arn = {self._group(ingress, service): weight for service, weight in weights.items()}
-        arn, present = self._rules.get(key, ("", {}))
-        if not arn:
-            arn = self._aws.rule(by_arn, load_balancer=load_balancer_name(namespace), host=host)
-        elif by_arn != present:
-            self._aws.client().modify_rule(RuleArn=arn, Actions=[forward(by_arn)])
-        self._rules[key] = (arn, by_arn)
-
-    def _drop_rules(self, ingress: Manifest, most: int) -> None:
-        """Delete the rules of paths that the Ingress no longer has."""
-        metadata = ingress["metadata"]
-        for key in [
-            key for key in self._rules if key[:2] == (metadata["namespace"], metadata["name"]) and key[2] >= most
-        ]:
-            arn, _ = self._rules.pop(key)
-            self._aws.client().delete_rule(RuleArn=arn)
-
-    def _group(self, ingress: Manifest, service: str) -> str:
-        """Return the target group of a Service, made with its TargetGroupBinding when it is first needed."""
-        namespace = ingress["metadata"]["namespace"]
-        if (namespace, service) not in self._groups:
-            annotations = ingress["metadata"]["annotations"]
-            port = self._api.get("Service", namespace, service)["spec"]["ports"][0]
-            target_type = annotations[f"{_ANNOTATION}target-type"]
-            name = target_group_name(namespace, service)
-            arn = self._aws.target_group(
-                name,
-                attached=False,
-                target_type=target_type,
-                interval=int(annotations[f"{_ANNOTATION}healthcheck-interval-seconds"]),
-                port=1 if target_type == "ip" else port["nodePort"],
-                load_balancer=load_balancer_name(namespace),
-            )
-            self._groups[namespace, service] = arn
-            reference = {"name": service, "port": port["name"]}
-            spec = {"targetGroupARN": arn, "targetType": target_type, "ipAddressType": "ipv4", "serviceRef": reference}
-            metadata = {"name": name, "namespace": namespace}
-            binding = {"apiVersion": KINDS["TargetGroupBinding"].api_version, "kind": "TargetGroupBinding"}
-            self._api.apply([binding | {"metadata": metadata, "spec": spec}])
-        return self._groups[namespace, service]
 
     def _reconcile_nodes(self) -> None:
         """Register every node, at the node port, for bindings of target type instance."""
@@ -250,11 +205,6 @@ class Webhook:
                 service = self._api.get("Service", namespace, binding["spec"]["serviceRef"]["name"])
                 if service["spec"]["selector"].items() <= labels.items():
                     yield GATE + binding["metadata"]["name"]
-
-
-def load_balancer_name(namespace: str) -> str:
-    """Return the name of the load balancer of a namespace's Ingresses."""
-    return f"k8s-{namespace}"[:32]
 
 
 def health_checks(mirror: KubernetesStore, conditions: Conditions) -> Callable[[str, int], bool]:

@@ -336,20 +336,7 @@ def crashing(stage: Stage) -> None:
 def by_workload_ref(stage: Stage) -> None:
     """A Rollout that refers to a Deployment's template is judged like any other."""
     stage.set_up("blue-green", without_gates)
-    rollout = stage.rollout
-    template = rollout["spec"]["template"]
-    deployment = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "web", "namespace": stage.namespace},
-        "spec": {"replicas": 0, "selector": rollout["spec"]["selector"], "template": template},
-    }
-    template["spec"]["containers"][0]["image"] = "registry.example/web:2"
-    before = stage.green
-    stage.api.apply([deployment])
-    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-    stage.edit(template=None, selector=None, workloadRef=reference)
-    stage.until("Argo's new version", lambda: stage.green != before)
+    refer_to_deployment(stage)
     stage.until_switched()
     assert stage.assert_law() == 1
 
@@ -399,57 +386,91 @@ def not_handed_over(stage: Stage) -> None:
 @scenario
 def converted_to_ping_pong(stage: Stage) -> None:
     """A running blue-green Rollout converted in the printed order never has fewer healthy targets than pods wanted."""
-    stage.set_up("blue-green", without_gates)
-    until_blue_is_healthy(stage)
-    first, texts = stage.green, [path.read_text() for path in sorted((EXAMPLES / "blue-green").glob("*.yaml"))]
-    found = yaml.safe_load_all(dump(convert(load("\n---\n".join(texts))).documents))
-    by_kind: dict[str, list[Manifest]] = {}
-    for one in found:
-        by_kind.setdefault(one["kind"], []).append(one)
-    with stage.counting() as counts:
+    first, by_kind = converted(stage)
+    with counting_users(stage) as counts:
         stage.apply(by_kind["Service"][-1:])
         stage.apply(by_kind["Ingress"])
-        stage.until("the weights of the pair", lambda: weights_of(stage) == {"web-active": 100})
-    assert min(counts) >= REPLICAS, stage.story()
-    [rollout] = by_kind["Rollout"]
-    running = stage.rollout["spec"]
-    rollout["spec"] |= {"replicas": REPLICAS, "template": running["template"]}
-    with counting_users(stage) as counts:
-        stage.apply(by_kind["AnalysisTemplate"])
-        stage.replace_strategy(rollout["spec"]["strategy"])
-        stage.until("Argo's look at it", lambda: stage.is_observed and stage.phase == "Healthy")
-        assert (stage.stable, stage.green) == (first, first)
-        stage.deploy("2")
-        stage.until_switched()
-        time.sleep(NEVER_SECONDS)
+        stage.until("the target group of the number", lambda: has_healthy_group_of_number(stage))
+        [ingress] = by_kind["Ingress"]
+        annotations = ingress["metadata"]["annotations"]
+        name = next(key for key in annotations if key.startswith("alb.ingress.kubernetes.io/actions."))
+        action = json.loads(annotations[name])
+        groups = action["ForwardConfig"]["TargetGroups"]
+        numbered = [one | {"Weight": 100 * (one["ServiceName"] == "web-active")} for one in groups[:2]]
+        annotations[name] = json.dumps(action | {"ForwardConfig": {"TargetGroups": numbered}})
+        stage.apply([ingress])
+        stage.until("the weights of the pair", lambda: len(groups_of(stage)) == 2)
+        take_over(stage, first, by_kind)
     assert min(counts) >= REPLICAS, stage.story()
     assert weights_of(stage) == {"web-preview": 100}
-    stage.note("blue-green converted to ping-pong", "leaves no moment without a healthy target")
+    stage.note("blue-green converted to ping-pong in the printed order", "leaves no moment without a healthy target")
+
+
+@scenario
+def converted_at_once(stage: Stage) -> None:
+    """The same objects applied at once lose every target for a moment: Argo's number is another target group."""
+    first, by_kind = converted(stage)
+    with counting_users(stage) as counts:
+        stage.apply([*by_kind["Service"][-1:], *by_kind["Ingress"]])
+        take_over(stage, first, by_kind)
+    assert min(counts) == 0, stage.story()
+    stage.note("blue-green converted to ping-pong at once", "leaves moments without a healthy target")
+
+
+def converted(stage: Stage) -> tuple[str, dict[str, list[Manifest]]]:
+    """Set blue-green up; return its version, and what `convert` makes of its files, by kind."""
+    stage.set_up("blue-green", without_gates)
+    until_blue_is_healthy(stage)
+    texts = [path.read_text() for path in sorted((EXAMPLES / "blue-green").glob("*.yaml"))]
+    by_kind: dict[str, list[Manifest]] = {}
+    for one in yaml.safe_load_all(dump(convert(load("\n---\n".join(texts))).documents)):
+        by_kind.setdefault(one["kind"], []).append(one)
+    return stage.green, by_kind
+
+
+def take_over(stage: Stage, first: str, by_kind: dict[str, list[Manifest]]) -> None:
+    """Let Argo take the weights over without a new version, and then deploy one."""
+    stage.apply(by_kind["AnalysisTemplate"])
+    [rollout] = by_kind["Rollout"]
+    stage.replace_strategy(rollout["spec"]["strategy"])
+    stage.until("Argo's look at it", lambda: stage.is_observed and stage.phase == "Healthy")
+    assert (stage.stable, stage.green) == (first, first)
+    stage.deploy("2")
+    stage.until_switched()
+    time.sleep(NEVER_SECONDS)
+
+
+def groups_of(stage: Stage) -> list[tuple[str, int, int]]:
+    """Return Service, weight and healthy targets of every target group."""
+    ingresses = stage.cast.controller.ingresses
+    weights = ingresses.weights(stage.namespace)
+    return [
+        (service, weights.get(arn, 0), states_of(stage, arn).count("healthy"))
+        for service, arn in ingresses.groups(stage.namespace)
+    ]
+
+
+def has_healthy_group_of_number(stage: Stage) -> bool:
+    """Whether the active Service has a second target group, at weight 0, whose targets are all healthy."""
+    return ("web-active", 0, REPLICAS) in groups_of(stage)
 
 
 def weights_of(stage: Stage) -> dict[str, int]:
     """The Services whose target groups get requests, with their weights."""
-    weights = stage.cast.controller.weights(stage.namespace)
-    arns = stage.cast.controller.arns(stage.namespace)
-    return {service: weights[arn] for service, arn in arns.items() if weights.get(arn)}
+    return {service: weight for service, weight, _ in groups_of(stage) if weight}
 
 
 @contextmanager
 def counting_users(stage: Stage) -> Iterator[list[int]]:
-    """Count ten times a second the healthy targets of the group with fewest that gets requests, of either Service."""
+    """Count ten times a second the healthy targets of the group with fewest that gets requests in production's rule."""
     counts: list[int] = []
-    over = threading.Event()
+    over, preview_rule = threading.Event(), ("web-preview", 1)
 
     def count() -> None:
         while not over.wait(0.1):
-            states = stage.cast.world.aws.load_balancers
-            arns = stage.cast.controller.arns(stage.namespace)
-            counts.append(
-                min(
-                    sum(health.state == "healthy" for _, _, health in states.health(settings(arns[service])))
-                    for service in weights_of(stage)
-                )
-            )
+            found = groups_of(stage)
+            served = [healthy for service, weight, healthy in found if weight and (service, weight) != preview_rule]
+            counts.append(min(served, default=0))
 
     thread = threading.Thread(target=count, name=f"counting users in {stage.namespace}")
     thread.start()
@@ -492,6 +513,34 @@ def handed_over_and_killed(stage: Stage) -> None:
         assert min(counts) >= REPLICAS, stage.story()
         assert stage.cast.healthy_for_users(stage.namespace)[0] == REPLICAS, stage.story()
     stage.note("blue-green: the provider is killed at the switch", "leaves no moment without a healthy target")
+
+
+@alone
+def handed_over_and_killed_between_writes(stage: Stage) -> None:
+    """A provider killed between the two writes of a switch, blue's removal and green's registration, leaves no gap."""
+    with new_handing_over(stage) as first, new_handing_over(stage) as second:
+        stage.cast.recorder.lead_to(stage.namespace, first.url)
+        stage.set_up("blue-green-without-gap")
+        until_blue_is_healthy(stage)
+        active = stage.cast.controller.arns(stage.namespace)["web-active"]
+        with stage.counting() as counts:
+            stage.deploy("2")
+            stage.until("the pass", lambda: "Successful/HandoverReady" in stage.told(stage.green))
+            registering = stage.cast.world.aws.faults.add("RegisterTargets", about=active, delay_seconds=5)
+            stage.until("blue's removal", lambda: "draining" in states_of(stage, active))
+            first.process.kill()
+            registering.end()
+            stage.cast.recorder.lead_to(stage.namespace, second.url)
+            stage.until_switched()
+            time.sleep(NEVER_SECONDS)
+        assert min(counts) >= REPLICAS, stage.story()
+        assert states_of(stage, active).count("healthy") == REPLICAS, stage.story()
+    stage.note("blue-green: the provider is killed within the switch", "leaves no moment without a healthy target")
+
+
+def states_of(stage: Stage, arn: str) -> list[str]:
+    """Return the states of a group's targets."""
+    return [health.state for _, _, health in stage.cast.world.aws.load_balancers.health(settings(arn))]
 
 
 @scenario
@@ -800,6 +849,24 @@ def sicken(stage: Stage, pod_hash: str) -> None:
 def heal(stage: Stage) -> None:
     """Let every version of this namespace answer its health checks well, whatever its tag."""
     stage.cast.conditions.healed.add(stage.namespace)
+
+
+def refer_to_deployment(stage: Stage) -> None:
+    """Move the pods' template, with image tag 2, into a Deployment to which the Rollout then refers."""
+    rollout = stage.rollout
+    template = rollout["spec"]["template"]
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": stage.namespace},
+        "spec": {"replicas": 0, "selector": rollout["spec"]["selector"], "template": template},
+    }
+    template["spec"]["containers"][0]["image"] = "registry.example/web:2"
+    before = stage.green
+    stage.api.apply([deployment])
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    stage.edit(template=None, selector=None, workloadRef=reference)
+    stage.until("Argo's new version", lambda: stage.green != before)
 
 
 @contextmanager

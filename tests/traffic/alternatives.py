@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 
 from tests.real.api import Manifest
-from tests.real.load_balancer_controller import load_balancer_name
 from tests.real.scenarios import without_gates
 from tests.traffic.scenarios import promote, ungated
 from tests.traffic.trial import Scenario, Trial
+from tests.world.cluster.ingresses import load_balancer_name
 
 GREENS = ("healthy", "one pod in ten sick", "cold", "8 % of 5xx")
 
@@ -28,7 +28,7 @@ def with_cloudwatch(trial: Trial) -> None:
     constant rate. A group without 5xx has no points, which passes. `count` is ours: without it the metric never ends.
     """
     namespace = trial.stage.namespace
-    balancer = trial.cast.world.aws.load_balancer(load_balancer_name(namespace))
+    balancer = trial.cast.world.aws.load_balancer(load_balancer_name(namespace, "web"))
     group = trial.cast.controller.arns(namespace)["web-active"]
     dimensions = [
         {"name": "LoadBalancer", "value": balancer.partition(":loadbalancer/")[2]},

@@ -15,13 +15,13 @@ from tests.real.cast import Cast
 from tests.real.control_plane import Argo
 from tests.real.facts import Facts
 from tests.real.kubelet import NODES
-from tests.real.load_balancer_controller import load_balancer_name
 from tests.real.scenarios import new_handing_over
 from tests.real.stage import Pace, Stage
 from tests.server import Server
 from tests.traffic.data_plane import DataPlane
 from tests.traffic.load import Answers, Users
 from tests.traffic.measures import api_requests, aws_calls, cpu_seconds, difference
+from tests.world.cluster.ingresses import load_balancer_name
 
 LEAD_SECONDS, TAIL_SECONDS = 3.0, 15.0
 """Requests before the new image, and after the switch or the abort."""
@@ -116,7 +116,7 @@ class Trial:
             stage.set_up(scenario.folder, *scenario.changes)
             slots = self.size.pods * 3 + 10
             addresses = self._addresses
-            name = load_balancer_name(stage.namespace)
+            name = load_balancer_name(stage.namespace, "web")
             plane = stack.enter_context(DataPlane(self.cast.world.aws, name, self._folder, addresses, slots))
             targets = len(NODES) if scenario.folder == "instance-mode" else self.size.pods
             stage.until("a healthy blue", lambda: self.healthy() >= targets, seconds=120)
@@ -222,7 +222,7 @@ class Trial:
     def _names(self) -> list[str]:
         """Return by what calls to AWS are known to be about this namespace."""
         arns = self.cast.controller.arns(self.stage.namespace).values()
-        return [arn.rpartition(":")[2] for arn in arns] + [f"/{load_balancer_name(self.stage.namespace)}/"]
+        return [arn.rpartition(":")[2] for arn in arns] + [f"/{load_balancer_name(self.stage.namespace, 'web')}/"]
 
     def _cpu(self) -> dict[str, float]:
         parts = self._parts | ({"provider": self.provider.process.pid} if self.provider else {})

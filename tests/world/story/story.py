@@ -53,7 +53,8 @@ class Story:
         self._world, self._clock, self._ago = world, now, timedelta(0)
         self.traffic = Traffic(world.aws, now)
         self.pods = PodController(kubernetes, self._now, world.seconds)
-        self.ingresses = IngressController(kubernetes, world.aws)
+        unbind = partial(kubernetes.delete, "TargetGroupBinding")
+        self.ingresses = IngressController(kubernetes, world.aws, kubernetes.put, unbind)
         self.members = {member.name: Deployer(kubernetes, member) for member in cast}
         self.counted: dict[str, CountedRequests] = {}
         """What counts the requests to Services that get only real ones."""
