@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.rules.window import open_window
+from provider.rules.window import early_minutes, open_window
 
 MINUTE = timedelta(minutes=1)
 LENGTH, LAG = timedelta(seconds=180), timedelta(seconds=120)
@@ -92,3 +92,20 @@ def test_shifting_every_time_by_whole_minutes_shifts_the_window(now, hours, minu
     )
 
     assert (other.start, other.end) == (one.start + shift, one.end + shift)
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        ("12:06:39", None),
+        ("12:06:40", "12:06:00"),
+        ("12:07:39", "12:06:00"),
+        ("12:07:40", "12:07:00"),
+        ("12:08:39", "12:07:00"),
+    ],
+)
+def test_early_minutes_change_once_a_minute_and_late_in_it(now, until):
+    """Each minute since 12:05 is looked at from 40 s after its end on, when much of it is published."""
+    minutes = early_minutes(at(now), LAG, at("12:04:58"))
+
+    assert (f"{minutes.until:%H:%M:%S}" if minutes else None) == until
