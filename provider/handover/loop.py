@@ -158,7 +158,7 @@ class Loop:
             record = self._store(record, plan, watch, deadline)
             if not plan.has_writes:
                 return
-            watch.states = None
+            watch.states, watch.written_at = None, self._sources.clock()
             try:
                 write(plan, self._registrations, deadline)
             except CannotTell as error:
@@ -175,7 +175,7 @@ class Loop:
         states = None if fresh else watch.recent_states(record, now, wanted_per_second)
         facts = read_facts(record, self._sources, self._registrations, deadline, states)
         watch.pass_time(self._sources.clock())
-        plan = desired(record, facts, watch.age, self._idle_seconds)
+        plan = desired(record, facts, watch.age, self._idle_seconds, is_quiet=watch.is_quiet(now))
         if states is None:
             watch.states, watch.read_at = facts.states, now
         elif watch.is_news(plan, record):

@@ -22,6 +22,10 @@ ROUTINE_READS_PER_SECOND = READS_PER_SECOND * 2 / 3
 MAX_STEP_SECONDS = 15.0
 """By how much a record ages at most from one look to the next."""
 
+QUIET_SECONDS = 15.0
+"""After a write: longer than a call with its retries may take, and shorter than the 30 s for which Amazon's CNI gives
+the address of a pod that is gone to no other (amazon-vpc-cni-k8s: IP_COOLDOWN_PERIOD)."""
+
 
 @dataclass(slots=True)
 class Watch:
@@ -36,11 +40,17 @@ class Watch:
     read_at: datetime | None = None
     plan: Plan | None = None
     wrong_since: datetime | None = None
+    written_at: datetime | None = None
 
     def pass_time(self, now: datetime) -> None:
         """Let the record grow older, but not by an outage in which nobody looked after it."""
         self.age += min((now - self.aged_at).total_seconds(), MAX_STEP_SECONDS)
         self.aged_at = now
+
+    def is_quiet(self, now: datetime) -> bool:
+        """Tell whether no write can still be in flight: of this replica, or of the one before it."""
+        self.written_at = self.written_at or now
+        return (now - self.written_at).total_seconds() >= QUIET_SECONDS
 
     def recent_states(self, record: HandoverRecord, now: datetime, wanted_per_second: float) -> States | None:
         """Return what was read of AWS, if it need not be read again yet.

@@ -89,26 +89,30 @@ class Plan:
         return sum(len(group.deregister) + len(group.waiting) for group in self.groups)
 
 
-def desired(record: HandoverRecord, facts: Facts, age: float, idle_seconds: float) -> Plan:
-    """Return what to do now. `age` is the record's age, `idle_seconds` how long it may go without a query."""
+def desired(record: HandoverRecord, facts: Facts, age: float, idle_seconds: float, *, is_quiet: bool = True) -> Plan:
+    """Return what to do now. `age` is the record's age, `idle_seconds` how long it may go without a query.
+
+    `is_quiet`: no write that was sent earlier can still arrive, so that addresses may be forgotten.
+    """
     is_switched = selects(facts.service, record.pod_hash)
-    record = msgspec.structs.replace(record, age=age, groups=tuple(_remembered(one, facts) for one in record.groups))
+    groups = tuple(_remembered(group, facts) for group in record.groups) if is_quiet else record.groups
+    record = msgspec.structs.replace(record, age=age, groups=groups)
     if not is_switched and not record.ended:
         why, is_timed_out = why_ended(record, facts.rollout, age, idle_seconds)
         record = record.end(why, is_timed_out=is_timed_out) if why else record
-    groups = tuple(
+    plans = tuple(
         _of_group(record, group, states, facts, is_switched=is_switched)
         for group in record.groups
         if (states := facts.states[group.arn]) is not None
     )
-    is_right = all(group.is_right for group in groups)
+    is_right = all(group.is_right for group in plans)
     settled = None
     if (is_switched or record.ended) and is_right:
         settled = age if record.settled is None else record.settled
     is_over = settled is not None and age - max(settled, record.queried) >= WATCH_SECONDS
     refusal = None if is_right else record.refusal
     record = msgspec.structs.replace(record, settled=settled, refusal=refusal)
-    return Plan(record, groups, is_switched, is_over)
+    return Plan(record, plans, is_switched, is_over)
 
 
 def why_ended(record: HandoverRecord, rollout: Rollout | None, age: float, idle_seconds: float) -> tuple[str, bool]:
