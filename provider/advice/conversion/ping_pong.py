@@ -7,7 +7,6 @@ Sources: Argo Rollouts 1.10.1 (rollout/trafficrouting/service_helper.go, rollout
 example `rollout-examples/ping-pong`, which was run on real controllers.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -17,6 +16,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from provider.advice.conversion.documents import commented, dump, mapping
+from provider.advice.conversion.order import Pair, action, order
 from provider.advice.conversion.proof import BY_BACKEND, obstacles, production_ingresses
 from provider.advice.preflight import inspect
 from provider.advice.preflight.ingresses import ALB, backends_of
@@ -59,25 +59,25 @@ def convert(
     if problems:
         raise CannotConvert(". ".join(problems))
     found = Conversion(documents)
-    active = setup.production
+    production = production_ingresses(setup)[0]
     manifest = _document(documents, "Rollout", setup.name, setup.namespace)
-    ingress = _document(documents, "Ingress", name_of(production_ingresses(setup)[0]), setup.namespace)
-    service = _document(documents, "Service", active, setup.namespace)
+    ingress = _document(documents, "Ingress", name_of(production), setup.namespace)
+    service = _document(documents, "Service", setup.production, setup.namespace)
     blue_green = manifest["spec"]["strategy"]["blueGreen"]
-    preview = str(blue_green["previewService"])
-    root, port = f"{active.removesuffix('-active')}-root", int(service["spec"]["ports"][0]["port"])
+    written = next(backend.port for backend in backends_of(production) if backend.name == setup.production)
+    root, port = f"{setup.production.removesuffix('-active')}-root", int(service["spec"]["ports"][0]["port"])
+    pair = Pair(setup.production, str(blue_green["previewService"]), root, port, written)
     if setup.manifests.find("Service", setup.namespace, root) is not None:
         raise CannotConvert(f"Service {root} exists already, and the name is needed for the rule's action")
-    written = next(backend.port for backend in backends_of(production_ingresses(setup)[0]) if backend.name == active)
     _convert_templates(documents, setup)
-    manifest["spec"]["strategy"] = _strategy(blue_green, ingress, root, port, found, keep_preview=keep_preview)
-    _convert_ingress(ingress, active, preview, root, port, written, found, keep_preview=keep_preview)
+    manifest["spec"]["strategy"] = _strategy(blue_green, name_of(ingress), pair, found, keep_preview=keep_preview)
+    _convert_ingress(ingress, pair, found, keep_preview=keep_preview)
     documents.append(_service(service, root, "Only a name for the rule's action: no target group"))
     if keep_preview:
-        kept = _service(service, f"{preview}-fixed", "Selects green's pods by the label of canaryMetadata")
+        kept = _service(service, f"{pair.preview}-fixed", "Selects green's pods by the label of canaryMetadata")
         kept["spec"]["selector"][ROLE] = "green"
         documents.append(kept)
-    found.order = _order(manifest, ingress, active, preview, root, port, written)
+    found.order = order(setup.name, name_of(ingress), pair)
     _require_no_new_finding(setup, documents)
     return found
 
@@ -136,15 +136,15 @@ def _service(like: CommentedMap, name: str, comment: str) -> CommentedMap:
 
 
 def _strategy(
-    blue_green: CommentedMap, ingress: CommentedMap, root: str, port: int, found: Conversion, *, keep_preview: bool
+    blue_green: CommentedMap, ingress: str, pair: Pair, found: Conversion, *, keep_preview: bool
 ) -> CommentedMap:
     """Return `spec.strategy` as a canary."""
-    pair = mapping(
+    services = mapping(
         {"pingService": blue_green["previewService"], "pongService": blue_green["activeService"]},
         pongService="the active Service: Argo takes pong for stable at first",
     )
-    alb = {"ingress": name_of(ingress), "rootService": root, "servicePort": port}
-    canary = CommentedMap({"pingPong": pair, "trafficRouting": {"alb": alb}})
+    alb = {"ingress": ingress, "rootService": pair.root, "servicePort": pair.port}
+    canary = CommentedMap({"pingPong": services, "trafficRouting": {"alb": alb}})
     for name in KEPT:
         if name in blue_green:
             canary[name] = blue_green[name]
@@ -192,20 +192,11 @@ def _convert_templates(documents: list[CommentedMap], setup: Setup) -> None:
                 del web["jsonBody"]["stage"]
 
 
-def _convert_ingress(
-    ingress: CommentedMap,
-    active: str,
-    preview: str,
-    root: str,
-    port: int,
-    written: int | str,
-    found: Conversion,
-    *,
-    keep_preview: bool,
-) -> None:
+def _convert_ingress(ingress: CommentedMap, pair: Pair, found: Conversion, *, keep_preview: bool) -> None:
     """Let the production rule use an action with both target groups, and the preview rule go or follow green."""
     annotations = ingress["metadata"].setdefault("annotations", CommentedMap())
-    annotations[f"{ALB}actions.{root}"] = _action(active, preview, port, written)
+    active, preview, root = pair.active, pair.preview, pair.root
+    annotations[f"{ALB}actions.{root}"] = action(pair)
     annotations.yaml_add_eol_comment("new; Argo writes the weights from now on", f"{ALB}actions.{root}")
     renamed = {active: root} | ({preview: f"{preview}-fixed"} if keep_preview else {})
     for old, new in renamed.items():
@@ -231,19 +222,6 @@ def _paths(ingress: Mapping[str, Any]) -> list[Any]:
     return [path for rule in at(ingress, "spec.rules", []) for path in at(rule, "http.paths", [])]
 
 
-def _action(active: str, preview: str, port: int, written: int | str) -> str:
-    """Return the action, in the form that Argo itself writes, so that its first reconcile changes little.
-
-    The controller names a target group by the port as the rule writes it, and Argo writes a number. So a rule that
-    names its port keeps its target group until the one of the number, at weight 0, is healthy.
-    """
-    weights = [(preview, str(port), 0), (active, str(port), 100)]
-    if str(written) != str(port):
-        weights = [(preview, str(port), 0), (active, str(port), 0), (active, str(written), 100)]
-    groups = [{"ServiceName": name, "ServicePort": text, "Weight": weight} for name, text, weight in weights]
-    return json.dumps({"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}, separators=(",", ":"))
-
-
 def _drop_rules(ingress: CommentedMap, preview: str, found: Conversion) -> None:
     """Remove what leads to the preview Service alone: both groups are in the production rule now."""
     for rule in list(at(ingress, "spec.rules", [])):
@@ -256,34 +234,3 @@ def _drop_rules(ingress: CommentedMap, preview: str, found: Conversion) -> None:
             found.notes.append(f"The preview rule of {host} was removed; --keep-preview keeps its address")
         if dropped and not paths:
             ingress["spec"]["rules"].remove(rule)
-
-
-def _order(
-    rollout: CommentedMap, ingress: CommentedMap, active: str, preview: str, root: str, port: int, written: int | str
-) -> list[str]:
-    """Return the order of applying that never leaves production without a target."""
-    name = name_of(rollout)
-    if str(written) == str(port):
-        moves = [
-            "Wait until the AWS Load Balancer Controller has reconciled it, and look whether requests still arrive.",
-        ]
-    else:
-        action = _action(active, preview, port, port)
-        command = f"kubectl annotate --overwrite ingress {name_of(ingress)}"
-        healthy = (
-            f"Wait until the targets of the new target group of {active} and port {port} are healthy. The controller"
-        )
-        moves = [
-            f"{healthy} names a target group by the port as the rule writes it; it was {written}, Argo writes {port}.",
-            f"Move the weight to it: `{command} '{ALB}actions.{root}={action}'`, and write the same into the file.",
-        ]
-    same = f"its rule forwards to the same target group of {active} with weight 100 as before"
-    return [
-        f"Wait until no version is rolling: `kubectl argo rollouts status {name}` says Healthy.",
-        f"Apply the Services: {root} is new, and nothing uses it yet.",
-        f"Apply Ingress {name_of(ingress)}: {same}.",
-        *moves,
-        f"Apply the AnalysisTemplates and Rollout {name} and no change of its pods: Argo takes over the weights.",
-        "Deploy the next version: it is checked at weight 0, and the switch changes weights only.",
-        "To go back before that: apply the Rollout as it was, then the Ingress.",
-    ]
