@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.real import explained, failing  # noqa: F401 - their scenarios are registered by their import
+from tests.real import blue_green, canaries, explained, failing, handed_over, outages  # noqa: F401 - registers scenarios
 from tests.real.build import ARGO_VERSIONS, missing
 from tests.real.cast import Cast
 from tests.real.control_plane import Argo
