@@ -1,6 +1,6 @@
 """Tells random stories of handovers and compares every write and every answer with the truth of that moment.
 
-A seed always tells the same story. Time is the story's own, and stands still while somebody reads or writes.
+A seed draws the same events. Time is the story's own, and stands still while somebody reads or writes.
 `python -m tests.handover.random_switches --help`
 """
 
@@ -124,6 +124,9 @@ class Story:
     """A target group of another application."""
     _elsewhere: set[Address] = field(default_factory=set)
     """Those in a group of their own."""
+    _disturbed_at: float = 0.0
+    _dead_since: dict[str, float] = field(default_factory=dict)
+    """Since when addresses of pods that are gone or terminate are targets in production."""
     _last_seen: dict[str, float] = field(default_factory=dict)
     """When each address was last a pod's."""
     _is_paused: bool = False
@@ -186,6 +189,7 @@ class Story:
         if self.stage.clock.seconds < self._look_at:
             return
         self._look_at = self.stage.clock.seconds + PAUSE_SECONDS
+        self.judge_dead()
         for replica in self.replicas:
             with self.faulty(), suppress(Crash):
                 replica.look()
@@ -304,6 +308,17 @@ class Story:
             if self.stage.world.kubernetes.stored("Lease", "platform", **{"alb-provider/handover": "record"}):
                 raise self._complaint("a record has not ended")
 
+    def judge_dead(self) -> None:
+        """Complain of targets of pods that are gone or terminate, once nothing was disturbed for long enough."""
+        now, present = self.stage.clock.seconds, self.stage.states().items()
+        targets = {key for key, state in present if state not in ("draining", "unused")} - self._foreign
+        dead = {ip for ip, _ in targets} & (self._ever - self.living())
+        dead -= self.behind_production() if dead else set()
+        self._dead_since = {ip: self._dead_since.get(ip, now) for ip in dead}
+        for ip, since in self._dead_since.items():
+            if now - max(since, self._disturbed_at) > LONGEST_SECONDS:
+                raise self._complaint(f"still a target: {ip}, whose pod is gone or terminates")
+
     def judge_end(self) -> None:
         """Compare production with the truth, once nothing disturbs it any more."""
         behind = self.behind_production()
@@ -344,6 +359,8 @@ class Story:
     def faulty(self) -> Iterator[None]:
         """Let the fault of the hour hit the provider, and nobody else."""
         fault, faults = self._fault, self._faulty
+        if fault is not None:
+            self._disturbed_at = self.stage.clock.seconds
         if fault is not None and faults is not None:
             faults._append(fault)
         try:
@@ -357,6 +374,7 @@ class Story:
         if self._complaint_of_a_write is not None:
             raise self._complaint_of_a_write
         if isinstance(replica.registrations, Watched) and replica.registrations.crash:
+            self._disturbed_at = self.stage.clock.seconds
             replica.start()
 
     def nothing(self) -> None:
@@ -465,6 +483,7 @@ class Story:
 
     def restart(self) -> None:
         """One process begins again, or all of them do."""
+        self._disturbed_at = self.stage.clock.seconds
         for replica in self.random.choice((self.replicas, self.replicas[:1])):
             replica.start()
 
