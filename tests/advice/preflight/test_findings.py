@@ -294,6 +294,63 @@ def test_the_smallest_change_is_found(code):
     assert all(one.says and not one.says.endswith(".") and one.todo.endswith(".") for one in own)
 
 
+def routed(change, **backend):
+    """Make the Rollout ping-pong, with production's rule leading to this backend."""
+    canary(change, [{"setCanaryScale": {"weight": 100}}, "gate"])
+    change.service("web-active")["metadata"]["name"] = "web-root"
+    change.add(copy.deepcopy(change.service("web-active")))
+    change.service("web-active")["metadata"]["name"] = "web-active"
+    change["Ingress", "web"]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"] = backend
+
+
+USED = {"name": "web-root", "port": {"name": "use-annotation"}}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "code", "severity"),
+    [
+        (lambda it: it.arguments[0].update(valueFrom=None, value="another"), "AsksAboutAnother", "blocks"),
+        (lambda it: it.metric.update(successCondition='result.phase == "Successful"'), "ConditionNeverTrue", "blocks"),
+        (lambda it: routed(it, **USED), "", ""),
+        (lambda it: routed(it, name="web-root", port={"number": 80}), "IngressRuleMissing", "blocks"),
+        (lambda it: routed(it, name="web-active", port=USED["port"]), "IngressRuleMissing", "blocks"),
+        (lambda it: routed(it, **USED) or it.objects.pop(("Ingress", "web")), "IngressRuleMissing", "risk"),
+        (
+            lambda it: (
+                routed(it, **USED),
+                it.spec["strategy"]["canary"]["trafficRouting"]["alb"].update(ingresses=["web", "intern"]),
+            ),
+            "IngressRuleMissing",
+            "risk",
+        ),
+        (
+            lambda it: it["Namespace", "shop"]["metadata"].update(
+                labels={"eks.amazonaws.com/pod-readiness-gate-inject": "enabled"}
+            ),
+            "",
+            "",
+        ),
+        (lambda it: autoscaled(it) or it.blue_green.update(previewReplicaCount=6), "PreviewReplicaCount", ""),
+        (
+            lambda it: autoscaled(it) or it.spec.update(replicas=1) or it.blue_green.update(previewReplicaCount=2),
+            "PreviewReplicaCount",
+            "risk",
+        ),
+    ],
+)
+def test_what_a_new_user_gets_wrong(mistake, code, severity):
+    """A typical mistake is found with its severity, and what only looks like one is not."""
+    objects = objects_of("blue-green")
+    mistake(Change(objects))
+
+    severities = {one.code: one.severity for one in found_in(objects)}
+
+    if severity:
+        assert severities[code] == severity
+    else:
+        assert not severities.keys() & ({code} if code else {"IngressRuleMissing", "ReadinessGateMissing"})
+
+
 KNOWN = {
     "batches": set(),
     "blue-green": {"SwitchHasGap"},
