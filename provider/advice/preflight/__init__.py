@@ -7,6 +7,7 @@ the function, and a case in the table of the tests.
 from collections.abc import Iterable, Mapping
 
 from provider.advice.preflight import (  # noqa: F401 - their rules register themselves
+    answers,
     argo,
     gates,
     group_settings,

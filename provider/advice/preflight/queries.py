@@ -1,18 +1,15 @@
-"""What the metrics ask this provider, and whether its answers can pass them.
+"""What the metrics ask this provider.
 
-Sources: Argo Rollouts 1.10.1 (utils/evaluate/evaluate.go, metricproviders/webmetric/webmetric.go), and runs of it.
+Source: Argo Rollouts 1.10.1 (metricproviders/webmetric/webmetric.go).
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from provider.advice.preflight.findings import BLOCKS, RISK, Hits, rule
 from provider.advice.preflight.manifests import at
 from provider.advice.preflight.metrics import MetricPlace
 from provider.advice.preflight.setup import Setup
-from provider.advice.preflight.templates import ANSWER_SECONDS, LIMITS, has_arguments
-from provider.checks import gate, traffic
 from provider.checks.parameters import accepted_text, parse_as
 from provider.checks.strictness import strictness_of
 from provider.endpoints import endpoints
@@ -21,87 +18,15 @@ from provider.model.analysis import POST_PROMOTION, AnalysisMetric
 from provider.model.errors import BadQuery
 from provider.model.records import Stage
 from provider.rules.analysis_arguments import PLACEHOLDER, name_in
-from provider.rules.condition_outcomes import EvaluationError, outcome
-from provider.rules.conditions import Unknown, mistake
 
-DURATIONS = ("interval", "initialDelay")
 _BREAKS = re.compile(r"[\s&#+]|%(?![0-9a-fA-F]{2})")
-
-_ANSWERS: tuple[Mapping[str, Any], ...] = tuple(
-    {"measurement": [number, phase, Unknown], "message": Unknown, "observed": Unknown, "phase": phase,
-     "reason": Unknown}
-    for phase in ("Successful", "Inconclusive", "Failed")
-    for number in (0.0, 0.4, 1.0, 50.0, 99.9, 100.0, 1000.0)
-)  # fmt: skip
-"""What the provider answers, as far as conditions can depend on it."""
-
-
-def _results(metric: AnalysisMetric) -> list[Any]:
-    """Return what conditions get for each answer; empty if the jsonPath is not understood."""
-    path = str(at(metric.spec, "provider.web.jsonPath", "{$}"))
-    parts = re.fullmatch(r"\{\s*\$?((?:\.\w+|\[\d+\]|\['\w+'\])*)\.?\s*\}", path)
-    if parts is None or metric.provider != "web":
-        return []
-    results: list[Any] = list(_ANSWERS)
-    for name, number, quoted in re.findall(r"\.(\w+)|\[(\d+)\]|\['(\w+)'\]", parts[1]):
-        key = int(number) if number else name or quoted
-        kind = list if number else Mapping
-        try:
-            results = [node[key] for node in results if isinstance(node, kind)]
-        except (KeyError, IndexError):
-            return []
-    return [] if any(result is Unknown for result in results) else results
-
-
-def _outcomes(condition: str, results: list[Any]) -> Iterator[bool | str | None]:
-    """Yield what a condition gives for each result: true, false, None for unknown, or a text for an error."""
-    for result in results if condition and not PLACEHOLDER.search(condition) and not mistake(condition) else ():
-        try:
-            yield outcome(condition, result)
-        except EvaluationError as error:
-            yield str(error)
-
-
-@rule("ConditionNeverTrue", BLOCKS, 'Write `jsonPath: "{$.measurement}"` and `result[1] == "Successful"`.')
-def never_true(setup: Setup) -> Hits:
-    """No answer of the provider makes the condition true, or every one makes it an Error: the gate never passes."""
-    for metric, place in setup.queries:
-        results = _results(metric)
-        failures = list(_outcomes(metric.failure_condition, results))
-        successes = list(_outcomes(metric.success_condition, results))
-        for field, outcomes in (("failureCondition", failures), ("successCondition", successes)):
-            if outcomes and all(isinstance(each, str) for each in outcomes):
-                yield place.hit(f"{place}: {field} is an error for every answer: {outcomes[0]}", field)
-        if all(isinstance(each, str) for each in successes):
-            continue
-        pairs = zip(successes, failures or [False] * len(results), strict=True)
-        if all(success is False or isinstance(success, str) for success, failure in pairs if failure is not True):
-            yield place.hit(f"{place}: no answer of the provider makes successCondition true", "successCondition")
-
-
-@rule("JsonPathFilters", BLOCKS, 'Write `jsonPath: "{$.measurement}"` and compare in the conditions.')
-def json_path_filters(setup: Setup) -> Hits:
-    """`jsonPath` filters an array of texts and numbers, which is an Error in every measurement."""
-    for metric, place in setup.queries:
-        text = metric.request.json_path if metric.request else ""
-        if "?(" in text and "measurement" in text and text.startswith("{"):
-            yield place.web_hit(f"{place}: jsonPath filters the array `measurement`", "jsonPath")
-
-
-@rule("TimeoutTooShort", RISK, "Raise `timeoutSeconds`; the examples have 10.")
-def timeouts(setup: Setup) -> Hits:
-    """Argo waits a shorter time for an answer than it may take (8 s): an answer that comes later is an Error."""
-    for metric, place in setup.queries:
-        if metric.request and metric.request.timeout_seconds < ANSWER_SECONDS:
-            says = f"{place}: timeoutSeconds is {metric.request.timeout_seconds}, and an answer may take"
-            yield place.web_hit(f"{says} {ANSWER_SECONDS} s", "timeoutSeconds")
 
 
 def _parameters(metric: AnalysisMetric) -> dict[str, str]:
     return dict(metric.query.parameters) if metric.query else {}
 
 
-def _sent(metric: AnalysisMetric, place: MetricPlace) -> Iterator[tuple[str, str]]:
+def sent(metric: AnalysisMetric, place: MetricPlace) -> Iterator[tuple[str, str]]:
     """Yield the parameters as they will be sent, with an accepted value for what is not known."""
     query = metric.query
     fields = endpoints()[query.endpoint].query.model_fields.values() if query else ()
@@ -119,53 +44,13 @@ def accepted(setup: Setup) -> Hits:
         name = metric.query.endpoint if metric.query else ""
         endpoint, says = endpoints()[name], f"Metric {metric.name} asks {name}"
         try:
-            parse_as(endpoint.query, name, list(_sent(metric, place)))
+            parse_as(endpoint.query, name, list(sent(metric, place)))
         except BadQuery as error:
             for problem in error.problems:
                 yield place.web_hit(f"{says}: {problem.parameter} {problem.detail}", "url")
         method = metric.request.method.upper() if metric.request else endpoint.methods[0]
         if method not in endpoint.methods:
             yield place.hit(f"{says} with {method}; it is a {endpoint.methods[0]} with a jsonBody")
-
-
-@rule("WaitsTooShort", RISK, "Raise `inconclusiveLimit` and `count`, or set `initialDelay`.")
-def waits(setup: Setup) -> Hits:
-    """The limits end before the provider can pass: it answers Inconclusive while waiting can help, and after more such
-    answers than `inconclusiveLimit`, or after `count`, Argo pauses the Rollout until a person promotes it. After the
-    switch `errors` needs a whole minute that CloudWatch has finished.
-    """
-    for metric, place in setup.queries:
-        if metric.provider != "web" or not metric.failure_condition or has_arguments(metric, *LIMITS, *DURATIONS):
-            continue
-        passes = max(metric.consecutive_success_limit, 1)
-        most = min(
-            metric.inconclusive_limit, metric.inconclusive_limit if metric.count is None else metric.count - passes
-        )
-        lasts, least = (
-            metric.initial_delay_seconds + max(most, 0) * metric.interval_seconds,
-            _least_seconds(metric, place),
-        )
-        if most <= 0 and not least:
-            yield place.hit(
-                f"{place}: the first answer that asks to wait ends it, and Argo pauses", "inconclusiveLimit"
-            )
-        elif lasts < least:
-            says = f"{place} waits for {lasts:g} s, and a pass after the switch takes at least {least:g} s"
-            yield place.hit(says, "inconclusiveLimit")
-
-
-def _least_seconds(metric: AnalysisMetric, place: MetricPlace) -> float:
-    """Return when a pass is possible at the earliest, from the switch on; 0 before it, and without metrics."""
-    try:
-        query = (
-            parse_as(endpoints()[metric.query.endpoint].query, "", list(_sent(metric, place))) if metric.query else None
-        )
-    except BadQuery:
-        return 0
-    if not isinstance(query, traffic.Query) or place.analysis.place != POST_PROMOTION:
-        return 0
-    is_judged = not isinstance(query, gate.Query) or any(issubclass(part.query, traffic.Query) for part in query.parts)
-    return query.lag_seconds + 60 if is_judged else 0
 
 
 @rule("ArgumentEmpty", BLOCKS, "Give the argument a value or a `valueFrom`.")

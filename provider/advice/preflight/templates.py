@@ -8,28 +8,19 @@ import json
 import re
 from collections import Counter
 
-from provider.advice.preflight.findings import ADVICE, BLOCKS, RISK, Hit, Hits, rule
+from provider.advice.preflight.findings import ADVICE, BLOCKS, Hit, Hits, rule
 from provider.advice.preflight.manifests import at
 from provider.advice.preflight.setup import Setup
 from provider.model.analysis import Analysis, AnalysisMetric, ProblemKind
-from provider.model.argo import PROGRESS_DEADLINE_SECONDS
 from provider.rules.analysis import wanted_templates
 from provider.rules.analysis_arguments import PLACEHOLDER, mapping
 from provider.rules.conditions import mistake
 
-ANSWER_SECONDS = 8
-"""The longest that an answer of this provider takes (PROVIDER_BUDGET_SECONDS)."""
-
-ERROR_SECONDS = 10
-"""After an Error Argo measures again in 10 s, whatever the interval is."""
-
-RESTART_SECONDS = 120
-"""About the time for a pod to be rescheduled, pull its image and become ready."""
-
 LIMITS = ("count", "failureLimit", "inconclusiveLimit", "consecutiveErrorLimit", "consecutiveSuccessLimit")
 
 
-def _objects(analysis: Analysis) -> tuple[str, ...]:
+def objects_of(analysis: Analysis) -> tuple[str, ...]:
+    """Return the templates of an analysis, by kind and name."""
     return tuple(f"{kind}/{name}" for kind, name in analysis.templates)
 
 
@@ -88,7 +79,7 @@ def defaults(setup: Setup) -> Hits:
     for analysis in setup.analyses:
         for problem in analysis.problems:
             if problem.kind is ProblemKind.DEFAULTS:
-                yield Hit(f"{analysis.place}: {problem}", _objects(analysis))
+                yield Hit(f"{analysis.place}: {problem}", objects_of(analysis))
 
 
 @rule("SameNameTwice", ADVICE, "Rename one of them.")
@@ -108,7 +99,7 @@ def metric_names(setup: Setup) -> Hits:
     for analysis in setup.analyses:
         for name, number in Counter(metric.name for metric in analysis.metrics).items():
             if number > 1:
-                yield Hit(f"{analysis.place} has {number} metrics named {name}", _objects(analysis))
+                yield Hit(f"{analysis.place} has {number} metrics named {name}", objects_of(analysis))
 
 
 @rule("ArgumentInDryRun", BLOCKS, "Write the name.")
@@ -185,57 +176,3 @@ def metric_limits(setup: Setup) -> Hits:
         for name, value in zip(LIMITS[2:], (waits, errors, in_a_row), strict=True):
             if value < 0:
                 yield place.hit(f"{place}: {name} is negative", name)
-
-
-@rule("SucceedsWithoutPass", BLOCKS, "Set both conditions and `consecutiveSuccessLimit`.")
-def passes(setup: Setup) -> Hits:
-    """A metric can end Successful without one Successful answer of the provider: its `failureLimit` and
-    `inconclusiveLimit` together reach `count`, it has no `successCondition`, or all metrics are dry runs.
-    """
-    for analysis in setup.analyses:
-        if analysis.metrics and all(metric.is_dry_run for metric in analysis.metrics):
-            yield Hit(f"Every metric of {analysis.place} is a dry run, which always succeeds", _objects(analysis))
-    for metric, place in setup.queries:
-        count, failures, waits = metric.count or 0, metric.failure_limit, metric.inconclusive_limit
-        tolerated = max(failures, 0) + max(waits, 0)
-        if metric.provider != "web":
-            continue
-        if not metric.success_condition:
-            yield place.hit(f"{place} has no successCondition, so whatever is not a failure counts as a success")
-        elif not has_arguments(metric, *LIMITS) and metric.consecutive_success_limit <= 0 < count <= tolerated:
-            says = f"{place} succeeds after {count} measurements of which none passed"
-            yield place.hit(f"{says} (failureLimit {failures}, inconclusiveLimit {waits})")
-
-
-@rule("NoFailureCondition", RISK, 'Add `failureCondition: result[1] == "Failed"`.')
-def failure_conditions(setup: Setup) -> Hits:
-    """Without `failureCondition` whatever is not a success is a failure: an answer that asks to wait aborts the
-    Rollout.
-    """
-    for metric, place in setup.queries:
-        if metric.provider == "web" and metric.success_condition and not metric.failure_condition:
-            yield place.hit(f"{place} has no failureCondition, so waiting counts as a failure and aborts")
-
-
-@rule("WaitsTooLong", RISK, "Raise `progressDeadlineSeconds`, or lower `count`.")
-def times(setup: Setup) -> Hits:
-    """The analysis may take longer than `progressDeadlineSeconds`, which keeps running: the Rollout is Degraded, or
-    aborted, while it still waits.
-    """
-    deadline = at(setup.rollout, "spec.progressDeadlineSeconds", PROGRESS_DEADLINE_SECONDS)
-    for metric, place in setup.queries if setup.blue_green is not None else ():
-        lasts = metric.initial_delay_seconds + (metric.count or 0) * (metric.interval_seconds + ANSWER_SECONDS)
-        if lasts > deadline:
-            says = f"{place} may take {lasts:.0f} s at {ANSWER_SECONDS} s an answer; progressDeadlineSeconds"
-            yield place.hit(f"{says} is {deadline}", "count", also=(setup.label,))
-
-
-@rule("ToleratesNoRestart", RISK, "Raise `consecutiveErrorLimit`; the examples have 30, about five minutes.")
-def restarts(setup: Setup) -> Hits:
-    """So few errors in a row abort the Rollout that a restart of the provider, or of a node, can do it."""
-    for metric, place in setup.queries:
-        limit = metric.consecutive_error_limit
-        seconds = (limit + 1) * ERROR_SECONDS
-        if seconds < RESTART_SECONDS and metric.provider == "web" and not has_arguments(metric, LIMITS[3]):
-            says = f"{place} ends in Error after {seconds} s without an answer (consecutiveErrorLimit {limit})"
-            yield place.hit(f"{says}, which aborts in {place.analysis.place}")
