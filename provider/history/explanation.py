@@ -17,7 +17,8 @@ from provider.checks.parameters import Query
 from provider.checks.question import AnyCheck, Sources, answer, parse
 from provider.history import argo_record, recall
 from provider.history.argo_record import ArgoRecord
-from provider.history.switches import Evidence, Key, Switches
+from provider.history.last_looks import Evidence, Key
+from provider.history.switches import Switches
 from provider.model.analysis import Analysis, AnalysisMetric
 from provider.model.errors import BadQuery, CannotTell
 from provider.model.reasons import Action, Phase
@@ -111,13 +112,13 @@ def explain(
     """
     deadline = Deadline(sources.budget_seconds, rollout="/".join(key), began_at=sources.clock())
     record = argo_record.read(sources, *key, endpoints, deadline)
-    evidence = switches.evidence(key)
+    evidence = switches.looks.of(key)
     answered_at = evidence.answered_at if evidence else None
     if not refresh and (answered_at is None or sources.clock() - answered_at >= LOOK_AFTER):
         answers = _answers(record, sources, switches, deadline)
-        production = _production(switches.evidence(key), sources, deadline)
-        switches.told_person(key, answers, production, sources.clock())
-        evidence = switches.evidence(key)
+        production = _production(switches.looks.of(key), sources, deadline)
+        switches.looks.keep_answers(key, answers, production, sources.clock())
+        evidence = switches.looks.of(key)
     else:
         answers = evidence.answers if evidence else ()
     return Explanation(record, situation_of(_facts(record, evidence, sources, deadline)), answers, evidence)
@@ -148,7 +149,7 @@ def _answer(asked: QueryAnswer, record: ArgoRecord, sources: Sources, switches: 
         return replace(asked, endpoint=check.name, note=f"This provider refuses it (400): {error}.")
     if (query.namespace, query.rollout) != record.state.key:
         return replace(asked, endpoint=check.name, note=f"It asks about Rollout {query.namespace}/{query.rollout}.")
-    verdict = answer(check, query, sources, switches.showed)
+    verdict = answer(check, query, sources, switches.looks.keep)
     return replace(asked, query=query, endpoint=check.name, verdict=verdict, note=note)
 
 

@@ -1,7 +1,7 @@
 """What only this process can see of Rollouts: switches without a pass, and seconds without a healthy target.
 
 In memory and bounded; a restart forgets it, and each replica has its own. What Argo was told is in its AnalysisRuns
-(argo_record.py). It also keeps the last evidence of each Rollout, so that a page that refreshes itself calls nobody.
+(argo_record.py).
 """
 
 import logging
@@ -10,18 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Event, Lock
-from typing import Any
 
 from provider.checks import target_health
 from provider.checks.parameters import Query
 from provider.checks.question import Look, Sources
-from provider.checks.traffic import Traffic
+from provider.history.last_looks import MOST_RECORDS, MOST_ROLLOUTS, Key, LastLooks
 from provider.history.switch_errors import errors_of, is_complete
 from provider.model.answer import UngatedSwitch
 from provider.model.clocks import A_SECOND
 from provider.model.errors import CannotTell, RolloutNotFound
 from provider.model.reasons import Action, Phase
-from provider.model.records import Canary, GroupHealth, Stage, TargetGroup, Verdict
+from provider.model.records import Canary, Stage, TargetGroup, Verdict
 from provider.rules.switch_seen import SwitchSeen, after_look, begun
 from provider.rules.ungated import Seen, after_answer, serving
 from provider.rules.ungated import after_look as after_production
@@ -29,14 +28,8 @@ from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.events import Events, News
 from provider.telemetry import Metrics
 
-MOST_ROLLOUTS = 200
-"""Rollouts remembered; beyond that the one queried longest ago is forgotten."""
-
 FORGET_AFTER = timedelta(hours=6)
 """After the last query about a Rollout."""
-
-MOST_RECORDS = 100_000
-"""Pods, endpoints and targets kept of all Rollouts together (about 50 MiB)."""
 
 MOST_SWITCHES, MOST_QUERIES = 10, 16
 """Kept of one Rollout: switches, and distinct queries whose last answer is known."""
@@ -49,31 +42,6 @@ CHARTED = ("target-health", "gate")
 
 SHORTEST_PAUSE_SECONDS = 0.25
 """Between two looks: at most four a second, of two small reads each."""
-
-Key = tuple[str, str]
-"""Namespace and name of a Rollout."""
-
-
-@dataclass(slots=True)
-class Evidence:
-    """The last evidence about a Rollout, whoever asked: of its targets, and of its users' requests.
-
-    `answers` are those to the last look of a person, at `answered_at`, and `production` are production's target groups
-    then, if the answers were about others.
-    """
-
-    look: Look
-    health: target_health.Evidence | None = None
-    traffic: Traffic | None = None
-    production: tuple[GroupHealth, ...] = ()
-    answers: tuple[Any, ...] = ()
-    answered_at: datetime | None = None
-
-    def __len__(self) -> int:
-        """Return the number of its records."""
-        return len(self.look.topology) + sum(
-            len(health.targets) for health in (self.health.groups if self.health else ())
-        )
 
 
 @dataclass(slots=True)
@@ -100,10 +68,10 @@ class Switches:
     ) -> None:
         """Know nothing yet. Answers that change are written as Kubernetes Events, if there are `events`."""
         self._metrics, self._clock, self._events = metrics, clock, events
-        self._most_records = most_records
+        self.looks = LastLooks(most_records)
+        """The last evidence of each Rollout."""
         self._lock = Lock()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
-        self._evidence: OrderedDict[Key, Evidence] = OrderedDict()
         self._is_new = Event()
         self.began_at = clock()
 
@@ -132,43 +100,12 @@ class Switches:
 
     def saw(self, look: Look) -> None:
         """Keep the evidence of an answer to Argo, and note what it says of a switch."""
-        self.showed(look)
+        self.looks.keep(look)
         health = look.by_check.get("target-health")
         if not isinstance(health, target_health.Evidence) or health.service.stage is not Stage.AFTER_SWITCH:
             return
         with self._lock:
             self._note_health(self._entry((look.query.namespace, look.query.rollout), look.at), look, health)
-
-    def showed(self, look: Look) -> None:
-        """Keep the evidence of a look of a person: only for the page."""
-        key, parts = (look.query.namespace, look.query.rollout), look.by_check
-        health, traffic = parts.get("target-health"), parts.get("errors")
-        with self._lock:
-            before = self._evidence.pop(key, None)
-            evidence = self._evidence[key] = before or Evidence(look)
-            evidence.look = look
-            evidence.health = health if isinstance(health, target_health.Evidence) else evidence.health
-            evidence.traffic = traffic if isinstance(traffic, Traffic) else evidence.traffic
-            size = 0
-            for number, (each, kept) in enumerate(reversed(list(self._evidence.items()))):
-                size += len(kept)
-                if number and (size > self._most_records or number >= MOST_ROLLOUTS):
-                    del self._evidence[each]
-
-    def evidence(self, key: Key) -> Evidence | None:
-        """Return a copy of the last evidence about a Rollout; None if there is none."""
-        with self._lock:
-            evidence = self._evidence.get(key)
-            return None if evidence is None else replace(evidence)
-
-    def told_person(
-        self, key: Key, answers: tuple[Any, ...], production: tuple[GroupHealth, ...], at: datetime
-    ) -> None:
-        """Keep the answers of a look of a person beside their evidence."""
-        with self._lock:
-            evidence = self._evidence.get(key)
-            if evidence is not None:
-                evidence.answers, evidence.production, evidence.answered_at = answers, production, at
 
     def of(self, key: Key) -> tuple[SwitchSeen, ...]:
         """Return the switches of a Rollout that were seen, the newest first."""
@@ -261,7 +198,7 @@ class Switches:
 
     def _note_event(self, key: Key, endpoint: str, verdict: Verdict, at: datetime) -> None:
         """Write the Event of a change; it is a warning if green failed or a person must act."""
-        evidence = self._evidence.get(key)
+        evidence = self.looks.of(key)
         if self._events is None or evidence is None:
             return
         rollout = evidence.look.topology.rollout
@@ -317,6 +254,6 @@ class Switches:
 
     def _forget(self, key: Key) -> None:
         self._entries.pop(key, None)
-        self._evidence.pop(key, None)
+        self.looks.forget(key)
         self._metrics.forgets(*key)
         self._metrics.undecided(*key)

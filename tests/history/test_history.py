@@ -4,7 +4,8 @@ import pytest
 from prometheus_client import generate_latest
 
 from provider.history.explanation import LOOK_AFTER, MOST_ASKED
-from provider.history.switches import MOST_ROLLOUTS, Switches
+from provider.history.last_looks import MOST_ROLLOUTS
+from provider.history.switches import Switches
 from provider.http.access import TokenAccess
 from provider.telemetry import Metrics
 from tests.app import create_app
@@ -259,8 +260,8 @@ def test_evidence_is_bounded(world, sources, metrics, wall_clock):
         Scene(world, name=name).build()
         client.get(f"/v1/target-health?namespace=shop&rollout={name}")
 
-    assert switches.evidence(WEB) is None
-    assert switches.evidence(("shop", "other")) is not None
+    assert switches.looks.of(WEB) is None
+    assert switches.looks.of(("shop", "other")) is not None
 
 
 @pytest.mark.usefixtures("scene")

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from prometheus_client import generate_latest
 
-from provider.history.switches import FORGET_AFTER, MOST_ROLLOUTS, Switches
+from provider.history.last_looks import MOST_ROLLOUTS
+from provider.history.switches import FORGET_AFTER, Switches
 from tests.app import create_app
 from tests.scene import BLUE, GREEN
 from tests.server import PATIENCE

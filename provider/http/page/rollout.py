@@ -15,7 +15,8 @@ from provider.checks.gate import NAMES, PARTS
 from provider.checks.question import Sources
 from provider.history import recall
 from provider.history.explanation import Explanation, QueryAnswer, problems_of, stage_of
-from provider.history.switches import Evidence, Switches
+from provider.history.last_looks import Evidence
+from provider.history.switches import Switches
 from provider.http.page import pods
 from provider.http.page.charts import errors_per_minute, numbers_over_time
 from provider.http.page.words import ACTIONS, SYMBOLS, ago
