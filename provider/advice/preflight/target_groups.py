@@ -9,10 +9,10 @@ pkg/service/model_build_target_group.go.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
+from provider.advice.preflight.gateways import RouteSettings, items, settings_of
 from provider.advice.preflight.ingresses import (
     ALB,
     Backend,
@@ -33,7 +33,6 @@ from provider.sources.kubernetes.shapes.binding import TargetGroupBinding
 
 NLB = "service.beta.kubernetes.io/aws-load-balancer-"
 NLB_CLASSES = {"service.k8s.aws/nlb", "eks.amazonaws.com/nlb"}
-GATEWAY_CONTROLLERS = ("gateway.k8s.aws/alb", "gateway.k8s.aws/nlb")
 ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute")
 INTERVAL_SECONDS = 15.0
 
@@ -197,52 +196,36 @@ def _attributes(text: object) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _list(node: Any, path: str) -> list[Any]:
-    """Return a list in an object that no schema checks."""
-    value = at(node, path)
-    return value if isinstance(value, list) else []
-
-
 def _of_routes(setup: Setup) -> Iterator[TargetGroup]:
     routes = [route for kind in ROUTES for route in setup.manifests.of(kind, setup.namespace)]
     for route in routes:
-        for number, rule in enumerate(_list(route, "spec.rules")):
-            for index, backend in enumerate(_list(rule, "backendRefs")):
+        for number, rule in enumerate(items(route, "spec.rules")):
+            for index, backend in enumerate(items(rule, "backendRefs")):
                 is_near = at(backend, "namespace", setup.namespace) == setup.namespace
                 is_service = at(backend, "kind", "Service") == "Service" and isinstance(at(backend, "name"), str)
-                group = _of_route(setup, route, backend, number, index) if is_near and is_service else None
-                if group is not None:
-                    yield group
+                settings = settings_of(setup, route, str(at(backend, "name"))) if is_near and is_service else None
+                if settings is not None and settings.is_ours is not False:
+                    yield _of_route(route, backend, settings, ("spec", "rules", number, "backendRefs", index))
 
 
-def _of_route(setup: Setup, route: Object, backend: Object, number: int, index: int) -> TargetGroup | None:
-    """Return the target group of a backend; None if its Gateway is another controller's."""
-    parent: Any = next(iter(_list(route, "spec.parentRefs")), {})
-    gateway, namespace = str(at(parent, "name", "")), str(at(parent, "namespace", setup.namespace))
-    class_name = str(at(setup.manifests.find("Gateway", namespace, gateway), "spec.gatewayClassName", ""))
-    known = setup.manifests.find("GatewayClass", "", class_name)
-    is_ours = None if known is None else at(known, "spec.controllerName") in GATEWAY_CONTROLLERS
-    if is_ours is False:
-        return None
-    name, port = str(at(backend, "name", "")), at(backend, "port", "")
-    several = setup.manifests.of("TargetGroupConfiguration", setup.namespace)
-    matching = [each for each in several if at(each, "spec.targetReference.name") == name]
-    config: Any = at(matching[-1], "spec.defaultConfiguration", {}) if matching else {}
-    is_ours, written = bool(is_ours or matching), at(config, "targetType")
-    health = {key: str(at(config, f"healthCheckConfig.{path}", default)) for key, (_, path, default) in _HEALTH.items()}
+def _of_route(route: Object, backend: Object, settings: RouteSettings, path: FieldPath) -> TargetGroup:
+    port, written = at(backend, "port", ""), at(settings.props, "targetType")
+    is_known = bool(settings.is_ours) and settings.is_complete
+    check = {
+        key: at(settings.props, f"healthCheckConfig.{name}", default) for key, (_, name, default) in _HEALTH.items()
+    }
+    health = {key: str(value) for key, value in check.items()}
     return TargetGroup(
-        service=name,
+        service=str(at(backend, "name", "")),
         port=port if isinstance(port, int | str) else "",
         object=label_of(route),
-        path=("spec", "rules", number, "backendRefs", index),
-        target_type=str(written or ("instance" if is_ours else "")),
-        is_default_type=not written and is_ours,
+        path=path,
+        target_type=str(written or ("instance" if is_known else "")),
+        is_default_type=not written and is_known,
         health_check=health | {"protocol": health["protocol"] or "HTTP"},
-        attributes={
-            str(at(each, "key")): str(at(each, "value", "")) for each in _list(config, "targetGroupAttributes")
-        },
-        load_balancer=f"Gateway {namespace}/{gateway}",
-        is_checked=is_ours,
+        attributes=settings.attributes,
+        load_balancer=settings.gateway,
+        is_checked=is_known,
     )
 
 
