@@ -205,8 +205,8 @@ class Story:
         """Return an address of a pod that is gone for so long that another pod may get it."""
         until = self.stage.clock.seconds - REUSE_SECONDS
         foreign = {ip for ip, _ in self._foreign | self._elsewhere}
-        free = sorted(ip for ip, at in self._last_seen.items() if at < until and ip not in foreign)
-        return self.random.choice(free) if free else None
+        free = sorted((at, ip) for ip, at in self._last_seen.items() if at < until and ip not in foreign)
+        return self.random.choice(free[-4:])[1] if free else None
 
     def behind_production(self) -> set[str]:
         """The addresses that production serves: those of the version that the Service selects, and of its slices."""
