@@ -1,7 +1,9 @@
 """Preflight: what a topology will do at its switch, told from its manifests before anything is deployed.
 
-A rule is a function under `@rule` in the file of its topic (`argo`, `queries`, `load_balancer`, `pods`). To add one:
-the function, and a case in the table of the tests.
+A rule is a function under `@rule` in the file of its topic: what Argo refuses (`argo`) and how it switches without
+asking (`gates`); what Argo makes of templates (`templates`), what they ask (`queries`), whether answers can pass
+(`answers`); what the load balancer sees (`load_balancer`, `group_settings`), and pods (`pods`). To add one: the
+function, and a case in the table of the tests. All get a `setup`: a Rollout with everything that it leads to.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import yaml
@@ -131,16 +131,12 @@ class Manifests:
         objects = {key: one for key, one in self.objects.items() if key[0] != "Rollout" or key[2] == rollout}
         return replace(self, objects=objects, sources={key: self.sources[key] for key in objects})
 
-    def with_files(self, other: "Manifests") -> "Manifests":
-        """Return these manifests and those of another file."""
-        return Manifests(
-            {**self.objects, **other.objects}, {**self.sources, **other.sources}, skipped=self.skipped + other.skipped
-        )
-
 
 def joined(several: list[Manifests]) -> Manifests:
     """Return the manifests of several files."""
-    return reduce(Manifests.with_files, several, Manifests({}))
+    objects = {key: manifest for each in several for key, manifest in each.objects.items()}
+    sources = {key: source for each in several for key, source in each.sources.items()}
+    return Manifests(objects, sources, skipped=tuple(sentence for each in several for sentence in each.skipped))
 
 
 def parse(text: str, namespace: str = "default", file: str = "") -> Manifests:

@@ -97,13 +97,8 @@ class Setup:
 
     @cached_property
     def _decoded(self) -> tuple[records.Rollout, str]:
-        metadata = {
-            "uid": "manifest",
-            **at(self.rollout, "metadata", {}),
-            "name": self.name,
-            "namespace": self.namespace,
-        }
-        manifest = {"spec": {}, **self.rollout, "metadata": metadata}
+        metadata = at(self.rollout, "metadata", {}) | {"name": self.name, "namespace": self.namespace}
+        manifest = {"spec": {}, **self.rollout, "metadata": {"uid": "manifest", **metadata}}
         try:
             return record_of(RolloutShape, manifest), ""
         except msgspec.ValidationError as error:
