@@ -277,9 +277,9 @@ def _analysis(facts: Facts) -> Situation | None:
         run, asked = facts.run(reference.name), facts.analyses.get(reference.name)
         pairs = [(metric, run.result(metric.name)) for metric in asked.metrics] if run and asked else []
         progress = [
-            progress_of(metric, result, run).sentence
+            progress_of(metric, result, run).sentence if run and result else f"{metric.name}: not measured yet."
             for metric, result in pairs
-            if run and result and result.phase in _UNFINISHED
+            if result is None or result.phase in _UNFINISHED
         ]
         sentences.append(f"AnalysisRun {reference.name} runs. {' '.join(progress)}".strip())
     if all(reference.place == BACKGROUND for reference in running) and facts.state.current_step:

@@ -1,7 +1,7 @@
 """Every state in which a Rollout waits has its sentence and its command."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -225,6 +225,13 @@ def test_each_state_has_its_sentence_and_command(name):
     assert [
         one.text if not one.text.startswith("kubectl get pods") else one.text[:19] for one in found.commands
     ] == commands
+
+
+def test_a_metric_that_was_not_measured_yet_is_named():
+    """Of an AnalysisRun that has just begun each metric is named, so that nobody takes silence for a pass."""
+    situation = situation_of(facts(state(runs=current("Running")), replace(run("Running"), results=())))
+
+    assert situation.sentence == f"AnalysisRun {RUN} runs. alb-gate: not measured yet."
 
 
 def test_a_retry_that_may_skip_the_gate_says_so():
