@@ -55,7 +55,7 @@ def observed(topology: Topology, now: datetime) -> RolloutState:
         "message": activity.message,
         "pauses": list(activity.pauses),
         "fullPromotion": activity.is_promoted_full,
-        "fastRollback": _scale_down_at(topology, now) is not None,
+        "fastRollback": _fast_rollback_until(topology, now) is not None,
         "step": step_of(topology.rollout),
     }
     return applicable(shown)
@@ -77,18 +77,28 @@ def _aborted(topology: Topology, now: datetime) -> str:
     rollout, activity = topology.rollout, topology.rollout.activity
     at = f" at {activity.aborted_at:%H:%M:%S} UTC" if activity.aborted_at else ""
     why = f" ({activity.message})" if activity.message else ""
-    until = _scale_down_at(topology, now)
+    aborted = f"Argo aborted Rollout {rollout.name}{at}{why}. Deploy another version"
+    until = _fast_rollback_until(topology, now)
     if until is not None:
-        # Argo before 1.10 treats it as a rollback within scaleDownDelaySeconds, which skips the analysis.
         return (
-            f"Argo aborted Rollout {rollout.name}{at}{why}. Deploy another version: before {until:%H:%M:%S} UTC a "
-            "retry on Argo Rollouts older than 1.10 switches without any analysis."
+            f"{aborted}: before {until:%H:%M:%S} UTC a retry on Argo Rollouts older than 1.10 switches without any "
+            "analysis."
         )
-    # Without the annotation a retry asks again, in a canary too: seen on 1.9.1 and 1.10.1.
-    return (
-        f"Argo aborted Rollout {rollout.name}{at}{why}. Deploy another version, or retry this one: Argo asks again, as "
-        "green has no scale-down deadline."
-    )
+    because = ", as green has no scale-down deadline" if isinstance(rollout.strategy, BlueGreen) else ""
+    return f"{aborted}, or retry this one: Argo asks again{because}."
+
+
+def _fast_rollback_until(topology: Topology, now: datetime) -> datetime | None:
+    times = (replica_set.scale_down_at for replica_set in _own(topology.rollout, topology.replica_sets))
+    return next((at for at in times if retry_skips_analysis(topology.rollout, at, now)), None)
+
+
+def retry_skips_analysis(rollout: Rollout, scale_down_at: datetime | None, now: datetime) -> bool:
+    """Tell whether Argo before 1.10 takes a retry of this aborted green for a rollback, which asks nothing.
+
+    It does in blue-green while green has a scale-down deadline. Seen on 1.9.1 and 1.10.1 (docs/versions.md).
+    """
+    return isinstance(rollout.strategy, BlueGreen) and scale_down_at is not None and scale_down_at > now
 
 
 def _without_hash(topology: Topology) -> str | None:
@@ -119,16 +129,6 @@ def _paused(rollout: Rollout) -> str:
         f"Argo paused Rollout {rollout.name} after an inconclusive analysis. Resume it to start a new analysis (in a "
         "canary step, promoting skips the analysis)."
     )
-
-
-def _scale_down_at(topology: Topology, now: datetime) -> datetime | None:
-    """Return when Argo will scale green down, if that is in the future; else None."""
-    times = [
-        replica_set.scale_down_at
-        for replica_set in _own(topology.rollout, topology.replica_sets)
-        if replica_set.scale_down_at
-    ]
-    return next((at for at in times if at > now), None)
 
 
 def _own(rollout: Rollout, replica_sets: Iterable[ReplicaSet]) -> list[ReplicaSet]:

@@ -14,7 +14,7 @@ from provider.model.analysis import BACKGROUND, POST_PROMOTION, Analysis
 from provider.model.argo import ERROR, FAILED, INCONCLUSIVE, SUCCESSFUL, AnalysisRun, RolloutState, Version
 from provider.model.reasons import Action
 from provider.rules.progress import deciding, progress_of, sentence_of
-from provider.rules.rollout_state import INCONCLUSIVE_PAUSES
+from provider.rules.rollout_state import INCONCLUSIVE_PAUSES, retry_skips_analysis
 
 BLUE_GREEN_PAUSE, CANARY_PAUSE = "BlueGreenPause", "CanaryPauseStep"
 
@@ -152,7 +152,7 @@ def _aborted(facts: Facts) -> Situation | None:
         sentences.append("A retry aborts at once, by the same AnalysisRun. Deploy another version.")
     else:
         effect = "starts this version again, and the gate is asked again"
-        if _skips_gate(facts):
+        if facts.green and retry_skips_analysis(state, facts.green.scale_down_at, facts.now):
             effect = "before Argo Rollouts 1.10: SWITCHES AT ONCE WITHOUT ANY ANALYSIS. From 1.10 on: the gate is asked"
         sentences.append("Deploy another version, or retry this one.")
         commands.append(facts.command("retry rollout", effect))
@@ -184,12 +184,6 @@ def _left_of(facts: Facts) -> str:
     if green.scale_down_at and green.scale_down_at > facts.now:
         return f"Its {green.replicas} pods run until {green.scale_down_at:%H:%M:%S} UTC."
     return f"Its {green.replicas} pods still run, beside those of the stable version."
-
-
-def _skips_gate(facts: Facts) -> bool:
-    """Whether Argo before 1.10 takes a retry for a rollback within the scale-down delay (docs/versions.md)."""
-    at = facts.green.scale_down_at if facts.green else None
-    return facts.state.is_blue_green and at is not None and at > facts.now
 
 
 def _place(run: AnalysisRun | None, state: RolloutState) -> str:

@@ -158,6 +158,20 @@ def test_an_abort_before_the_scale_down_warns_of_a_retry(scene, client):
     assert f"before {until:%H:%M:%S} UTC a retry on Argo Rollouts older than 1.10" in answer["message"]
 
 
+def test_a_retry_of_a_canary_always_asks_again(scene, client):
+    """An aborted canary with a scale-down deadline may be retried: no version of Argo skips its steps."""
+    until = datetime.now(UTC) + timedelta(minutes=20)
+    scene.rollout["spec"]["strategy"] = {"canary": {"canaryService": scene.preview, "stableService": "web-active"}}
+    scene.rollout["status"] |= ABORTED
+    scene.replica_set["metadata"]["annotations"]["scale-down-deadline"] = objects.timestamp(until)
+    scene.put()
+
+    answer = client.get(HEALTH).json
+
+    assert "retry this one: Argo asks again." in answer["message"]
+    assert not answer["observed"]["rollout"].get("fastRollback")
+
+
 def test_after_an_abort_the_answer_is_not_to_wait(scene, client):
     """A green that was scaled to 0 after an abort is RolloutAborted, not NoPods."""
     scene.rollout["status"] |= ABORTED
