@@ -1,6 +1,6 @@
 """What is told of three Rollouts in turn: the demo's story and real Argo Rollouts must both tell it so.
 
-Told in `tests/stories/test_story.py` by the embedded controllers, in `tests/real/scenarios.py` by the real ones.
+Told in `tests/stories/test_story.py` by the embedded controllers, in `tests/real` by the real ones.
 """
 
 import json
@@ -29,7 +29,7 @@ IN_TURN = {
     "retried": _EARLY
     + _WAITS_FOR_GREEN
     + r"Progressing/TargetsUnhealthyInGrace@BeforeSwitch Progressing/TargetsUnhealthy@BeforeSwitch "
-    + r"Degraded/TargetsUnhealthy@BeforeSwitch "
+    + r"Degraded/TargetsUnhealthy@BeforeSwitch (Progressing/TargetsUnhealthy@BeforeSwitch )?"
     + _WAITS.format(phase="(Progressing|Healthy)", stage="AfterSwitch"),
     "gated": _EARLY
     + _WAITS_FOR_GREEN
