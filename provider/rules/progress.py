@@ -39,9 +39,17 @@ class Progress:
     def sentence(self) -> str:
         """Say it in one sentence, or two."""
         row = "consecutive passes" if self.in_a_row else "measurements passed"
-        failures = "any number of failures" if self.failures_left is None else _plural(self.failures_left, "failure")
-        left = f"{_plural(self.errors_left, 'consecutive error')} and {failures} are left before Argo aborts"
-        parts = [f"{self.metric}: {self.passes} of {self.passes_needed} {row}; {left}."]
+        errors = f"{self.errors_left} more consecutive error{'' if self.errors_left == 1 else 's'}"
+        match self.failures_left:
+            case 0:
+                aborts = f"The next failure aborts; {errors} do not"
+            case None:
+                aborts = f"Failures do not abort, nor do {errors}"
+            case 1:
+                aborts = f"1 more failure does not abort, nor do {errors}"
+            case number:
+                aborts = f"{number} more failures do not abort, nor do {errors}"
+        parts = [f"{self.metric}: {self.passes} of {self.passes_needed} {row}. {aborts}."]
         if self.next_at:
             parts.append(f"It measures next at {self.next_at:%H:%M:%S} UTC")
             if self.pauses_at:
@@ -119,7 +127,3 @@ def _json(text: str) -> object:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -11,7 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from provider.model.analysis import BACKGROUND, POST_PROMOTION, Analysis
-from provider.model.argo import ERROR, FAILED, INCONCLUSIVE, SUCCESSFUL, AnalysisRun, RolloutState, Version
+from provider.model.argo import (
+    ERROR,
+    FAILED,
+    INCONCLUSIVE,
+    SUCCESSFUL,
+    AnalysisRun,
+    MetricResult,
+    RolloutState,
+    Version,
+)
 from provider.model.reasons import Action
 from provider.rules.progress import deciding, progress_of, sentence_of
 from provider.rules.rollout_state import INCONCLUSIVE_PAUSES, retry_skips_analysis
@@ -269,12 +278,12 @@ def _analysis(facts: Facts) -> Situation | None:
     sentences = []
     for reference in running:
         run, asked = facts.run(reference.name), facts.analyses.get(reference.name)
-        pairs = [(metric, run.result(metric.name)) for metric in asked.metrics] if run and asked else []
-        progress = [
-            progress_of(metric, result, run).sentence if run and result else f"{metric.name}: not measured yet."
-            for metric, result in pairs
-            if result is None or result.phase in _UNFINISHED
-        ]
+        progress = []
+        if run and asked:
+            results = [(metric, run.result(metric.name) or MetricResult(metric.name, "")) for metric in asked.metrics]
+            progress = [
+                progress_of(metric, result, run).sentence for metric, result in results if result.phase in _UNFINISHED
+            ]
         sentences.append(f"AnalysisRun {reference.name} runs. {' '.join(progress)}".strip())
     if all(reference.place == BACKGROUND for reference in running) and facts.state.current_step:
         sentences.append(f"The canary is at step {facts.state.activity.step} of {len(facts.state.steps)}.")
@@ -301,11 +310,13 @@ def _deadline(facts: Facts) -> Situation | None:
     condition = facts.state.conditions.get("Progressing")
     if condition is None or condition.reason != "ProgressDeadlineExceeded" or not facts.state.is_rolling:
         return None
+    end = "Argo does not abort by itself (progressDeadlineAbort is not set)."
+    if facts.state.aborts_at_deadline:
+        end = "Argo aborts it (progressDeadlineAbort)."
     return Situation(
         "ProgressDeadlineExceeded",
         Action.FIX,
-        f"The Rollout made no progress for {facts.state.progress_deadline_seconds} s. Argo does not abort by itself "
-        f"(progressDeadlineAbort is not set). {_pods(facts)}".strip(),
+        f"The Rollout made no progress for {facts.state.progress_deadline_seconds} s. {end} {_pods(facts)}".strip(),
         (facts.command("abort", "gives this version up; production stays with the stable version"), facts.describe()),
     )
 

@@ -159,7 +159,7 @@ CASES = {
         ),
         Action.WAIT,
         (
-            "alb-gate: 1 of 3 consecutive passes; 30 consecutive errors and no failures are left before Argo aborts. "
+            "alb-gate: 1 of 3 consecutive passes. The next failure aborts; 30 more consecutive errors do not. "
             "It measures next at 12:00:10 UTC, and without passes Argo pauses at about 12:06:50 UTC."
         ),
         ["kubectl argo rollouts abort web -n shop", "kubectl argo rollouts get rollout web -n shop"],
@@ -228,10 +228,11 @@ def test_each_state_has_its_sentence_and_command(name):
 
 
 def test_a_metric_that_was_not_measured_yet_is_named():
-    """Of an AnalysisRun that has just begun each metric is named, so that nobody takes silence for a pass."""
+    """Of an AnalysisRun that has just begun each metric says when it measures first."""
     situation = situation_of(facts(state(runs=current("Running")), replace(run("Running"), results=())))
 
-    assert situation.sentence == f"AnalysisRun {RUN} runs. alb-gate: not measured yet."
+    assert f"AnalysisRun {RUN} runs. alb-gate: 0 of 3 consecutive passes." in situation.sentence
+    assert "It measures next at 12:00:00 UTC" in situation.sentence
 
 
 def test_a_retry_that_may_skip_the_gate_says_so():
