@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8080
 
+# Keep compiled modules, whatever the shell says: the tests start many processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all real traffic check lint audit bench docs lock clean
 
@@ -13,8 +16,8 @@ help: ## list the targets
 run: $(VENV)/installed-run ## serve the provider against an embedded cluster and AWS (PORT=8080)
 	@$(BIN)/python -m tests.world --port $(PORT)
 
-# Four processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
-PYTEST := $(BIN)/pytest --numprocesses 4 --dist loadfile
+# Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
+PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
 
 test: $(VENV)/installed ## run the tests (under 3 minutes)
 	$(PYTEST)
