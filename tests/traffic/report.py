@@ -45,15 +45,15 @@ def write(folder: Path) -> None:
 
 def scenario_table(results: Sequence[Result]) -> list[str]:
     """Return the rows of the scenarios."""
-    head = "switch | green | Argo | pods | requests/s | failed | longest hole | forecast | p99, worst | outcome"
-    rows = [f"| {head} |", "|---|---|---|---|---|---|---|---|---|---|"]
+    head = "switch | green | Argo | pods | requests/s | failed | longest hole | forecast | p99, worst"
+    rows = [f"| {head} | first switch or abort after | outcome |", "|---|---|---|---|---|---|---|---|---|---|---|"]
     for result in results:
         answers, forecast = result.answers, result.forecast
         bounds = f"{forecast['best']:.1f} to {forecast['worst']:.1f} s" if forecast.get("worst") else "none"
         rows.append(
             f"| {result.title} | {result.green} | {result.argo} | {result.pods} | {result.rate:,} | "
             f"{_failed(answers)} | {answers.hole_seconds:.1f} s | {bounds} | "
-            f"{answers.p99_seconds:.2f} s, {answers.worst_seconds:.1f} s | {result.outcome}, {result.seconds:.0f} s |"
+            f"{answers.p99_seconds:.2f} s, {answers.worst_seconds:.1f} s | {result.seconds:.0f} s | {result.outcome} |"
         )
     return rows
 
