@@ -43,7 +43,7 @@ class _Number:
 
 
 HIGHER, LOWER = _Number(is_more_strict=True), _Number(is_more_strict=False)
-"""The higher, or the lower, the stricter; None is no limit at all."""
+"""The higher, or the lower, the stricter; None means no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def read_subjects(
 ) -> Subjects:
     """Open the window, and describe green's and blue's target groups.
 
-    With `unfinished` a window that is not open yet is no obstacle once there are `early_minutes`. Raises CannotTell:
+    With `unfinished` the window need not be open once there are `early_minutes`. Raises CannotTell:
     SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
     """
     kubernetes = sources.other_clocks.kubernetes()

@@ -19,7 +19,6 @@ MINUTE = timedelta(minutes=1)
 RECENT = timedelta(minutes=15)
 """How far before the finished minutes the busiest minute of a traffic is looked for."""
 
-
 PUBLISHED_AFTER = timedelta(seconds=40)
 """How long after its end a minute is looked at first (assumed: by then a fourth of its counts are published)."""
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from provider.model.errors import CannotTell
 from provider.sources.token_bucket import TokenBucket
 
-TURN_SECONDS, TURN_CALLS = 30.0, 60  # the end of a turn; the time is that of three passes at an interval of 10 s
+TURN_SECONDS, TURN_CALLS = 30.0, 60  # the end of a turn; enough for three passes at an interval of 10 s or less
 QUEUE_SECONDS = 30.0  # a Rollout without a query for this long leaves the queue
 NEWCOMER_SECONDS = 2.0  # how long a call waits for a turn to begin, so that few threads wait at any time
 RESERVE = 0.5  # share of the burst that is reserved for Rollouts in their turn
