@@ -189,7 +189,7 @@ def _mark(by_object: dict[str, list[Finding]], label: str) -> str:
 def _strategy(setup: Setup) -> str:
     if setup.blue_green is not None:
         return "blue-green"
-    if setup.is_ping_pong:
+    if setup.record.is_ping_pong:
         return "ping-pong canary"
     return "canary" if setup.canary is not None else "no strategy"
 

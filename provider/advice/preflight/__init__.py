@@ -18,7 +18,7 @@ from provider.advice.preflight import (  # noqa: F401 - their rules register the
     queries,
     templates,
 )
-from provider.advice.preflight.findings import RULES, Finding, Report, Severity
+from provider.advice.preflight.findings import RULES, Finding, Report
 from provider.advice.preflight.manifests import Manifests, Object, at
 from provider.advice.preflight.setup import Setup, setups
 from provider.advice.preflight.target_groups import is_load_balancer_known
@@ -36,8 +36,8 @@ def inspect(manifests: Manifests, ignored: Iterable[str] = ()) -> list[Report]:
 def not_seen(setup: Setup) -> list[str]:
     """Return a sentence for each thing that the manifests do not tell, so that nothing is found there."""
     told = []
-    if setup.workload.manifest is None:
-        told.append(f"{setup.workload.label.replace('/', ' ')} (workloadRef): its labels, ports and preStop")
+    if setup.workload is None:
+        told.append(f"{' '.join(setup.workload_key)} (workloadRef): its labels, ports and preStop")
     if setup.service_names and not is_load_balancer_known(setup) and not setup.manifests.is_live:
         told.append("an Ingress, a route or a TargetGroupBinding: the load balancer")
     for analysis in setup.analyses:
@@ -48,24 +48,18 @@ def not_seen(setup: Setup) -> list[str]:
 
 def _report(setup: Setup, ignored: Mapping[str, str]) -> Report:
     ignored = {**_annotated(setup.rollout), **ignored}
-    order = list(Severity)
+    here = [(key, source) for key, source in setup.manifests.sources.items() if key[1] in {"", setup.namespace}]
+    sources = {f"{kind}/{name}": source for (kind, _, name), source in reversed(here)}
     found: dict[Finding, None] = {}
     for rule in RULES.values():
         for hit in rule.find(setup):
-            source = next(
-                (one for key, one in setup.manifests.sources.items() if _is_named(setup, key, hit.objects[0])), None
-            )
+            source = sources.get(hit.objects[0])
             place = source.place(hit.path) if source else None
             severity = hit.severity or rule.severity
             found[Finding(rule.code, severity, hit.objects, hit.says, dotted(hit.path), place)] = None
-    every = sorted(found, key=lambda finding: order.index(finding.severity))
+    every = sorted(found, key=lambda finding: finding.severity.rank)
     dropped = {finding: reason for finding in every if (reason := _reason(finding, ignored)) is not None}
     return Report(setup, tuple(finding for finding in every if finding not in dropped), dropped)
-
-
-def _is_named(setup: Setup, key: tuple[str, str, str], label: str) -> bool:
-    kind, namespace, name = key
-    return f"{kind}/{name}" == label and namespace in {"", setup.namespace}
 
 
 def _annotated(rollout: Object) -> dict[str, str]:

@@ -9,9 +9,8 @@ from typing import Any
 
 from provider.advice.preflight.findings import BLOCKS, RISK, Hit, Hits, rule
 from provider.advice.preflight.manifests import at
-from provider.advice.preflight.metrics import MetricPlace
 from provider.advice.preflight.queries import sent
-from provider.advice.preflight.setup import Setup
+from provider.advice.preflight.setup import MetricPlace, Setup
 from provider.advice.preflight.templates import LIMITS, has_arguments, objects_of
 from provider.checks import gate, traffic
 from provider.checks.parameters import parse_as
@@ -69,30 +68,28 @@ def _outcomes(condition: str, results: list[Any]) -> Iterator[bool | str | None]
             yield str(error)
 
 
-@rule("ConditionNeverTrue", BLOCKS, 'Write `jsonPath: "{$.measurement}"` and `result[1] == "Successful"`.')
-def never_true(setup: Setup) -> Hits:
+@rule("ConditionNeverTrue", BLOCKS, 'Write `jsonPath: "{$.measurement}"` and `result[1] == "Successful"`.', "queries")
+def never_true(place: MetricPlace) -> Hits:
     """No answer of the provider makes the condition true, or every one makes it an Error: the gate never passes."""
-    for metric, place in setup.queries:
-        results = _results(metric)
-        failures = list(_outcomes(metric.failure_condition, results))
-        successes = list(_outcomes(metric.success_condition, results))
-        for field, outcomes in (("failureCondition", failures), ("successCondition", successes)):
-            if outcomes and all(isinstance(each, str) for each in outcomes):
-                yield place.hit(f"{place}: {field} is an error for every answer: {outcomes[0]}", field)
-        if all(isinstance(each, str) for each in successes):
-            continue
-        pairs = zip(successes, failures or [False] * len(results), strict=True)
-        if all(success is False or isinstance(success, str) for success, failure in pairs if failure is not True):
-            yield place.hit(f"{place}: no answer of the provider makes successCondition true", "successCondition")
+    results = _results(place.metric)
+    failures = list(_outcomes(place.metric.failure_condition, results))
+    successes = list(_outcomes(place.metric.success_condition, results))
+    for field, outcomes in (("failureCondition", failures), ("successCondition", successes)):
+        if outcomes and all(isinstance(each, str) for each in outcomes):
+            yield place.hit(f"{place}: {field} is an error for every answer: {outcomes[0]}", field)
+    if all(isinstance(each, str) for each in successes):
+        return
+    pairs = zip(successes, failures or [False] * len(results), strict=True)
+    if all(success is False or isinstance(success, str) for success, failure in pairs if failure is not True):
+        yield place.hit(f"{place}: no answer of the provider makes successCondition true", "successCondition")
 
 
-@rule("JsonPathFilters", BLOCKS, 'Write `jsonPath: "{$.measurement}"` and compare in the conditions.')
-def json_path_filters(setup: Setup) -> Hits:
+@rule("JsonPathFilters", BLOCKS, 'Write `jsonPath: "{$.measurement}"` and compare in the conditions.', "queries")
+def json_path_filters(place: MetricPlace) -> Hits:
     """`jsonPath` filters an array of texts and numbers, which is an Error in every measurement."""
-    for metric, place in setup.queries:
-        text = metric.request.json_path if metric.request else ""
-        if "?(" in text and "measurement" in text and text.startswith("{"):
-            yield place.web_hit(f"{place}: jsonPath filters the array `measurement`", "jsonPath")
+    text = place.metric.request.json_path if place.metric.request else ""
+    if "?(" in text and "measurement" in text and text.startswith("{"):
+        yield place.web_hit(f"{place}: jsonPath filters the array `measurement`", "jsonPath")
 
 
 @rule("SucceedsWithoutPass", BLOCKS, "Set both conditions and `consecutiveSuccessLimit`.")
@@ -103,93 +100,86 @@ def passes(setup: Setup) -> Hits:
     for analysis in setup.analyses:
         if analysis.metrics and all(metric.is_dry_run for metric in analysis.metrics):
             yield Hit(f"Every metric of {analysis.place} is a dry run, which always succeeds", objects_of(analysis))
-    for metric, place in setup.queries:
-        count, failures, waits = metric.count or 0, metric.failure_limit, metric.inconclusive_limit
-        tolerated = max(failures, 0) + max(waits, 0)
-        if metric.provider != "web":
-            continue
-        if not metric.success_condition:
+    for place in setup.queries:
+        metric, count = place.metric, place.metric.count or 0
+        failures, waits = metric.failure_limit, metric.inconclusive_limit
+        if metric.provider == "web" and not metric.success_condition:
             yield place.hit(f"{place} has no successCondition, so whatever is not a failure counts as a success")
-        elif not has_arguments(metric, *LIMITS) and metric.consecutive_success_limit <= 0 < count <= tolerated:
+        is_tolerated = metric.consecutive_success_limit <= 0 < count <= max(failures, 0) + max(waits, 0)
+        if (
+            metric.provider == "web"
+            and metric.success_condition
+            and is_tolerated
+            and not has_arguments(metric, *LIMITS)
+        ):
             says = f"{place} succeeds after {count} measurements of which none passed"
             yield place.hit(f"{says} (failureLimit {failures}, inconclusiveLimit {waits})")
 
 
-@rule("NoFailureCondition", RISK, 'Add `failureCondition: result[1] == "Failed"`.')
-def failure_conditions(setup: Setup) -> Hits:
+@rule("NoFailureCondition", RISK, 'Add `failureCondition: result[1] == "Failed"`.', "queries")
+def failure_conditions(place: MetricPlace) -> Hits:
     """Without `failureCondition` whatever is not a success is a failure: an answer that asks to wait aborts the
     Rollout.
     """
-    for metric, place in setup.queries:
-        if metric.provider == "web" and metric.success_condition and not metric.failure_condition:
-            yield place.hit(f"{place} has no failureCondition, so waiting counts as a failure and aborts")
+    metric = place.metric
+    if metric.provider == "web" and metric.success_condition and not metric.failure_condition:
+        yield place.hit(f"{place} has no failureCondition, so waiting counts as a failure and aborts")
 
 
-@rule("WaitsTooLong", RISK, "Raise `progressDeadlineSeconds`, or lower `count`.")
-def times(setup: Setup) -> Hits:
+@rule("WaitsTooLong", RISK, "Raise `progressDeadlineSeconds`, or lower `count`.", "queries")
+def times(place: MetricPlace) -> Hits:
     """The analysis may take longer than `progressDeadlineSeconds`, which keeps running: the Rollout is Degraded, or
     aborted, while it still waits.
     """
+    metric, setup = place.metric, place.setup
     deadline = at(setup.rollout, "spec.progressDeadlineSeconds", PROGRESS_DEADLINE_SECONDS)
-    for metric, place in setup.queries if setup.blue_green is not None else ():
-        lasts = metric.initial_delay_seconds + (metric.count or 0) * (metric.interval_seconds + ANSWER_SECONDS)
-        if lasts > deadline:
-            says = f"{place} may take {lasts:.0f} s at {ANSWER_SECONDS} s an answer; progressDeadlineSeconds"
-            yield place.hit(f"{says} is {deadline}", "count", also=(setup.label,))
+    lasts = metric.initial_delay_seconds + (metric.count or 0) * (metric.interval_seconds + ANSWER_SECONDS)
+    if setup.blue_green is not None and lasts > deadline:
+        says = f"{place} may take {lasts:.0f} s at {ANSWER_SECONDS} s an answer; progressDeadlineSeconds"
+        yield place.hit(f"{says} is {deadline}", "count", also=(setup.label,))
 
 
-@rule("ToleratesNoRestart", RISK, "Raise `consecutiveErrorLimit`; the examples have 30, about five minutes.")
-def restarts(setup: Setup) -> Hits:
+@rule("ToleratesNoRestart", RISK, "Raise `consecutiveErrorLimit`; the examples have 30, about five minutes.", "queries")
+def restarts(place: MetricPlace) -> Hits:
     """So few errors in a row abort the Rollout that a restart of the provider, or of a node, can do it."""
-    for metric, place in setup.queries:
-        limit = metric.consecutive_error_limit
-        seconds = (limit + 1) * ERROR_SECONDS
-        if seconds < RESTART_SECONDS and metric.provider == "web" and not has_arguments(metric, LIMITS[3]):
-            says = f"{place} ends in Error after {seconds} s without an answer (consecutiveErrorLimit {limit})"
-            yield place.hit(f"{says}, which aborts in {place.analysis.place}")
+    metric, limit = place.metric, place.metric.consecutive_error_limit
+    seconds = (limit + 1) * ERROR_SECONDS
+    if seconds < RESTART_SECONDS and metric.provider == "web" and not has_arguments(metric, LIMITS[3]):
+        says = f"{place} ends in Error after {seconds} s without an answer (consecutiveErrorLimit {limit})"
+        yield place.hit(f"{says}, which aborts in {place.analysis.place}")
 
 
-@rule("TimeoutTooShort", RISK, "Raise `timeoutSeconds`; the examples have 10.")
-def timeouts(setup: Setup) -> Hits:
+@rule("TimeoutTooShort", RISK, "Raise `timeoutSeconds`; the examples have 10.", "queries")
+def timeouts(place: MetricPlace) -> Hits:
     """Argo waits a shorter time for an answer than it may take (8 s): an answer that comes later is an Error."""
-    for metric, place in setup.queries:
-        if metric.request and metric.request.timeout_seconds < ANSWER_SECONDS:
-            says = f"{place}: timeoutSeconds is {metric.request.timeout_seconds}, and an answer may take"
-            yield place.web_hit(f"{says} {ANSWER_SECONDS} s", "timeoutSeconds")
+    seconds = place.metric.request.timeout_seconds if place.metric.request else ANSWER_SECONDS
+    if seconds < ANSWER_SECONDS:
+        says = f"{place}: timeoutSeconds is {seconds}, and an answer may take {ANSWER_SECONDS} s"
+        yield place.web_hit(says, "timeoutSeconds")
 
 
-@rule("WaitsTooShort", RISK, "Raise `inconclusiveLimit` and `count`, or set `initialDelay`.")
-def waits(setup: Setup) -> Hits:
+@rule("WaitsTooShort", RISK, "Raise `inconclusiveLimit` and `count`, or set `initialDelay`.", "queries")
+def waits(place: MetricPlace) -> Hits:
     """The limits end before the provider can pass: it answers Inconclusive while waiting can help, and after more such
     answers than `inconclusiveLimit`, or after `count`, Argo pauses the Rollout until a person promotes it. After the
     switch `errors` needs a whole minute that CloudWatch has finished.
     """
-    for metric, place in setup.queries:
-        if metric.provider != "web" or not metric.failure_condition or has_arguments(metric, *LIMITS, *DURATIONS):
-            continue
-        passes = max(metric.consecutive_success_limit, 1)
-        most = min(
-            metric.inconclusive_limit, metric.inconclusive_limit if metric.count is None else metric.count - passes
-        )
-        lasts, least = (
-            metric.initial_delay_seconds + max(most, 0) * metric.interval_seconds,
-            _least_seconds(metric, place),
-        )
-        if most <= 0 and not least:
-            yield place.hit(
-                f"{place}: the first answer that asks to wait ends it, and Argo pauses", "inconclusiveLimit"
-            )
-        elif lasts < least:
-            says = f"{place} waits for {lasts:g} s, and a pass after the switch takes at least {least:g} s"
-            yield place.hit(says, "inconclusiveLimit")
+    metric, limit = place.metric, place.metric.inconclusive_limit
+    if metric.provider != "web" or not metric.failure_condition or has_arguments(metric, *LIMITS, *DURATIONS):
+        return
+    most = limit if metric.count is None else min(limit, metric.count - max(metric.consecutive_success_limit, 1))
+    lasts, least = metric.initial_delay_seconds + max(most, 0) * metric.interval_seconds, _least_seconds(place)
+    if most <= 0 and not least:
+        yield place.hit(f"{place}: the first answer that asks to wait ends it, and Argo pauses", "inconclusiveLimit")
+    elif lasts < least:
+        says = f"{place} waits for {lasts:g} s, and a pass after the switch takes at least {least:g} s"
+        yield place.hit(says, "inconclusiveLimit")
 
 
-def _least_seconds(metric: AnalysisMetric, place: MetricPlace) -> float:
+def _least_seconds(place: MetricPlace) -> float:
     """Return when a pass is possible at the earliest, from the switch on; 0 before it, and without metrics."""
     try:
-        query = (
-            parse_as(endpoints()[metric.query.endpoint].query, "", list(sent(metric, place))) if metric.query else None
-        )
+        query = parse_as(endpoints()[place.endpoint].query, "", list(sent(place)))
     except BadQuery:
         return 0
     if not isinstance(query, traffic.Query) or place.analysis.place != POST_PROMOTION:

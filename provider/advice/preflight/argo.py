@@ -127,7 +127,7 @@ def ingress_rules(setup: Setup) -> Hits:
     the controller ignores the weights.
     """
     for name in setup.routed_ingresses if "Ingress" not in setup.manifests.unread else ():
-        ingress, objects = setup.manifests.find("Ingress", setup.namespace, name), (f"Ingress/{name}", setup.label)
+        ingress, objects = setup.find("Ingress", name), (f"Ingress/{name}", setup.label)
         if ingress is None:
             yield _missing(setup, "Ingress", name, "trafficRouting.alb", ("trafficRouting", "alb"))
             continue
@@ -162,7 +162,7 @@ def templates(setup: Setup) -> Hits:
 def services(setup: Setup) -> Hits:
     """The strategy names a Service that does not exist: Argo refuses the Rollout (InvalidSpec)."""
     for field, name in setup.named_services.items() if "Service" not in setup.manifests.unread else ():
-        is_missing = setup.manifests.find("Service", setup.namespace, name) is None
+        is_missing = setup.find("Service", name) is None
         if is_missing and not _renamed(setup, "Service", name):
             yield _missing(setup, "Service", name, field)
 
@@ -172,9 +172,9 @@ def workloads(setup: Setup) -> Hits:
     """`workloadRef` names a Deployment that does not exist: Argo refuses the Rollout (InvalidSpec). Seen in a cluster
     only.
     """
-    kind, _, name = setup.workload.label.partition("/")
+    kind, name = setup.workload_key
     is_read = setup.manifests.is_live and kind not in setup.manifests.unread
-    if kind == "Deployment" and setup.workload.manifest is None and is_read:
+    if kind == "Deployment" and setup.workload is None and is_read:
         yield setup.hit(f"workloadRef names Deployment {name}, and there is none", "spec", "workloadRef")
 
 
@@ -211,7 +211,7 @@ def selectors(setup: Setup) -> Hits:
     """
     labels = at(setup.pod, "metadata.labels", {})
     for name in dict.fromkeys(setup.named_services.values()) if setup.pod else ():
-        for key, value in at(setup.manifests.find("Service", setup.namespace, name), "spec.selector", {}).items():
+        for key, value in at(setup.find("Service", name), "spec.selector", {}).items():
             if key != HASH_LABEL and labels.get(key) != value:
                 says = f"Service {name} selects {key}={value}, which the Rollout's pods do not have"
                 yield Hit(says, (f"Service/{name}", setup.label), ("spec", "selector", key))

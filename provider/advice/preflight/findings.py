@@ -5,11 +5,11 @@ the code means. Nothing else knows a code; docs/preflight.md is made from the ru
 filter by it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from inspect import getdoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from provider.sources.kubernetes.schemas import FieldPath
 
@@ -29,6 +29,11 @@ class Severity(StrEnum):
     ADVICE = "advice"
     """It works; a change would make it better."""
 
+    @property
+    def rank(self) -> int:
+        """Its number, 0 for the worst."""
+        return list(Severity).index(self)
+
 
 BLOCKS, RISK, ADVICE = Severity
 
@@ -47,7 +52,6 @@ class Hit:
 
 
 Hits = Iterator[Hit]
-RuleFunction = Callable[["Setup"], Hits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +62,27 @@ class Rule:
     severity: Severity
     meaning: str
     todo: str
-    find: RuleFunction
+    find: Callable[["Setup"], Iterable[Hit]]
 
+
+RuleFunction = TypeVar("RuleFunction", bound=Callable[..., Hits])
 
 RULES: dict[str, Rule] = {}
 """By code, in the order in which the modules of rules are loaded."""
 
 
-def rule(code: str, severity: Severity, todo: str) -> Callable[[RuleFunction], RuleFunction]:
-    """Register a function as the rule that finds a code."""
+def rule(
+    code: str, severity: Severity, todo: str, each: Literal["metrics", "queries"] | None = None
+) -> Callable[[RuleFunction], RuleFunction]:
+    """Register a function as the rule that finds a code: of a Setup, or of each MetricPlace in one of its lists."""
 
     def register(find: RuleFunction) -> RuleFunction:
-        RULES[code] = Rule(code, severity, " ".join((getdoc(find) or "").split()), todo, find)
+        def find_each(setup: "Setup") -> Hits:
+            for place in getattr(setup, each or ""):
+                yield from find(place)
+
+        meaning = " ".join((getdoc(find) or "").split())
+        RULES[code] = Rule(code, severity, meaning, todo, find_each if each else find)
         return find
 
     return register
@@ -111,5 +124,4 @@ class Report:
 
     def has(self, severity: Severity) -> bool:
         """Tell whether something is at least as bad."""
-        order = list(Severity)
-        return any(order.index(finding.severity) <= order.index(severity) for finding in self.findings)
+        return any(finding.severity.rank <= severity.rank for finding in self.findings)

@@ -232,7 +232,7 @@ def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
 
 def _why_not(setup: Setup) -> tuple[str, str]:
     """Return why the switch moves no target, and why nobody knows; both are empty if it moves targets."""
-    if setup.is_ping_pong:
+    if setup.record.is_ping_pong:
         return "ping-pong: only weights change", ""
     if setup.hands_over:
         return "handover: green is registered and healthy before", ""

@@ -24,7 +24,7 @@ def gate(setup: Setup) -> Hits:
         for metric in one.metrics
         if metric.request
     )
-    is_misspelt = any(place.misspelt_endpoint for _, place in setup.metrics)
+    is_misspelt = any(place.misspelt_endpoint for place in setup.metrics)
     if setup.has_strategy and not (setup.asks_provider or unknown or is_misspelt):
         yield setup.hit("No analysis before the switch asks this provider", "spec", "strategy")
 

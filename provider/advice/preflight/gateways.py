@@ -47,7 +47,7 @@ def settings_of(setup: Setup, route: Object, service: str) -> RouteSettings:
     gateway = setup.manifests.find("Gateway", namespace, name)
     of_class = setup.manifests.find("GatewayClass", "", str(at(gateway, "spec.gatewayClassName", "")))
     is_ours = None if of_class is None else at(of_class, "spec.controllerName") in CONTROLLERS
-    several = setup.manifests.of("TargetGroupConfiguration", setup.namespace)
+    several = setup.of("TargetGroupConfiguration")
     own = [config for config in several if at(config, "spec.targetReference.name") == service]
     by_class = _default(setup, at(of_class, "spec.parametersRef"), namespace)
     by_gateway = _default(setup, at(gateway, "spec.infrastructure.parametersRef"), namespace)

@@ -26,7 +26,7 @@ def target_types(setup: Setup) -> Hits:
     """
     for label, group in _groups(setup).items():
         kind, _, name = label.partition("/")
-        binding = setup.manifests.find(kind, setup.namespace, name) if kind == "TargetGroupBinding" else None
+        binding = setup.find(kind, name) if kind == "TargetGroupBinding" else None
         if binding is not None and not at(binding, "spec.targetType"):
             yield Hit(f"{group.label} has no targetType", (label,), ("spec",))
         elif group.is_default_type:

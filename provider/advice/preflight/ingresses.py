@@ -47,7 +47,7 @@ def annotations_of(manifest: Object | None) -> Mapping[str, str]:
 
 def ingresses(setup: Setup) -> list[Object]:
     """Return the Ingresses of the namespace that are the ALB controller's, or may be."""
-    every = setup.manifests.of("Ingress", setup.namespace)
+    every = setup.of("Ingress")
     return [ingress for ingress in every if controller_of(setup, ingress) is not False]
 
 

@@ -1,5 +1,7 @@
 """What the load balancer sees: which target groups there are, with which settings, and what a switch does to them."""
 
+from datetime import UTC, datetime
+
 from provider.advice.preflight.findings import BLOCKS, RISK, Hit, Hits, rule
 from provider.advice.preflight.ingresses import (
     ALB,
@@ -18,7 +20,7 @@ from provider.advice.preflight.target_groups import (
     service_port,
     target_groups,
 )
-from provider.model.records import HASH_LABEL
+from provider.model.records import HASH_LABEL, Topology
 from provider.rules.expected_targets import State
 from provider.rules.unchecked import unchecked
 
@@ -109,7 +111,7 @@ def rights(setup: Setup) -> Hits:
 @rule("PortMissing", BLOCKS, "Correct the name or the number.")
 def ports(setup: Setup) -> Hits:
     """A port that is named does not exist: the target group stays empty."""
-    names = setup.workload.port_names
+    names = _port_names(setup)
     for name, service in setup.services.items():
         for number, port in enumerate(at(service, "spec.ports", [])):
             target = at(port, "targetPort")
@@ -118,11 +120,22 @@ def ports(setup: Setup) -> Hits:
                 severity = None if groups_of(setup, name) else RISK  # without a load balancer Argo takes it
                 yield Hit(says, (f"Service/{name}", setup.label), ("spec", "ports", number, "targetPort"), severity)
     for group in target_groups(setup):
-        named = setup.manifests.find("Service", setup.namespace, group.service)
+        named = setup.find("Service", group.service)
         is_relevant = group.service in {*setup.service_names.values(), setup.root} and at(named, "spec.ports")
         if is_relevant and group.port != "" and service_port(named, group.port) is None:
             says = f"{group.label} names port {group.port} of Service {group.service}, which does not have it"
             yield Hit(says, (group.object, f"Service/{group.service}"), group.path)
+
+
+def _port_names(setup: Setup) -> set[str] | None:
+    """Return the names of ports of the containers that run beside each other; None if the pods are not known.
+
+    An init container that restarts always is a sidecar: it runs for as long as the others.
+    """
+    containers = at(setup.pod, "spec.containers")
+    sidecars = [each for each in at(setup.pod, "spec.initContainers", []) if at(each, "restartPolicy") == "Always"]
+    every = [port for each in (*(containers or ()), *sidecars) for port in at(each, "ports", [])]
+    return {str(at(port, "name")) for port in every if at(port, "name")} if containers is not None else None
 
 
 @rule("PortNotChecked", RISK, "Add a rule for that port of green's Service; a host that only you know is enough.")
@@ -130,10 +143,12 @@ def unchecked_ports(setup: Setup) -> Hits:
     """Production is behind the load balancer at a port at which green's Service is not: before the switch nothing
     checks green there. A pass of the gate names the target groups (`uncheckedTargetGroups`).
     """
-    green, production = setup.green_service, setup.production
+    green, production, now = setup.green_service, setup.production, datetime.now(UTC)
     groups = {group.binding(setup).target_group: group for group in own_groups(setup)}
     bindings = tuple(group.binding(setup) for group in groups.values())
-    for name in unchecked(setup.topology(bindings), green) if groups_of(setup, green) and not _is_unread(setup) else ():
+    services = {name: service for name in setup.service_names.values() if (service := setup.service(name)) is not None}
+    topology = Topology(setup.record, (), services, (), (), bindings, now, now)
+    for name in unchecked(topology, green) if groups_of(setup, green) and not _is_unread(setup) else ():
         port = service_port(setup.services.get(production), groups[name].port)
         port_name = f" ({at(port, 'name')})" if at(port, "name") else ""
         says = f"Service {production} is behind the load balancer at port {at(port, 'port', groups[name].port)}"
@@ -147,7 +162,7 @@ def shared_bindings(setup: Setup) -> Hits:
     each other's targets.
     """
     by_group: dict[str, list[str]] = {}
-    for binding in setup.manifests.of("TargetGroupBinding", setup.namespace):
+    for binding in setup.of("TargetGroupBinding"):
         group = str(at(binding, "spec.targetGroupARN") or at(binding, "spec.targetGroupName", ""))
         if group and not at(binding, "spec.multiClusterTargetGroup"):
             by_group.setdefault(group, []).append(label_of(binding))
@@ -227,6 +242,6 @@ def without_hash(setup: Setup) -> Hits:
     if setup.root not in fields and setup.selects_pods(setup.root) and groups_of(setup, setup.root):
         fields[setup.root] = "rootService"
     for name, field in fields.items():
-        service = setup.manifests.find("Service", setup.namespace, name)
+        service = setup.find("Service", name)
         if service is not None and HASH_LABEL not in at(service, "spec.selector", {}):
             yield setup.hit(f"{field} {name} selects no {HASH_LABEL}: pods of every version get its traffic")

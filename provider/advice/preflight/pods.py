@@ -70,7 +70,7 @@ def stale_gates(setup: Setup) -> Hits:
     """Pods have the readiness gate of a TargetGroupBinding that is gone. The controller sets such a gate to True, so it
     protects nothing. Seen in a cluster only.
     """
-    bindings = {name_of(manifest) for manifest in setup.manifests.of("TargetGroupBinding", setup.namespace)}
+    bindings = {name_of(manifest) for manifest in setup.of("TargetGroupBinding")}
     gates = set().union(*_gates(setup).values()) if "TargetGroupBinding" not in setup.manifests.unread else set()
     for name in sorted(gates - bindings):
         yield setup.hit(f"Pods have the readiness gate of TargetGroupBinding {name}, which does not exist")
@@ -142,10 +142,9 @@ def _holds(requirement: Object, labels: Object) -> bool:
 
 
 def _pod_hit(setup: Setup, says: str, *path: str | int) -> Hit:
-    owner = setup.workload
-    return Hit(
-        says, tuple(dict.fromkeys((setup.label, owner.label))), () if owner.is_referenced else (*owner.path, *path)
-    )
+    if setup.workload is setup.rollout:
+        return setup.hit(says, "spec", "template", "spec", *path)
+    return setup.hit(says, also=("/".join(setup.workload_key),))
 
 
 @rule("NoPreStop", RISK, "Add `lifecycle.preStop` with a sleep of some 30 s.")
@@ -155,7 +154,7 @@ def no_pre_stop(setup: Setup) -> Hits:
     """
     containers = at(setup.pod, "spec.containers", [])
     if containers and all(at(container, "lifecycle.preStop") is None for container in containers):
-        yield _pod_hit(setup, "No container has a preStop hook", "spec", "containers", 0)
+        yield _pod_hit(setup, "No container has a preStop hook", "containers", 0)
 
 
 _SLEEP = re.compile(r"\bsleep\s+(\d+(?:\.\d+)?)([smh]?)\b")
@@ -179,7 +178,7 @@ def endings(setup: Setup) -> Hits:
     longest, grace = _longest_sleep(setup), at(setup.pod, "spec.terminationGracePeriodSeconds", GRACE_SECONDS)
     if longest and longest >= grace:
         says = f"preStop takes {longest:g} s, terminationGracePeriodSeconds is {grace}"
-        yield _pod_hit(setup, says, "spec", "terminationGracePeriodSeconds")
+        yield _pod_hit(setup, says, "terminationGracePeriodSeconds")
 
 
 @rule("BlueGoneTooEarly", ADVICE, "Raise `scaleDownDelaySeconds`, or shorten the deregistration delay.")

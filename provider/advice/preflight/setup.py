@@ -1,22 +1,22 @@
 """A Rollout and everything that it leads to, in the records and by the rules of the live gate."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from provider.advice.preflight.findings import Hit, Severity
 from provider.advice.preflight.manifests import Manifests, Object, at, label_of, name_of
-from provider.advice.preflight.metrics import MetricPlace, places
-from provider.advice.preflight.workload import Workload
 from provider.endpoints import endpoints
 from provider.handover import question as handover
 from provider.model import records
 from provider.model.analysis import Analysis, AnalysisMetric
 from provider.rules.analysis import analyses_of, places_of
+from provider.rules.analysis_arguments import PLACEHOLDER, mapping, name_in
 from provider.rules.green import production_of
 from provider.sources.kubernetes.schemas import FieldPath
 from provider.sources.kubernetes.shapes.answers import record_of
@@ -43,6 +43,14 @@ class Setup:
     def label(self) -> str:
         """The Rollout's kind and name."""
         return label_of(self.rollout)
+
+    def find(self, kind: str, name: str) -> Object | None:
+        """Return an object of its namespace."""
+        return self.manifests.find(kind, self.namespace, name)
+
+    def of(self, kind: str) -> list[Object]:
+        """Return every object of a kind in its namespace."""
+        return self.manifests.of(kind, self.namespace)
 
     def hit(self, says: str, *path: str | int, also: tuple[str, ...] = (), severity: Severity | None = None) -> Hit:
         """Return what was found in a field of the Rollout; `also` has other objects concerned."""
@@ -118,7 +126,7 @@ class Setup:
     @cached_property
     def autoscaler(self) -> Object | None:
         """The HorizontalPodAutoscaler that scales the Rollout."""
-        for scaler in self.manifests.of("HorizontalPodAutoscaler", self.namespace):
+        for scaler in self.of("HorizontalPodAutoscaler"):
             target = at(scaler, "spec.scaleTargetRef", {})
             if (at(target, "kind"), at(target, "name")) == ("Rollout", self.name):
                 return scaler
@@ -135,11 +143,6 @@ class Setup:
         if self.autoscaler is None or (written == 0 and at(self.rollout, "spec.replicas") == 0):
             return written
         return int(min(max(written, least), max(most, least)))
-
-    @property
-    def is_ping_pong(self) -> bool:
-        """Whether no selector of production changes at a switch."""
-        return self.record.is_ping_pong
 
     @cached_property
     def service_names(self) -> dict[str, str]:
@@ -168,7 +171,7 @@ class Setup:
     def green_service(self) -> str:
         """The Service by which green is checked before the switch; empty without one."""
         names = self.service_names
-        if self.is_ping_pong:
+        if self.record.is_ping_pong:
             return next((name for name in names.values() if name != self.production), "")
         return names.get("previewService") or names.get("canaryService", "")
 
@@ -189,12 +192,12 @@ class Setup:
     @cached_property
     def services(self) -> dict[str, Object]:
         """The strategy's Services that are among the manifests, by name."""
-        found = {name: self.manifests.find("Service", self.namespace, name) for name in self.service_names.values()}
+        found = {name: self.find("Service", name) for name in self.service_names.values()}
         return {name: manifest for name, manifest in found.items() if manifest is not None}
 
     def service(self, name: str) -> records.Service | None:
         """Return a Service of the namespace as the live gate reads it; None if it is absent or cannot be read."""
-        manifest = self.manifests.find("Service", self.namespace, name)
+        manifest = self.find("Service", name)
         try:
             return None if manifest is None else record_of(ServiceShape, {"spec": {}, **manifest})
         except msgspec.ValidationError:
@@ -204,26 +207,30 @@ class Setup:
     def bindings(self) -> list[Object]:
         """The TargetGroupBindings of its namespace that name one of its Services."""
         names = set(self.service_names.values())
-        every = self.manifests.of("TargetGroupBinding", self.namespace)
+        every = self.of("TargetGroupBinding")
         return [manifest for manifest in every if at(manifest, "spec.serviceRef.name") in names]
 
     @cached_property
-    def workload(self) -> Workload:
-        """The pods of the Rollout."""
+    def workload(self) -> Object | None:
+        """What has the pod template: the Rollout, or the workload that it names; None if that is not known."""
         reference = at(self.rollout, "spec.workloadRef")
-        kind, name = str(at(reference, "kind", "Deployment")), str(at(reference, "name", ""))
-        if reference is None:
-            return Workload(self.label, self.rollout)
-        return Workload(f"{kind}/{name}", self.manifests.find(kind, self.namespace, name), is_referenced=True)
+        return self.rollout if reference is None else self.find(*self.workload_key)
 
     @property
+    def workload_key(self) -> tuple[str, str]:
+        """Its kind and name."""
+        reference = at(self.rollout, "spec.workloadRef", {"kind": "Rollout", "name": self.name})
+        return str(at(reference, "kind", "Deployment")), str(at(reference, "name", ""))
+
+    @cached_property
     def pod(self) -> Object:
         """The pod template; empty if it is of a workload that is not known."""
-        return self.workload.template
+        template: Object = at(self.workload, "spec.template") or at(self.workload, "template", {})
+        return template
 
     def selects_pods(self, service: str) -> bool:
         """Tell whether a Service selects the Rollout's pods, of whatever version."""
-        selector = at(self.manifests.find("Service", self.namespace, service), "spec.selector", {})
+        selector = at(self.find("Service", service), "spec.selector", {})
         labels = at(self.pod, "metadata.labels", {})
         return bool(selector) and all(labels.get(key) == value for key, value in selector.items())
 
@@ -269,21 +276,84 @@ class Setup:
         return any(query is not None and query.endpoint == handover.NAME for query in queries)
 
     @cached_property
-    def metrics(self) -> list[tuple[AnalysisMetric, MetricPlace]]:
+    def metrics(self) -> list["MetricPlace"]:
         """Each metric of each analysis, with its place."""
-        return list(places(self.analyses, self.templates))
+        return [MetricPlace(self, analysis, metric) for analysis in self.analyses for metric in analysis.metrics]
 
     @cached_property
-    def queries(self) -> list[tuple[AnalysisMetric, MetricPlace]]:
+    def queries(self) -> list["MetricPlace"]:
         """Each metric that asks this provider, with its place."""
-        return [(metric, place) for metric, place in self.metrics if metric.query is not None]
+        return [place for place in self.metrics if place.metric.query is not None]
 
-    def topology(self, bindings: tuple[records.Binding, ...]) -> records.Topology:
-        """Return what the live gate's rules judge, with these bindings."""
-        names = set(self.service_names.values())
-        services = {name: service for name in names if (service := self.service(name)) is not None}
-        now = datetime.now(UTC)
-        return records.Topology(self.record, (), services, (), (), bindings, now, now)
+
+@dataclass(frozen=True)
+class MetricPlace:
+    """Where a metric is: its analysis, its template, and itself as the template has it, with arguments in braces."""
+
+    setup: Setup
+    analysis: Analysis
+    metric: AnalysisMetric
+
+    def __str__(self) -> str:
+        return f"Metric {self.metric.name or '(no name)'} of {self.metric.template[1]}"
+
+    @property
+    def here(self) -> str:
+        """How a sentence names the metric and its analysis."""
+        return f"Metric {self.metric.name} in {self.analysis.place}"
+
+    @cached_property
+    def _written(self) -> tuple[int, Object]:
+        several = at(self.setup.templates.get(self.metric.template), "spec.metrics", [])
+        named = ((number, item) for number, item in enumerate(several) if at(item, "name") == self.metric.name)
+        return next(named, (0, {}))
+
+    def hit(self, says: str, *path: str | int, also: tuple[str, ...] = ()) -> Hit:
+        """Return what was found in a field of the metric."""
+        return Hit(says, ("/".join(self.metric.template), *also), ("spec", "metrics", self._written[0], *path))
+
+    def web_hit(self, says: str, field: str, also: tuple[str, ...] = ()) -> Hit:
+        """Return what was found in its request; a Job has none."""
+        return self.hit(says, *(("provider", "web", field) if self.metric.provider == "web" else ()), also=also)
+
+    def argument_hit(self, says: str, argument: str, *, also: bool = False) -> Hit:
+        """Return what was found in an argument that the Rollout passes to its analysis."""
+        template = ("/".join(self.metric.template),) if also else ()
+        return self.setup.analysis_hit(says, self.analysis.place, argument, also=template)
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint of this provider that it asks; empty for another metric."""
+        return self.metric.query.endpoint if self.metric.query else ""
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of its query to this provider."""
+        return dict(self.metric.query.parameters) if self.metric.query else {}
+
+    @property
+    def misspelt_endpoint(self) -> str:
+        """The path of an endpoint that there is not, if the parameters are those of this provider; else empty."""
+        url = self.metric.request.url if self.metric.request and self.metric.query is None else ""
+        _, is_versioned, end = url.partition("/v1/")
+        is_ours = is_versioned and {"namespace", "rollout"} <= set(re.findall(r"[?&](\w+)=", url))
+        return f"/v1/{end.partition('?')[0]}" if is_ours else ""
+
+    @property
+    def url(self) -> str:
+        """Its URL as the template has it."""
+        return str(at(self._written[1], "provider.web.url", ""))
+
+    @cached_property
+    def arguments(self) -> dict[str, list[str]]:
+        """The arguments that stand in each parameter of its query."""
+        try:
+            pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True)
+        except ValueError:
+            pairs = []
+        body = mapping(at(self._written[1], "provider.web.jsonBody"))
+        pairs += [(str(name), str(value)) for name, value in body.items()]
+        return {name: [name_in(text) for text in PLACEHOLDER.findall(value) if name_in(text)] for name, value in pairs}
 
 
 def setups(manifests: Manifests) -> list[Setup]:

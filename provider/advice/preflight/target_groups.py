@@ -91,7 +91,7 @@ class TargetGroup:
     def binding(self, setup: Setup) -> records.Binding:
         """Return the TargetGroupBinding that the controller makes for it, as the live gate reads one."""
         kind, _, name = self.object.partition("/")
-        written = setup.manifests.find(kind, setup.namespace, name) if kind == "TargetGroupBinding" else None
+        written = setup.find(kind, name) if kind == "TargetGroupBinding" else None
         try:
             if written is not None and isinstance(binding := record_of(TargetGroupBinding, written), records.Binding):
                 return binding
@@ -130,7 +130,7 @@ def own_groups(setup: Setup) -> list[TargetGroup]:
 def is_load_balancer_known(setup: Setup) -> bool:
     """Tell whether anything among the manifests leads requests to Services of the namespace."""
     kinds = {kind for kind, namespace, _ in setup.manifests.objects if namespace == setup.namespace}
-    services = setup.manifests.of("Service", setup.namespace)
+    services = setup.of("Service")
     is_routed = kinds & {"Ingress", "TargetGroupBinding", *ROUTES}
     return bool(is_routed) or any(at(service, "spec.type") == "LoadBalancer" for service in services)
 
@@ -144,7 +144,7 @@ def service_port(service: Object | None, port: int | str) -> Object | None:
 def _of_ingress(setup: Setup, ingress: Object, backend: Backend, forward: Forward) -> TargetGroup:
     """Return the target group that an Ingress makes for a Service's port."""
     name, port, weight = forward
-    service, annotations = setup.manifests.find("Service", setup.namespace, name), annotations_of(ingress)
+    service, annotations = setup.find("Service", name), annotations_of(ingress)
     merged, params = {**annotations, **annotations_of(service)}, class_params(setup, ingress)
     written, is_ours = (
         at(params, "targetType") or merged.get(f"{ALB}target-type"),
@@ -197,7 +197,7 @@ def _attributes(text: object) -> dict[str, str]:
 
 
 def _of_routes(setup: Setup) -> Iterator[TargetGroup]:
-    routes = [route for kind in ROUTES for route in setup.manifests.of(kind, setup.namespace)]
+    routes = [route for kind in ROUTES for route in setup.of(kind)]
     for route in routes:
         for number, rule in enumerate(items(route, "spec.rules")):
             for index, backend in enumerate(items(rule, "backendRefs")):
@@ -231,7 +231,7 @@ def _of_route(route: Object, backend: Object, settings: RouteSettings, path: Fie
 
 def _of_services(setup: Setup) -> Iterator[TargetGroup]:
     """Yield those of Services of type LoadBalancer: each has a network load balancer of its own."""
-    every = setup.manifests.of("Service", setup.namespace)
+    every = setup.of("Service")
     for service in (each for each in every if at(each, "spec.type") == "LoadBalancer"):
         annotations = annotations_of(service)
         kind = annotations.get(f"{NLB}type", "")
@@ -257,7 +257,7 @@ def _of_bindings(setup: Setup) -> Iterator[TargetGroup]:
     """Yield the group of each binding of which AWS said nothing."""
     health = setup.manifests.seen.health
     described = {each.binding.name for several in health.values() for each in several}
-    for manifest in setup.manifests.of("TargetGroupBinding", setup.namespace):
+    for manifest in setup.of("TargetGroupBinding"):
         service = str(at(manifest, "spec.serviceRef.name", ""))
         if name_of(manifest) not in described and service not in health:
             yield TargetGroup(

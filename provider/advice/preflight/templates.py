@@ -10,7 +10,7 @@ from collections import Counter
 
 from provider.advice.preflight.findings import ADVICE, BLOCKS, Hit, Hits, rule
 from provider.advice.preflight.manifests import at
-from provider.advice.preflight.setup import Setup
+from provider.advice.preflight.setup import MetricPlace, Setup
 from provider.model.analysis import Analysis, AnalysisMetric, ProblemKind
 from provider.rules.analysis import wanted_templates
 from provider.rules.analysis_arguments import PLACEHOLDER, mapping
@@ -35,17 +35,17 @@ def arguments(setup: Setup) -> Hits:
     ends in Error.
     """
     for analysis in setup.analyses:
-        for argument in analysis.arguments:
-            if argument.value is None and not argument.source:
-                says = f"{analysis.place} does not pass the argument {argument.name}, which has no default"
-                yield setup.analysis_hit(says, analysis.place)
-        for problem in analysis.problems:
+        says = [
+            f"{analysis.place} does not pass the argument {argument.name}, which has no default"
+            for argument in analysis.arguments
+            if argument.value is None and not argument.source
+        ]
+        says += [f"{analysis.place}: {each}" for each in analysis.problems if each.kind is ProblemKind.ARGUMENT]
+        yield from (setup.analysis_hit(sentence, analysis.place) for sentence in says)
+    for place in setup.metrics:
+        for problem in place.metric.problems:
             if problem.kind is ProblemKind.ARGUMENT:
-                yield setup.analysis_hit(f"{analysis.place}: {problem}", analysis.place)
-    for metric, place in setup.metrics:
-        for problem in metric.problems:
-            if problem.kind is ProblemKind.ARGUMENT:
-                yield Hit(f"Metric {metric.name} of {place.metric.template[1]}: {problem}", (place.label,))
+                yield place.hit(f"{place}: {problem}")
 
 
 @rule("ArgumentUnknown", ADVICE, "Correct its name.")
@@ -55,7 +55,7 @@ def unknown_arguments(setup: Setup) -> Hits:
     for analysis in setup.analyses if are_known else ():
         declared = {argument.name for argument in analysis.arguments}
         passed = dict.fromkeys(str(at(given, "name", "")) for given in setup.passed(analysis.place))
-        for name in passed.keys() - declared:
+        for name in [name for name in passed if name not in declared]:
             says = f"{analysis.place} passes the argument {name}, which none of its templates declares"
             yield setup.analysis_hit(says, analysis.place)
 
@@ -113,66 +113,62 @@ def dry_runs(setup: Setup) -> Hits:
                 yield Hit(says, ("/".join(key),), ("spec", field))
 
 
-@rule("ConditionInvalid", BLOCKS, 'Correct it; the examples have `result[1] == "Successful"`.')
-def conditions(setup: Setup) -> Hits:
+@rule("ConditionInvalid", BLOCKS, 'Correct it; the examples have `result[1] == "Successful"`.', "metrics")
+def conditions(place: MetricPlace) -> Hits:
     """A condition does not compile, so every measurement is an Error, and enough of them abort the Rollout."""
-    for metric, place in setup.metrics:
-        for field in ("successCondition", "failureCondition"):
-            text = str(metric.spec.get(field) or "")
-            wrong = mistake(text) if text and not PLACEHOLDER.search(text) else ""
-            if wrong:
-                yield place.hit(f"{place}: {field} does not compile: {wrong}", field)
+    for field in ("successCondition", "failureCondition"):
+        text = str(place.metric.spec.get(field) or "")
+        wrong = mistake(text) if text and not PLACEHOLDER.search(text) else ""
+        if wrong:
+            yield place.hit(f"{place}: {field} does not compile: {wrong}", field)
 
 
-@rule("JsonPathInvalid", BLOCKS, 'Write `jsonPath: "{$.measurement}"`.')
-def json_paths(setup: Setup) -> Hits:
+@rule("JsonPathInvalid", BLOCKS, 'Write `jsonPath: "{$.measurement}"`.', "metrics")
+def json_paths(place: MetricPlace) -> Hits:
     """Without braces, or with a blank before them, `jsonPath` is a text and not a path: the result is that text,
     whatever is answered.
     """
-    for metric, place in setup.metrics:
-        text = metric.request.json_path if metric.request else ""
-        if text and not PLACEHOLDER.search(text) and not re.fullmatch(r"\{.*\}", text, re.DOTALL):
-            yield place.web_hit(f"{place}: jsonPath {text!r} is a text, not a path", "jsonPath")
+    text = place.metric.request.json_path if place.metric.request else ""
+    if text and not PLACEHOLDER.search(text) and not re.fullmatch(r"\{.*\}", text, re.DOTALL):
+        yield place.web_hit(f"{place}: jsonPath {text!r} is a text, not a path", "jsonPath")
 
 
-@rule("LimitIsNoNumber", BLOCKS, "Write a whole number.")
-def limits(setup: Setup) -> Hits:
+@rule("LimitIsNoNumber", BLOCKS, "Write a whole number.", "metrics")
+def limits(place: MetricPlace) -> Hits:
     """A text that is not a whole number is accepted: as `count` (`"5.0"`, `"10%"`) it means endless, as a limit 0."""
-    for metric, place in setup.metrics:
-        for field in LIMITS:
-            value = metric.spec.get(field)
-            # tests/upstream/argo-count-as-text.sh
-            if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) and not PLACEHOLDER.search(value):
-                yield place.hit(f"{place}: {field} {value!r} means {'endless' if field == 'count' else '0'}", field)
+    for field in LIMITS:
+        value = place.metric.spec.get(field)
+        # tests/upstream/argo-count-as-text.sh
+        if isinstance(value, str) and not re.fullmatch(r"-?\d+", value) and not PLACEHOLDER.search(value):
+            yield place.hit(f"{place}: {field} {value!r} means {'endless' if field == 'count' else '0'}", field)
 
 
-@rule("MetricEndless", BLOCKS, "Set `count`.")
-def endless(setup: Setup) -> Hits:
+@rule("MetricEndless", BLOCKS, "Set `count`.", "metrics")
+def endless(place: MetricPlace) -> Hits:
     """A metric with `interval` and no `count` never ends: Argo refuses it but in a canary's background analysis."""
-    for metric, place in setup.metrics:
-        is_endless = metric.interval_seconds and metric.count is None and not has_arguments(metric, "count")
-        if is_endless and not place.analysis.is_background:
-            yield place.hit(f"{place} has an interval and no count, in {place.analysis.place}")
+    metric = place.metric
+    is_endless = metric.interval_seconds and metric.count is None and not has_arguments(metric, "count")
+    if is_endless and not place.analysis.is_background:
+        yield place.hit(f"{place} has an interval and no count, in {place.analysis.place}")
 
 
-@rule("MetricInvalid", BLOCKS, "Correct the field in the sentence.")
-def metric_limits(setup: Setup) -> Hits:
+@rule("MetricInvalid", BLOCKS, "Correct the field in the sentence.", "metrics")
+def metric_limits(place: MetricPlace) -> Hits:
     """Argo refuses the metric: the Rollout is InvalidSpec, or its AnalysisRun ends in Error."""
-    for metric, place in setup.metrics:
-        for problem in metric.problems:
-            if problem.kind is ProblemKind.INVALID:
-                yield place.hit(f"{place}: {problem}")
-        if has_arguments(metric, *LIMITS, "interval"):
-            continue
-        count, failures, waits = metric.count or 0, metric.failure_limit, metric.inconclusive_limit
-        in_a_row, errors = metric.consecutive_success_limit, metric.consecutive_error_limit
-        if count > 1 and not metric.spec.get("interval"):
-            yield place.hit(f"{place}: count is {count} and there is no interval", "count")
-        if 0 < count < max(failures, 0) + in_a_row:
-            needs = f"failureLimit {failures} and consecutiveSuccessLimit {in_a_row}"
-            yield place.hit(f"{place}: count {count} is less than {needs} together", "count")
-        if 0 < count < waits:
-            yield place.hit(f"{place}: count {count} is less than inconclusiveLimit {waits}", "count")
-        for name, value in zip(LIMITS[2:], (waits, errors, in_a_row), strict=True):
-            if value < 0:
-                yield place.hit(f"{place}: {name} is negative", name)
+    metric, count, waits = place.metric, place.metric.count or 0, place.metric.inconclusive_limit
+    for problem in metric.problems:
+        if problem.kind is ProblemKind.INVALID:
+            yield place.hit(f"{place}: {problem}")
+    if has_arguments(metric, *LIMITS, "interval"):
+        return
+    failures, in_a_row = metric.failure_limit, metric.consecutive_success_limit
+    if count > 1 and not metric.spec.get("interval"):
+        yield place.hit(f"{place}: count is {count} and there is no interval", "count")
+    if 0 < count < max(failures, 0) + in_a_row:
+        needs = f"failureLimit {failures} and consecutiveSuccessLimit {in_a_row}"
+        yield place.hit(f"{place}: count {count} is less than {needs} together", "count")
+    if 0 < count < waits:
+        yield place.hit(f"{place}: count {count} is less than inconclusiveLimit {waits}", "count")
+    for name, value in zip(LIMITS[2:], (waits, metric.consecutive_error_limit, in_a_row), strict=True):
+        if value < 0:
+            yield place.hit(f"{place}: {name} is negative", name)

@@ -31,7 +31,7 @@ def test_preflight_finds_nothing():
 
     assert [one.code for one in before.findings] == ["SwitchHasGap"]
     assert after.findings == ()
-    assert after.setup.is_ping_pong
+    assert after.setup.record.is_ping_pong
 
 
 def test_the_strategy_is_what_the_example_of_ping_pong_has():
