@@ -14,9 +14,9 @@ import yaml
 
 from provider.advice.preflight import inspect, not_seen
 from provider.advice.preflight.findings import RULES, Finding, Report, Severity
-from provider.advice.preflight.ingresses import ingresses
 from provider.advice.preflight.live import ANCHOR, observed
 from provider.advice.preflight.manifests import name_of
+from provider.advice.preflight.routing import ingresses
 from provider.advice.preflight.setup import Setup, setups
 from provider.cli import code_scanning
 from provider.cli.manifests import FILES, LIVE, NAMESPACE, ROLLOUT, manifests_of, not_checked, of_files

@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from provider.advice.preflight.ingresses import backends_of, ingresses
 from provider.advice.preflight.manifests import Object, at
+from provider.advice.preflight.routing import backends_of, ingresses
 from provider.advice.preflight.setup import Setup
 from provider.model.records import HASH_LABEL
 

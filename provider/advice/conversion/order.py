@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 
-from provider.advice.preflight.ingresses import ALB
+from provider.advice.preflight.routing import ALB
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from provider.advice.conversion.documents import commented, dump, mapping
 from provider.advice.conversion.order import Pair, action, order
 from provider.advice.conversion.proof import BY_BACKEND, obstacles, production_ingresses
 from provider.advice.preflight import inspect
-from provider.advice.preflight.ingresses import ALB, backends_of
 from provider.advice.preflight.manifests import NotManifests, at, name_of, parse
+from provider.advice.preflight.routing import ALB, backends_of
 from provider.advice.preflight.setup import Setup, setups
 from provider.model.records import HASH_LABEL
 from provider.rules.analysis import wanted_templates

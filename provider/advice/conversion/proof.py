@@ -6,7 +6,8 @@ Each sentence names the field, and what to do by hand. Nothing here changes a ma
 import re
 from collections.abc import Iterator
 
-from provider.advice.preflight.ingresses import (
+from provider.advice.preflight.manifests import Object, at, name_of
+from provider.advice.preflight.routing import (
     ALB,
     USE_ANNOTATION,
     actions_of,
@@ -14,7 +15,6 @@ from provider.advice.preflight.ingresses import (
     backends_of,
     controller_of,
 )
-from provider.advice.preflight.manifests import Object, at, name_of
 from provider.advice.preflight.setup import Setup, setups
 from provider.advice.preflight.target_groups import ROUTES, service_port
 from provider.rules.analysis import places_of, wanted_templates
@@ -120,7 +120,7 @@ def _annotations(setup: Setup, active: str, preview: str) -> Iterator[str]:
         for name, forwards in actions_of(ingress).items():
             if name == active and any(backend.name == active for backend in backends_of(ingress)):
                 continue  # told with its rule
-            if {service for service, _, _ in forwards} & {active, preview} or name in {active, preview}:
+            if {service for service, _ in forwards} & {active, preview} or name in {active, preview}:
                 yield (
                     f"The annotation {ALB}actions.{name} of Ingress {name_of(ingress)} names the pair: "
                     "Argo does not follow it; remove it, or convert by hand"

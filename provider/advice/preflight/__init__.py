@@ -1,9 +1,9 @@
 """Preflight: what a topology will do at its switch, told from its manifests before anything is deployed.
 
-A rule is a function under `@rule` in the file of its topic: what Argo refuses (`argo`) and how it switches without
-asking (`gates`); what Argo makes of templates (`templates`), what they ask (`queries`), whether answers can pass
-(`answers`); what the load balancer sees (`load_balancer`, `group_settings`), and pods (`pods`). To add one: the
-function, and a case in the table of the tests. All get a `setup`: a Rollout with everything that it leads to.
+A rule is a function under `@rule` in the file of its topic: what Argo refuses, and how it switches without asking
+(`argo`); what templates ask (`templates`), and whether answers can pass (`answers`); what the load balancer sees
+(`load_balancer`), and pods (`pods`). To add one: the function, and a case in the table of the tests. Each gets a
+`setup`, a Rollout with everything that it leads to, or one metric of it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,8 @@ from collections.abc import Iterable, Mapping
 from provider.advice.preflight import (  # noqa: F401 - their rules register themselves
     answers,
     argo,
-    gates,
-    group_settings,
     load_balancer,
     pods,
-    queries,
     templates,
 )
 from provider.advice.preflight.findings import RULES, Finding, Report

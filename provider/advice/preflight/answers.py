@@ -9,9 +9,8 @@ from typing import Any
 
 from provider.advice.preflight.findings import BLOCKS, RISK, Hit, Hits, rule
 from provider.advice.preflight.manifests import at
-from provider.advice.preflight.queries import sent
 from provider.advice.preflight.setup import MetricPlace, Setup
-from provider.advice.preflight.templates import LIMITS, has_arguments, objects_of
+from provider.advice.preflight.templates import LIMITS, has_arguments, objects_of, sent
 from provider.checks import gate, traffic
 from provider.checks.parameters import parse_as
 from provider.endpoints import endpoints

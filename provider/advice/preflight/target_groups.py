@@ -7,24 +7,27 @@ pkg/service/model_build_target_group.go.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import msgspec
 
-from provider.advice.preflight.gateways import RouteSettings, items, settings_of
-from provider.advice.preflight.ingresses import (
+from provider.advice.preflight.manifests import Object, at, label_of, name_of
+from provider.advice.preflight.routing import (
     ALB,
     Backend,
     Forward,
+    RouteSettings,
     annotations_of,
     backends_of,
     class_params,
     controller_of,
     forwards_of,
     ingresses,
+    items,
+    settings_of,
 )
-from provider.advice.preflight.manifests import Object, at, label_of, name_of
 from provider.advice.preflight.setup import Setup
 from provider.model import records
 from provider.sources.kubernetes.schemas import FieldPath
@@ -57,25 +60,31 @@ class TargetGroup:
     """A target group that a Service gets. A text is empty, and a number 0, where nothing that is known tells.
 
     `port` is as the rule writes it. `object` is what makes it, and `path` where there. `inputs` are what the controller
-    builds its name from: another value is another target group. `is_checked` is whether all health check settings are
-    known: of a binding in files none is.
+    builds its name from: another value is another target group. `is_certain` is whether the AWS Load Balancer
+    Controller makes it for sure. `has_defaults` is whether what nothing says has the controller's default, and
+    `is_checked` whether all health check settings are known: of a binding in files none is.
     """
 
     service: str
     port: int | str
     object: str
     path: FieldPath = ()
-    target_type: str = ""
-    is_default_type: bool = False
+    written_type: str = ""
     health_check: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
     load_balancer: str = ""
     host: str = ""
     route: str = ""
     condition: str = ""
-    weight: int = 1
     inputs: Mapping[str, str] = field(default_factory=dict)
+    is_certain: bool = True
+    has_defaults: bool = False
     is_checked: bool = True
+
+    @property
+    def target_type(self) -> str:
+        """What its targets are, by the controller's default where nothing says it."""
+        return self.written_type or ("instance" if self.has_defaults else "")
 
     @property
     def label(self) -> str:
@@ -92,11 +101,9 @@ class TargetGroup:
         """Return the TargetGroupBinding that the controller makes for it, as the live gate reads one."""
         kind, _, name = self.object.partition("/")
         written = setup.find(kind, name) if kind == "TargetGroupBinding" else None
-        try:
+        with suppress(msgspec.ValidationError):
             if written is not None and isinstance(binding := record_of(TargetGroupBinding, written), records.Binding):
                 return binding
-        except msgspec.ValidationError:
-            pass
         port: int | str = int(self.port) if str(self.port).isdigit() else self.port
         name = f"{self.object}/{self.service}:{self.port}"
         return records.Binding(name, self.service, port, "", name, "IPv4", "", stack=self.load_balancer)
@@ -143,43 +150,40 @@ def service_port(service: Object | None, port: int | str) -> Object | None:
 
 def _of_ingress(setup: Setup, ingress: Object, backend: Backend, forward: Forward) -> TargetGroup:
     """Return the target group that an Ingress makes for a Service's port."""
-    name, port, weight = forward
+    name, port = forward
     service, annotations = setup.find("Service", name), annotations_of(ingress)
     merged, params = {**annotations, **annotations_of(service)}, class_params(setup, ingress)
-    written, is_ours = (
-        at(params, "targetType") or merged.get(f"{ALB}target-type"),
-        controller_of(setup, ingress) is True,
-    )
-    target_type = str(written or ("instance" if is_ours else ""))
-    group = str(at(params, "group.name") or annotations.get(f"{ALB}group.name", ""))
+    group_name = str(at(params, "group.name") or annotations.get(f"{ALB}group.name", ""))
     protocol = str(merged.get(f"{ALB}backend-protocol", "HTTP")).upper()
     health = {key: str(merged.get(ALB + annotation, default)) for key, (annotation, _, default) in _HEALTH.items()}
-    return TargetGroup(
+    is_ours = controller_of(setup, ingress) is True
+    group = TargetGroup(
         service=name,
         port=port,
         object=label_of(ingress),
         path=backend.path,
-        target_type=target_type,
-        is_default_type=not written and is_ours,
+        written_type=str(at(params, "targetType") or merged.get(f"{ALB}target-type", "")),
         health_check=health | {"protocol": health["protocol"] or protocol},
         attributes=_attributes(merged.get(f"{ALB}target-group-attributes", "")),
-        load_balancer=f"group {group}" if group else f"Ingress {setup.namespace}/{name_of(ingress)}",
+        load_balancer=f"group {group_name}" if group_name else f"Ingress {setup.namespace}/{name_of(ingress)}",
         host=backend.host,
         route=backend.route,
         condition=str(annotations.get(f"{ALB}conditions.{backend.name}", "")),
-        weight=weight,
-        inputs={
-            "group.name": group or "none",
-            "Ingress": name_of(ingress),
-            "Service": name,
-            "port": str(port),
-            "target type": target_type or "not known",
-            "target port": _target_port(service, port, target_type),
-            "backend-protocol": protocol,
-            "backend-protocol-version": str(merged.get(f"{ALB}backend-protocol-version", "HTTP1")),
-            "target control port": str(merged.get(f"{ALB}target-control-port.{name}.{port}", "none")),
-        },
+        is_certain=is_ours,
+        has_defaults=is_ours,
     )
+    inputs = {
+        "group.name": group_name or "none",
+        "Ingress": name_of(ingress),
+        "Service": name,
+        "port": str(port),
+        "target type": group.target_type or "not known",
+        "target port": _target_port(service, port, group.target_type),
+        "backend-protocol": protocol,
+        "backend-protocol-version": str(merged.get(f"{ALB}backend-protocol-version", "HTTP1")),
+        "target control port": str(merged.get(f"{ALB}target-control-port.{name}.{port}", "none")),
+    }
+    return replace(group, inputs=inputs)
 
 
 def _target_port(service: Object | None, port: int | str, target_type: str) -> str:
@@ -209,8 +213,7 @@ def _of_routes(setup: Setup) -> Iterator[TargetGroup]:
 
 
 def _of_route(route: Object, backend: Object, settings: RouteSettings, path: FieldPath) -> TargetGroup:
-    port, written = at(backend, "port", ""), at(settings.props, "targetType")
-    is_known = bool(settings.is_ours) and settings.is_complete
+    port, is_known = at(backend, "port", ""), bool(settings.is_ours) and settings.is_complete
     check = {
         key: at(settings.props, f"healthCheckConfig.{name}", default) for key, (_, name, default) in _HEALTH.items()
     }
@@ -220,11 +223,12 @@ def _of_route(route: Object, backend: Object, settings: RouteSettings, path: Fie
         port=port if isinstance(port, int | str) else "",
         object=label_of(route),
         path=path,
-        target_type=str(written or ("instance" if is_known else "")),
-        is_default_type=not written and is_known,
+        written_type=str(at(settings.props, "targetType") or ""),
         health_check=health | {"protocol": health["protocol"] or "HTTP"},
         attributes=settings.attributes,
         load_balancer=settings.gateway,
+        is_certain=bool(settings.is_ours),
+        has_defaults=is_known,
         is_checked=is_known,
     )
 
@@ -244,11 +248,12 @@ def _of_services(setup: Setup) -> Iterator[TargetGroup]:
                 port=at(port, "port", ""),
                 object=label_of(service),
                 path=("spec", "ports", number),
-                target_type=str(written or ("instance" if is_ours else "")),
-                is_default_type=not written and is_ours,
+                written_type=str(written or ""),
                 health_check=check | {"protocol": check["protocol"].upper()},
                 attributes=_attributes(annotations.get(f"{NLB}target-group-attributes", "")),
                 load_balancer=label_of(service),
+                is_certain=is_ours,
+                has_defaults=is_ours,
                 is_checked=bool(written) or is_ours,
             )
 
@@ -265,7 +270,7 @@ def _of_bindings(setup: Setup) -> Iterator[TargetGroup]:
                 port=at(manifest, "spec.serviceRef.port", ""),
                 object=label_of(manifest),
                 path=("spec", "serviceRef"),
-                target_type=str(at(manifest, "spec.targetType", "")),
+                written_type=str(at(manifest, "spec.targetType", "")),
                 load_balancer=label_of(manifest),
                 is_checked=False,
             )
@@ -282,7 +287,7 @@ def _described(setup: Setup) -> Iterator[TargetGroup]:
                 service=service,
                 port=health.binding.port,
                 object=f"TargetGroupBinding/{health.binding.name}",
-                target_type=group.target_type,
+                written_type=group.target_type,
                 health_check={
                     "protocol": str(check.protocol),
                     "port": str(check.port),

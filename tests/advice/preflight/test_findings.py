@@ -9,7 +9,7 @@ import yaml
 
 from provider.advice.preflight import inspect
 from provider.advice.preflight.findings import RULES, Severity
-from provider.advice.preflight.group_settings import ROUTING
+from provider.advice.preflight.load_balancer import ROUTING
 from provider.advice.preflight.manifests import NotManifests, parse
 from tests.examples import NAMES, built
 

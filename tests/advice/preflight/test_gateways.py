@@ -3,6 +3,8 @@
 import pytest
 import yaml
 
+from provider.advice.preflight import inspect
+from provider.advice.preflight.findings import Severity
 from provider.advice.preflight.forecast import switch_of
 from provider.advice.preflight.manifests import parse
 from provider.advice.preflight.setup import setups
@@ -15,7 +17,7 @@ OF_GATEWAY = {"group": "gateway.k8s.aws", "kind": "LoadBalancerConfiguration", "
 IP, INSTANCE = {"targetType": "ip"}, {"targetType": "instance"}
 
 
-def routed(*added, parameters=OF_GATEWAY):
+def routed(*added, parameters=OF_GATEWAY, without=()):
     """The example `blue-green` behind a Gateway in place of its Ingress, with these objects beside it."""
     change = Change(objects_of("blue-green"))
     del change.objects["Ingress", "web"]
@@ -28,6 +30,8 @@ def routed(*added, parameters=OF_GATEWAY):
     change.add(manifest("gateway.networking.k8s.io/v1", "HTTPRoute", "web", route))
     for one in added:
         change.add(one)
+    for key in without:
+        del change.objects[key]
     [setup] = setups(parse(yaml.safe_dump_all(change.objects.values())))
     return setup
 
@@ -89,3 +93,13 @@ def test_attributes_of_several_configurations():
 
     assert group.attributes == {"slow_start.duration_seconds": "30", "other": "30"}
     assert (group.health_check["path"], group.health_check["interval"]) == ("/ready", "15")
+
+
+@pytest.mark.parametrize(("without", "severity"), [((), Severity.BLOCKS), ([("GatewayClass", "alb")], Severity.RISK)])
+def test_a_port_that_a_route_names(without, severity):
+    """A missing port blocks behind the controller's GatewayClass; of an unknown class it is a risk."""
+    setup = routed(without=without)
+    setup.of("HTTPRoute")[0]["spec"]["rules"][0]["backendRefs"][0]["port"] = 81
+    [report] = inspect(setup.manifests)
+
+    assert [one.severity for one in report.findings if one.code == "PortMissing"] == [severity]
