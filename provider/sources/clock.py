@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from threading import Lock
-from typing import Protocol
 
 from provider.model.clocks import APART_SECONDS, SAME_CLOCK, Skew, proven
+from provider.telemetry import Metrics
 
 DRIFT = 0.0005
 """How fast two clocks may drift apart, in seconds per second: what NTP corrects at most."""
@@ -55,13 +55,6 @@ class SteadyClock:
 steady = SteadyClock()
 
 
-class Gauges(Protocol):
-    """The metrics of the clocks."""
-
-    def shows_clock_skew(self, upstream: str, seconds: Callable[[], float]) -> None:
-        """Export how far an upstream's clock is ahead of ours, read at each scrape."""
-
-
 @dataclass(slots=True)
 class _Clock:
     """The bounds of a clock's lead over ours at a time, and what was logged about it."""
@@ -76,7 +69,7 @@ class _Clock:
 class OtherClocks:
     """The clocks of Kubernetes and of AWS's services in each region, as far as their answers tell. Thread-safe."""
 
-    def __init__(self, clock: Callable[[], datetime], metrics: Gauges) -> None:
+    def __init__(self, clock: Callable[[], datetime], metrics: Metrics) -> None:
         """Start without bounds; `clock` is ours."""
         self._clock = clock
         self._lock = Lock()

@@ -12,15 +12,16 @@ from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import Any, Generic, Protocol
+from typing import Any, Generic
 
 from provider.model.errors import CannotTell, DeadlineExceeded, RolloutNotFound
 from provider.model.reasons import Reason
 from provider.model.records import Freshness, Kind
 from provider.sources.bulkheads import KUBERNETES, Bulkheads
 from provider.sources.cache import Cache, Failure, Key, Reading, Result, Value
-from provider.sources.clock import Gauges, OtherClocks, steady
+from provider.sources.clock import OtherClocks, steady
 from provider.sources.deadline import Deadline
+from provider.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,6 @@ class Pending(Generic[Value]):
         return outcome
 
 
-class Counters(Gauges, Protocol):
-    """The metrics of sharing."""
-
-    def shared(self, kind: str, outcome: str) -> None:
-        """Count requested evidence that was `fresh`, `joined` a read in flight, or was `read`."""
-
-    def keeps(self, records: int) -> None:
-        """Set the number of cached records."""
-
-
 class Shared:
     """The shared evidence. Thread-safe; calls run outside of its lock."""
 
@@ -89,7 +80,7 @@ class Shared:
         self,
         threads: Bulkheads,
         freshness: Freshness,
-        metrics: Counters,
+        metrics: Metrics,
         *,
         flight_seconds: float,
         clock: Callable[[], datetime] = steady,

@@ -40,12 +40,12 @@ from provider.sources.aws.registrations import (
 )
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
+from provider.sources.budget import CallBudget
 from provider.sources.bulkheads import Bulkheads
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
-from provider.sources.token_bucket import TokenBucket
 from provider.telemetry import Metrics
 from tests.conftest import Clock
 from tests.handover.stage import Replica, Revision, Stage, StageClock
@@ -75,7 +75,7 @@ class Crash(BaseException):
     """The process ends here: before or after a write."""
 
 
-class StoryBudget(TokenBucket):
+class StoryBudget(CallBudget):
     """A budget by the story's time, in which nobody waits: the loop comes again in a second."""
 
     def take(self, rollout: str, max_wait_seconds: float) -> None:
@@ -91,8 +91,8 @@ class Watched(Registrations):
         self._story = story
         self.crash = ""
         seconds, scope = story.stage.clock.world, Place(REGION).scope
-        self._reads._budgets[scope] = StoryBudget(READS_PER_SECOND, READ_BURST, seconds)
-        self._writes._budgets[scope] = StoryBudget(CALLS_PER_SECOND, BURST, seconds)
+        self._reads._budgets[scope] = StoryBudget(READS_PER_SECOND, READ_BURST, seconds, takes_turns=False)
+        self._writes._budgets[scope] = StoryBudget(CALLS_PER_SECOND, BURST, seconds, takes_turns=False)
 
     def write(self, operation: str, group: RecordedGroup, targets: Any, why: str, deadline: Deadline) -> None:
         if not targets:

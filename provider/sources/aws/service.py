@@ -22,7 +22,6 @@ from provider.sources.aws.session import client_config
 from provider.sources.budget import CallBudget
 from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
-from provider.sources.token_bucket import TokenBucket
 from provider.telemetry import Metrics
 
 MAX_PAGES = 50
@@ -109,18 +108,18 @@ class Service:
         self._metrics = metrics
         self._clocks = clocks
         self._clients: OrderedDict[Place, Any] = OrderedDict()
-        self._budgets: dict[tuple[str, str], TokenBucket] = {}
+        self._budgets: dict[tuple[str, str], CallBudget] = {}
         self.answered = False
         """Whether the service has ever answered, even with a refusal."""
 
     def require_turn(self, deadline: Deadline) -> None:
         """Refuse a query whose Rollout is in a queue. Raises CannotTell (AwsBudget)."""
-        for budget in self._with_turns():
+        for budget in tuple(self._budgets.values()):
             budget.require_turn(deadline.rollout)
 
     def give_turn(self, rollout: str) -> None:
         """Serve a Rollout's next calls ahead of the queue."""
-        for budget in self._with_turns():
+        for budget in tuple(self._budgets.values()):
             budget.give_turn(rollout)
 
     def call(self, operation: str, place: Place, what: str, deadline: Deadline, **arguments: Any) -> Any:
@@ -172,20 +171,19 @@ class Service:
 
     def waiting(self) -> int:
         """Return how many Rollouts are in the longest queue."""
-        return max((budget.queued for budget in self._with_turns()), default=0)
-
-    def _with_turns(self) -> list[CallBudget]:
-        return [budget for budget in tuple(self._budgets.values()) if isinstance(budget, CallBudget)]
+        return max((budget.queued for budget in tuple(self._budgets.values())), default=0)
 
     def action(self, operation: str) -> str:
         """Return the IAM action of an operation."""
         return f"{self._api.iam_prefix}:{operation}"
 
-    def _budget(self, place: Place) -> TokenBucket:
+    def _budget(self, place: Place) -> CallBudget:
         with self._making_clients:
             if place.scope not in self._budgets:
-                kind = CallBudget if self._api.takes_turns else TokenBucket
-                self._budgets[place.scope] = kind(self._api.calls_per_second, self._api.burst, self._account.seconds)
+                api, seconds = self._api, self._account.seconds
+                self._budgets[place.scope] = CallBudget(
+                    api.calls_per_second, api.burst, seconds, takes_turns=api.takes_turns
+                )
             return self._budgets[place.scope]
 
     def _client(self, place: Place) -> Any:
@@ -228,7 +226,7 @@ class _ResponseHandler:
 
     metrics: Metrics
     service: str
-    budget: TokenBucket
+    budget: CallBudget
 
     def __call__(self, parsed_response: Any, context: Any, **_: Any) -> None:
         _bound(parsed_response)
