@@ -134,7 +134,7 @@ class Doctor:
             return
         places: dict[tuple[str, str, str], list[Binding]] = {}
         for binding in bindings:
-            key = (self._sources.load_balancers.region(binding), binding.role_arn, binding.external_id)
+            key = (self._sources.load_balancers.target_groups.region(binding), binding.role_arn, binding.external_id)
             places.setdefault(key, []).append(binding)
         if not places:
             test = "AWS: elasticloadbalancing:DescribeTargetHealth, cloudwatch:GetMetricData"

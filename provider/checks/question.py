@@ -164,7 +164,7 @@ def _read_and_judge(
         observed = find_green(topology, query.pod_template_hash).observed()
         evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
         if _decides(verdict, topology):
-            first, topology = topology, sources.cluster.confirmed(topology, deadline)
+            first, topology = topology, sources.cluster.topologies.confirmed(topology, deadline)
             if topology is not first:
                 evidence, verdict = _gather_and_judge(check, query, topology, sources, deadline)
         if check.act:
@@ -193,7 +193,7 @@ def _gather_and_judge(
 
 
 def _decides(verdict: Verdict, topology: Topology) -> bool:
-    """Tell whether Argo acts on a verdict, so that its evidence must be confirmed first (`Cluster.confirmed`).
+    """Tell whether Argo acts on a verdict, so that its evidence must be confirmed first (`TopologyReader.confirmed`).
 
     A pass before the switch lets Argo switch, and a failure aborts at any time. Any other verdict is asked for again.
     """
@@ -205,7 +205,7 @@ def _decides(verdict: Verdict, topology: Topology) -> bool:
 def _topology(check: Check[Q, E], query: Q, sources: Sources, deadline: Deadline) -> Topology:
     """Read the cluster; a query that needs AWS first checks its position in the queue."""
     if check.asks_aws(query):
-        sources.load_balancers.require_turn(deadline)
+        sources.load_balancers.elbv2.require_turn(deadline)
     read = partial(sources.cluster.topology, query.namespace, query.rollout, deadline)
     topology = read(bypass_cache=check.act is not None)
     switch = _switch(query, topology, sources, deadline)

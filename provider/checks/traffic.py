@@ -5,7 +5,7 @@ them, `rules/counts.py` counts, `rules/latency.py` measures.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from provider.checks import parameters
@@ -81,34 +81,12 @@ class Query(parameters.Query):
 
 
 @dataclass(frozen=True, slots=True)
-class Subjects:
-    """Green, its Service, the window, and the target groups whose metrics are read; `blue` serve at the same time.
-
-    While no minute is finished, `not_open` says so and the window is empty.
-    """
-
-    green: Green
-    service: GreenService
-    window: Window
-    groups: tuple[TargetGroup, ...]
-    blue: tuple[TargetGroup, ...]
-    described_at: datetime
-    minutes: Minutes
-    not_open: CannotTell | None = None
-
-    @property
-    def read_at(self) -> Mapping[Kind, datetime]:
-        """When they were read, without their metrics."""
-        return {**self.green.times, Kind.TARGET_GROUPS: self.described_at}
-
-
-@dataclass(frozen=True, slots=True)
 class Traffic:
-    """Green, its Service, the window, and every point in it; and unfinished `minutes`, unless these are ignored.
+    """Green, its Service, the window, and the target groups that are judged, with every point in it.
 
-    While no minute is finished, `not_open` says so and the window is empty. `blue` are the target groups that serve
-    blue at the same time. `foreign` counts the target groups of other applications by load balancer ARN, for load
-    balancers whose own errors would fail green.
+    `blue` are the target groups that serve blue at the same time. While no minute is finished, `not_open` says so and
+    the window is empty. `minutes` are None if unfinished ones are ignored. `foreign` counts the target groups of other
+    applications by load balancer ARN, for load balancers whose own errors would fail green.
     """
 
     green: Green
@@ -116,11 +94,16 @@ class Traffic:
     window: Window
     groups: tuple[TargetGroup, ...]
     blue: tuple[TargetGroup, ...]
-    points: Points
     read_at: Mapping[Kind, datetime]
+    points: Points = field(default_factory=dict)
     foreign: Mapping[str, int] = field(default_factory=dict)
     minutes: Minutes | None = None
     not_open: CannotTell | None = None
+
+    def with_points(self, points: Points, read_at: datetime) -> "Traffic":
+        """Add points; the oldest reading of metrics counts."""
+        oldest = min(read_at, self.read_at.get(Kind.METRICS, read_at))
+        return replace(self, points={**self.points, **points}, read_at={**self.read_at, Kind.METRICS: oldest})
 
 
 def read_traffic(
@@ -135,19 +118,8 @@ def read_traffic(
 ) -> Traffic:
     """Read what `errors` judges, a call per place; `unfinished` minutes too. Raises CannotTell: as `read_subjects`."""
     subjects = read_subjects(topology, service, green, query, sources, deadline, unfinished=unfinished)
-    judged = subjects.minutes.recent(query.length) if unfinished else subjects.window
-    points, points_read_at = read_points(subjects.groups, subjects.blue, judged, sources, deadline)
-    return Traffic(
-        green=green,
-        service=service,
-        window=subjects.window,
-        groups=subjects.groups,
-        blue=subjects.blue,
-        points=points,
-        read_at={**subjects.read_at, Kind.METRICS: points_read_at},
-        minutes=subjects.minutes if unfinished else None,
-        not_open=subjects.not_open,
-    )
+    judged = subjects.minutes.recent(query.length) if subjects.minutes else subjects.window
+    return subjects.with_points(*read_points(subjects.groups, subjects.blue, judged, sources, deadline))
 
 
 def read_subjects(
@@ -159,8 +131,8 @@ def read_subjects(
     deadline: Deadline,
     *,
     unfinished: bool = False,
-) -> Subjects:
-    """Open the window, and describe green's and blue's target groups.
+) -> Traffic:
+    """Open the window, and describe green's and blue's target groups, without their points.
 
     With `unfinished` the window need not be open once there are `early_minutes`. Raises CannotTell:
     SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
@@ -183,8 +155,9 @@ def read_subjects(
     for group in groups:
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
-    return Subjects(
-        green, service, window, groups, blue, min(reading.read_at for reading in readings), minutes, not_open
+    read_at = {**green.times, Kind.TARGET_GROUPS: min(reading.read_at for reading in readings)}
+    return Traffic(
+        green, service, window, groups, blue, read_at, minutes=minutes if unfinished else None, not_open=not_open
     )
 
 
@@ -192,7 +165,7 @@ def _opened(
     since: datetime, service: GreenService, query: Query, sources: Sources, *, unfinished: bool
 ) -> tuple[Window, Minutes, CannotTell | None]:
     """Open the window; if `unfinished` minutes will do, an empty one with the reason why it is not open."""
-    regions = [sources.load_balancers.region(binding) for binding in service.bindings]
+    regions = [sources.load_balancers.target_groups.region(binding) for binding in service.bindings]
     ends, begins = _moments(since, regions, sources)
     try:
         window = open_window(ends, query.length, query.lag, begins, service.service.name)
@@ -238,12 +211,12 @@ def count_foreign(
         reading.value.arn for reading in sources.load_balancers.groups(named, deadline)
     }
     places = {group.load_balancer_arns[0]: group.place for group in traffic.groups}
-    return {arn: len(sources.load_balancers.attached(arn, places[arn], deadline) - own) for arn in arns}
+    return {arn: len(sources.load_balancers.target_groups.attached(arn, places[arn], deadline) - own) for arn in arns}
 
 
 def _readable(bindings: Iterable[Binding], sources: Sources) -> tuple[Binding, ...]:
     """Leave out target groups that the provider may not read: blue is only compared with, and must not block green."""
-    return tuple(binding for binding in bindings if sources.load_balancers.may_read(binding))
+    return tuple(binding for binding in bindings if sources.load_balancers.account.roles.allow(binding))
 
 
 def _served_since(green: Green, service: GreenService) -> datetime:

@@ -13,11 +13,11 @@ from provider.checks import traffic
 from provider.checks.parameters import Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.strictness import LOWER
-from provider.checks.traffic import Subjects, read_metrics, read_subjects
+from provider.checks.traffic import Traffic, read_metrics, read_subjects
 from provider.model.answer import Observed
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
-from provider.model.records import Green, Kind, Points, Topology, Verdict
+from provider.model.records import Green, Kind, Topology, Verdict
 from provider.rules.green import find_service
 from provider.rules.latency import SLOWEST_SHARE, Latency, Slow, are_few, latency, metrics_of, rank_of, slow
 from provider.rules.proportions import FEWEST_TO_COMPARE
@@ -38,12 +38,15 @@ class Query(traffic.Query):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The subjects, and the points of their response times; `limit_seconds` is 0 if blue has no percentile."""
+    """The points of the response times; `limit_seconds` is 0 if blue has no percentile."""
 
-    subjects: Subjects
-    points: Points
+    traffic: Traffic
     limit_seconds: float
-    read_at: Mapping[Kind, datetime]
+
+    @property
+    def read_at(self) -> Mapping[Kind, datetime]:
+        """When the oldest part of each kind was read."""
+        return self.traffic.read_at
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
@@ -57,20 +60,18 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
             "times with",
         )
     first = [(group, metrics_of(group)) for group in (*subjects.groups, *subjects.blue)]
-    points, read_at = read_metrics(first, subjects.window, sources, deadline)
-    blue = latency(subjects.blue, points, subjects.window)
+    subjects = subjects.with_points(*read_metrics(first, subjects.window, sources, deadline))
+    blue = latency(subjects.blue, subjects.points, subjects.window)
     limit = query.max_latency_factor * blue.p95 if blue.p95 is not None else 0.0
     if limit:
         ranks = [(group, [rank_of(group, limit)]) for group in subjects.groups]
-        ranked, ranked_at = read_metrics(ranks, subjects.window, sources, deadline)
-        points, read_at = {**points, **ranked}, min(read_at, ranked_at)
-    return Evidence(subjects, points, limit, {**subjects.read_at, Kind.METRICS: read_at})
+        subjects = subjects.with_points(*read_metrics(ranks, subjects.window, sources, deadline))
+    return Evidence(subjects, limit)
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
     """Apply the rules in order; the first that fits decides. The charted number is green's percentile over blue's."""
-    subjects, points = evidence.subjects, evidence.points
-    window = subjects.window
+    subjects, points, window = evidence.traffic, evidence.traffic.points, evidence.traffic.window
     between = f"between {window.start:%H:%M} and {window.end:%H:%M} UTC"
     green, blue = latency(subjects.groups, points, window), latency(subjects.blue, points, window)
     slower = slow(subjects.groups, evidence.limit_seconds, points, window)

@@ -47,7 +47,7 @@ class Outcome:
         key = (query.namespace, query.rollout, query.pod_template_hash)
         record = self._records.update(key, touch, deadline)
         if record is not None and not record.ended:
-            self._sources.load_balancers.give_turn(deadline.rollout)
+            self._sources.load_balancers.elbv2.give_turn(deadline.rollout)
         return query.during(record)
 
     def store(self, query: Query, evidence: Evidence, verdict: Verdict, deadline: Deadline) -> Verdict:

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from provider.checks import warm
 from provider.checks.question import parse
-from provider.checks.traffic import Subjects
+from provider.checks.traffic import Traffic
 from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Kind
 from provider.rules.latency import metrics_of, rank_of
-from tests.records import BLUE_GROUP, GREEN_GROUP, MINUTES, NOW, WINDOW, evidence
+from tests.records import BLUE_GROUP, GREEN_GROUP, NOW, WINDOW, evidence
 from tests.world.aws.moto_cloudwatch import Times
 from tests.world.cluster import objects
 
@@ -32,8 +32,9 @@ def measured(slow, of, *, blue=1000, p95=0.1, ranked=True):
     if ranked and of:
         points[rank_of(GREEN_GROUP, LIMIT)] = {first: 100 * (of - slow) / of}
     base = evidence()
-    subjects = Subjects(base.green, base.service, WINDOW, (GREEN_GROUP,), (BLUE_GROUP,), NOW, MINUTES)
-    return warm.Evidence(subjects, points, LIMIT if blue else 0.0, {Kind.METRICS: NOW})
+    read_at = {Kind.METRICS: NOW}
+    traffic = Traffic(base.green, base.service, WINDOW, (GREEN_GROUP,), (BLUE_GROUP,), read_at, points)
+    return warm.Evidence(traffic, LIMIT if blue else 0.0)
 
 
 def verdict(found, **parameters):
@@ -89,7 +90,7 @@ def test_a_slower_green_is_never_warmer(of, data):
 def test_a_rank_that_is_none_is_malformed(value):
     """A percentile rank outside of 0 to 100 is refused, not rounded."""
     found = measured(0, 1000)
-    found.points[rank_of(GREEN_GROUP, LIMIT)][WINDOW.start] = value
+    found.traffic.points[rank_of(GREEN_GROUP, LIMIT)][WINDOW.start] = value
 
     with pytest.raises(CannotTell, match="not a percentage"):
         verdict(found)

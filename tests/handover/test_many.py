@@ -19,7 +19,7 @@ REGION = "eu-west-1"
 
 def use_up(replica):
     """Other queries have used up the calls to AWS that queries may make, for hours."""
-    for budget in replica.sources.load_balancers._elbv2._budgets.values():
+    for budget in replica.sources.load_balancers.elbv2._budgets.values():
         while budget.level > -1e6:
             budget._level -= 1e7
 

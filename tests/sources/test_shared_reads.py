@@ -297,7 +297,7 @@ def test_retries_and_throttling_count(scene, sources, client, metrics):
     }
     assert answer["phase"] == "Successful"
     assert counted == {("true", "false"): 1, ("false", "true"): 1, ("false", "false"): 1}
-    assert sources.load_balancers.calls_per_second(Place(REGION)) < 1000
+    assert sources.load_balancers.elbv2.calls_per_second(Place(REGION)) < 1000
 
 
 def test_a_group_without_a_rule_is_looked_at_again_soon(world, client, wall_clock):

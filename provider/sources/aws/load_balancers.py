@@ -40,15 +40,15 @@ class LoadBalancers:
 
     def __init__(self, account: Account, shared: Shared, metrics: Metrics, *, calls_per_second: float) -> None:
         """Read with the account's credentials; target groups that are bound by name are in its home region."""
-        self._account = account
+        self.account = account
         self._shared = shared
         events = {target_health_xml.EVENT: target_health_xml.before_parse}
         burst = calls_per_second * BURST_SECONDS
         api = Api("elbv2", "elasticloadbalancing", calls_per_second, burst, events)
-        self._elbv2 = Service(account, api, metrics, shared.other_clocks)
-        metrics.shows_budget(self._elbv2.calls_left, self._elbv2.waiting)
-        self._groups = TargetGroups(account, self._elbv2, shared)
-        self.listeners = Listeners(self._elbv2, shared)
+        self.elbv2 = Service(account, api, metrics, shared.other_clocks)
+        metrics.shows_budget(self.elbv2.calls_left, self.elbv2.waiting)
+        self.target_groups = TargetGroups(account, self.elbv2, shared)
+        self.listeners = Listeners(self.elbv2, shared)
         """Reads listener rules, for handover."""
         self._sizes: dict[GroupKey, int] = {}
         self._accepts_include_all: dict[str, bool] = {}
@@ -57,34 +57,14 @@ class LoadBalancers:
     @property
     def answered(self) -> bool:
         """Whether AWS has ever responded, even with a refusal."""
-        return self._elbv2.answered
+        return self.elbv2.answered
 
     def ping(self, deadline: Deadline) -> None:
         """Read one target group of the home region, which also opens the connection. Raises CannotTell."""
         what = "any target group"
-        home = Place(self._account.home_region(what))
-        ping = partial(self._elbv2.call, "DescribeTargetGroups", home, what, deadline, PageSize=1)
+        home = Place(self.account.home_region(what))
+        ping = partial(self.elbv2.call, "DescribeTargetGroups", home, what, deadline, PageSize=1)
         self._shared.threads.read(home.scope, deadline, Read(what, ping))
-
-    def region(self, binding: Binding) -> str:
-        """Return the region of a binding's target group. Raises CannotTell (AwsRegionMissing)."""
-        return self._groups.region(binding)
-
-    def require_turn(self, deadline: Deadline) -> None:
-        """Refuse a query whose Rollout is in the queue. Raises CannotTell (AwsBudget)."""
-        self._elbv2.require_turn(deadline)
-
-    def give_turn(self, rollout: str) -> None:
-        """Serve a Rollout's next calls ahead of the queue."""
-        self._elbv2.give_turn(rollout)
-
-    def calls_per_second(self, place: Place) -> float:
-        """Return the current rate at a place in calls per second."""
-        return self._elbv2.calls_per_second(place)
-
-    def may_read(self, binding: Binding) -> bool:
-        """Tell whether a binding needs no role, or a listed one."""
-        return self._account.roles.allow(binding)
 
     def health(
         self,
@@ -98,7 +78,7 @@ class LoadBalancers:
         given maximum. A few of a large group are requested by name. One round trip; two if a binding has a name instead
         of an ARN. Raises CannotTell: BindingNeedsRole for a role that is not listed, and what reads raise.
         """
-        groups = self._groups.find(bindings, deadline)
+        groups = self.target_groups.find(bindings, deadline)
         started = [
             self._shared.start(self._health(group, self._only(group, partial(wanted, binding)), deadline), deadline)
             for group, binding in zip(groups, bindings, strict=True)
@@ -112,11 +92,11 @@ class LoadBalancers:
 
     def groups(self, bindings: tuple[Binding, ...], deadline: Deadline) -> tuple[Reading[TargetGroup], ...]:
         """Read each binding's target group, without its targets, in the order of the bindings. Raises as `health`."""
-        return tuple(self._described(self._groups.find(bindings, deadline), deadline))
+        return tuple(self._described(self.target_groups.find(bindings, deadline), deadline))
 
     def _described(self, keys: Sequence[GroupKey], deadline: Deadline) -> list[Reading[TargetGroup]]:
         """Read the settings of target groups. Raises CannotTell for the first that AWS does not know."""
-        requests = self._groups.described(keys, deadline)
+        requests = self.target_groups.described(keys, deadline)
         started = {place: self._shared.start(request, deadline) for place, request in requests.items()}
         by_key: dict[GroupKey, Reading[TargetGroup | CannotTell]] = {}
         for place, pending in started.items():
@@ -144,16 +124,12 @@ class LoadBalancers:
         operation, what = "DescribeTargetGroupAttributes", f"target group {group.name}"
 
         def call() -> Mapping[str, str]:
-            answer = self._elbv2.call(operation, group.place, what, deadline, TargetGroupArn=group.arn)
-            with well_formed(self._elbv2.action(operation), what):
+            answer = self.elbv2.call(operation, group.place, what, deadline, TargetGroupArn=group.arn)
+            with well_formed(self.elbv2.action(operation), what):
                 return {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}
 
         (attributes,) = self._shared.threads.read(group.place.scope, deadline, Read(what, call))
         return dict(attributes)
-
-    def attached(self, load_balancer_arn: str, place: Place, deadline: Deadline) -> frozenset[str]:
-        """Return the ARNs of every target group that the load balancer forwards to. Raises CannotTell."""
-        return self._groups.attached(load_balancer_arn, place, deadline)
 
     def _only(
         self, group: GroupKey, wanted: Callable[[int], Collection[tuple[str, int]]]
@@ -193,7 +169,7 @@ class LoadBalancers:
 
     def _health_of(self, group: GroupKey, arguments: Mapping[str, Any], deadline: Deadline) -> tuple[Target, ...]:
         place, arn = group
-        answer = self._elbv2.call(
+        answer = self.elbv2.call(
             target_health_xml.OPERATION, place, name_of(arn), deadline, TargetGroupArn=arn, **arguments
         )
         return cast(tuple[Target, ...], answer[target_health_xml.TARGETS])

@@ -48,7 +48,7 @@ def rights_for(bindings_api: str, *, instance_targets: bool) -> tuple[Right, ...
 
 def review(cluster: Cluster, namespace: str, rights: Iterable[Right], deadline: Deadline) -> list[bool]:
     """Tell of each right whether the provider has it. Raises CannotTell if the API server does not tell."""
-    return cluster.read(
+    return cluster.objects.read(
         deadline,
         *(
             Read(f"access to {api.rbac}", partial(cluster.server.may, namespace, verb, api, deadline))

@@ -11,7 +11,7 @@ except that an owner can release a pod. So the last list is still valid while th
 A pod that was deleted, relabelled, replaced or released shows in the count, in the slices, or as an unknown uid. These
 lag behind by what Kubernetes' controllers take to write them: usually tenths of a second, or as long as they are down.
 Therefore such an answer only waits or watches: before a verdict decides about a switch, or aborts, the pods are listed
-(`Cluster.confirmed`), and the list is never older than `PROVIDER_PODS_FRESH_SECONDS`.
+(`TopologyReader.confirmed`), and the list is never older than `PROVIDER_PODS_FRESH_SECONDS`.
 """
 
 from collections import OrderedDict

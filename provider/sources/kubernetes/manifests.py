@@ -82,7 +82,7 @@ def _read_kinds(
         except CannotTell as error:
             return error
 
-    results = cluster.read(deadline, *(Read(api.rbac, partial(read_kind, kind, api)) for kind, api in kinds))
+    results = cluster.objects.read(deadline, *(Read(api.rbac, partial(read_kind, kind, api)) for kind, api in kinds))
     objects: dict[tuple[str, str, str], Mapping[str, Any]] = {}
     unread: dict[str, str] = {}
     for (kind, api), result in zip(kinds, results, strict=True):

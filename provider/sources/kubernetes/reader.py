@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from provider.model.records import (
     HASH_LABEL,
@@ -54,8 +53,8 @@ class Cluster:
         """What it reads from."""
         self.argo = ArgoReader(self.server, shared)
         """What Argo says of Rollouts, for people."""
-        self._objects = Objects(self.server, shared.threads)
-        self._topologies = TopologyReader(self.server, self._objects, shared)
+        self.objects = Objects(self.server, shared.threads)
+        self.topologies = TopologyReader(self.server, self.objects, shared)
 
     @property
     def answered(self) -> bool:
@@ -66,25 +65,17 @@ class Cluster:
         """Ask for the version, which every authenticated client may. Raises CannotTell."""
         self.server.ping(deadline)
 
-    def read(self, deadline: Deadline, *reads: Read) -> list[Any]:
-        """Run reads at the same time and return their results in order. Raises the first error in order."""
-        return self._objects.read(deadline, *reads)
-
     def topology(self, namespace: str, name: str, deadline: Deadline, *, bypass_cache: bool = False) -> Topology:
         """Read a Rollout and everything that belongs to it: two round trips, none while the last read is fresh.
 
         With `bypass_cache` nothing read before the query counts. Raises RolloutNotFound, and CannotTell if anything
         else could not be read.
         """
-        call = partial(self._topologies.read, namespace, name, deadline, decides=bypass_cache)
+        call = partial(self.topologies.read, namespace, name, deadline, decides=bypass_cache)
         request: Request[Topology] = Request(
             Kind.TOPOLOGY, (namespace, name), f"Rollout {name}", call, bypass_cache=bypass_cache
         )
         return self._shared.compose(request, deadline).value
-
-    def confirmed(self, topology: Topology, deadline: Deadline) -> Topology:
-        """Return the topology that may decide; the same one if nothing has to be read again. Raises CannotTell."""
-        return self._topologies.confirmed(topology, deadline)
 
     def switch(self, rollout: Rollout, deadline: Deadline) -> Switch:
         """Read the Rollout and its production Service at the same time, not older than the query.
@@ -95,7 +86,7 @@ class Cluster:
         newest = self._shared.start(self._newest_rollout(rollout.namespace, rollout.name, deadline), deadline)
         production = None
         if service:
-            request = self._uncached(SERVICES, rollout.namespace, service, self._objects.service, deadline)
+            request = self._uncached(SERVICES, rollout.namespace, service, self.objects.service, deadline)
             production = self._shared.start(request, deadline)
         return Switch(newest.result(deadline).value, production.result(deadline).value if production else None)
 
@@ -103,7 +94,7 @@ class Cluster:
         """Read a Rollout and then its production Service: two small requests. Raises RolloutNotFound and CannotTell."""
         rollout = self._shared.read(self._newest_rollout(namespace, name, deadline), deadline).value
         service = rollout.strategy.production_service
-        return Switch(rollout, self._objects.service(namespace, service, deadline) if service else None)
+        return Switch(rollout, self.objects.service(namespace, service, deadline) if service else None)
 
     def containers_ready_since(
         self, namespace: str, pod_hash: str, names: Iterable[str], deadline: Deadline
@@ -120,14 +111,14 @@ class Cluster:
         Whole pods are the most expensive read (10 KB each), so ask only for those that need explaining.
         """
         requested = tuple(names)
-        read = partial(self._objects.named, PODS, namespace, shapes.Pod, selector, requested, deadline)
+        read = partial(self.objects.named, PODS, namespace, shapes.Pod, selector, requested, deadline)
         request = Request(Kind.TOPOLOGY, ("pod states", namespace, selector, requested), PODS.rbac, read)
         return tuple(self._shared.compose(request, deadline).value)
 
     def instance_ids(self, names: Iterable[str], deadline: Deadline) -> Mapping[str, str]:
         """Map node names to EC2 instance ids."""
         requested = tuple(sorted(names))
-        read = partial(self._objects.named, NODES, "", shapes.Node, "", requested, deadline)
+        read = partial(self.objects.named, NODES, "", shapes.Node, "", requested, deadline)
         request = Request(Kind.TOPOLOGY, ("instance ids", requested), NODES.rbac, read)
         return dict(self._shared.compose(request, deadline).value)
 
@@ -135,10 +126,10 @@ class Cluster:
         self, namespace: str, service: str, deadline: Deadline
     ) -> tuple[Service | None, tuple[EndpointSlice, ...]]:
         """Return a Service and its EndpointSlices as they are now. Raises CannotTell."""
-        current, slices = self.read(
+        current, slices = self.objects.read(
             deadline,
-            self._objects.service_read(namespace, service, deadline),
-            self._objects.slices(namespace, (service,), deadline),
+            self.objects.service_read(namespace, service, deadline),
+            self.objects.slices(namespace, (service,), deadline),
         )
         return current, tuple(slices)
 
@@ -147,15 +138,15 @@ class Cluster:
     ) -> tuple[Rollout | None, tuple[Pod, ...]]:
         """Return a Rollout, None if it was deleted, and every pod of a hash, as they are now. Raises CannotTell."""
         rollout = partial(self.server.read_one, ROLLOUTS, namespace, name, shapes.Rollout, deadline)
-        current, pods = self.read(
+        current, pods = self.objects.read(
             deadline,
             Read(f"Rollout {name}", rollout),
-            self._objects.list_read(PODS, namespace, shapes.PodMetadata, f"{HASH_LABEL}={pod_hash}", deadline),
+            self.objects.list_read(PODS, namespace, shapes.PodMetadata, f"{HASH_LABEL}={pod_hash}", deadline),
         )
         return current, tuple(pods)
 
     def _newest_rollout(self, namespace: str, name: str, deadline: Deadline) -> Request[Rollout]:
-        return self._uncached(ROLLOUTS, namespace, name, self._objects.rollout, deadline)
+        return self._uncached(ROLLOUTS, namespace, name, self.objects.rollout, deadline)
 
     def _uncached(
         self, api: Api, namespace: str, name: str, read: Callable[[str, str, Deadline], Value], deadline: Deadline

@@ -488,7 +488,7 @@ def test_a_name_that_is_a_load_balancers_arn_disturbs_nobody(world, sources, met
     reader, deadline = LoadBalancers(account, sharing, metrics, calls_per_second=1000), Deadline(10)
     group, balancer = world.aws.target_group("web"), world.aws.load_balancer()
     (known,) = reader.groups((Binding("web", "web", 80, group, "", "IPv4", ""),), deadline)
-    assert reader.attached(balancer, known.value.place, deadline) == {group}
+    assert reader.target_groups.attached(balancer, known.value.place, deadline) == {group}
 
     with pytest.raises(CannotTell) as refused:
         reader.groups((Binding("odd", "web", 80, "", balancer, "IPv4", ""),), deadline)
