@@ -9,7 +9,6 @@ import click
 
 from provider import DOCUMENTATION
 from provider.advice.preflight.findings import RULES, Finding, Place, Report, Severity
-from provider.advice.preflight.live import ANCHOR
 from provider.model.printable import printable
 
 LEVELS = {Severity.BLOCKS: "error", Severity.RISK: "warning", Severity.ADVICE: "note"}
@@ -28,7 +27,7 @@ def sarif(reports: list[Report]) -> str:
             "id": rule.code,
             "shortDescription": {"text": rule.meaning},
             "help": {"text": rule.todo},
-            "helpUri": ANCHOR.format(code=rule.code.lower()),
+            "helpUri": rule.more,
             "defaultConfiguration": {"level": LEVELS[rule.severity]},
         }
         for rule in RULES.values()

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,6 @@ import yaml
 
 from provider.advice.preflight import inspect, not_seen
 from provider.advice.preflight.findings import RULES, Finding, Report, Severity
-from provider.advice.preflight.live import ANCHOR, observed
 from provider.advice.preflight.manifests import name_of
 from provider.advice.preflight.routing import ingresses
 from provider.advice.preflight.setup import Setup, setups
@@ -127,9 +126,7 @@ def _lines(report: Report) -> list[str]:
     by_object: dict[str, list[Finding]] = {}
     for finding in report.findings:
         by_object.setdefault(finding.objects[0], []).append(finding)
-    worst = min((list(Severity).index(finding.severity) for finding in report.findings), default=None)
-    mark = "✓" if worst is None else SYMBOLS[list(Severity)[worst]]
-    lines = [f"{mark} Rollout {setup.namespace}/{setup.name} ({_strategy(setup)})"]
+    lines = [f"{_worst(report.findings)} Rollout {setup.namespace}/{setup.name} ({_strategy(setup)})"]
     for field, name in setup.service_names.items():
         lines.append(f"  {_mark(by_object, f'Service/{name}')} {field} {name}")
         for binding in setup.bindings:
@@ -152,7 +149,7 @@ def _lines(report: Report) -> list[str]:
     for finding in report.findings:
         where = f" ({finding.place.file or 'standard input'}:{finding.place.line})" if finding.place else ""
         lines += ["", f"{SYMBOLS[finding.severity]} {finding.severity.value} {finding.code}: {finding.says}{where}"]
-        lines.append(f"  {finding.todo} ({ANCHOR.format(code=finding.code.lower())})")
+        lines.append(f"  {finding.todo} ({finding.more})")
     return lines
 
 
@@ -182,8 +179,13 @@ def _analysis(analysis: Analysis, by_object: dict[str, list[Finding]]) -> list[s
 
 
 def _mark(by_object: dict[str, list[Finding]], label: str) -> str:
-    worst = min((list(Severity).index(one.severity) for one in by_object.get(label, ())), default=None)
-    return "✓" if worst is None else SYMBOLS[list(Severity)[worst]]
+    return _worst(by_object.get(label, ()))
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    """Return the sign of the worst of the findings."""
+    worst = min((finding.severity for finding in findings), key=lambda severity: severity.rank, default=None)
+    return "✓" if worst is None else SYMBOLS[worst]
 
 
 def _strategy(setup: Setup) -> str:
@@ -197,11 +199,11 @@ def _strategy(setup: Setup) -> str:
 def _as_data(reports: list[Report]) -> list[dict[str, Any]]:
     return [
         {
-            "namespace": one.setup.namespace,
-            "rollout": one.setup.name,
-            "findings": [dict(observed(found)) for found in one.findings],
+            "namespace": report.setup.namespace,
+            "rollout": report.setup.name,
+            "findings": [finding.observed for finding in report.findings],
         }
-        for one in reports
+        for report in reports
     ]
 
 

@@ -6,11 +6,13 @@ filter by it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from inspect import getdoc
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from provider import DOCUMENTATION
+from provider.model.lengths import cut
 from provider.sources.kubernetes.schemas import FieldPath
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ class Rule:
     todo: str
     find: Callable[["Setup"], Iterable[Hit]]
 
+    @property
+    def more(self) -> str:
+        """Where it is documented."""
+        return f"{DOCUMENTATION}/preflight.md#{self.code.lower()}"
+
 
 RuleFunction = TypeVar("RuleFunction", bound=Callable[..., Hits])
 
@@ -112,6 +119,19 @@ class Finding:
     def todo(self) -> str:
         """What to change."""
         return RULES[self.code].todo
+
+    @property
+    def more(self) -> str:
+        """Where the code is documented."""
+        return RULES[self.code].more
+
+    @property
+    def observed(self) -> dict[str, Any]:
+        """The finding as JSON and YAML show it."""
+        shown = {"code": self.code, "severity": self.severity.value, "objects": list(self.objects)}
+        shown |= {"says": cut(self.says), "todo": cut(self.todo), "more": self.more}
+        shown |= {"field": self.field} if self.field else {}
+        return shown | ({"place": asdict(self.place)} if self.place else {})
 
 
 @dataclass(frozen=True, slots=True)

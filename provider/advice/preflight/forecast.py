@@ -9,13 +9,15 @@ REGISTRATION_SECONDS). Sources: aws-load-balancer-controller pkg/targetgroupbind
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from math import ceil
+from typing import Any
 
-from provider.advice.preflight.reading import Rate
+from provider.advice.preflight.manifests import Rate
 from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.target_groups import groups_of
+from provider.rules.switch_seen import SwitchSeen
 
 CALL_TARGETS = 200
 """Targets per call of RegisterTargets and DeregisterTargets."""
@@ -248,3 +250,47 @@ def _why_not(setup: Setup) -> tuple[str, str]:
     if all(group.target_type == "instance" for group in groups):
         return "target type instance: nodes stay registered", ""
     return "", f"nothing that is known says the target type of Service {setup.production}"
+
+
+def observed(setup: Setup, assumed: Assumed, last: SwitchSeen | None) -> dict[str, Any]:
+    """Return what is to be expected of the Rollout's switch: seconds, and requests where the rate is known."""
+    switch = switch_of(setup, assumed)
+    if switch.unknown:
+        return {"unknown": switch.unknown}
+    expected = forecast(switch)
+    shown: dict[str, Any] = {
+        "withoutHealthyTargetSeconds": _range(expected.gap),
+        "untilAllHealthySeconds": _range(expected.whole),
+        "podCount": switch.pods,
+        "healthCheckIntervalSeconds": switch.interval_seconds,
+        "registrationSeconds": switch.registration_seconds[1],
+    }
+    if expected.in_gap is not None:
+        shown["requestsPerSecond"] = round(switch.requests_per_second, 1)
+        shown["requestsAtRiskInGap"] = _range(expected.in_gap)
+        shown["ramp"] = [
+            {"second": second, "healthyTargetCount": healthy, "requestsPerTargetPerSecond": each}
+            for second, healthy, each in expected.ramp
+        ]
+    if expected.in_ramp is not None:
+        shown["requestsPerTargetPerSecond"] = round(switch.requests_per_target_per_second, 1)
+        shown["requestsAtRiskInRamp"] = round(expected.in_ramp, 1)
+    shown["timeline"] = [{"second": round(one.second, 1), "says": one.says} for one in expected.timeline]
+    shown["remedies"] = [
+        {"says": says, "withoutHealthyTargetSeconds": round(one.gap.expected, 1)} for says, one in remedies(switch)
+    ]
+    if last is not None:
+        shown["lastSwitch"] = {**last.observed(), **_compared(last, expected)}
+    return shown
+
+
+def _compared(last: SwitchSeen, expected: Forecast) -> dict[str, Any]:
+    """Tell whether what was seen of a switch and the forecast can both be true; nothing if too little was seen."""
+    if not last.is_settled or last.is_empty or not last.look_count:
+        return {}
+    least, most = last.at_least.total_seconds(), last.at_most.total_seconds()
+    return {"asForecast": least <= expected.gap.worst and most >= expected.gap.best}
+
+
+def _range(one: Range) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in asdict(one).items()}

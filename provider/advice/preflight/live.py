@@ -12,27 +12,41 @@ switch (best, expected and worst that is likely), the requests at risk in them a
 what would make it shorter, the best first, and what this replica saw of the last switch.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
-from provider import DOCUMENTATION
 from provider.advice.preflight import inspect
-from provider.advice.preflight.findings import Finding
-from provider.advice.preflight.forecast import Assumed, Forecast, Range, forecast, remedies, switch_of
-from provider.advice.preflight.manifests import Manifests, of_cluster
-from provider.advice.preflight.reading import read_seen
-from provider.advice.preflight.setup import Setup, setups
+from provider.advice.preflight.forecast import Assumed, observed
+from provider.advice.preflight.manifests import Manifests, Rate, Seen, of_cluster
+from provider.advice.preflight.setup import setups
 from provider.checks.parameters import Parameter, Subject
 from provider.checks.question import Sources
 from provider.model.errors import CannotTell
-from provider.model.lengths import cut
+from provider.model.reasons import Reason
+from provider.model.records import HASH_LABEL, Binding, GroupHealth, Metric, PodState, TargetGroup, Topology, Window
+from provider.rules.counts import REQUESTS, count_group, dimension
+from provider.rules.expected_targets import State
 from provider.rules.switch_seen import SwitchSeen
 from provider.sources.deadline import Deadline
+from provider.sources.kubernetes import access
+from provider.sources.kubernetes.manifests import Objects, read
+from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 
 NAME = "preflight"
 
-ANCHOR = f"{DOCUMENTATION}/preflight.md#{{code}}"
+MOST_PODS = 300
+"""Pods that are read whole (10 KB each); of more only the first few."""
+
+MINUTES = 15
+"""The minutes of CloudWatch that a rate is made of."""
+
+LAG = timedelta(minutes=2)
+"""CloudWatch's minutes are complete two minutes after their end."""
+
+Health = Mapping[str, tuple[GroupHealth, ...]]
+
+T = TypeVar("T")
 
 
 class Query(Subject):
@@ -65,11 +79,6 @@ class Query(Subject):
         return Assumed(self.requests_per_second, self.requests_per_target_per_second, self.registration_seconds)
 
 
-def manifests_of(sources: Sources, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
-    """Read a Rollout and what it leads to. Raises RolloutNotFound, and CannotTell if the Rollout cannot be read."""
-    return of_cluster(*read_seen(sources, namespace, rollout, deadline))
-
-
 def answer(query: Query, sources: Sources, deadline: Deadline, last: SwitchSeen | None = None) -> dict[str, Any]:
     """Return the answer as JSON; `last` is the last switch that was seen of the Rollout.
 
@@ -82,69 +91,146 @@ def answer(query: Query, sources: Sources, deadline: Deadline, last: SwitchSeen 
     found: dict[str, Any] = {
         "namespace": query.namespace,
         "rollout": query.rollout,
-        "findings": [observed(one) for report in inspect(manifests) for one in report.findings],
+        "findings": [one.observed for report in inspect(manifests) for one in report.findings],
         "notChecked": [{"kind": kind, "says": why} for kind, why in manifests.unread.items()],
         "hosts": {service: list(some) for service, some in manifests.seen.hosts.items()},
     }
     for setup in setups(manifests):
-        found["forecast"] = _forecast(setup, query.assumed, last)
+        found["forecast"] = observed(setup, query.assumed, last)
     return found
 
 
-def _forecast(setup: Setup, assumed: Assumed, last: SwitchSeen | None) -> dict[str, Any]:
-    """Return what is to be expected of the Rollout's switch: seconds, and requests where the rate is known."""
-    switch = switch_of(setup, assumed)
-    if switch.unknown:
-        return {"unknown": switch.unknown}
-    expected = forecast(switch)
-    shown: dict[str, Any] = {
-        "withoutHealthyTargetSeconds": _range(expected.gap),
-        "untilAllHealthySeconds": _range(expected.whole),
-        "podCount": switch.pods,
-        "healthCheckIntervalSeconds": switch.interval_seconds,
-        "registrationSeconds": switch.registration_seconds[1],
-    }
-    if expected.in_gap is not None:
-        shown["requestsPerSecond"] = round(switch.requests_per_second, 1)
-        shown["requestsAtRiskInGap"] = _range(expected.in_gap)
-        shown["ramp"] = [
-            {"second": second, "healthyTargetCount": healthy, "requestsPerTargetPerSecond": each}
-            for second, healthy, each in expected.ramp
-        ]
-    if expected.in_ramp is not None:
-        shown["requestsPerTargetPerSecond"] = round(switch.requests_per_target_per_second, 1)
-        shown["requestsAtRiskInRamp"] = round(expected.in_ramp, 1)
-    shown["timeline"] = [{"second": round(one.second, 1), "says": one.says} for one in expected.timeline]
-    shown["remedies"] = [
-        {"says": says, "withoutHealthyTargetSeconds": round(one.gap.expected, 1)} for says, one in remedies(switch)
-    ]
-    if last is not None:
-        shown["lastSwitch"] = {**last.observed(), **_compared(last, expected)}
-    return shown
+def manifests_of(sources: Sources, namespace: str, rollout: str, deadline: Deadline) -> Manifests:
+    """Read a Rollout and what it leads to. Each part that cannot be read is said, and the rest is read all the same.
+
+    Raises RolloutNotFound, and CannotTell if the Rollout cannot be read.
+    """
+    objects, unread = read(sources.cluster, namespace, rollout, deadline)
+    return of_cluster(objects, unread, _Seeing(sources, deadline, unread).seen(namespace, rollout, objects))
 
 
-def _compared(last: SwitchSeen, expected: Forecast) -> dict[str, Any]:
-    """Tell whether what was seen of a switch and the forecast can both be true; nothing if too little was seen."""
-    if not last.is_settled or last.is_empty or not last.look_count:
-        return {}
-    least, most = last.at_least.total_seconds(), last.at_most.total_seconds()
-    return {"asForecast": least <= expected.gap.worst and most >= expected.gap.best}
+class _Seeing:
+    """One preflight's reads beyond the objects; `unread` gets a sentence for each that fails."""
+
+    def __init__(self, sources: Sources, deadline: Deadline, unread: dict[str, str]) -> None:
+        self._sources, self._deadline, self._unread = sources, deadline, unread
+        self._denied: list[str] = []
+
+    def seen(self, namespace: str, rollout: str, objects: Objects) -> Seen:
+        """Read everything; what depends on a read that failed is left out."""
+        self._or("SelfSubjectAccessReview", None, self._review, namespace, objects)
+        try:
+            topology = self._sources.cluster.topology(namespace, rollout, self._deadline)
+            pods = self._pods(topology)
+        except CannotTell as error:
+            self._unread["Pod"] = self._unread["TargetGroup"] = str(error)
+            return Seen(denied=tuple(self._denied))
+        health, gone = self._health(topology)
+        attributes: dict[str, tuple[Mapping[str, str], ...]] = self._or(
+            "TargetGroupAttributes", {}, self._attributes, health
+        )
+        production = topology.rollout.strategy.production_service
+        carried = self._rate(health if production is None else {production: health.get(production, ())})
+        hosts: dict[str, tuple[str, ...]] = self._or("ListenerRule", {}, self._hosts, health)
+        return Seen(health, attributes, gone, tuple(self._denied), pods, carried, hosts)
+
+    def _or(self, kind: str, default: T, read_part: Callable[..., T], *arguments: Any) -> T:
+        """Return what is read; the default, and a sentence of what is not read, if that fails."""
+        try:
+            return read_part(*arguments)
+        except CannotTell as error:
+            self._unread[kind] = str(error)
+            return default
+
+    def _review(self, namespace: str, objects: Objects) -> None:
+        """Ask which rights that queries about this Rollout need the provider lacks. Raises CannotTell."""
+        bindings = [manifest for (kind, _, _), manifest in objects.items() if kind == "TargetGroupBinding"]
+        api = str(bindings[0].get("apiVersion", "")).partition("/")[0] if bindings else ""
+        by_node = any(manifest.get("spec", {}).get("targetType") == "instance" for manifest in bindings)
+        rights = access.rights_for(api, instance_targets=by_node)
+        self._denied += access.denied(self._sources.cluster, namespace, rights, self._deadline)
+
+    def _pods(self, topology: Topology) -> tuple[PodState, ...]:
+        """Read green's pods whole: all of them up to a limit, else the first few. Raises CannotTell."""
+        names = sorted(pod.name for pod in topology.pods)
+        names = names if len(names) <= MOST_PODS else names[:MAX_SINGLE_READS]
+        selector = f"{HASH_LABEL}={topology.rollout.current_hash}"
+        states = self._sources.cluster.pod_states
+        return states(topology.rollout.namespace, names, self._deadline, selector) if names else ()
+
+    def _health(self, topology: Topology) -> tuple[Health, dict[str, str]]:
+        """Describe the target groups of the strategy's Services and their targets; say which do not exist."""
+        health: dict[str, tuple[GroupHealth, ...]] = {}
+        gone: dict[str, str] = {}
+        for group in self._together_or_apart(topology.bindings, gone):
+            health[group.binding.service] = (*health.get(group.binding.service, ()), group)
+        return health, gone
+
+    def _together_or_apart(self, bindings: tuple[Binding, ...], gone: dict[str, str]) -> tuple[GroupHealth, ...]:
+        """Read the groups in one go; if one does not exist, each alone."""
+        try:
+            return self._sources.load_balancers.health(bindings, self._deadline) if bindings else ()
+        except CannotTell as error:
+            if error.reason is not Reason.TARGET_GROUP_NOT_FOUND:
+                self._not_read("TargetGroup", error)
+                return ()
+            if len(bindings) == 1:
+                gone[bindings[0].name] = str(error)
+                return ()
+        return tuple(group for binding in bindings for group in self._together_or_apart((binding,), gone))
+
+    def _not_read(self, kind: str, error: CannotTell) -> None:
+        """Say what is not read for want of a permission that queries need too."""
+        self._denied += [str(error)] if error.reason is Reason.AWS_FORBIDDEN else []
+        self._unread[kind] = str(error)
+
+    def _attributes(self, health: Health) -> dict[str, tuple[Mapping[str, str], ...]]:
+        """Read the attributes of each target group, a call for each: a permission that only preflight needs."""
+        read_group = self._sources.load_balancers.attributes
+        return {
+            service: tuple(read_group(one.group, self._deadline) for one in groups)
+            for service, groups in health.items()
+        }
+
+    def _hosts(self, health: Health) -> dict[str, tuple[str, ...]]:
+        """Read the hosts of the rules that forward to each Service's groups: a permission that only preflight needs."""
+        groups = dict.fromkeys(one.group for several in health.values() for one in several)
+        hosts = self._sources.load_balancers.listeners.hosts(groups, self._deadline) if groups else {}
+        return {
+            service: tuple(dict.fromkeys(host for one in several for host in hosts[one.group.arn]))
+            for service, several in health.items()
+        }
+
+    def _rate(self, health: Health) -> Rate | None:
+        """Count what production carried lately; None if it is not known, or nothing."""
+        groups = {one.group: one for several in health.values() for one in several if _is_counted(one.group)}
+        if not groups:
+            return None
+        clocks = [self._sources.other_clocks.cloudwatch(group.place.region) for group in groups]
+        now = min(clock.earliest(self._sources.clock()) for clock in clocks)
+        end = now.astimezone(UTC).replace(second=0, microsecond=0) - LAG
+        window = Window(end - timedelta(minutes=MINUTES), end)
+        points: dict[Metric, Mapping[datetime, float]] = {}
+        try:
+            for place in dict.fromkeys(group.place for group in groups):
+                metrics = [_requests(group) for group in groups if group.place == place]
+                points |= self._sources.cloudwatch.points(place, metrics, window, self._deadline).value
+            by_minute = [
+                sum(count_group(one, points, Window(minute, minute + timedelta(minutes=1))).requests for one in groups)
+                for minute in window.minutes
+            ]
+        except CannotTell as error:
+            self._not_read("Metric", error)
+            return None
+        healthy = sum(target.state == State.HEALTHY for one in groups.values() for target in one.targets)
+        rate = Rate(sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
+        return rate if sum(by_minute) else None
 
 
-def _range(one: Range) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in asdict(one).items()}
+def _requests(group: TargetGroup) -> Metric:
+    return Metric(REQUESTS, dimension(group.load_balancer_arns[0]), dimension(group.arn))
 
 
-def observed(finding: Finding) -> Mapping[str, Any]:
-    """Return a finding as JSON and YAML show it."""
-    place = finding.place
-    return {
-        "code": finding.code,
-        "severity": finding.severity.value,
-        "objects": list(finding.objects),
-        "says": cut(finding.says),
-        "todo": cut(finding.todo),
-        "more": ANCHOR.format(code=finding.code.lower()),
-        **({"field": finding.field} if finding.field else {}),
-        **({"place": {"file": place.file, "line": place.line, "column": place.column}} if place else {}),
-    }
+def _is_counted(group: TargetGroup) -> bool:
+    """Tell whether CloudWatch counts a group's requests: an Application Load Balancer forwards to it."""
+    return group.in_use and ":loadbalancer/app/" in group.load_balancer_arns[0]

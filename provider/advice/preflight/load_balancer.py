@@ -227,11 +227,10 @@ def in_use(setup: Setup) -> Hits:
     """No listener rule forwards to the target group, so the load balancer never health-checks it. Seen in a cluster
     only.
     """
-    for service, groups in setup.manifests.seen.groups.items():
-        for group in groups:
-            if not group.in_use:
-                says = f"No listener rule forwards to target group {group.name} of Service {service}"
-                yield Hit(says, (f"Service/{service}",))
+    for service, several in setup.manifests.seen.health.items():
+        for group in (health.group for health in several if not health.group.in_use):
+            says = f"No listener rule forwards to target group {group.name} of Service {service}"
+            yield Hit(says, (f"Service/{service}",))
 
 
 @rule("TargetGroupGone", BLOCKS, "Create the target group, correct the binding, or delete one that is left over.")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from provider.advice.preflight.findings import Place
-from provider.advice.preflight.reading import Seen
+from provider.model.records import GroupHealth, PodState
 from provider.sources.kubernetes import schemas
 from provider.sources.kubernetes.schemas import FieldPath, SchemaError
 
@@ -92,6 +92,37 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, Any] | N
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What production carried in the last minutes: requests per second, of all users and of one target.
+
+    `busiest_per_target` is that of the busiest minute, divided by the healthy targets there are now.
+    """
+
+    requests_per_second: float = 0.0
+    busiest_per_target: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen; empty for files."""
+
+    health: Mapping[str, tuple[GroupHealth, ...]] = field(default_factory=dict)
+    """The target groups of each Service with their targets."""
+    attributes: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    """The attributes of the target groups of each Service, in AWS's words; empty if they may not be read."""
+    gone: Mapping[str, str] = field(default_factory=dict)
+    """TargetGroupBindings whose target group does not exist, each with a sentence."""
+    denied: tuple[str, ...] = ()
+    """What the provider may not do: a verb and a resource of Kubernetes, or an IAM action, each in a sentence."""
+    pods: tuple[PodState, ...] = ()
+    """Green's pods."""
+    rate: Rate | None = None
+    """None if CloudWatch could not be read, or counted nothing."""
+    hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The hosts by which requests reach each Service; empty if listener rules may not be read."""
 
 
 @dataclass(frozen=True)

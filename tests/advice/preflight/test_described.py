@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from provider.advice.preflight import inspect
-from provider.advice.preflight.manifests import Manifests
+from provider.advice.preflight.manifests import Manifests, Seen
 from provider.advice.preflight.pods import LABEL, WEBHOOK
-from provider.advice.preflight.reading import Seen
 from provider.model.records import HASH_LABEL, Binding, GroupHealth, HealthCheck, PodState, Target
 from tests.advice.preflight.test_findings import ARN, objects_of
 from tests.records import GREEN_GROUP, NOW
