@@ -54,8 +54,8 @@ class Metrics:
         self._answer_seconds = self._histogram(
             "answer_seconds", "Time from a query to its answer, in seconds.", _QUESTION_BUCKETS, "question"
         )
-        self._refusals = self._counter("refused_requests", "Requests refused, by HTTP status.", "status")
-        self._ungated = self._counter(
+        self.refusals = self._counter("refused_requests", "Requests refused, by HTTP status.", "status")
+        self.ungated_switches = self._counter(
             "ungated_switches",
             "Switches that no Successful answer of this replica preceded, of Rollouts queried lately.",
             "rollout_namespace",
@@ -67,7 +67,7 @@ class Metrics:
             *("rollout_namespace", "rollout", "question", "phase", "reason"),
         )
         self._info: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-        self._events = self._counter(
+        self.events = self._counter(
             "events", "Kubernetes Events, by outcome: written, failed, or dropped (too many).", "outcome"
         )
 
@@ -78,13 +78,13 @@ class Metrics:
         )
         for kind in Kind:
             self._evidence_age.labels(kind.value)
-        self._shared = self._counter(
+        self.shared_evidence = self._counter(
             "shared_evidence",
             "Lookups of evidence, by outcome: fresh (cached), joined (a read in flight) or read.",
             "kind",
             "outcome",
         )
-        self._kept = self._gauge("shared_records", "Records of evidence in the cache.")
+        self.shared_records = self._gauge("shared_records", "Records of evidence in the cache.")
 
     def _declare_upstreams(self) -> None:
         """Declare the reads of Kubernetes and AWS, the call budget and the clocks."""
@@ -106,27 +106,27 @@ class Metrics:
             "aws_queue_length",
             "Rollouts that wait for their turn of the ELBv2 call budget, in the region with the most.",
         )
-        self._clock_skew = self._gauge(
+        self.clock_skew = self._gauge(
             "clock_skew_seconds",
             "How far an upstream's clock is ahead of ours for certain, in seconds, in the region where it is furthest.",
             "upstream",
         )
         for upstream in ("kubernetes", "elbv2", "cloudwatch"):
-            self._clock_skew.labels(upstream)
+            self.clock_skew.labels(upstream)
 
     def _declare_handover(self) -> None:
         """Declare what handovers write and leave behind."""
-        self._writes = self._counter(
+        self.written_targets = self._counter(
             "written_targets",
             "Targets named in calls that change a target group (handover), by operation.",
             "operation",
         )
-        self._handover_seconds = self._histogram(
+        self.handover_seconds = self._histogram(
             "handover_switch_seconds",
             "Time from a switch after a handover until every green pod was a healthy production target, in seconds.",
             _SWITCH_BUCKETS,
         )
-        self._handover_resets = self._counter(
+        self.handover_resets = self._counter(
             "handover_reset_targets",
             "Green targets that a handover found healthy in production and that had to start again.",
         )
@@ -147,30 +147,10 @@ class Metrics:
         for kind, age in verdict.observed.get("evidenceAgeSeconds", {}).items():
             self._evidence_age.labels(kind).observe(age)
 
-    def refused(self, status: int) -> None:
-        """Count a refused request."""
-        self._refusals.labels(str(status)).inc()
-
-    def watches(self, namespace: str, rollout: str) -> None:
-        """Start a Rollout's series at 0: Prometheus would not count a series that begins with 1 as an increase."""
-        self._ungated.labels(namespace, rollout)
-
-    def ungated_switch(self, namespace: str, rollout: str) -> None:
-        """Count a switch that no pass preceded."""
-        self._ungated.labels(namespace, rollout).inc()
-
     def forgets(self, namespace: str, rollout: str) -> None:
         """Remove the series of a Rollout that is no longer queried."""
         with suppress(KeyError):
-            self._ungated.remove(namespace, rollout)
-
-    def shared(self, kind: str, outcome: str) -> None:
-        """Count a lookup of evidence: `fresh`, `joined` or `read`."""
-        self._shared.labels(kind, outcome).inc()
-
-    def keeps(self, records: int) -> None:
-        """Set the number of records in the cache."""
-        self._kept.set(records)
+            self.ungated_switches.remove(namespace, rollout)
 
     def decided(self, namespace: str, rollout: str, question: str, verdict: Verdict) -> None:
         """Show the phase and reason of the last answer about a Rollout, instead of the previous ones."""
@@ -194,26 +174,6 @@ class Metrics:
         """Let each scrape read the remaining call budget, and the number of Rollouts that wait for it."""
         self._budget.set_function(calls)
         self._queue.set_function(waiting)
-
-    def shows_clock_skew(self, upstream: str, seconds: Callable[[], float]) -> None:
-        """Let each scrape read how far an upstream's clock is ahead of ours."""
-        self._clock_skew.labels(upstream).set_function(seconds)
-
-    def event(self, outcome: str) -> None:
-        """Count a Kubernetes Event: `written`, `failed` or `dropped`."""
-        self._events.labels(outcome).inc()
-
-    def wrote(self, operation: str, targets: int) -> None:
-        """Count targets named in a call that changes a target group."""
-        self._writes.labels(operation).inc(targets)
-
-    def handed_over(self, seconds: float) -> None:
-        """Record how long after a switch every green pod was a healthy production target."""
-        self._handover_seconds.observe(seconds)
-
-    def reset_by_switch(self, targets: int) -> None:
-        """Count green targets that were healthy in production and had to start again."""
-        self._handover_resets.inc(targets)
 
     def left_behind(self, targets: int, seconds: float) -> None:
         """Set how many targets of handovers are to be taken out, and since when a group is not as it should be."""

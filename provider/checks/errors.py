@@ -99,9 +99,14 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
 class _Finding:
     """The outcome of one rule."""
 
-    phase: Phase
     reason: Reason
     sentence: str
+    no_data_phase: Phase | None = None
+    """What `onNoData` makes of NoData."""
+
+    @property
+    def phase(self) -> Phase:
+        return self.no_data_phase or self.reason.phase
 
 
 def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
@@ -120,7 +125,7 @@ def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: A
     counts = [count_group(group, evidence.points, evidence.window) for group in evidence.groups]
     counts.sort(key=lambda count: percent(count.errors, count.total), reverse=True)
     balancers = load_balancers_of(evidence)
-    between = _between(evidence.window)
+    between = str(evidence.window)
     findings = [_judge_group(query, count, between) for count in counts]
     if query.compare == "blue":
         findings = [_compare(query, evidence, findings, counts, between)]
@@ -130,10 +135,6 @@ def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: A
     share = percent(counts[0].errors, counts[0].total)
     message = f"{worst.sentence}{_reported(query, evidence, balancers)}{evidence.green.coverage}"
     return Verdict(worst.phase, worst.reason, message, share, _observed(evidence, counts, balancers))
-
-
-def _between(window: Window) -> str:
-    return f"between {window.start:%H:%M} and {window.end:%H:%M} UTC"
 
 
 def _bounds(query: Query, evidence: Traffic, groups: tuple[TargetGroup, ...]) -> list[list[Bounds]]:
@@ -174,11 +175,11 @@ def _judge_unfinished(query: Query, evidence: Traffic) -> tuple[_Finding, Bounds
     else:
         for bounds in (window for group in groups for window in group if _fails(query, window)):
             sentence = _unfinished(query, bounds, f"failed in {bounds.name}")
-            return _Finding(Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, sentence), bounds
+            return _Finding(Reason.ERRORS_ABOVE_LIMIT, sentence), bounds
     for arn, windows in _balancer_bounds(query, evidence).items():
         for bounds in (window for window in windows if _fails(query, window) and evidence.foreign.get(arn) == 0):
             sentence = _unfinished(query, bounds, f"got 5xx from load balancer {bounds.name} itself")
-            return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, sentence), bounds
+            return _Finding(Reason.LOAD_BALANCER_ERRORS, sentence), bounds
     return None
 
 
@@ -196,7 +197,7 @@ def _compare_unfinished(query: Query, evidence: Traffic, groups: list[list[Bound
                 f"{_unfinished_counts(green, 'failed')}: worse than blue beyond chance, even if every request to blue "
                 f"failed in {_not_finished(green)} (Fisher's exact test, p = {chance:.2g} < {query.significance:g})"
             )
-            return _Finding(Phase.FAILED, Reason.WORSE_THAN_BLUE, sentence), green
+            return _Finding(Reason.WORSE_THAN_BLUE, sentence), green
     return None
 
 
@@ -211,7 +212,7 @@ def _unfinished(query: Query, bounds: Bounds, how: str) -> str:
 
 def _unfinished_counts(bounds: Bounds, how: str) -> str:
     of = f"at most {bounds.most_requests}" if bounds.most_requests is not None else f"{bounds.requests} known"
-    return f"At least {bounds.errors} of {of} requests {how} {_between(bounds.window)}"
+    return f"At least {bounds.errors} of {of} requests {how} {bounds.window}"
 
 
 def _not_finished(bounds: Bounds) -> str:
@@ -223,20 +224,16 @@ def _judge_group(query: Query, counts: GroupCounts, between: str) -> _Finding:
     """Apply the limits to one target group, in order; the first that fits decides."""
     sentence = _count(counts, between)
     if query.max_errors is not None and counts.errors > query.max_errors:
-        return _Finding(
-            Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{sentence}, more than the {query.max_errors} allowed"
-        )
+        return _Finding(Reason.ERRORS_ABOVE_LIMIT, f"{sentence}, more than the {query.max_errors} allowed")
     if counts.silent_minutes:
         return _silence(query, counts)
     if counts.total < query.min_requests:
         least = f"at least {query.min_requests} {'is' if query.min_requests == 1 else 'are'}"
-        return _Finding(Phase.INCONCLUSIVE, Reason.TOO_FEW_REQUESTS, f"{sentence}; {least} required (minRequests)")
+        return _Finding(Reason.TOO_FEW_REQUESTS, f"{sentence}; {least} required (minRequests)")
     if _above_percent(query, counts.errors, counts.total):
-        return _Finding(
-            Phase.FAILED, Reason.ERRORS_ABOVE_LIMIT, f"{sentence}, more than the {query.max_error_percent:g} % allowed"
-        )
+        return _Finding(Reason.ERRORS_ABOVE_LIMIT, f"{sentence}, more than the {query.max_error_percent:g} % allowed")
     reason = Reason.ERRORS_WITHIN_LIMIT if counts.total else Reason.NO_REQUESTS
-    return _Finding(Phase.SUCCESSFUL, reason, sentence)
+    return _Finding(reason, sentence)
 
 
 def _count(counts: GroupCounts, between: str) -> str:
@@ -255,10 +252,10 @@ def _silence(query: Query, counts: GroupCounts) -> _Finding:
     if phase is Phase.SUCCESSFUL and _above_percent(query, counts.errors, counts.total):
         phase = Phase.INCONCLUSIVE  # the minutes with data already have too many failures
     return _Finding(
-        phase,
         Reason.NO_DATA,
         f"CloudWatch has no data for {counts.name} in {_name_minutes(counts.silent_minutes)}; without it a missing "
         f"count cannot be read as 0 (onNoData={query.on_no_data})",
+        phase,
     )
 
 
@@ -279,36 +276,37 @@ def _compare(
     if silent:
         finding = _silence(query, silent[0])
         # onNoData=pass accepts a group without data, but not next to another one with too many failures.
-        return replace(finding, phase=Phase.INCONCLUSIVE) if above and finding.phase is Phase.SUCCESSFUL else finding
+        return (
+            replace(finding, no_data_phase=Phase.INCONCLUSIVE)
+            if above and finding.phase is Phase.SUCCESSFUL
+            else finding
+        )
     if not evidence.blue:
         return _Finding(
-            Phase.INCONCLUSIVE,
             Reason.NO_BLUE,
             f"{_share('green', green)} {between}; no Service selects blue, so there is nothing to compare with",
         )
     if blue.silent_minutes:
         sentence = f"CloudWatch has no data for blue in {_name_minutes(blue.silent_minutes)}"
-        return _Finding(Phase.INCONCLUSIVE, Reason.NO_DATA, f"{_share('green', green)}; {sentence}")
+        return _Finding(Reason.NO_DATA, f"{_share('green', green)}; {sentence}")
     sentence = f"{_share('green', green)}, {_share('blue', blue)} {between}"
     fewest = max(query.min_requests, FEWEST_TO_COMPARE)
     if min(green.total, blue.total) < fewest:
         return _Finding(
-            Phase.INCONCLUSIVE,
             Reason.TOO_FEW_REQUESTS,
             f"{sentence}: a comparison needs {fewest} requests on each side",
         )
     chance = chance_of_as_many(green.errors, green.total, blue.errors, blue.total)
     if chance < query.significance:
         return _Finding(
-            Phase.FAILED,
             Reason.WORSE_THAN_BLUE,
             f"{sentence}: worse than blue beyond chance (Fisher's exact test, "
             f"p = {chance:.2g} < {query.significance:g})",
         )
     sentence += f": not worse than blue beyond chance (p = {chance:.2g})"
     if above:
-        return _Finding(Phase.INCONCLUSIVE, Reason.NOT_WORSE_THAN_BLUE, f"{sentence}, but above the limit")
-    return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, sentence)
+        return _Finding(Reason.NOT_WORSE_THAN_BLUE, f"{sentence}, but above the limit")
+    return _Finding(Reason.ERRORS_WITHIN_LIMIT, sentence)
 
 
 def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts, between: str) -> _Finding:
@@ -318,12 +316,11 @@ def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts,
         f"{_codes(counts)}"
     )
     if evidence.service.stage is Stage.BEFORE_SWITCH or not _above(query, counts.elb_5xx, counts.total):
-        return _Finding(Phase.SUCCESSFUL, Reason.ERRORS_WITHIN_LIMIT, sentence)
+        return _Finding(Reason.ERRORS_WITHIN_LIMIT, sentence)
     others = evidence.foreign.get(counts.arn)
     if others == 0:
-        return _Finding(Phase.FAILED, Reason.LOAD_BALANCER_ERRORS, sentence)
+        return _Finding(Reason.LOAD_BALANCER_ERRORS, sentence)
     return _Finding(
-        Phase.INCONCLUSIVE,
         Reason.LOAD_BALANCER_SHARED,
         f"{sentence}; it also serves {'an unknown number of' if others is None else others} other target groups, so "
         "these may not be green's",
@@ -368,11 +365,7 @@ def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCount
 
 
 def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> Observed:
-    subject: Observed = {
-        **evidence.green.observed(),
-        "service": evidence.service.service.name,
-        "stage": evidence.service.stage.value,
-    }
+    subject: Observed = {**evidence.green.observed(), **evidence.service.observed()}
     if unfinished := _observed_unfinished(evidence):
         subject["unfinishedMinutes"] = unfinished
     if evidence.not_open:

@@ -2,24 +2,8 @@
 
 from dataclasses import dataclass
 from math import isfinite, nan
-from typing import Any, Protocol, runtime_checkable
 
 from pydantic.fields import FieldInfo
-
-
-@runtime_checkable
-class Strictness(Protocol):
-    """In which direction a parameter makes a pass harder, so that it can have a minimum (a floor)."""
-
-    @property
-    def words(self) -> str:
-        """What stands between the parameter and its floor in a sentence."""
-
-    def parse(self, text: str) -> Any:
-        """Return a floor. Raises ValueError with a clause that follows the parameter's name."""
-
-    def holds(self, given: Any, floor: Any) -> bool:
-        """Tell whether a parameter is at least as strict as its floor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +77,14 @@ class Unordered:
 DECIDES = Unordered()
 
 
+Strictness = _Number | Ordered | Including
+"""In which direction a parameter makes a pass harder, so that it can have a minimum (a floor).
+
+`words` stand between the parameter and its floor in a sentence; `parse` returns a floor, or raises ValueError with a
+clause that follows the parameter's name; `holds` tells whether a parameter is at least as strict as its floor.
+"""
+
+
 def strictness_of(field: FieldInfo) -> Strictness | Unordered | None:
     """Return what makes a parameter stricter."""
-    kinds = (_Number, Ordered, Including, Unordered)
-    return next((data for data in field.metadata if isinstance(data, kinds)), None)
+    return next((data for data in field.metadata if isinstance(data, Strictness | Unordered)), None)

@@ -342,8 +342,7 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:
     observed: Observed = {
         **evidence.green.observed(),
         **pods.observed(evidence.states),
-        "service": evidence.service.service.name,
-        "stage": evidence.service.stage.value,
+        **evidence.service.observed(),
         "targetGroups": [group.observed() for group, _ in judged],
     }
     if examples := worst.examples():

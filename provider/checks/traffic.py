@@ -255,7 +255,7 @@ def _of_flows(group: TargetGroup, window: Window, sources: Sources, deadline: De
     points = sources.cloudwatch.points(group.place, tuple(metrics.values()), window, deadline).value
     flows, resets, unhealthy = (total(points, metric, window) for metric in metrics.values())
     return (
-        f" (reported only: between {window.start:%H:%M} and {window.end:%H:%M} UTC it had {flows} new flows in all of "
+        f" (reported only: {window} it had {flows} new flows in all of "
         f"its target groups, its targets reset {resets}, and {unhealthy} went to targets although none was healthy)"
     )
 

@@ -72,15 +72,13 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
     """Apply the rules in order; the first that fits decides. The charted number is green's percentile over blue's."""
     subjects, points, window = evidence.traffic, evidence.traffic.points, evidence.traffic.window
-    between = f"between {window.start:%H:%M} and {window.end:%H:%M} UTC"
     green, blue = latency(subjects.groups, points, window), latency(subjects.blue, points, window)
     slower = slow(subjects.groups, evidence.limit_seconds, points, window)
     ratio = round(green.p95 / blue.p95, 2) if green.p95 is not None and blue.p95 else 0.0
-    reason, sentence = _decide(query, evidence.limit_seconds, (green, blue, slower), between)
+    reason, sentence = _decide(query, evidence.limit_seconds, (green, blue, slower), str(window))
     observed: Observed = {
         **subjects.green.observed(),
-        "service": subjects.service.service.name,
-        "stage": subjects.service.stage.value,
+        **subjects.service.observed(),
         "windowStart": window.start.isoformat(),
         "windowEnd": window.end.isoformat(),
         "latency": {"requestCount": green.requests, "slowCount": slower.count},

@@ -107,5 +107,5 @@ class LastSwitches:
                 return
             self._last[key] = after = after_look(before, [one for one in facts.states.values() if one is not None], now)
         if after.is_over(now) and after.seconds is not None:
-            metrics.handed_over(after.seconds)
-        metrics.reset_by_switch(len(after.reset) - len(before.reset))
+            metrics.handover_seconds.observe(after.seconds)
+        metrics.handover_resets.inc(len(after.reset) - len(before.reset))

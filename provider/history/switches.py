@@ -145,7 +145,7 @@ class Switches:
                 self._note_switch(entry, now_serving, at, moves_nothing=moves_nothing)
             ungated = entry.seen.ungated
         if ungated:
-            self._metrics.ungated_switch(*key)
+            self._metrics.ungated_switches.labels(*key).inc()
             logging.getLogger(__name__).warning(
                 "Rollout %s in namespace %s now serves %s, for which this replica gave no Successful answer before the "
                 "switch (since its last Failed).",
@@ -237,7 +237,7 @@ class Switches:
         entry = self._entries.pop(key, None)
         if entry is None:
             entry = _Entry(now)
-            self._metrics.watches(*key)
+            self._metrics.ungated_switches.labels(*key)  # starts at 0: Prometheus does not see a first 1 as an increase
             self._is_new.set()
         entry.asked_at = now
         self._entries[key] = entry

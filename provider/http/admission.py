@@ -4,7 +4,7 @@ A queued query would be answered after its client has given up, and delay the ot
 Argo repeats the query by itself.
 """
 
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore
 
 MAX_LOOKS = 2
 """Looks of people at the same time: what they read takes a few MiB for each."""
@@ -19,23 +19,18 @@ class Admission:
 
     def __init__(self, queries: int) -> None:
         """Allow this many queries at the same time."""
-        self._queries = queries
-        self._lock, self._taken = Lock(), 0
+        self._queries, self._places = queries, BoundedSemaphore(queries)
 
     def __enter__(self) -> None:
         """Take a place. Raises Overloaded if there is none."""
-        with self._lock:
-            if self._taken >= self._queries:
-                raise Overloaded(
-                    f"This replica is answering {self._queries} queries already, the maximum (PROVIDER_THREADS); "
-                    "try again"
-                )
-            self._taken += 1
+        if not self._places.acquire(blocking=False):
+            raise Overloaded(
+                f"This replica is answering {self._queries} queries already, the maximum (PROVIDER_THREADS); try again"
+            )
 
     def __exit__(self, *_: object) -> None:
         """Free the place."""
-        with self._lock:
-            self._taken -= 1
+        self._places.release()
 
 
 class PeopleAdmission:

@@ -49,7 +49,7 @@ class Refusals:
 
     def refused(self, status: int, sentence: str, address: str, request: str) -> None:
         """Count a refusal; log it unless a line about this client and status was written within a second."""
-        self._metrics.refused(status)
+        self._metrics.refusals.labels(str(status)).inc()
         left_out = self._next_line(address, status)
         if left_out is not None:
             extra = {"status": status, "client": address, "request": request, "leftOut": left_out}

@@ -75,7 +75,7 @@ class OtherClocks:
         self._lock = Lock()
         self._clocks: OrderedDict[tuple[str, str], _Clock] = OrderedDict()
         for upstream in NAMES:
-            metrics.shows_clock_skew(upstream, partial(self._furthest, upstream))
+            metrics.clock_skew.labels(upstream).set_function(partial(self._furthest, upstream))
 
     def observer(self, upstream: str, region: str = "") -> Callable[[Mapping[str, str]], None]:
         """Return the function to call with the headers (names in lower case) of a request that is sent now."""

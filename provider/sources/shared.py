@@ -121,10 +121,11 @@ class Shared:
             new = None
             if cached is None and (flight is None or not self._may_join(flight, request, deadline)):
                 flight = new = self._flights[key] = _Flight()
-        self._metrics.shared(request.kind, "read" if new else "joined" if cached is None else "fresh")
-        outcome = cached or flight
-        assert outcome is not None  # noqa: S101 - one of the two is there
-        return Pending(request, outcome), new
+        outcome = "read" if new else "joined" if cached is None else "fresh"
+        self._metrics.shared_evidence.labels(request.kind, outcome).inc()
+        result = cached or flight
+        assert result is not None  # noqa: S101 - one of the two is there
+        return Pending(request, result), new
 
     def _may_join(self, flight: _Flight, request: Request[Any], deadline: Deadline) -> bool:
         """Tell whether a read in flight is worth waiting for, and recent enough for this query."""
@@ -181,7 +182,7 @@ class Shared:
             return  # about one Rollout's position in the queue
         with self._lock:
             self._cache.put(key, result)
-            self._metrics.keeps(self._cache.records)
+            self._metrics.shared_records.set(self._cache.records)
 
     def _forget_flight(self, key: Key, flight: _Flight) -> None:
         with self._lock:

@@ -651,13 +651,13 @@ def series():
     """Every series that the provider exposes once each thing happened, with its labels and the one of the scrape."""
     metrics = Metrics()
     metrics.answered("gate", Verdict(Phase.SUCCESSFUL, Reason.ALL_CHECKS_PASSED, ""), 0.1)
-    metrics.refused(500)
-    metrics.watches("shop", "web")
+    metrics.refusals.labels("500").inc()
+    metrics.ungated_switches.labels("shop", "web")
     metrics.decided("shop", "web", "gate", Verdict(Phase.SUCCESSFUL, Reason.ALL_CHECKS_PASSED, ""))
     metrics.aws_call("elbv2", throttled=False, retry=False)
-    metrics.shared("topology", "read")
-    metrics.wrote("RegisterTargets", 1)
-    metrics.event("written")
+    metrics.shared_evidence.labels("topology", "read").inc()
+    metrics.written_targets.labels("RegisterTargets").inc()
+    metrics.events.labels("written").inc()
     with metrics.upstream("kubernetes", "get pods"):
         pass
     samples = [sample for family in metrics.registry.collect() for sample in family.samples]

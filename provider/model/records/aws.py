@@ -113,6 +113,10 @@ class Window:
         count = (self.end - self.start) // timedelta(minutes=1)
         return tuple(self.start + timedelta(minutes=number) for number in range(count))
 
+    def __str__(self) -> str:
+        """Return it for a sentence."""
+        return f"between {self.start:%H:%M} and {self.end:%H:%M} UTC"
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

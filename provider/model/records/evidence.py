@@ -36,19 +36,7 @@ class Freshness:
 
     def seconds(self, kind: Kind) -> float:
         """Return the cache lifetime of this kind of evidence."""
-        match kind:
-            case Kind.TOPOLOGY:
-                return self.topology
-            case Kind.PODS:
-                return self.pods
-            case Kind.TARGET_HEALTH:
-                return self.target_health
-            case Kind.TARGET_GROUPS:
-                return self.target_groups
-            case Kind.METRICS:
-                return self.metrics
-            case Kind.ROLLOUTS:
-                return self.rollouts
+        return float(getattr(self, kind.name.lower()))
 
     def limit(self, kind: Kind, budget_seconds: float) -> float:
         """Return the maximum age of evidence that may decide.
@@ -154,6 +142,10 @@ class GreenService:
     stage: Stage
     endpoints: tuple[Endpoint, ...]
     bindings: tuple[Binding, ...]
+
+    def observed(self) -> Observed:
+        """Return what every answer about it shows."""
+        return {"service": self.service.name, "stage": self.stage.value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Registrations:
             logging.getLogger(__name__).warning(
                 "%s: %d targets of %s: %s", operation, len(named), group.name, why, extra={"targets": named}
             )
-            self._metrics.wrote(operation, len(named))
+            self._metrics.written_targets.labels(operation).inc(len(named))
             self._call(self._writes, operation, group, deadline, Targets=named)
 
     def _call(self, service: Service, operation: str, group: RecordedGroup, deadline: Deadline, **more: Any) -> Any:

@@ -67,12 +67,12 @@ class Events:
     def note(self, news: News) -> None:
         """Queue an Event without waiting; it is dropped beyond the limit of its Rollout, or of the queue."""
         if not self._allows(news):
-            self._metrics.event("dropped")
+            self._metrics.events.labels("dropped").inc()
             return
         try:
             self._queue.put_nowait(news)
         except Full:
-            self._metrics.event("dropped")
+            self._metrics.events.labels("dropped").inc()
 
     def run(self, stopping: Event) -> None:
         """Write queued Events until `stopping` is set."""
@@ -84,7 +84,7 @@ class Events:
             try:
                 self.write(news)
             except CannotTell as error:
-                self._metrics.event("failed")
+                self._metrics.events.labels("failed").inc()
                 logging.getLogger(__name__).warning("%s", error)
             except Exception:  # the thread must go on
                 logging.getLogger(__name__).exception("Defect while writing an Event")
@@ -99,7 +99,7 @@ class Events:
             status, body = self._post(path, news, what)
         if status != HTTPStatus.CREATED:
             raise refused(what, status, body)
-        self._metrics.event("written")
+        self._metrics.events.labels("written").inc()
 
     def _post(self, path: str, news: News, what: str) -> tuple[int, bytes]:
         try:
