@@ -5,7 +5,9 @@ Whatever prevents an answer is a ClickException, for which the command line exit
 
 import json
 import logging.config
-from typing import Any, Protocol, cast
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
 
 import click
 
@@ -20,6 +22,7 @@ from provider.history import explanation, overview
 from provider.history.switches import Switches
 from provider.model.answer import Answer
 from provider.model.errors import BadQuery, CannotTell, NotConfigured, RolloutNotFound
+from provider.settings import BadSettings, Settings
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
@@ -63,20 +66,21 @@ PROVIDER = _address_option("--provider")
 TOKEN_FILE = click.Option(["--token-file"], help="File that holds the bearer token to send to that provider.")
 
 
-class Asks(Protocol):
-    """Answers queries."""
+@contextmanager
+def errors_shown(hint: str = "") -> Iterator[None]:
+    """Turn what prevents an answer into a ClickException; `hint` tells what to do without a usable configuration."""
+    try:
+        yield
+    except NotConfigured as error:
+        raise click.ClickException(f"{error}{hint}") from error
+    except (BadSettings, RolloutNotFound, CannotTell) as error:
+        raise click.ClickException(str(error)) from error
 
-    def ask(self, question: AnyCheck, fields: Fields) -> Answer:
-        """Return the answer as JSON. Raises ClickException."""
 
-    def explain(self, namespace: str, rollout: str) -> dict[str, Any]:
-        """Return why a Rollout moves or not, as JSON. Raises ClickException."""
-
-    def rollouts(self, namespace: str | None) -> dict[str, Any]:
-        """Return the Rollouts of a namespace, or of all, as JSON. Raises ClickException."""
-
-    def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
-        """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
+def own_settings(level: str = "ERROR") -> Settings:
+    """Return the settings of a command that reads with the caller's own credentials, and log from this level on."""
+    logging.config.dictConfig(logging_config(level))
+    return settings.load()
 
 
 class Here:
@@ -91,47 +95,44 @@ class Here:
         """Return the answer as JSON. Raises ClickException."""
         try:
             query: Query = parse(question, fields)
-            verdict = answer(question, query, self._connected())
         except BadQuery as error:
             sentences = (_flag_problem(problem.parameter, problem.detail) for problem in error.problems)
             raise click.UsageError("; ".join(sentences)) from error
-        except RolloutNotFound as error:
-            raise click.ClickException(str(error)) from error
+        with self._errors_shown():
+            verdict = answer(question, query, self._connected())
         return cast(Answer, json.loads(body.encode(verdict)))
 
     def explain(self, namespace: str, rollout: str) -> dict[str, Any]:
         """Return why a Rollout moves or not, as JSON. Raises ClickException."""
-        sources = self._connected()
-        switches = Switches(Metrics(), sources.clock)
-        try:
-            told = explanation.explain(sources, switches, (namespace, rollout), frozenset(endpoints()))
-        except (RolloutNotFound, CannotTell) as error:
-            raise click.ClickException(str(error)) from error
-        return dict(json.loads(json.dumps(explanation.observed(told, switches))))
+        with self._errors_shown():
+            sources = self._connected()
+            switches = Switches(Metrics(), sources.clock)
+            explained = explanation.explain(sources, switches, (namespace, rollout), frozenset(endpoints()))
+        return dict(json.loads(json.dumps(explanation.observed(explained, switches))))
 
     def rollouts(self, namespace: str | None) -> dict[str, Any]:
         """Return the Rollouts of a namespace, or of all, as JSON. Raises ClickException."""
-        try:
+        with self._errors_shown():
             return overview.observed(overview.rows(self._connected(), (namespace or "",)))
-        except CannotTell as error:
-            raise click.ClickException(str(error)) from error
 
     def hosts(self, namespace: str, rollout: str) -> dict[str, list[str]]:
         """Return the hosts by which requests reach each of a Rollout's Services. Raises ClickException."""
-        sources = self._connected()
+        with self._errors_shown():
+            sources = self._connected()
         query = live.Query(namespace=namespace, rollout=rollout)
         return hosts_of(live.answer(query, sources, Deadline(sources.budget_seconds)))
 
+    def _errors_shown(self) -> AbstractContextManager[None]:
+        return errors_shown(f". To ask a running provider instead, use {self._flag}")
+
     def _connected(self) -> Sources:
-        try:
-            if self._sources is None:
-                logging.config.dictConfig(logging_config("ERROR"))
-                self._sources = sources_of(settings.load(), Metrics())
-        except NotConfigured as error:
-            raise click.ClickException(f"{error}. To ask a running provider instead, use {self._flag}") from error
-        except settings.BadSettings as error:
-            raise click.ClickException(str(error)) from error
+        if self._sources is None:
+            self._sources = sources_of(own_settings(), Metrics())
         return self._sources
+
+
+Asks = Here | There
+"""Answers queries."""
 
 
 def asks(url: str | None, token_file: str | None, flag: str = "--url") -> Asks:

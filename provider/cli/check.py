@@ -14,7 +14,7 @@ from provider.checks import QUESTIONS
 from provider.checks.question import AnyCheck
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, ROLLOUT, TOKEN_FILE, URL, asks
-from provider.cli.outputs import OUTPUT, Show, shown_as
+from provider.cli.readable import OUTPUT, Show, shown_as
 from provider.cli.watching import INTERVAL, PASSES, TIMEOUT, WAIT, WATCH, follow, pinned, wait_for
 from provider.model.answer import Answer
 from provider.model.reasons import Phase

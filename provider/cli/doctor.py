@@ -1,6 +1,5 @@
 """The command `doctor`: tests every right, API, IAM action, setting and clock that the provider needs."""
 
-import logging.config
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,19 +7,17 @@ from typing import Any, NoReturn
 
 import click
 
-from provider import settings
 from provider.advice.doctor import Doctor, Outcome
 from provider.cli import readable
-from provider.cli.outputs import OUTPUT, shown_as
+from provider.cli.asking import errors_shown, own_settings
+from provider.cli.readable import OUTPUT, shown_as
 from provider.http.access import TokenAccess
 from provider.http.floors import Floors
 from provider.http.server.tls import Certificate
-from provider.model.errors import NotConfigured
 from provider.model.printable import printable
-from provider.settings import BadSettings
 from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
-from provider.telemetry import Metrics, logging_config
+from provider.telemetry import Metrics
 
 SOMETHING_TO_FIX = 1
 COLOURS = {Outcome.OK: "green", Outcome.NOTE: "yellow", Outcome.FIX: "red"}
@@ -44,16 +41,13 @@ def doctor(namespaces: tuple[str, ...], output: str) -> NoReturn:
     It tests with the identity with which it runs, by reading as queries do, and writes nothing. In the provider's pod:
     kubectl -n alb-provider exec deploy/alb-provider -- alb-provider doctor
     """
-    logging.config.dictConfig(logging_config("CRITICAL"))
-    try:
-        chosen = settings.load()
+    with errors_shown():
+        chosen = own_settings("CRITICAL")
         sources = sources_of(chosen, Metrics())
         for path, read in ((chosen.tokens_file, TokenAccess), (chosen.floors_file, Floors)):
             if path:
                 read(Path(path))
         Certificate.of(chosen.tls_cert_file, chosen.tls_key_file)
-    except (BadSettings, NotConfigured) as error:
-        raise click.ClickException(str(error)) from error
     handover_in = context_namespace() if chosen.handover == "enabled" else ""
     findings = list(Doctor(sources, namespaces, events=chosen.events == "enabled", handover_in=handover_in).examine())
     click.echo(

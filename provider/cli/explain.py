@@ -1,4 +1,4 @@
-"""The command `explain`: why a Rollout moves or not, what Argo was explanation, and what to do, on one screen."""
+"""The command `explain`: why a Rollout moves or not, what Argo was told, and what to do, on one screen."""
 
 import sys
 from functools import partial
@@ -12,7 +12,7 @@ from provider.checks.gate import NAMES
 from provider.cli import readable
 from provider.cli.asking import NAMESPACE, ROLLOUT, TOKEN_FILE, URL, Asks, asks
 from provider.cli.check import EXIT_CODES_HELP, NEEDS_A_PERSON
-from provider.cli.outputs import OUTPUT, shown_as
+from provider.cli.readable import OUTPUT, shown_as
 from provider.cli.there import There
 from provider.cli.watching import INTERVAL, WATCH, follow
 from provider.model.printable import printable
@@ -46,7 +46,7 @@ def explain(
     watch: bool,  # noqa: FBT001 - click passes names
     interval: float,
 ) -> NoReturn:
-    """Tell on one screen why a Rollout does or does not move, what Argo asks and was explanation, and what to do.
+    """Tell on one screen why a Rollout does or does not move, what Argo asks and was told, and what to do.
 
     It asks what the Rollout's current AnalysisRun asks, else what its templates ask. Such a query is no answer to Argo:
     it is in no history, metric or alert. The exit code is that of the state: 4 if a person must act, whatever green's

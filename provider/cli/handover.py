@@ -1,22 +1,14 @@
 """`alb-provider handover --undo`: take what a handover left behind out of production, with the caller's credentials."""
 
-import logging.config
-import sys
-
 import click
 
-from provider import settings
+from provider.cli.asking import errors_shown, own_settings
 from provider.handover import enable
-from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
-from provider.model.printable import printable
-from provider.settings import BadSettings
 from provider.sources.aws.registrations import Registrations
 from provider.sources.aws.roles import WRITES
 from provider.sources.kubernetes.connection import context_namespace
 from provider.start import account_of, sources_of
-from provider.telemetry import Metrics, logging_config
-
-COULD_NOT = 3
+from provider.telemetry import Metrics
 
 
 @click.command()
@@ -36,17 +28,13 @@ def handover(undo: bool, namespace: str, rollout: str, provider_namespace: str) 
     and no address behind the production Service. While a handover is still queried it begins again. It needs the rights
     of that provider (docs/handover.md). Exits with 0, or with 3 if something could not be read or written.
     """
-    logging.config.dictConfig(logging_config("ERROR"))
-    try:
-        chosen, metrics = settings.load(), Metrics()
+    with errors_shown():
+        chosen, metrics = own_settings(), Metrics()
         sources = sources_of(chosen, metrics)
         registrations = Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics)
         loop = enable(
             sources, registrations, metrics, provider_namespace, idle_seconds=chosen.handover_undo_seconds
         ).loop
         count = loop.undo(namespace, rollout, "an operator asked for it")
-    except (BadSettings, NotConfigured, RolloutNotFound, CannotTell) as error:
-        click.echo(f"Error: {printable(str(error))}", err=True)
-        sys.exit(COULD_NOT)
-    found = f"{count} targets were taken out of production" if count else "Nothing was left behind"
-    click.echo(f"{found} (Rollout {rollout} in namespace {namespace})")
+    outcome = f"{count} targets were taken out of production" if count else "Nothing was left behind"
+    click.echo(f"{outcome} (Rollout {rollout} in namespace {namespace})")

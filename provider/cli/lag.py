@@ -1,20 +1,18 @@
 """The command `lag`: how late CloudWatch publishes the minutes of a Rollout's target groups."""
 
-import logging.config
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from provider import settings
 from provider.advice.lag import Lags, Reads
 from provider.cli import readable
-from provider.cli.asking import NAMESPACE, ROLLOUT
-from provider.cli.outputs import OUTPUT, shown_as
-from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
+from provider.cli.asking import NAMESPACE, ROLLOUT, errors_shown, own_settings
+from provider.cli.readable import OUTPUT, shown_as
 from provider.model.printable import printable
 from provider.start import sources_of
-from provider.telemetry import Metrics, logging_config
+from provider.telemetry import Metrics
 
 HEAD = ["METRIC", "TARGET GROUP", "MINUTES", "LEAST s", "MEDIAN s", "WORST s", "CHANGED", "LAST CHANGE s"]
 
@@ -28,10 +26,9 @@ def lag(namespace: str, rollout: str, output: str, minutes: float, interval: flo
     It reads with your own credentials; each look asks CloudWatch for four metrics of each target group. What it sees is
     printed on standard error, and a summary at the end, also after Ctrl-C. The target groups need requests meanwhile.
     """
-    logging.config.dictConfig(logging_config("ERROR"))
     lags, until = Lags(), time.monotonic() + minutes * 60
-    try:
-        uncached = settings.load().model_copy(update={"metrics_fresh_seconds": 0.0})
+    with errors_shown(), suppress(KeyboardInterrupt):
+        uncached = own_settings().model_copy(update={"metrics_fresh_seconds": 0.0})
         reads = Reads(sources_of(uncached, Metrics()), namespace, rollout)
         if not reads.metrics:
             raise click.ClickException(
@@ -43,10 +40,6 @@ def lag(namespace: str, rollout: str, output: str, minutes: float, interval: flo
             if time.monotonic() + interval > until:
                 break
             time.sleep(interval)
-    except KeyboardInterrupt:
-        pass
-    except (settings.BadSettings, NotConfigured, RolloutNotFound, CannotTell) as error:
-        raise click.ClickException(str(error)) from error
     click.echo(shown_as(output, _table)({"lags": lags.rows()}, f"{namespace}/{rollout}"))
 
 

@@ -7,12 +7,12 @@ import click
 from provider.cli import readable
 from provider.cli.asking import TOKEN_FILE, URL, asks
 from provider.cli.explain import COLOURS
-from provider.cli.outputs import OUTPUT, shown_as
+from provider.cli.readable import OUTPUT, shown_as
 from provider.model.printable import printable
 
 
 @click.command("list", params=[URL, TOKEN_FILE, OUTPUT])
-@click.option("--namespace", "-n", help="Namespace of the Rollouts. Default: every namespace that may be answer.")
+@click.option("--namespace", "-n", help="Namespace of the Rollouts. Default: every namespace that may be listed.")
 @click.argument("words", nargs=-1)
 def list_(namespace: str | None, words: tuple[str, ...], url: str | None, token_file: str | None, output: str) -> None:
     """List Rollouts, a line each: those that need a person first, then those that wait.

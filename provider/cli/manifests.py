@@ -1,21 +1,19 @@
 """Where `preflight` and `forecast` get the manifests: files, standard input, or the cluster of the kubeconfig."""
 
-import logging.config
 import sys
 from pathlib import Path
 
 import click
 
-from provider import settings
 from provider.advice.preflight import live as live_preflight
 from provider.advice.preflight.manifests import Manifests, NotManifests, joined, parse
 from provider.advice.preflight.setup import Setup, setups
-from provider.model.errors import CannotTell, NotConfigured, RolloutNotFound
+from provider.cli.asking import errors_shown, own_settings
 from provider.model.printable import printable
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.connection import context_namespace
 from provider.start import sources_of
-from provider.telemetry import Metrics, logging_config
+from provider.telemetry import Metrics
 
 FILES = click.Option(
     ["--file", "-f", "files"],
@@ -79,15 +77,10 @@ def of_files(files: tuple[str, ...], namespace: str, rollout: str | None = None)
 
 
 def _live(namespace: str, rollout: str) -> Manifests:
-    logging.config.dictConfig(logging_config("ERROR"))
-    try:
-        sources = sources_of(settings.load(), Metrics())
+    with errors_shown(". To read manifests instead, use --file"):
+        sources = sources_of(own_settings(), Metrics())
         deadline = Deadline(sources.budget_seconds, began_at=sources.clock())
         return live_preflight.manifests_of(sources, namespace, rollout, deadline)
-    except NotConfigured as error:
-        raise click.ClickException(f"{error}. To read manifests instead, use --file") from error
-    except (RolloutNotFound, CannotTell, settings.BadSettings) as error:
-        raise click.ClickException(str(error)) from error
 
 
 def texts_of(names: tuple[str, ...]) -> list[tuple[str, str, bool]]:

@@ -1,12 +1,40 @@
-"""How a person reads an answer in a terminal."""
+"""How a command prints an answer: for a person in a terminal, or as JSON or YAML."""
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import Any
+
+import click
+import yaml
 
 from provider.model.answer import Answer, Observed
 from provider.model.printable import printable
 from provider.model.records import Kind
+
+Show = Callable[[Any, str], str]
+"""Prints an answer about a Rollout of this name."""
+
+OUTPUT = click.Option(
+    ["--output", "-o"],
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="How to print the answer.",
+)
+
+
+def shown_as(output: str, for_people: Show) -> Show:
+    """Return how to print an answer; `for_people` is the table."""
+    match output:
+        case "json":
+            return lambda document, _: json.dumps(document, indent=1, sort_keys=True)
+        case "yaml":
+            return lambda document, _: yaml.safe_dump(document, sort_keys=True).rstrip()
+        case _:
+            return for_people
+
 
 STAGES = {"BeforeSwitch": "before the switch", "AfterSwitch": "after the switch"}
 

@@ -16,8 +16,7 @@ from provider.http.openapi import describe
 from provider.http.queries import checks, index
 from provider.http.refusals import REFUSALS, Refusals
 from provider.http.server.client_socket import TooSlow
-from provider.http.service import Service
-from provider.http.wire import json_response
+from provider.http.service import Service, json_response
 from provider.model.errors import Problem
 
 if TYPE_CHECKING:

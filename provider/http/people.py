@@ -10,8 +10,7 @@ from provider.advice.preflight import live as preflight
 from provider.checks.parameters import Namespace, Subject, parse_as
 from provider.endpoints import endpoints
 from provider.history import argo_record, explanation, overview, recall
-from provider.http.service import Service
-from provider.http.wire import fields_of_url, json_response
+from provider.http.service import Service, fields_of_url, json_response
 from provider.sources.deadline import Deadline
 
 

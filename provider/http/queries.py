@@ -9,8 +9,7 @@ from flask import Flask, Response, request
 from provider import __version__
 from provider.checks import QUESTIONS, body
 from provider.checks.question import AnyCheck, answer, parse
-from provider.http.service import Service
-from provider.http.wire import fields_of_body, fields_of_url, json_response
+from provider.http.service import Service, fields_of_body, fields_of_url, json_response
 from provider.telemetry import log_answer
 
 

@@ -1,10 +1,11 @@
-"""What the views of one application share."""
+"""What the views of one application share: readers, memory and access, parameters, and JSON responses."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from flask import request
+from flask import Response, request
 
 from provider.checks.parameters import Query, Subject, parse_as
 from provider.checks.question import Sources
@@ -12,7 +13,7 @@ from provider.history.switches import Switches
 from provider.http.access import Grant, OpenAccess, TokenAccess
 from provider.http.admission import Admission, PeopleAdmission
 from provider.http.floors import Floors, NoFloors
-from provider.http.wire import fields_of_url
+from provider.model.errors import BadQuery, Problem
 from provider.model.records import Verdict
 from provider.telemetry import Metrics
 
@@ -51,3 +52,29 @@ class Service:
         subject = parse_as(model, endpoint, fields_of_url())
         grant.require(subject.namespace)
         return subject
+
+
+def fields_of_url() -> list[tuple[str, str]]:
+    """Return the parameters in the URL. Raises BadQuery."""
+    try:
+        return list(request.args.items(multi=True))
+    except UnicodeDecodeError as error:
+        raise BadQuery((Problem("query string", "is not ASCII: percent-encode it as UTF-8"),)) from error
+
+
+def fields_of_body() -> tuple[tuple[str, object], ...]:
+    """Return the parameters in the JSON body. Raises BadQuery."""
+    for name, _ in fields_of_url():
+        raise BadQuery((Problem(name[:100], "must be in the JSON body of a POST, not in its URL"),))
+    try:
+        fields = json.loads(request.get_data(), object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as error:
+        raise BadQuery((Problem("body", "is not JSON"),)) from error
+    if not isinstance(fields, tuple):  # the hook turns an object into a tuple of pairs
+        raise BadQuery((Problem("body", "must be a JSON object of the parameters"),))
+    return fields
+
+
+def json_response(content: bytes) -> Response:
+    """Return a response with this JSON."""
+    return Response(content, content_type="application/json")

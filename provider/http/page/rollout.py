@@ -19,15 +19,25 @@ from provider.history.last_looks import Evidence
 from provider.history.switches import Switches
 from provider.http.page import pods
 from provider.http.page.charts import errors_per_minute, numbers_over_time
-from provider.http.page.words import ACTIONS, SYMBOLS, ago
 from provider.model.argo import AnalysisRun, MetricResult
 from provider.model.errors import CannotTell
+from provider.model.reasons import Action, Phase
 from provider.model.records import HASH_LABEL, GroupHealth, PodState
 from provider.redaction import redacted
 from provider.rules.analysis_arguments import placeholders
 from provider.rules.expected_targets import State
 from provider.rules.progress import sentence_of
 from provider.sources.deadline import Deadline
+
+SYMBOLS = {Phase.SUCCESSFUL: "✓", Phase.INCONCLUSIVE: "…", Phase.FAILED: "✗"}
+"""Beside the word, so that nothing depends on a colour."""
+
+ACTIONS = {
+    Action.NONE: ("✓", "Nothing to do", "successful"),
+    Action.WAIT: ("…", "Wait", "inconclusive"),
+    Action.FIX: ("✗", "A person must act", "failed"),
+}
+"""The sign, the words and the colour's name of each action."""
 
 EXPLAIN_SECONDS = 2.0
 """Time limit for reading what only explains."""
@@ -177,3 +187,12 @@ def _pod_states(evidence: Evidence, sources: Sources) -> tuple[tuple[PodState, .
         return sources.cluster.pod_states(rollout.namespace, pods.not_ready(health), deadline, selector), ""
     except CannotTell as error:
         return (), str(error)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Say how long ago something was."""
+    seconds = max((now - moment).total_seconds(), 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"

@@ -18,7 +18,7 @@ from provider.http.access import SCHEME, Grant, OpenAccess, TokenAccess, Unautho
 from provider.http.page import rollout
 from provider.http.page.charts import HEIGHT, WIDTH
 from provider.http.page.pods import Row
-from provider.http.page.words import ACTIONS
+from provider.http.page.rollout import ACTIONS
 from provider.http.problems import STATUSES
 from provider.http.queries import index
 from provider.http.service import Service
