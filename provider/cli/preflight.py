@@ -133,7 +133,12 @@ def _lines(report: Report) -> list[str]:
             if binding["spec"]["serviceRef"].get("name") == name:
                 label = f"TargetGroupBinding/{name_of(binding)}"
                 lines.append(f"    {_mark(by_object, label)} TargetGroupBinding {name_of(binding)}")
-        lines += [f"      {line}" for one in setup.manifests.seen.health.get(name, ()) for line in _group(one)]
+        lines += [
+            f"      {line}"
+            for one in setup.manifests.seen.health
+            if one.binding.service == name
+            for line in _group(one)
+        ]
     lines += [
         f"  {_mark(by_object, f'Ingress/{name_of(ingress)}')} Ingress {name_of(ingress)}"
         for ingress in ingresses(setup)

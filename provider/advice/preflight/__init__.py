@@ -15,7 +15,7 @@ from provider.advice.preflight import (  # noqa: F401 - their rules register the
     pods,
     templates,
 )
-from provider.advice.preflight.findings import RULES, Finding, Report
+from provider.advice.preflight.findings import RISK, RULES, Finding, Report
 from provider.advice.preflight.manifests import Manifests, Object, at
 from provider.advice.preflight.setup import Setup, setups
 from provider.advice.preflight.target_groups import is_load_balancer_known
@@ -52,7 +52,7 @@ def _report(setup: Setup, ignored: Mapping[str, str]) -> Report:
         for hit in rule.find(setup):
             source = sources.get(hit.objects[0])
             place = source.place(hit.path) if source else None
-            severity = hit.severity or rule.severity
+            severity = rule.severity if hit.is_certain else RISK
             found[Finding(rule.code, severity, hit.objects, hit.says, dotted(hit.path), place)] = None
     every = sorted(found, key=lambda finding: finding.severity.rank)
     dropped = {finding: reason for finding in every if (reason := _reason(finding, ignored)) is not None}

@@ -67,7 +67,7 @@ def api_versions(setup: Setup) -> Hits:
         versions = known_versions(kind) if kind in GROUPS else ()
         if versions and version not in versions and _is_relevant(setup, key):
             says = f"{label} has apiVersion {version or '(none)'}; known is {' and '.join(versions)}"
-            yield Hit(says, (label,), ("apiVersion",), None if kind == "Rollout" else RISK)
+            yield Hit(says, (label,), ("apiVersion",), is_certain=kind == "Rollout")
 
 
 @rule("FieldUnknown", RISK, "Correct its name or its place.")
@@ -150,7 +150,7 @@ def _missing(setup: Setup, kind: str, name: str, field: str, path: FieldPath = (
     is_live = setup.manifests.is_live
     says = f"{field} names {kind} {name}, and there is none{'' if is_live else ' among the manifests'}"
     path = path or setup.field_path(field)
-    return setup.hit(says, "spec", "strategy", setup.strategy, *path, severity=None if is_live else RISK)
+    return setup.hit(says, "spec", "strategy", setup.strategy, *path, is_certain=is_live)
 
 
 @rule("TemplateMissing", BLOCKS, "Create it, or correct the name, `clusterScope` or the namespace.")

@@ -44,13 +44,13 @@ BLOCKS, RISK, ADVICE = Severity
 class Hit:
     """What a rule found: a sentence without a full stop, and the objects concerned (kind/name), the first one's field.
 
-    `severity` is that of the code unless something makes it less sure.
+    One that is not certain is a risk, whatever the severity of its code.
     """
 
     says: str
     objects: tuple[str, ...]
     path: FieldPath = ()
-    severity: Severity | None = None
+    is_certain: bool = True
 
 
 Hits = Iterator[Hit]

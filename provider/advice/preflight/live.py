@@ -44,8 +44,6 @@ MINUTES = 15
 LAG = timedelta(minutes=2)
 """CloudWatch's minutes are complete two minutes after their end."""
 
-Health = Mapping[str, tuple[GroupHealth, ...]]
-
 T = TypeVar("T")
 
 
@@ -125,14 +123,13 @@ class _Seeing:
         except CannotTell as error:
             self._unread["Pod"] = self._unread["TargetGroup"] = str(error)
             return Seen(denied=tuple(self._denied))
-        health, gone = self._health(topology)
-        attributes: dict[str, tuple[Mapping[str, str], ...]] = self._or(
-            "TargetGroupAttributes", {}, self._attributes, health
-        )
+        gone: dict[str, str] = {}
+        health = self._health(topology.bindings, gone)
+        attributes: dict[str, Mapping[str, str]] = self._or("TargetGroupAttributes", {}, self._attributes, health)
         production = topology.rollout.strategy.production_service
-        carried = self._rate(health if production is None else {production: health.get(production, ())})
+        rate = self._rate([each for each in health if production in {None, each.binding.service}])
         hosts: dict[str, tuple[str, ...]] = self._or("ListenerRule", {}, self._hosts, health)
-        return Seen(health, attributes, gone, tuple(self._denied), pods, carried, hosts)
+        return Seen(health, attributes, gone, tuple(self._denied), pods, rate, hosts)
 
     def _or(self, kind: str, default: T, read_part: Callable[..., T], *arguments: Any) -> T:
         """Return what is read; the default, and a sentence of what is not read, if that fails."""
@@ -158,16 +155,8 @@ class _Seeing:
         states = self._sources.cluster.pod_states
         return states(topology.rollout.namespace, names, self._deadline, selector) if names else ()
 
-    def _health(self, topology: Topology) -> tuple[Health, dict[str, str]]:
-        """Describe the target groups of the strategy's Services and their targets; say which do not exist."""
-        health: dict[str, tuple[GroupHealth, ...]] = {}
-        gone: dict[str, str] = {}
-        for group in self._together_or_apart(topology.bindings, gone):
-            health[group.binding.service] = (*health.get(group.binding.service, ()), group)
-        return health, gone
-
-    def _together_or_apart(self, bindings: tuple[Binding, ...], gone: dict[str, str]) -> tuple[GroupHealth, ...]:
-        """Read the groups in one go; if one does not exist, each alone."""
+    def _health(self, bindings: tuple[Binding, ...], gone: dict[str, str]) -> tuple[GroupHealth, ...]:
+        """Describe target groups and their targets in one go; if one does not exist, each alone, and say which."""
         try:
             return self._sources.load_balancers.health(bindings, self._deadline) if bindings else ()
         except CannotTell as error:
@@ -177,33 +166,31 @@ class _Seeing:
             if len(bindings) == 1:
                 gone[bindings[0].name] = str(error)
                 return ()
-        return tuple(group for binding in bindings for group in self._together_or_apart((binding,), gone))
+        return tuple(group for binding in bindings for group in self._health((binding,), gone))
 
     def _not_read(self, kind: str, error: CannotTell) -> None:
         """Say what is not read for want of a permission that queries need too."""
         self._denied += [str(error)] if error.reason is Reason.AWS_FORBIDDEN else []
         self._unread[kind] = str(error)
 
-    def _attributes(self, health: Health) -> dict[str, tuple[Mapping[str, str], ...]]:
+    def _attributes(self, health: tuple[GroupHealth, ...]) -> dict[str, Mapping[str, str]]:
         """Read the attributes of each target group, a call for each: a permission that only preflight needs."""
-        read_group = self._sources.load_balancers.attributes
-        return {
-            service: tuple(read_group(one.group, self._deadline) for one in groups)
-            for service, groups in health.items()
-        }
+        groups = dict.fromkeys(each.group for each in health)
+        return {group.arn: self._sources.load_balancers.attributes(group, self._deadline) for group in groups}
 
-    def _hosts(self, health: Health) -> dict[str, tuple[str, ...]]:
+    def _hosts(self, health: tuple[GroupHealth, ...]) -> dict[str, tuple[str, ...]]:
         """Read the hosts of the rules that forward to each Service's groups: a permission that only preflight needs."""
-        groups = dict.fromkeys(one.group for several in health.values() for one in several)
-        hosts = self._sources.load_balancers.listeners.hosts(groups, self._deadline) if groups else {}
-        return {
-            service: tuple(dict.fromkeys(host for one in several for host in hosts[one.group.arn]))
-            for service, several in health.items()
-        }
+        groups = dict.fromkeys(each.group for each in health)
+        of_group = self._sources.load_balancers.listeners.hosts(groups, self._deadline) if groups else {}
+        hosts: dict[str, tuple[str, ...]] = {}
+        for each in health:
+            service = each.binding.service
+            hosts[service] = tuple(dict.fromkeys((*hosts.get(service, ()), *of_group[each.group.arn])))
+        return hosts
 
-    def _rate(self, health: Health) -> Rate | None:
+    def _rate(self, health: list[GroupHealth]) -> Rate | None:
         """Count what production carried lately; None if it is not known, or nothing."""
-        groups = {one.group: one for several in health.values() for one in several if _is_counted(one.group)}
+        groups = {each.group: each for each in health if _is_counted(each.group)}
         if not groups:
             return None
         clocks = [self._sources.other_clocks.cloudwatch(group.place.region) for group in groups]

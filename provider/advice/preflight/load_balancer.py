@@ -201,7 +201,7 @@ def no_preview(setup: Setup) -> Hits:
     ever.
     """
     if setup.blue_green is not None and "previewService" not in setup.service_names and setup.gates:
-        yield setup.strategy_hit("The strategy has no previewService", severity=None if setup.asks_provider else RISK)
+        yield setup.strategy_hit("The strategy has no previewService", is_certain=setup.asks_provider)
 
 
 @rule("NotBehindLoadBalancer", BLOCKS, "Add a rule for it; a host that only you know is enough.")
@@ -219,7 +219,7 @@ def behind(setup: Setup) -> Hits:
     for field, name in setup.service_names.items():
         if name not in used:
             says = f"{field} {name} is in no Ingress of the ALB controller, no route and no TargetGroupBinding"
-            yield Hit(says, (f"Service/{name}",), (), None if setup.asks_provider else RISK)
+            yield Hit(says, (f"Service/{name}",), is_certain=setup.asks_provider)
 
 
 @rule("TargetGroupNotInUse", BLOCKS, "Add a rule; weight 0, or a host only you know, is enough.")
@@ -227,10 +227,10 @@ def in_use(setup: Setup) -> Hits:
     """No listener rule forwards to the target group, so the load balancer never health-checks it. Seen in a cluster
     only.
     """
-    for service, several in setup.manifests.seen.health.items():
-        for group in (health.group for health in several if not health.group.in_use):
-            says = f"No listener rule forwards to target group {group.name} of Service {service}"
-            yield Hit(says, (f"Service/{service}",))
+    for health in setup.manifests.seen.health:
+        if not health.group.in_use:
+            says = f"No listener rule forwards to target group {health.group.name} of Service {health.binding.service}"
+            yield Hit(says, (f"Service/{health.binding.service}",))
 
 
 @rule("TargetGroupGone", BLOCKS, "Create the target group, correct the binding, or delete one that is left over.")
@@ -247,12 +247,11 @@ def zones(setup: Setup) -> Hits:
     """Targets are `unused` (Target.NotInUse) although a rule forwards to their group: their pods run in an Availability
     Zone that the load balancer does not have, and never get a request. Seen in a cluster only.
     """
-    for service, several in setup.manifests.seen.health.items():
-        for health in several:
-            outside = sum(one.state == State.UNUSED and one.reason == NOT_IN_USE for one in health.targets)
-            if outside and health.group.in_use:
-                says = f"{outside} of {len(health.targets)} targets of {health.group.name} are in no zone of its"
-                yield Hit(f"{says} load balancer", (f"Service/{service}",))
+    for health in setup.manifests.seen.health:
+        outside = sum(target.state == State.UNUSED and target.reason == NOT_IN_USE for target in health.targets)
+        if outside and health.group.in_use:
+            says = f"{outside} of {len(health.targets)} targets of {health.group.name} are in no zone of its"
+            yield Hit(f"{says} load balancer", (f"Service/{health.binding.service}",))
 
 
 @rule("PermissionMissing", BLOCKS, "Grant it as in `deploy/base/cluster-role.yaml` and `deploy/iam-policy.json`.")
@@ -273,15 +272,13 @@ def ports(setup: Setup) -> Hits:
             if names is not None and isinstance(target, str) and not target.isdigit() and target not in names:
                 says = f"Service {name} leads to the port {target}, which no container has while it runs"
                 is_certain = any(group.is_certain for group in groups_of(setup, name))  # otherwise Argo takes it
-                severity = None if is_certain else RISK
-                yield Hit(says, (f"Service/{name}", setup.label), ("spec", "ports", number, "targetPort"), severity)
+                yield Hit(says, (f"Service/{name}", setup.label), ("spec", "ports", number, "targetPort"), is_certain)
     for group in target_groups(setup):
         named = setup.find("Service", group.service)
         is_relevant = group.service in {*setup.service_names.values(), setup.root} and at(named, "spec.ports")
         if is_relevant and group.port != "" and service_port(named, group.port) is None:
             says = f"{group.label} names port {group.port} of Service {group.service}, which does not have it"
-            severity = None if group.is_certain else RISK
-            yield Hit(says, (group.object, f"Service/{group.service}"), group.path, severity)
+            yield Hit(says, (group.object, f"Service/{group.service}"), group.path, group.is_certain)
 
 
 def _port_names(setup: Setup) -> set[str] | None:

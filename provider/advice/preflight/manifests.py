@@ -109,10 +109,10 @@ class Rate:
 class Seen:
     """What was seen; empty for files."""
 
-    health: Mapping[str, tuple[GroupHealth, ...]] = field(default_factory=dict)
-    """The target groups of each Service with their targets."""
-    attributes: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
-    """The attributes of the target groups of each Service, in AWS's words; empty if they may not be read."""
+    health: tuple[GroupHealth, ...] = ()
+    """The target groups of the strategy's Services with their targets."""
+    attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The attributes of each target group by its ARN, in AWS's words; empty if they may not be read."""
     gone: Mapping[str, str] = field(default_factory=dict)
     """TargetGroupBindings whose target group does not exist, each with a sentence."""
     denied: tuple[str, ...] = ()

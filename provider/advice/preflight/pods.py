@@ -216,8 +216,8 @@ def kept(setup: Setup) -> Hits:
     for (field, value), means in _GONE.items():
         if at(strategy, field) == value and (field, setup.strategy) != ("scaleDownDelaySeconds", "canary"):
             yield setup.strategy_hit(f"{field} is {str(value).lower()}: {means}", field)
-    for health in setup.manifests.seen.health.get(setup.production, ()):
+    for health in setup.manifests.seen.health:
         sick = sum(target.state == State.UNHEALTHY for target in health.targets)
-        if sick:
+        if sick and health.binding.service == setup.production:
             says = f"{sick} of {len(health.targets)} targets that serve production are unhealthy now"
             yield Hit(says, (f"Service/{health.binding.service}",))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from provider.advice.preflight.findings import Hit, Severity
+from provider.advice.preflight.findings import Hit
 from provider.advice.preflight.manifests import Manifests, Object, at, label_of, name_of
 from provider.endpoints import endpoints
 from provider.handover import question as handover
@@ -52,13 +52,13 @@ class Setup:
         """Return every object of a kind in its namespace."""
         return self.manifests.of(kind, self.namespace)
 
-    def hit(self, says: str, *path: str | int, also: tuple[str, ...] = (), severity: Severity | None = None) -> Hit:
+    def hit(self, says: str, *path: str | int, also: tuple[str, ...] = (), is_certain: bool = True) -> Hit:
         """Return what was found in a field of the Rollout; `also` has other objects concerned."""
-        return Hit(says, (self.label, *also), path, severity)
+        return Hit(says, (self.label, *also), path, is_certain)
 
-    def strategy_hit(self, says: str, *path: str | int, severity: Severity | None = None) -> Hit:
+    def strategy_hit(self, says: str, *path: str | int, is_certain: bool = True) -> Hit:
         """Return what was found in a field of the Rollout's strategy."""
-        return self.hit(says, "spec", "strategy", self.strategy, *path, severity=severity)
+        return self.hit(says, "spec", "strategy", self.strategy, *path, is_certain=is_certain)
 
     def analysis_hit(self, says: str, place: str, argument: str = "", also: tuple[str, ...] = ()) -> Hit:
         """Return what was found in an analysis or a Service of the strategy, or in an argument of an analysis."""

@@ -260,11 +260,11 @@ def _of_services(setup: Setup) -> Iterator[TargetGroup]:
 
 def _of_bindings(setup: Setup) -> Iterator[TargetGroup]:
     """Yield the group of each binding of which AWS said nothing."""
-    health = setup.manifests.seen.health
-    described = {each.binding.name for several in health.values() for each in several}
+    described = {each.binding.name for each in setup.manifests.seen.health}
+    services = {each.binding.service for each in setup.manifests.seen.health}
     for manifest in setup.of("TargetGroupBinding"):
         service = str(at(manifest, "spec.serviceRef.name", ""))
-        if name_of(manifest) not in described and service not in health:
+        if name_of(manifest) not in described and service not in services:
             yield TargetGroup(
                 service=service,
                 port=at(manifest, "spec.serviceRef.port", ""),
@@ -278,26 +278,23 @@ def _of_bindings(setup: Setup) -> Iterator[TargetGroup]:
 
 def _described(setup: Setup) -> Iterator[TargetGroup]:
     """Yield what AWS says of each target group."""
-    seen = setup.manifests.seen
-    for service, several in seen.health.items():
-        attributes = seen.attributes.get(service) or ({},) * len(several)
-        for health, of_group in zip(several, attributes, strict=False):
-            group, check = health.group, health.group.health_check
-            yield TargetGroup(
-                service=service,
-                port=health.binding.port,
-                object=f"TargetGroupBinding/{health.binding.name}",
-                written_type=group.target_type,
-                health_check={
-                    "protocol": str(check.protocol),
-                    "port": str(check.port),
-                    "path": str(check.path),
-                    "codes": str(check.codes),
-                    "interval": str(group.health_check_interval_seconds),
-                    "timeout": str(check.timeout_seconds),
-                    "healthy threshold": str(check.healthy_threshold),
-                    "unhealthy threshold": str(group.unhealthy_threshold),
-                },
-                attributes=of_group,
-                load_balancer=health.binding.stack or "".join(group.load_balancer_arns[:1]),
-            )
+    for health in setup.manifests.seen.health:
+        group, check = health.group, health.group.health_check
+        yield TargetGroup(
+            service=health.binding.service,
+            port=health.binding.port,
+            object=f"TargetGroupBinding/{health.binding.name}",
+            written_type=group.target_type,
+            health_check={
+                "protocol": str(check.protocol),
+                "port": str(check.port),
+                "path": str(check.path),
+                "codes": str(check.codes),
+                "interval": str(group.health_check_interval_seconds),
+                "timeout": str(check.timeout_seconds),
+                "healthy threshold": str(check.healthy_threshold),
+                "unhealthy threshold": str(group.unhealthy_threshold),
+            },
+            attributes=setup.manifests.seen.attributes.get(group.arn, {}),
+            load_balancer=health.binding.stack or "".join(group.load_balancer_arns[:1]),
+        )

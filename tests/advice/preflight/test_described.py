@@ -59,7 +59,7 @@ def found_in(groups=None, pods=(), bindings=None, change=lambda _: None, **seen)
         for (kind, name), one in objects.items()
     }
     known = groups or {"web-active": (ACTIVE,), "web-preview": (PREVIEW,)}
-    described = {service: tuple(health(one) for one in some) for service, some in known.items()}
+    described = tuple(health(one) for several in known.values() for one in several)
     told = Seen(**({"health": described, "pods": tuple(pods)} | seen))
     [report] = inspect(Manifests(clustered, is_live=True, seen=told))
     return {one.code: one.says for one in report.findings}
@@ -181,23 +181,23 @@ def test_targets_outside_the_zones_of_the_load_balancer():
     preview = health(PREVIEW, outside, Target("10.0.0.2", 80, "healthy"))
     idle = health(replace(PREVIEW, load_balancer_arns=()), outside)
 
-    assert found_in(health={"web-preview": (preview,)})["ZoneNotEnabled"] == (
+    assert found_in(health=(preview,))["ZoneNotEnabled"] == (
         "1 of 2 targets of preview are in no zone of its load balancer"
     )
-    assert "ZoneNotEnabled" not in found_in(health={"web-preview": (idle,)})
+    assert "ZoneNotEnabled" not in found_in(health=(idle,))
 
 
 def test_a_blue_that_is_sick_now():
     """Unhealthy targets of production are counted: blue could not take the traffic back."""
     targets = (Target("10.0.0.1", 80, "unhealthy"), Target("10.0.0.2", 80, "healthy"))
-    found = found_in(health={"web-active": (health(ACTIVE, *targets),)})
+    found = found_in(health=(health(ACTIVE, *targets),))
 
     assert found["BlueCannotReturn"] == "1 of 2 targets that serve production are unhealthy now"
 
 
 def test_the_attributes_of_the_groups_themselves():
     """What AWS says of a target group counts, whatever the annotations say."""
-    known = {"web-active": ({"stickiness.enabled": "true", "deregistration_delay.timeout_seconds": "3600"},)}
+    known = {ACTIVE.arn: {"stickiness.enabled": "true", "deregistration_delay.timeout_seconds": "3600"}}
     found = found_in(attributes=known)
 
     assert found["Stickiness"] == "stickiness.enabled is true"
