@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -596,3 +597,13 @@ def test_fields_that_argo_does_not_know(mistyped, path):
     mistyped(Change(objects))
 
     assert [one.says for one in found_in(objects) if one.code == "FieldUnknown"] == [f"alb-gate has the field {path}"]
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).with_name("public").glob("*.yaml")), ids=lambda path: path.stem)
+def test_manifests_that_people_publish(path):
+    """Public manifests, their names replaced, have the findings of their first line, and none that blocks."""
+    text = path.read_text(encoding="utf-8")
+    [report] = inspect(parse(text))
+
+    assert {finding.code for finding in report.findings} == set(text.partition("\n")[0].split()[1:])
+    assert not report.has(Severity.BLOCKS)
