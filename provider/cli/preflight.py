@@ -212,17 +212,9 @@ def _as_data(reports: list[Report]) -> list[dict[str, Any]]:
     ]
 
 
-def _json(reports: list[Report]) -> str:
-    return json.dumps(_as_data(reports), indent=1)
-
-
-def _yaml(reports: list[Report]) -> str:
-    return yaml.safe_dump(_as_data(reports), sort_keys=False).rstrip()
-
-
 _FORMATS: dict[str, Callable[[list[Report]], str]] = {
     "tree": _tree,
-    "json": _json,
-    "yaml": _yaml,
+    "json": lambda reports: json.dumps(_as_data(reports), indent=1),
+    "yaml": lambda reports: yaml.safe_dump(_as_data(reports), sort_keys=False).rstrip(),
     "sarif": code_scanning.sarif,
 }

@@ -67,7 +67,7 @@ def convert(
     written = next(backend.port for backend in backends_of(production) if backend.name == setup.production)
     root, port = f"{setup.production.removesuffix('-active')}-root", int(service["spec"]["ports"][0]["port"])
     pair = Pair(setup.production, str(blue_green["previewService"]), root, port, written)
-    if setup.manifests.find("Service", setup.namespace, root) is not None:
+    if setup.find("Service", root) is not None:
         raise CannotConvert(f"Service {root} exists already, and the name is needed for the rule's action")
     _convert_templates(documents, setup)
     manifest["spec"]["strategy"] = _strategy(blue_green, name_of(ingress), pair, found, keep_preview=keep_preview)

@@ -39,10 +39,10 @@ def obstacles(setup: Setup, *, keep_preview: bool) -> Iterator[str]:
         yield "The Rollout has no previewService: add one behind its own listener rule first"
         return
     for name in (active, preview):
-        ports = at(setup.manifests.find("Service", setup.namespace, name), "spec.ports")
-        if setup.manifests.find("Service", setup.namespace, name) is None:
+        ports = at(setup.find("Service", name), "spec.ports")
+        if setup.find("Service", name) is None:
             yield f"Service {name} is not among the manifests: add its file"
-        elif not at(setup.manifests.find("Service", setup.namespace, name), "spec.selector"):
+        elif not at(setup.find("Service", name), "spec.selector"):
             yield f"Service {name} has no spec.selector: let it select the Rollout's pods first"
         elif not ports or len(ports) != 1:
             yield f"Service {name} has {len(ports or ())} ports: convert the one behind the load balancer by hand"
@@ -56,7 +56,7 @@ def obstacles(setup: Setup, *, keep_preview: bool) -> Iterator[str]:
 
 def production_ingresses(setup: Setup) -> list[Object]:
     """Return the Ingresses with a rule for the active Service."""
-    every = setup.manifests.of("Ingress", setup.namespace)
+    every = setup.of("Ingress")
     return [one for one in every if any(backend.name == setup.production for backend in backends_of(one))]
 
 
@@ -68,11 +68,11 @@ def _other_ways(setup: Setup, active: str, preview: str) -> Iterator[str]:
             "(spec.serviceRef): after each release it would be the other version's; convert it by hand"
         )
     for kind in ROUTES:
-        for route in setup.manifests.of(kind, setup.namespace):
+        for route in setup.of(kind):
             if any(f"'{name}'" in str(at(route, "spec")) for name in (active, preview)):
                 yield f"{kind} {name_of(route)} leads to the pair (spec.rules): Argo writes no weights for ALB into it"
     for name in (active, preview):
-        if at(setup.manifests.find("Service", setup.namespace, name), "spec.type") == "LoadBalancer":
+        if at(setup.find("Service", name), "spec.type") == "LoadBalancer":
             yield f"Service {name} has a load balancer of its own (spec.type): Argo writes weights into an Ingress only"
     for other in setups(setup.manifests):
         if other.name != setup.name and {active, preview} & set(other.service_names.values()):
@@ -107,7 +107,7 @@ def _ingresses(setup: Setup, active: str, preview: str, *, keep_preview: bool) -
                 "its own weights and stickiness, and Argo writes the action anew: remove it, and set "
                 "trafficRouting.alb.stickinessConfig by hand"
             )
-    service = setup.manifests.find("Service", setup.namespace, active)
+    service = setup.find("Service", active)
     ports = {str(one.port) for one in backends_of(ingress) if one.name == active and one.port != USE_ANNOTATION}
     if len(ports) > 1 or any(service_port(service, port) is None for port in ports):
         yield f"The rules for Service {active} name the ports {', '.join(sorted(ports))}: let them name one that it has"
@@ -116,7 +116,7 @@ def _ingresses(setup: Setup, active: str, preview: str, *, keep_preview: bool) -
 
 
 def _annotations(setup: Setup, active: str, preview: str) -> Iterator[str]:
-    for ingress in setup.manifests.of("Ingress", setup.namespace):
+    for ingress in setup.of("Ingress"):
         for name, forwards in actions_of(ingress).items():
             if name == active and any(backend.name == active for backend in backends_of(ingress)):
                 continue  # told with its rule
@@ -132,8 +132,8 @@ def _annotations(setup: Setup, active: str, preview: str) -> Iterator[str]:
                 yield f"The annotation {key} of Ingress {name_of(ingress)} is keyed by a Service: convert by hand"
     for name in (active, preview):
         texts = (
-            annotations_of(setup.manifests.find("Service", setup.namespace, name)),
-            *(annotations_of(one) for one in setup.manifests.of("Ingress", setup.namespace)),
+            annotations_of(setup.find("Service", name)),
+            *(annotations_of(one) for one in setup.of("Ingress")),
         )
         if any("stickiness.enabled=true" in str(text.get(f"{ALB}target-group-attributes", "")) for text in texts):
             yield (
@@ -144,7 +144,7 @@ def _annotations(setup: Setup, active: str, preview: str) -> Iterator[str]:
 
 
 def _preview_rules(setup: Setup, production: Object, preview: str, *, keep_preview: bool) -> Iterator[str]:
-    for ingress in setup.manifests.of("Ingress", setup.namespace):
+    for ingress in setup.of("Ingress"):
         for backend in backends_of(ingress):
             if backend.name != preview:
                 continue

@@ -149,8 +149,7 @@ def _missing(setup: Setup, kind: str, name: str, field: str, path: FieldPath = (
     """Say that an object is missing; of files nobody knows whether they are all."""
     is_live = setup.manifests.is_live
     says = f"{field} names {kind} {name}, and there is none{'' if is_live else ' among the manifests'}"
-    path = path or setup.field_path(field)
-    return setup.hit(says, "spec", "strategy", setup.strategy, *path, is_certain=is_live)
+    return setup.strategy_hit(says, *(path or setup.field_path(field)), is_certain=is_live)
 
 
 @rule("TemplateMissing", BLOCKS, "Create it, or correct the name, `clusterScope` or the namespace.")
@@ -193,7 +192,7 @@ def left_behind(setup: Setup) -> Hits:
         renamed = _renamed(setup, kind, name)
         if renamed:
             says = f"{field} names {name}, and there is a {kind} {renamed}"
-            yield setup.analysis_hit(says, field, also=(f"{kind}/{renamed}",))
+            yield setup.strategy_hit(says, *setup.field_path(field), also=(f"{kind}/{renamed}",))
 
 
 def _renamed(setup: Setup, kind: str, name: str) -> str:
@@ -224,23 +223,20 @@ def selectors(setup: Setup) -> Hits:
 @rule("NoGate", RISK, "Add `prePromotionAnalysis`, or an analysis step before the weight moves, as in the examples.")
 def gate(setup: Setup) -> Hits:
     """No analysis before the switch asks this provider, so Argo switches whatever the load balancer says."""
-    unknown = any(problem.kind is ProblemKind.TEMPLATE for one in setup.gates for problem in one.problems)
-    unknown |= any(
-        metric.unknown_arguments or "http" not in metric.request.url
-        for one in setup.gates
-        for metric in one.metrics
-        if metric.request
+    problems = [problem.kind for analysis in setup.gates for problem in analysis.problems]
+    requests = [metric for analysis in setup.gates for metric in analysis.metrics if metric.request]
+    is_unknown = ProblemKind.TEMPLATE in problems or any(
+        metric.unknown_arguments or (metric.request and "http" not in metric.request.url) for metric in requests
     )
     is_misspelt = any(place.misspelt_endpoint for place in setup.metrics)
-    if setup.has_strategy and not (setup.asks_provider or unknown or is_misspelt):
+    if setup.has_strategy and not (setup.asks_provider or is_unknown or is_misspelt):
         yield setup.hit("No analysis before the switch asks this provider", "spec", "strategy")
 
 
 @rule("WeightBeforeGate", RISK, "Begin the steps with `setCanaryScale` and the gate, and move the weight after it.")
 def weight_before_gate(setup: Setup) -> Hits:
     """In ping-pong the weight moves before the first gate: users reach green before anything asks."""
-    first = min(setup.asking_steps, default=0)
-    strategy = setup.record.strategy
+    first, strategy = min(setup.asking_steps, default=0), setup.record.strategy
     steps = strategy.steps[:first] if isinstance(strategy, records.Canary) and strategy.is_ping_pong else ()
     for number, step in enumerate(steps):
         if step.weight:
@@ -254,12 +250,11 @@ def pods_at_gates(setup: Setup) -> Hits:
     """At the gate Argo gives green no pods, so the gate waits for ever: the answer is NoPodsDesired."""
     for number, analysis in setup.asking_steps.items() if setup.record.replicas else ():
         activity = records.Activity(step=number)
-        why = why_no_pods(
-            replace(setup.record, activity=activity, current_hash="green", stable_hash="blue"), Stage.BEFORE_SWITCH
-        )
+        green = replace(setup.record, activity=activity, current_hash="green", stable_hash="blue")
+        why = why_no_pods(green, Stage.BEFORE_SWITCH)
         if why:
             says = f"{analysis.place} asks while green has no pods: {why.rstrip('.')}"
-            yield setup.analysis_hit(says, analysis.place)
+            yield setup.strategy_hit(says, *setup.field_path(analysis.place))
 
 
 @rule("PreviewReplicaCount", RISK, "Remove `previewReplicaCount`.")

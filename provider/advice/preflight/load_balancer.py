@@ -63,20 +63,17 @@ def target_types(setup: Setup) -> Hits:
 def health_checks(setup: Setup) -> Hits:
     """Preview and production are health-checked in different ways: green can be healthy in one and not in the other."""
     groups = [group for group in own_groups(setup) if group.is_checked]
-    first = next((group for group in groups if group.service == setup.production), groups[0] if groups else None)
-    others = {group.service for group in groups if first} - {first.service if first else ""}
-    for service in sorted(others):
-        theirs = first.health_check if first else {}
-        for group in groups:
-            differ = [
-                f"{key} {theirs[key]} and {value}"
-                for key, value in group.health_check.items()
-                if theirs.get(key, value) != value
-            ]
-            if first and group.service == service and differ:
-                says = f"The target groups of Services {first.service} and {service} are checked differently"
-                yield Hit(f"{says}: {'; '.join(differ)}", (f"Service/{first.service}", f"Service/{service}"))
-                break
+    first = min(groups, key=lambda group: group.service != setup.production, default=None)
+    name, theirs = (first.service, first.health_check) if first else ("", {})
+    by_service: dict[str, str] = {}
+    for group in groups:
+        pairs = [(key, theirs.get(key, value), value) for key, value in group.health_check.items()]
+        differ = "; ".join(f"{key} {expected} and {value}" for key, expected, value in pairs if expected != value)
+        if differ and group.service != name:
+            by_service.setdefault(group.service, differ)
+    for service, differ in sorted(by_service.items()):
+        says = f"The target groups of Services {name} and {service} are checked differently: {differ}"
+        yield Hit(says, (f"Service/{name}", f"Service/{service}"))
 
 
 @rule("ProbeDiffers", ADVICE, "Check the same path in both.")

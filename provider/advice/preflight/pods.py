@@ -128,17 +128,9 @@ def _selects(selector: Object, labels: Object) -> bool:
 
 def _holds(requirement: Object, labels: Object) -> bool:
     key, values = str(requirement.get("key")), requirement.get("values") or ()
-    match requirement.get("operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case "DoesNotExist":
-            return key not in labels
-        case _:
-            return True  # an operator of the future: nothing is known of it
+    is_in, exists = labels.get(key) in values, key in labels
+    known = {"In": is_in, "NotIn": not is_in, "Exists": exists, "DoesNotExist": not exists}
+    return known.get(str(requirement.get("operator")), True)  # nothing is known of an operator of the future
 
 
 def _pod_hit(setup: Setup, says: str, *path: str | int) -> Hit:

@@ -56,13 +56,9 @@ class Setup:
         """Return what was found in a field of the Rollout; `also` has other objects concerned."""
         return Hit(says, (self.label, *also), path, is_certain)
 
-    def strategy_hit(self, says: str, *path: str | int, is_certain: bool = True) -> Hit:
+    def strategy_hit(self, says: str, *path: str | int, also: tuple[str, ...] = (), is_certain: bool = True) -> Hit:
         """Return what was found in a field of the Rollout's strategy."""
-        return self.hit(says, "spec", "strategy", self.strategy, *path, is_certain=is_certain)
-
-    def analysis_hit(self, says: str, place: str, argument: str = "", also: tuple[str, ...] = ()) -> Hit:
-        """Return what was found in an analysis or a Service of the strategy, or in an argument of an analysis."""
-        return self.hit(says, "spec", "strategy", self.strategy, *self.field_path(place, argument), also=also)
+        return self.hit(says, "spec", "strategy", self.strategy, *path, also=also, is_certain=is_certain)
 
     def field_path(self, field: str, argument: str = "") -> FieldPath:
         """Return where a Service or an analysis is below the strategy, or an argument that is passed to it."""
@@ -120,8 +116,11 @@ class Setup:
 
     @cached_property
     def record(self) -> records.Rollout:
-        """The Rollout as the live gate reads it, with the number of pods that there will be."""
-        return replace(self._decoded[0], replicas=self._replicas(self._decoded[0].replicas))
+        """The Rollout as the live gate reads it, at full size: an autoscaler keeps its range, but leaves 0 alone."""
+        written, (least, most) = self._decoded[0], self.scale_range
+        if self.autoscaler is None or (written.replicas == 0 and at(self.rollout, "spec.replicas") == 0):
+            return written
+        return replace(written, replicas=int(min(max(written.replicas, least), max(most, least))))
 
     @cached_property
     def autoscaler(self) -> Object | None:
@@ -136,13 +135,6 @@ class Setup:
     def scale_range(self) -> tuple[int, int]:
         """The least and the most pods that the autoscaler wants, with the API's defaults."""
         return at(self.autoscaler, "spec.minReplicas", 1), at(self.autoscaler, "spec.maxReplicas", 1)
-
-    def _replicas(self, written: int) -> int:
-        """Return the number of pods at full size: an autoscaler keeps it in its range, but leaves 0 alone."""
-        least, most = self.scale_range
-        if self.autoscaler is None or (written == 0 and at(self.rollout, "spec.replicas") == 0):
-            return written
-        return int(min(max(written, least), max(most, least)))
 
     @cached_property
     def service_names(self) -> dict[str, str]:
@@ -319,7 +311,7 @@ class MetricPlace:
     def argument_hit(self, says: str, argument: str, *, also: bool = False) -> Hit:
         """Return what was found in an argument that the Rollout passes to its analysis."""
         template = ("/".join(self.metric.template),) if also else ()
-        return self.setup.analysis_hit(says, self.analysis.place, argument, also=template)
+        return self.setup.strategy_hit(says, *self.setup.field_path(self.analysis.place, argument), also=template)
 
     @property
     def endpoint(self) -> str:

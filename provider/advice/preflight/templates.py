@@ -208,7 +208,7 @@ def arguments(setup: Setup) -> Hits:
             if argument.value is None and not argument.source
         ]
         says += [f"{analysis.place}: {each}" for each in analysis.problems if each.kind is ProblemKind.ARGUMENT]
-        yield from (setup.analysis_hit(sentence, analysis.place) for sentence in says)
+        yield from (setup.strategy_hit(sentence, *setup.field_path(analysis.place)) for sentence in says)
     for place in setup.metrics:
         for problem in place.metric.problems:
             if problem.kind is ProblemKind.ARGUMENT:
@@ -224,7 +224,7 @@ def unknown_arguments(setup: Setup) -> Hits:
         passed = dict.fromkeys(str(at(given, "name", "")) for given in setup.passed(analysis.place))
         for name in [name for name in passed if name not in declared]:
             says = f"{analysis.place} passes the argument {name}, which none of its templates declares"
-            yield setup.analysis_hit(says, analysis.place)
+            yield setup.strategy_hit(says, *setup.field_path(analysis.place))
 
 
 @rule("SecretArgumentOverridden", ADVICE, "Remove it from the Rollout.")
@@ -235,7 +235,7 @@ def secrets(setup: Setup) -> Hits:
         for argument in analysis.arguments:
             if argument.name in passed and argument.source.startswith("key "):
                 says = f"{analysis.place} passes {argument.name}, which the template takes from a Secret"
-                yield setup.analysis_hit(says, analysis.place, argument.name)
+                yield setup.strategy_hit(says, *setup.field_path(analysis.place, argument.name))
 
 
 @rule("DefaultsContradict", BLOCKS, "Give it the same default, or none.")
