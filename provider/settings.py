@@ -20,16 +20,6 @@ PREFIX = "PROVIDER_"
 
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=.@/-]+")
 
-TUNED = frozenset(
-    {
-        *("read_threads", "budget_seconds", "connect_timeout_seconds", "read_timeout_seconds"),
-        *("topology_fresh_seconds", "pods_fresh_seconds", "target_health_fresh_seconds", "target_groups_fresh_seconds"),
-        *("metrics_fresh_seconds", "failures_fresh_seconds"),
-        *("graceful_timeout_seconds", "connections", "client_timeout_seconds"),
-    }
-)
-"""Settings whose defaults fit together: nobody should have to change them."""
-
 RESERVE_CONNECTIONS = 32
 """Minimum number of connections that queries cannot take."""
 

@@ -16,12 +16,11 @@ from provider.checks import traffic
 from provider.checks.parameters import Parameter
 from provider.checks.question import Check, Sources
 from provider.checks.strictness import DECIDES, HIGHER, LOWER, Ordered
-from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_traffic
+from provider.checks.traffic import Traffic, count_foreign, load_balancers_of, read_points, read_subjects
 from provider.model.answer import Blue, LoadBalancerErrors, Observed, UnfinishedMinutes
 from provider.model.reasons import Phase, Reason
 from provider.model.records import BlueGreen, Green, Stage, TargetGroup, Topology, Verdict, Window
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
-from provider.rules.green import find_service
 from provider.rules.proportions import FEWEST_TO_COMPARE, chance_of_as_many
 from provider.rules.unfinished import Bounds, bounds_of_group, bounds_of_load_balancer, bounds_together, chance_at_most
 from provider.sources.deadline import Deadline
@@ -82,10 +81,9 @@ class Query(traffic.Query):
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Traffic:
     """Read the metrics of the newest window for green's and blue's target groups and their load balancers."""
-    service = find_service(topology, green, query.service)
-    read = read_traffic(
-        topology, service, green, query, sources, deadline, unfinished=query.unfinished_minutes == "fail"
-    )
+    read = read_subjects(topology, green, query, sources, deadline, unfinished=query.unfinished_minutes == "fail")
+    judged = read.minutes.recent(query.length) if read.minutes else read.window
+    read = read.with_points(*read_points(read.groups, read.blue, judged, sources, deadline))
     if read.service.stage is Stage.BEFORE_SWITCH:
         return read
     blamed = [balancer.arn for balancer in load_balancers_of(read) if _above(query, balancer.elb_5xx, balancer.total)]

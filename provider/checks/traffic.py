@@ -38,7 +38,7 @@ from provider.rules.counts import (
     metrics_of_load_balancer,
     total,
 )
-from provider.rules.green import find_blue_bindings
+from provider.rules.green import find_blue_bindings, find_service
 from provider.rules.window import Minutes, early_minutes, minutes_of, open_window, require_clocks
 from provider.sources.deadline import Deadline
 
@@ -106,37 +106,16 @@ class Traffic:
         return replace(self, points={**self.points, **points}, read_at={**self.read_at, Kind.METRICS: oldest})
 
 
-def read_traffic(
-    topology: Topology,
-    service: GreenService,
-    green: Green,
-    query: Query,
-    sources: Sources,
-    deadline: Deadline,
-    *,
-    unfinished: bool,
-) -> Traffic:
-    """Read what `errors` judges, a call per place; `unfinished` minutes too. Raises CannotTell: as `read_subjects`."""
-    subjects = read_subjects(topology, service, green, query, sources, deadline, unfinished=unfinished)
-    judged = subjects.minutes.recent(query.length) if subjects.minutes else subjects.window
-    return subjects.with_points(*read_points(subjects.groups, subjects.blue, judged, sources, deadline))
-
-
 def read_subjects(
-    topology: Topology,
-    service: GreenService,
-    green: Green,
-    query: Query,
-    sources: Sources,
-    deadline: Deadline,
-    *,
-    unfinished: bool = False,
+    topology: Topology, green: Green, query: Query, sources: Sources, deadline: Deadline, *, unfinished: bool = False
 ) -> Traffic:
-    """Open the window, and describe green's and blue's target groups, without their points.
+    """Open the window, and describe the target groups of the green Service and of blue, without their points.
 
     With `unfinished` the window need not be open once there are `early_minutes`. Raises CannotTell:
-    SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads raise.
+    SelectorAgeUnknown, ClockSkew, WindowNotOpen, TargetGroupNotInUse, NoHttpMetrics, and what reads and `find_service`
+    raise.
     """
+    service = find_service(topology, green, query.service)
     kubernetes = sources.other_clocks.kubernetes()
     require_clocks((kubernetes,), sources.clock())
     since = kubernetes.ours(_served_since(green, service))

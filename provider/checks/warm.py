@@ -18,7 +18,6 @@ from provider.model.answer import Observed
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Green, Kind, Topology, Verdict
-from provider.rules.green import find_service
 from provider.rules.latency import SLOWEST_SHARE, Latency, Slow, are_few, latency, metrics_of, rank_of, slow
 from provider.rules.proportions import FEWEST_TO_COMPARE
 from provider.sources.deadline import Deadline
@@ -51,8 +50,7 @@ class Evidence:
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Evidence:
     """Read blue's 95th percentile, and then how many of green's requests were slower. Raises CannotTell (NoBlue)."""
-    service = find_service(topology, green, query.service)
-    subjects = read_subjects(topology, service, green, query, sources, deadline)
+    subjects = read_subjects(topology, green, query, sources, deadline)
     if not subjects.blue:
         raise CannotTell(
             Reason.NO_BLUE,

@@ -11,8 +11,18 @@ from provider.advice.preflight.findings import RULES, Severity
 from provider.endpoints import endpoints
 from provider.model.answer import Observed
 from provider.model.reasons import Reason
-from provider.settings import TUNED, Settings
+from provider.settings import Settings
 from tests import ROOT
+
+TUNED = frozenset(
+    {
+        *("read_threads", "budget_seconds", "connect_timeout_seconds", "read_timeout_seconds"),
+        *("topology_fresh_seconds", "pods_fresh_seconds", "target_health_fresh_seconds", "target_groups_fresh_seconds"),
+        *("metrics_fresh_seconds", "failures_fresh_seconds"),
+        *("graceful_timeout_seconds", "connections", "client_timeout_seconds"),
+    }
+)
+"""Settings whose defaults fit together: nobody should have to change them."""
 
 DOCS = ROOT / "docs"
 

@@ -32,7 +32,7 @@ from provider.advice.preflight.setup import Setup
 from provider.model import records
 from provider.sources.kubernetes.schemas import FieldPath
 from provider.sources.kubernetes.shapes.answers import record_of
-from provider.sources.kubernetes.shapes.binding import TargetGroupBinding
+from provider.sources.kubernetes.shapes.service import TargetGroupBinding
 
 NLB = "service.beta.kubernetes.io/aws-load-balancer-"
 NLB_CLASSES = {"service.k8s.aws/nlb", "eks.amazonaws.com/nlb"}

@@ -34,7 +34,9 @@ class CloudWatch:
 
     def __init__(self, account: Account, shared: Shared, metrics: Metrics) -> None:
         """Read with the account's credentials."""
-        api = Api("cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {})
+        api = Api(
+            "cloudwatch", "cloudwatch", CALLS_PER_SECOND, CALLS_PER_SECOND, {}, page_token=("NextToken", "NextToken")
+        )
         self._service = Service(account, api, metrics, shared.other_clocks)
         self._shared = shared
 
@@ -57,7 +59,7 @@ class CloudWatch:
         }
         points: dict[Metric, dict[datetime, float]] = {metric: {} for metric in metrics}
         last_status: dict[str, str] = {}
-        for page in self._service.pages(OPERATION, place, WHAT, deadline, ("NextToken", "NextToken"), **request):
+        for page in self._service.pages(OPERATION, place, WHAT, deadline, **request):
             try:
                 for result in page["MetricDataResults"]:
                     last_status[result["Id"]] = result["StatusCode"]

@@ -3,13 +3,14 @@
 Only handover and preflight need them. A read that fails raises CannotTell naming the IAM action and the load balancer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from provider.model.records import Kind, Place, TargetGroup
 from provider.sources.aws.aws_errors import malformed, well_formed
-from provider.sources.aws.service import Service
+from provider.sources.aws.service import Service, Value
 from provider.sources.bulkheads import Read
 from provider.sources.deadline import Deadline
 from provider.sources.shared import Request, Shared
@@ -60,13 +61,7 @@ class Listeners:
         what = "load balancers " + ", ".join(_name_of(arn) for arn in ordered)
 
         def call() -> Mapping[str, frozenset[str]]:
-            answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=ordered)
-            with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
-                # One without security groups (a Network Load Balancer may have none) has no key for them.
-                return {
-                    balancer["LoadBalancerArn"]: frozenset(balancer.get("SecurityGroups", ()))
-                    for balancer in answer["LoadBalancers"]
-                }
+            return dict(self._balancers(_security_groups, ordered, place, what, deadline))
 
         (by_arn,) = self._threads.read(place.scope, deadline, Read(what, call))
         if set(by_arn) != set(ordered):
@@ -88,9 +83,7 @@ class Listeners:
                     for group in groups:
                         if any(True for _ in _weights_in(rule["Actions"], group.arn)):
                             hosts[group.arn].update(dict.fromkeys(_hosts_in(rule["Conditions"])))
-            answer = self._elbv2.call("DescribeLoadBalancers", place, what, deadline, LoadBalancerArns=[arn])
-            with well_formed(self._elbv2.action("DescribeLoadBalancers"), what):
-                dns_names = [balancer["DNSName"].lower() for balancer in answer["LoadBalancers"]]
+            dns_names = [name.lower() for name in self._balancers(itemgetter("DNSName"), [arn], place, what, deadline)]
             for group in groups:
                 if arn in group.load_balancer_arns:
                     hosts[group.arn].update(dict.fromkeys(dns_names))
@@ -99,22 +92,29 @@ class Listeners:
     def _rules(self, arn: str, place: Place, deadline: Deadline) -> Iterator[Mapping[str, Any]]:
         """Yield each rule of a load balancer, whatever it forwards to."""
         what = f"load balancer {_name_of(arn)}"
-        for listener in self._pages("DescribeListeners", "Listeners", place, what, deadline, arn):
-            with well_formed(self._elbv2.action("DescribeListeners"), what):
-                listener_arn, actions = listener["ListenerArn"], listener["DefaultActions"]
+        listeners = self._elbv2.items(
+            "DescribeListeners", "Listeners", itemgetter("ListenerArn", "DefaultActions"), place, what, deadline,
+            LoadBalancerArn=arn,
+        )  # fmt: skip
+        for listener_arn, actions in listeners:
             if ":loadbalancer/net/" in arn:  # a Network Load Balancer has no rules: its listeners forward by themselves
                 yield {"Actions": actions, "Conditions": ()}
                 continue
-            yield from self._pages("DescribeRules", "Rules", place, what, deadline, listener_arn)
+            yield from self._elbv2.items(
+                "DescribeRules", "Rules", dict, place, what, deadline, ListenerArn=listener_arn
+            )
 
-    def _pages(
-        self, operation: str, key: str, place: Place, what: str, deadline: Deadline, arn: str
-    ) -> Iterator[dict[str, Any]]:
-        of = {"DescribeListeners": "LoadBalancerArn", "DescribeRules": "ListenerArn"}[operation]
-        for page in self._elbv2.pages(operation, place, what, deadline, ("NextMarker", "Marker"), **{of: arn}):
-            with well_formed(self._elbv2.action(operation), what):
-                items = list(page[key])
-            yield from items
+    def _balancers(
+        self, parse: Callable[[dict[str, Any]], Value], arns: list[str], place: Place, what: str, deadline: Deadline
+    ) -> Iterator[Value]:
+        return self._elbv2.items(
+            "DescribeLoadBalancers", "LoadBalancers", parse, place, what, deadline, LoadBalancerArns=arns
+        )
+
+
+def _security_groups(balancer: Mapping[str, Any]) -> tuple[str, frozenset[str]]:
+    """Return a load balancer's ARN and security groups. One without any (a Network one may have none) has no key."""
+    return balancer["LoadBalancerArn"], frozenset(balancer.get("SecurityGroups", ()))
 
 
 def _weights_in(actions: Iterable[Mapping[str, Any]], arn: str) -> Iterator[int]:

@@ -6,13 +6,13 @@ its list is malformed, never empty.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, cast
 
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Binding, GroupHealth, Kind, Place, Target, TargetGroup
 from provider.sources.aws import target_health_xml
-from provider.sources.aws.aws_errors import well_formed
 from provider.sources.aws.listeners import Listeners
 from provider.sources.aws.service import Account, Api, Service
 from provider.sources.aws.target_groups import GroupKey, TargetGroups, name_of
@@ -121,12 +121,13 @@ class LoadBalancers:
 
     def attributes(self, group: TargetGroup, deadline: Deadline) -> Mapping[str, str]:
         """Return a target group's attributes, for preflight: one call. Raises CannotTell."""
-        operation, what = "DescribeTargetGroupAttributes", f"target group {group.name}"
+        what = f"target group {group.name}"
 
         def call() -> Mapping[str, str]:
-            answer = self.elbv2.call(operation, group.place, what, deadline, TargetGroupArn=group.arn)
-            with well_formed(self.elbv2.action(operation), what):
-                return {attribute["Key"]: attribute["Value"] for attribute in answer["Attributes"]}
+            operation, parse = "DescribeTargetGroupAttributes", itemgetter("Key", "Value")
+            return dict(
+                self.elbv2.items(operation, "Attributes", parse, group.place, what, deadline, TargetGroupArn=group.arn)
+            )
 
         (attributes,) = self._shared.threads.read(group.place.scope, deadline, Read(what, call))
         return dict(attributes)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore import xform_name
@@ -16,13 +16,15 @@ from provider.model.errors import CannotTell
 from provider.model.lengths import ARN, cut, reference
 from provider.model.reasons import Reason
 from provider.model.records import Place
-from provider.sources.aws.aws_errors import THROTTLED, malformed, naming
+from provider.sources.aws.aws_errors import THROTTLED, malformed, naming, well_formed
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.session import client_config
 from provider.sources.budget import CallBudget
 from provider.sources.clock import OtherClocks
 from provider.sources.deadline import Deadline
 from provider.telemetry import Metrics
+
+Value = TypeVar("Value")
 
 MAX_PAGES = 50
 """More pages than any query needs: 20,000 target groups, or 5 million data points."""
@@ -85,7 +87,7 @@ class Api:
     """One service of AWS, as boto3 (`elbv2`) and as IAM (`elasticloadbalancing`) name it, and its call budget.
 
     `calls_per_second` and `burst` are per account and region; with `takes_turns` Rollouts queue for them. `events` are
-    handlers of botocore's events by name.
+    handlers of botocore's events by name; `page_token` has the token's names in an answer and in a request.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Api:
     burst: float
     events: Mapping[str, Callable[..., None]]
     takes_turns: bool = True
+    page_token: tuple[str, str] = ("NextMarker", "Marker")
 
 
 class Service:
@@ -146,13 +149,10 @@ class Service:
             return answer
 
     def pages(
-        self, operation: str, place: Place, what: str, deadline: Deadline, token: tuple[str, str], **arguments: Any
+        self, operation: str, place: Place, what: str, deadline: Deadline, **arguments: Any
     ) -> Iterator[dict[str, Any]]:
-        """Yield every page of an operation; `token` has its names in the answer and in the request.
-
-        Raises as `call`, and AwsMalformed after MAX_PAGES.
-        """
-        in_answer, in_request = token
+        """Yield every page of an operation. Raises as `call`, and AwsMalformed after MAX_PAGES."""
+        in_answer, in_request = self._api.page_token
         for _ in range(MAX_PAGES):
             page = self.call(operation, place, what, deadline, **arguments)
             yield page
@@ -160,6 +160,22 @@ class Service:
                 return
             arguments[in_request] = page[in_answer]
         raise malformed(self.action(operation), what)
+
+    def items(
+        self,
+        operation: str,
+        key: str,
+        parse: Callable[[dict[str, Any]], Value],
+        place: Place,
+        what: str,
+        deadline: Deadline,
+        **arguments: Any,
+    ) -> Iterator[Value]:
+        """Yield each entry of the list `key`, parsed, page by page. Raises as `pages`, and AwsMalformed without it."""
+        for page in self.pages(operation, place, what, deadline, **arguments):
+            with well_formed(self.action(operation), what):
+                parsed = [parse(entry) for entry in page[key]]
+            yield from parsed
 
     def calls_per_second(self, place: Place) -> float:
         """Return the current rate at a place in calls per second: lower after AWS throttled."""

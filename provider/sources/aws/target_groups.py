@@ -15,7 +15,7 @@ from typing import Any
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Binding, HealthCheck, Kind, Place, TargetGroup
-from provider.sources.aws.aws_errors import malformed, well_formed
+from provider.sources.aws.aws_errors import malformed
 from provider.sources.aws.service import Account, Service
 from provider.sources.deadline import Deadline
 from provider.sources.shared import Request, Shared
@@ -148,12 +148,10 @@ class TargetGroups:
 
     def _groups(self, place: Place, what: str, deadline: Deadline, **arguments: Any) -> list[TargetGroup]:
         """Describe target groups, page by page."""
-        groups: list[TargetGroup] = []
-        token = ("NextMarker", "Marker")
-        for page in self._elbv2.pages("DescribeTargetGroups", place, what, deadline, token, **arguments):
-            with well_formed("elasticloadbalancing:DescribeTargetGroups", what):
-                groups.extend(_group(group, place) for group in page["TargetGroups"])
-        return groups
+        parse = partial(_group, place=place)
+        return list(
+            self._elbv2.items("DescribeTargetGroups", "TargetGroups", parse, place, what, deadline, **arguments)
+        )
 
 
 def name_of(arn: str) -> str:

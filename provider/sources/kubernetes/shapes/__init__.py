@@ -10,7 +10,6 @@ and dropped. So no object can fill the provider's memory or its log.
 
 from provider.sources.kubernetes.shapes.answers import *
 from provider.sources.kubernetes.shapes.argo import *
-from provider.sources.kubernetes.shapes.binding import *
 from provider.sources.kubernetes.shapes.fields import *
 from provider.sources.kubernetes.shapes.lease import *
 from provider.sources.kubernetes.shapes.rollout import *

@@ -42,7 +42,9 @@ class _ReplicaSetStatus(Shape):
     observed_generation: int = 0
 
 
-class _ReplicaSetAnnotations(Shape):
+class ReplicaSetAnnotations(Shape):
+    """When Argo scales a ReplicaSet down."""
+
     scale_down_deadline: str = field(default="", name="scale-down-deadline")
 
     @property
@@ -55,7 +57,7 @@ class _ReplicaSetAnnotations(Shape):
 
 
 class _ReplicaSetMetadata(Metadata):
-    annotations: _ReplicaSetAnnotations | None = None
+    annotations: ReplicaSetAnnotations | None = None
 
 
 class ReplicaSet(Shape):
