@@ -9,6 +9,7 @@ from provider.model import records
 from provider.model.analysis import BACKGROUND, POST_PROMOTION, PRE_PROMOTION
 from provider.sources.kubernetes.shapes.fields import (
     MAX_ENTRIES,
+    MAX_SHOWN,
     NO_TEXT,
     Condition,
     Metadata,
@@ -20,6 +21,30 @@ from provider.sources.kubernetes.shapes.fields import (
 )
 
 
+class Present(Shape):
+    """An object that is set, whatever is in it."""
+
+
+class _Container(Shape):
+    image: Text = NO_TEXT
+
+
+class _PodSpec(Shape):
+    containers: list[_Container] | None = None
+
+
+class Template(Shape):
+    """A pod template, for its images."""
+
+    spec: _PodSpec | None = None
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The image of each container."""
+        containers = (self.spec.containers if self.spec else None) or ()
+        return tuple(container.image for container in containers[:MAX_SHOWN])
+
+
 class PingPong(Shape):
     ping_service: Reference = NO_TEXT
     pong_service: Reference = NO_TEXT
@@ -29,13 +54,11 @@ class BlueGreen(Shape):
     active_service: Reference = NO_TEXT
     preview_service: Reference = NO_TEXT
     preview_replica_count: int | None = None
+    auto_promotion_seconds: int | None = None
+    pre_promotion_analysis: Present | None = None
 
     def record(self) -> records.BlueGreen:
         return records.BlueGreen(self.active_service, self.preview_service or None, self.preview_replica_count)
-
-
-class Present(Shape):
-    """An object that is set, whatever is in it."""
 
 
 class Pause(Shape):
@@ -56,6 +79,7 @@ class CanaryStep(Shape):
     set_canary_scale: _SetCanaryScale | None = None
     pause: Pause | None = None
     analysis: Present | None = None
+    experiment: Present | None = None
 
     def record(self) -> records.CanaryStep:
         return records.CanaryStep(
@@ -72,6 +96,7 @@ class Canary(Shape):
     steps: Annotated[Sequence[CanaryStep], Meta(max_length=MAX_ENTRIES)] | None = None
     traffic_routing: Present | None = None
     max_surge: int | str | None = None
+    analysis: Present | None = None
 
     def record(self) -> records.Canary:
         services = self.ping_pong or PingPong()
@@ -95,6 +120,9 @@ class RolloutSpec(Shape):
     strategy: Strategy | None = None
     replicas: Replicas | None = None
     paused: bool = False
+    template: Template | None = None
+    progress_deadline_seconds: int | None = None
+    progress_deadline_abort: bool = False
 
 
 class RunStatus(Shape):
@@ -109,14 +137,24 @@ class BlueGreenStatus(Shape):
     post_promotion_analysis_run_status: RunStatus | None = None
 
 
+class _Weight(Shape):
+    weight: int | None = None
+
+
+class _Weights(Shape):
+    canary: _Weight | None = None
+
+
 class CanaryStatus(Shape):
     stable_ping_pong: Reference = NO_TEXT
+    weights: _Weights | None = None
     current_step_analysis_run_status: RunStatus | None = None
     current_background_analysis_run_status: RunStatus | None = None
 
 
 class PauseCondition(Shape):
     reason: Text = NO_TEXT
+    start_time: Moment | None = None
 
 
 class RolloutStatus(Shape):
@@ -134,6 +172,7 @@ class RolloutStatus(Shape):
     workload_observed_generation: Reference = NO_TEXT
     canary: CanaryStatus | None = None
     blue_green: BlueGreenStatus | None = None
+    available_replicas: int = 0
 
     def runs(self) -> tuple[records.RunStatus, ...]:
         blue_green, canary = self.blue_green or BlueGreenStatus(), self.canary or CanaryStatus()
@@ -152,6 +191,7 @@ class RolloutStatus(Shape):
 
 class RolloutAnnotations(Shape):
     workload_generation: Reference = field(default=NO_TEXT, name="rollout.argoproj.io/workload-generation")
+    revision: Text = field(default=NO_TEXT, name="rollout.argoproj.io/revision")
 
 
 class RolloutMetadata(Metadata):
