@@ -14,7 +14,6 @@ from itertools import count
 from math import ceil
 from typing import Any
 
-from provider.advice.preflight.manifests import Rate
 from provider.advice.preflight.setup import Setup
 from provider.advice.preflight.target_groups import groups_of
 from provider.rules.switch_seen import SwitchSeen
@@ -212,7 +211,7 @@ class Assumed:
 
 def switch_of(setup: Setup, assumed: Assumed = Assumed()) -> Switch:
     """Return the switch of a Rollout at full size, at the rate that was seen unless another is assumed."""
-    rate = setup.manifests.seen.rate or Rate()
+    rate = setup.manifests.seen.rate
     of_all, of_target = assumed.requests_per_second, assumed.requests_per_target_per_second
     registration = assumed.registration_seconds
     groups = groups_of(setup, setup.production)

@@ -188,11 +188,11 @@ class _Seeing:
             hosts[service] = tuple(dict.fromkeys((*hosts.get(service, ()), *of_group[each.group.arn])))
         return hosts
 
-    def _rate(self, health: list[GroupHealth]) -> Rate | None:
-        """Count what production carried lately; None if it is not known, or nothing."""
+    def _rate(self, health: list[GroupHealth]) -> Rate:
+        """Count what production carried lately; zeros if it is not known, or nothing."""
         groups = {each.group: each for each in health if _is_counted(each.group)}
         if not groups:
-            return None
+            return Rate()
         clocks = [self._sources.other_clocks.cloudwatch(group.place.region) for group in groups]
         now = min(clock.earliest(self._sources.clock()) for clock in clocks)
         end = now.astimezone(UTC).replace(second=0, microsecond=0) - LAG
@@ -208,10 +208,9 @@ class _Seeing:
             ]
         except CannotTell as error:
             self._not_read("Metric", error)
-            return None
+            return Rate()
         healthy = sum(target.state == State.HEALTHY for one in groups.values() for target in one.targets)
-        rate = Rate(sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
-        return rate if sum(by_minute) else None
+        return Rate(sum(by_minute) / MINUTES / 60, max(by_minute) / 60 / healthy if healthy else 0.0)
 
 
 def _requests(group: TargetGroup) -> Metric:

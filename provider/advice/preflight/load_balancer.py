@@ -178,10 +178,7 @@ def replaced(setup: Setup) -> Hits:
     """
     for before in _before(setup):
         for ingress in ingresses(setup):
-            old, becomes = (
-                before.manifests.find("Ingress", setup.namespace, name_of(ingress)),
-                scheme_of(setup, ingress),
-            )
+            old, becomes = before.find("Ingress", name_of(ingress)), scheme_of(setup, ingress)
             was = scheme_of(before, old) if old is not None else becomes
             if was != becomes:
                 says = f"Ingress {name_of(ingress)} changes its scheme from {was} to {becomes}: it gets another"
@@ -206,7 +203,7 @@ def behind(setup: Setup) -> Hits:
     """No Ingress of the ALB controller, no route and no TargetGroupBinding uses this Service: its pods are never
     health-checked, and the gate answers NoBinding for ever.
     """
-    named = {name for (kind, where, name) in setup.manifests.objects if (kind, where) == ("Ingress", setup.namespace)}
+    named = {name_of(ingress) for ingress in setup.of("Ingress")}
     if _is_unread(setup) or not is_load_balancer_known(setup) or set(setup.routed_ingresses) - named:
         return
     used = {group.service for group in target_groups(setup)}

@@ -119,8 +119,8 @@ class Seen:
     """What the provider may not do: a verb and a resource of Kubernetes, or an IAM action, each in a sentence."""
     pods: tuple[PodState, ...] = ()
     """Green's pods."""
-    rate: Rate | None = None
-    """None if CloudWatch could not be read, or counted nothing."""
+    rate: Rate = Rate()
+    """Of zeros if CloudWatch could not be read, or counted nothing."""
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The hosts by which requests reach each Service; empty if listener rules may not be read."""
 
@@ -186,11 +186,8 @@ def parse(text: str, namespace: str = "default", file: str = "") -> Manifests:
                 continue
             checked, errors = schemas.checked(manifest)
             kind = kind_of(checked)
-            key = (
-                kind,
-                "" if kind in _CLUSTERED else str(at(checked, "metadata.namespace", namespace)),
-                name_of(checked),
-            )
+            home = "" if kind in _CLUSTERED else str(at(checked, "metadata.namespace", namespace))
+            key = (kind, home, name_of(checked))
             objects[key], sources[key] = checked, Source(file, where, tuple(errors))
     return Manifests(objects, sources, skipped=tuple(skipped))
 

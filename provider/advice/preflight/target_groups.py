@@ -136,10 +136,8 @@ def own_groups(setup: Setup) -> list[TargetGroup]:
 
 def is_load_balancer_known(setup: Setup) -> bool:
     """Tell whether anything among the manifests leads requests to Services of the namespace."""
-    kinds = {kind for kind, namespace, _ in setup.manifests.objects if namespace == setup.namespace}
-    services = setup.of("Service")
-    is_routed = kinds & {"Ingress", "TargetGroupBinding", *ROUTES}
-    return bool(is_routed) or any(at(service, "spec.type") == "LoadBalancer" for service in services)
+    is_routed = any(setup.of(kind) for kind in ("Ingress", "TargetGroupBinding", *ROUTES))
+    return is_routed or any(at(service, "spec.type") == "LoadBalancer" for service in setup.of("Service"))
 
 
 def service_port(service: Object | None, port: int | str) -> Object | None:
