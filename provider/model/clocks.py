@@ -10,9 +10,6 @@ from datetime import datetime, timedelta
 A_SECOND = timedelta(seconds=1)
 """Kubernetes' timestamps have whole seconds: an event happened up to this much later."""
 
-IN_STEP_SECONDS = 0.1
-"""Clocks that are at most this far apart agree: NTP is not more precise."""
-
 APART_SECONDS = 5
 """Clocks that are further apart are reported."""
 
@@ -64,8 +61,3 @@ class Skew:
 
 SAME_CLOCK = Skew("Kubernetes")
 """Kubernetes' clock unless it is proven to be ahead or behind."""
-
-
-def proven(system: str, least: float, most: float) -> Skew:
-    """Return what the bounds of a clock prove."""
-    return Skew(system) if least <= IN_STEP_SECONDS and most >= -IN_STEP_SECONDS else Skew(system, least, most)

@@ -40,19 +40,17 @@ class Cache:
 
     def __init__(self, freshness: Freshness, clock: Callable[[], datetime], extra_seconds: float) -> None:
         """Keep entries for `extra_seconds` after their cache lifetime, since a running query may still use them."""
-        self._freshness, self._clock, self._extra_seconds = freshness, clock, extra_seconds
+        self._clock = clock
+        self._keep = {kind: timedelta(seconds=freshness.limit(kind, extra_seconds)) for kind in Kind}
+        self._keep_failures = timedelta(seconds=freshness.failures + extra_seconds)
         self._readings: dict[Kind, OrderedDict[Key, Reading[Any]]] = {kind: OrderedDict() for kind in Kind}
         self._failures: OrderedDict[Key, Failure] = OrderedDict()
         self.records = 0
         """The number of records in all readings."""
 
-    def reading(self, key: Key) -> Reading[Any] | None:
-        """Return the last reading."""
-        return self._readings[key[0]].get(key)
-
-    def failure(self, key: Key) -> Failure | None:
-        """Return the last failure, if nothing was read since."""
-        return self._failures.get(key)
+    def results(self, key: Key) -> tuple[Reading[Any] | None, Failure | None]:
+        """Return the last reading, and the last failure if nothing was read since."""
+        return self._readings[key[0]].get(key), self._failures.get(key)
 
     def put(self, key: Key, result: Result) -> None:
         """Keep a result. A reading older than the cached one comes from an abandoned call and is dropped."""
@@ -60,7 +58,7 @@ class Cache:
             self._failures[key] = result
             self._failures.move_to_end(key)
         else:
-            before = self.reading(key)
+            before, _ = self.results(key)
             if before is None or result.read_at >= before.read_at:
                 self._failures.pop(key, None)
                 self._drop(key)
@@ -72,14 +70,13 @@ class Cache:
         """Evict expired entries, then the oldest above the limit. Entries are in read order."""
         now = self._clock()
         for kind, readings in self._readings.items():
-            oldest_allowed = now - timedelta(seconds=self._freshness.limit(kind, self._extra_seconds))
+            oldest_allowed = now - self._keep[kind]
             while readings:
                 key, reading = next(iter(readings.items()))
                 if self.records <= MAX_RECORDS and reading.read_at >= oldest_allowed:
                     break
                 self._drop(key)
-        oldest_allowed = now - timedelta(seconds=self._freshness.failures + self._extra_seconds)
-        while self._failures and next(iter(self._failures.values())).read_at < oldest_allowed:
+        while self._failures and next(iter(self._failures.values())).read_at < now - self._keep_failures:
             self._failures.popitem(last=False)
 
     def _drop(self, key: Key) -> None:

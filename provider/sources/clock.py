@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from threading import Lock
 
-from provider.model.clocks import APART_SECONDS, SAME_CLOCK, Skew, proven
+from provider.model.clocks import APART_SECONDS, SAME_CLOCK, Skew
 from provider.telemetry import Metrics
 
 DRIFT = 0.0005
@@ -18,6 +18,9 @@ DRIFT = 0.0005
 
 MAX_SKEW_SECONDS = 86_400
 """A `Date` further from our clock is ignored as a defect: with such a clock no request could be signed."""
+
+IN_STEP_SECONDS = 0.1
+"""Clocks that are at most this far apart agree: NTP is not more precise."""
 
 LOG_PAUSE = timedelta(minutes=1)
 """Minimum time between two log lines about one clock: servers behind one address may differ."""
@@ -105,7 +108,7 @@ class OtherClocks:
         """Return how far a clock is from ours; None before its first answer."""
         with self._lock:
             known = self._clocks.get((upstream, region))
-            return proven(_name(upstream, region), known.least, known.most) if known else None
+            return _proven(upstream, region, known.least, known.most) if known else None
 
     def _answered(self, upstream: tuple[str, str], sent: datetime, headers: Mapping[str, str]) -> None:
         """Use the `Date` of an answer that arrives now, if it has a usable one."""
@@ -119,14 +122,16 @@ class OtherClocks:
             _narrow(known, least, most, now)
             while len(self._clocks) > MAX_CLOCKS:
                 self._clocks.popitem(last=False)
-            skew = proven(_name(*upstream), known.least, known.most)
+            skew = _proven(*upstream, known.least, known.most)
             is_news = _is_news(known, skew.seconds, now)
         if is_news:
             _log(skew)
 
 
-def _name(upstream: str, region: str) -> str:
-    return f"{NAMES[upstream]} in {region}" if region else NAMES[upstream]
+def _proven(upstream: str, region: str, least: float, most: float) -> Skew:
+    """Return what the bounds of a clock prove."""
+    name = f"{NAMES[upstream]} in {region}" if region else NAMES[upstream]
+    return Skew(name) if least <= IN_STEP_SECONDS and most >= -IN_STEP_SECONDS else Skew(name, least, most)
 
 
 def _narrow(known: _Clock, least: float, most: float, now: datetime) -> None:

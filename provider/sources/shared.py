@@ -135,7 +135,7 @@ class Shared:
 
     def _usable(self, request: Request[Any], deadline: Deadline) -> Result | None:
         """Return the cached reading or failure, if it is fresh or was read for this query."""
-        reading, failure = self._cache.reading(request.cache_key), self._cache.failure(request.cache_key)
+        reading, failure = self._cache.results(request.cache_key)
         for result in (reading, failure):
             if result is not None and deadline.began_at is not None and deadline.began_at <= result.read_at:
                 return result

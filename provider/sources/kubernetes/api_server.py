@@ -125,7 +125,9 @@ class ApiServer:
         """Return one object, or without a name all of a kind, as the API has them. Raises CannotTell."""
         if not name:
             with self._metrics.upstream("kubernetes", f"list {api.plural}"):
-                return list(chain.from_iterable(self._pages(api, namespace, dict[str, Any], deadline)))
+                return list(
+                    chain.from_iterable(self._pages(api, namespace, dict[str, Any], deadline, listing(api, namespace)))
+                )
         what = f"get {api.rbac} {name}" + api.scope(namespace)
         with self._metrics.upstream("kubernetes", f"get {api.plural}"):
             try:
@@ -159,7 +161,7 @@ class ApiServer:
     def _records(self, api: Api, namespace: str, shape: type[Any], deadline: Deadline, selector: str) -> list[Any]:
         """Return the records of a list but pods that have ended. Raises CannotTell."""
         what, records = listing(api, namespace), []
-        for items in self._pages(api, namespace, shape, deadline, selector):
+        for items in self._pages(api, namespace, shape, deadline, what, selector):
             with well_formed(what):
                 if namespace and any(item.metadata.namespace != namespace for item in items):
                     raise malformed(what)  # about another object
@@ -167,10 +169,9 @@ class ApiServer:
         return records
 
     def _pages(
-        self, api: Api, namespace: str, shape: Any, deadline: Deadline, selector: str = ""
+        self, api: Api, namespace: str, shape: Any, deadline: Deadline, what: str, selector: str = ""
     ) -> Iterator[list[Any]]:
         """Yield the decoded objects of a list, page by page."""
-        what = listing(api, namespace)
         accept = METADATA_ONLY if shape is shapes.PodMetadata else JSON
         query = api.list_query(selector)
         for _ in range(MAX_PAGES):

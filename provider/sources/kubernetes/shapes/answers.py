@@ -1,13 +1,12 @@
 """What the API server wraps objects in, and how it refuses; with the decoders of all shapes."""
 
-from collections.abc import Callable, Mapping
-from functools import cache, partial
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import field
 
-from provider.sources.kubernetes.shapes.fields import Shape, Text
+from provider.sources.kubernetes.shapes.fields import Shape, bounded, decoder
 
 Item = TypeVar("Item")
 
@@ -54,17 +53,6 @@ class Page(Shape, Generic[Item]):
 def page_decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     """Return the decoder of a page of objects."""
     return decoder(Page[shape])
-
-
-def bounded(kind: type[Text], value: object) -> Text:
-    """Decode a text of these shapes (msgspec's `dec_hook`)."""
-    if not isinstance(value, str):
-        raise TypeError("Expected `str`")
-    return kind.bounded(value)
-
-
-decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json.Decoder, dec_hook=bounded))
-"""Return the decoder of a shape, made once: msgspec inspects the types each time."""
 
 
 def record_of(shape: Any, manifest: Any) -> Any:

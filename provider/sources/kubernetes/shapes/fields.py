@@ -1,7 +1,9 @@
 """What every shape is made of: texts with a maximum length, times that can be calculated with, and metadata."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated
+from functools import cache, partial
+from typing import Annotated, Any
 
 import msgspec
 
@@ -62,6 +64,16 @@ class Arn(Reference):
         """Return the ARN; one that is too long for AWS becomes another that AWS does not have."""
         return cls(lengths.reference(text, lengths.ARN))
 
+
+def bounded(kind: type[Text], value: object) -> Text:
+    """Decode a text of these shapes (msgspec's `dec_hook`)."""
+    if not isinstance(value, str):
+        raise TypeError("Expected `str`")
+    return kind.bounded(value)
+
+
+decoder: Callable[[Any], msgspec.json.Decoder[Any]] = cache(partial(msgspec.json.Decoder, dec_hook=bounded))
+"""Return the decoder of a shape, made once: msgspec inspects the types each time."""
 
 NO_TEXT, NO_ARN = Reference(), Arn()
 
