@@ -190,6 +190,7 @@ def traffic(
         blue=(BLUE_GROUP,) if blue is not None else (),
         points=points,
         read_at={Kind.TOPOLOGY: NOW, Kind.TARGET_GROUPS: NOW, Kind.METRICS: NOW},
+        minutes=Minutes(window.start, window.end, window.end),
         foreign=foreign or {},
     )
     return replace(found, **changes)

@@ -23,6 +23,7 @@ from provider.model.records import BlueGreen, Green, Stage, TargetGroup, Topolog
 from provider.rules.counts import GroupCounts, LoadBalancerCounts, count_group, together
 from provider.rules.proportions import FEWEST_TO_COMPARE, chance_of_as_many
 from provider.rules.unfinished import Bounds, bounds_of_group, bounds_of_load_balancer, bounds_together, chance_at_most
+from provider.rules.window import MINUTE
 from provider.sources.deadline import Deadline
 
 CAUSES = {
@@ -77,16 +78,23 @@ class Query(traffic.Query):
         "failures are too many for twice as many requests as in the busiest recent minute) or ignore. They never pass "
         "it.",
     )
+    switch_gap: Literal["fail", "ignore"] = Parameter(
+        default="fail",
+        stricter=Ordered(("ignore", "fail")),
+        description="Whether the load balancer's own 5xx in green's first minute after the switch can fail green: "
+        "fail, or ignore (reported only; the gap of a switch without a handover is in it).",
+    )
 
 
 def gather(query: Query, topology: Topology, green: Green, sources: Sources, deadline: Deadline) -> Traffic:
     """Read the metrics of the newest window for green's and blue's target groups and their load balancers."""
     read = read_subjects(topology, green, query, sources, deadline, unfinished=query.unfinished_minutes == "fail")
-    judged = read.minutes.recent(query.length) if read.minutes else read.window
-    read = read.with_points(*read_points(read.groups, read.blue, judged, sources, deadline))
-    if read.service.stage is Stage.BEFORE_SWITCH:
-        return read
-    blamed = [balancer.arn for balancer in load_balancers_of(read) if _above(query, balancer.elb_5xx, balancer.total)]
+    minutes = read.minutes.recent(query.length) if query.unfinished_minutes == "fail" else read.window
+    read = read.with_points(*read_points(read.groups, read.blue, minutes, sources, deadline))
+    _, judged = _balancer_windows(query, read)
+    blamed = [
+        balancer.arn for balancer in load_balancers_of(read, judged) if _above(query, balancer.elb_5xx, balancer.total)
+    ]
     blamed += [
         arn for arn, bounds in _balancer_bounds(query, read).items() if any(_fails(query, window) for window in bounds)
     ]
@@ -119,25 +127,24 @@ def judge(query: Query, evidence: Traffic, now: datetime) -> Verdict:  # noqa: A
         finding, bounds = early
         share = percent(bounds.errors, bounds.most_requests or bounds.requests)
         message = f"{finding.sentence}{evidence.green.coverage}"
-        return Verdict(finding.phase, finding.reason, message, share, _observed(evidence, [], []))
+        return Verdict(finding.phase, finding.reason, message, share, _observed(query, evidence, []))
     counts = [count_group(group, evidence.points, evidence.window) for group in evidence.groups]
     counts.sort(key=lambda count: percent(count.errors, count.total), reverse=True)
-    balancers = load_balancers_of(evidence)
     between = str(evidence.window)
     findings = [_judge_group(query, count, between) for count in counts]
     if query.compare == "blue":
         findings = [_compare(query, evidence, findings, counts, between)]
-    findings += [_judge_balancer(query, evidence, balancer, between) for balancer in balancers]
+    findings += _judge_balancers(query, evidence)
     findings += [early[0]] if early else []
     worst = max(findings, key=lambda finding: finding.phase.severity)
     share = percent(counts[0].errors, counts[0].total)
-    message = f"{worst.sentence}{_reported(query, evidence, balancers)}{evidence.green.coverage}"
-    return Verdict(worst.phase, worst.reason, message, share, _observed(evidence, counts, balancers))
+    message = f"{worst.sentence}{_reported(query, evidence)}{evidence.green.coverage}"
+    return Verdict(worst.phase, worst.reason, message, share, _observed(query, evidence, counts))
 
 
 def _bounds(query: Query, evidence: Traffic, groups: tuple[TargetGroup, ...]) -> list[list[Bounds]]:
     """Bound the counts of each group in the windows that end with unfinished minutes."""
-    if evidence.minutes is None:
+    if query.unfinished_minutes == "ignore":
         return []
     # A canary's groups take traffic over from each other; in blue-green the production group keeps it.
     is_production = evidence.service.stage is Stage.AFTER_SWITCH and isinstance(
@@ -151,7 +158,7 @@ def _bounds(query: Query, evidence: Traffic, groups: tuple[TargetGroup, ...]) ->
 
 def _balancer_bounds(query: Query, evidence: Traffic) -> dict[str, list[Bounds]]:
     """Bound the 5xx of each load balancer itself, by ARN; after the switch only."""
-    if evidence.minutes is None or evidence.service.stage is Stage.BEFORE_SWITCH:
+    if query.unfinished_minutes == "ignore" or evidence.service.stage is Stage.BEFORE_SWITCH:
         return {}
     arns = dict.fromkeys(group.load_balancer_arns[0] for group in evidence.groups)
     return {arn: bounds_of_load_balancer(arn, evidence.points, evidence.minutes, query.length) for arn in arns}
@@ -307,13 +314,30 @@ def _compare(
     return _Finding(Reason.ERRORS_WITHIN_LIMIT, sentence)
 
 
+def _balancer_windows(query: Query, evidence: Traffic) -> tuple[Window, Window]:
+    """Split the window: the load balancer's own 5xx are only reported in the first part, and judged in the second."""
+    window = evidence.window
+    if evidence.service.stage is Stage.BEFORE_SWITCH:
+        judged_from = window.end
+    elif query.switch_gap == "ignore":
+        judged_from = min(max(evidence.minutes.first + MINUTE, window.start), window.end)
+    else:
+        judged_from = window.start
+    return Window(window.start, judged_from), Window(judged_from, window.end)
+
+
+def _judge_balancers(query: Query, evidence: Traffic) -> list[_Finding]:
+    """After the switch a load balancer's own 5xx count against green, unless it also serves other applications."""
+    _, judged = _balancer_windows(query, evidence)
+    return [_judge_balancer(query, evidence, counts, str(judged)) for counts in load_balancers_of(evidence, judged)]
+
+
 def _judge_balancer(query: Query, evidence: Traffic, counts: LoadBalancerCounts, between: str) -> _Finding:
-    """After the switch the load balancer's own 5xx count against green, unless it also serves other applications."""
     sentence = (
         f"load balancer {counts.name} itself returned 5xx for {counts.elb_5xx} of {counts.total} requests {between}: "
         f"{_codes(counts)}"
     )
-    if evidence.service.stage is Stage.BEFORE_SWITCH or not _above(query, counts.elb_5xx, counts.total):
+    if not _above(query, counts.elb_5xx, counts.total):
         return _Finding(Reason.ERRORS_WITHIN_LIMIT, sentence)
     others = evidence.foreign.get(counts.arn)
     if others == 0:
@@ -351,20 +375,20 @@ def _codes(counts: LoadBalancerCounts) -> str:
     return ", ".join([*parts, *([f"{rest} × other 5xx"] if rest > 0 else [])])
 
 
-def _reported(query: Query, evidence: Traffic, balancers: list[LoadBalancerCounts]) -> str:
-    """Report what is not judged: blue's share, and before the switch the load balancer's own errors."""
+def _reported(query: Query, evidence: Traffic) -> str:
+    """Report what is not judged: blue's share, and the load balancer's own errors before and at the switch."""
     blue = f"; {_share('blue', _blue(evidence))}" if evidence.blue and query.compare is None else ""
-    if evidence.service.stage is Stage.AFTER_SWITCH:
-        return blue
-    noisy = [balancer for balancer in balancers if balancer.elb_5xx]
+    reported, _ = _balancer_windows(query, evidence)
+    noisy = [balancer for balancer in load_balancers_of(evidence, reported) if balancer.elb_5xx]
     return blue + "".join(
         f"; reported only: load balancer {balancer.name} itself returned {_codes(balancer)}" for balancer in noisy
     )
 
 
-def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[LoadBalancerCounts]) -> Observed:
+def _observed(query: Query, evidence: Traffic, counts: list[GroupCounts]) -> Observed:
     subject: Observed = {**evidence.green.observed(), **evidence.service.observed()}
-    if unfinished := _observed_unfinished(evidence):
+    unfinished = _observed_unfinished(evidence) if query.unfinished_minutes == "fail" else None
+    if unfinished:
         subject["unfinishedMinutes"] = unfinished
     if evidence.not_open:
         return subject
@@ -390,7 +414,7 @@ def _observed(evidence: Traffic, counts: list[GroupCounts], balancers: list[Load
             }
             for count in counts
         ],
-        "loadBalancers": [_shown(counts) for counts in balancers],
+        "loadBalancers": [_shown(counts) for counts in load_balancers_of(evidence, evidence.window)],
     }
 
 
@@ -404,8 +428,6 @@ def _shown(counts: LoadBalancerCounts) -> LoadBalancerErrors:
 
 def _observed_unfinished(evidence: Traffic) -> UnfinishedMinutes | None:
     """Return what is published so far of the unfinished minutes; None without any."""
-    if evidence.minutes is None:
-        return None
     minutes = evidence.minutes
     window = Window(max(minutes.finished, minutes.first), minutes.until)
     if not window.minutes:

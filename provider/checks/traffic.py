@@ -85,8 +85,8 @@ class Traffic:
     """Green, its Service, the window, and the target groups that are judged, with every point in it.
 
     `blue` are the target groups that serve blue at the same time. While no minute is finished, `not_open` says so and
-    the window is empty. `minutes` are None if unfinished ones are ignored. `foreign` counts the target groups of other
-    applications by load balancer ARN, for load balancers whose own errors would fail green.
+    the window is empty. `foreign` counts the target groups of other applications by load balancer ARN, for load
+    balancers whose own errors would fail green.
     """
 
     green: Green
@@ -95,9 +95,9 @@ class Traffic:
     groups: tuple[TargetGroup, ...]
     blue: tuple[TargetGroup, ...]
     read_at: Mapping[Kind, datetime]
+    minutes: Minutes
     points: Points = field(default_factory=dict)
     foreign: Mapping[str, int] = field(default_factory=dict)
-    minutes: Minutes | None = None
     not_open: CannotTell | None = None
 
     def with_points(self, points: Points, read_at: datetime) -> "Traffic":
@@ -135,9 +135,7 @@ def read_subjects(
         _require_metrics(group, window, sources, deadline)
     blue = tuple(group for group in described[len(service.bindings) :] if _has_metrics(group))
     read_at = {**green.times, Kind.TARGET_GROUPS: min(reading.read_at for reading in readings)}
-    return Traffic(
-        green, service, window, groups, blue, read_at, minutes=minutes if unfinished else None, not_open=not_open
-    )
+    return Traffic(green, service, window, groups, blue, read_at, minutes=minutes, not_open=not_open)
 
 
 def _opened(
@@ -171,10 +169,10 @@ def window_since(
     return open_window(ends, length, lag, begins, service)
 
 
-def load_balancers_of(traffic: Traffic) -> list[LoadBalancerCounts]:
+def load_balancers_of(traffic: Traffic, window: Window) -> list[LoadBalancerCounts]:
     """Count each load balancer in front of green's groups, once."""
     arns = dict.fromkeys(group.load_balancer_arns[0] for group in traffic.groups)
-    return [count_load_balancer(arn, traffic.points, traffic.window) for arn in arns]
+    return [count_load_balancer(arn, traffic.points, window) for arn in arns]
 
 
 def count_foreign(

@@ -55,13 +55,13 @@ def shipped(name: str) -> Template:
     text = (ROOT / "rollout-examples" / name / "post-promotion.yaml").read_text(encoding="utf-8")
     metric = next(one for one in yaml.safe_load(text)["spec"]["metrics"] if one["name"] == "alb-watch-errors")
     asked = dict(parse_qsl(urlsplit(metric["provider"]["web"]["url"]).query))
-    wanted = {key: value for key, value in asked.items() if key.endswith("Seconds")}
+    limits = {key: asked[key] for key in ("windowSeconds", "switchGap") if key in asked}
     return Template(
         _seconds(metric["initialDelay"]),
         _seconds(metric["interval"]),
         metric["count"],
         metric["failureLimit"],
-        _query(**wanted),
+        _query(**limits),
     )
 
 
@@ -130,7 +130,7 @@ class Switch:
             blue=(),
             points=self._read(minutes, now),
             read_at={},
-            minutes=minutes if judges_unfinished else None,
+            minutes=minutes,
             not_open=not_open,
         )
 
@@ -163,11 +163,7 @@ class Switch:
 
 def measure(switches: int) -> list[dict[str, Any]]:
     """Measure every share and rate before and after."""
-    templates = {
-        "before": BEFORE,
-        "after": shipped("blue-green"),
-        "after, without gap": shipped("blue-green-without-gap"),
-    }
+    templates = {"before": BEFORE, "after": shipped("blue-green")}
     return [
         {"switches": switches}
         | _row(share, rate, {name: _aborts(share, rate, one, switches) for name, one in templates.items()})

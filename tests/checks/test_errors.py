@@ -21,6 +21,7 @@ from provider.rules.counts import (
     TARGET_5XX,
     dimension,
 )
+from provider.rules.window import Minutes
 from tests.records import ARN, BALANCER, BLUE_GROUP, GREEN_GROUP, LOAD_BALANCER, NOW, WINDOW, traffic
 
 WAIT, GO, BAD = Phase.INCONCLUSIVE, Phase.SUCCESSFUL, Phase.FAILED
@@ -147,6 +148,34 @@ def test_after_the_switch_the_load_balancers_own_errors_are_judged(balancer, for
     found = verdict(traffic({REQUESTS: 1000}, balancer=balancer, stage=Stage.AFTER_SWITCH, foreign=foreign))
 
     assert (found.phase, found.reason) == (phase, reason)
+
+
+@pytest.mark.parametrize("stage", [Stage.BEFORE_SWITCH, Stage.AFTER_SWITCH])
+@pytest.mark.parametrize("first", [0, -1, -10])
+@pytest.mark.parametrize("parameters", [{}, {"switchGap": "ignore"}])
+def test_the_gap_of_a_switch_is_only_reported_if_it_is_ignored(parameters, first, stage):
+    """With switchGap=ignore the load balancer's own 5xx of green's first minute, and of no other, do not fail green."""
+    minutes = Minutes(WINDOW.start + timedelta(minutes=first), WINDOW.end, WINDOW.end)
+
+    found = verdict(
+        traffic({REQUESTS: 1000}, balancer=ELB, stage=stage, foreign={LOAD_BALANCER: 0}, minutes=minutes), **parameters
+    )
+
+    is_reported = stage is Stage.BEFORE_SWITCH or (bool(parameters) and first == 0)
+    assert found.phase is (GO if is_reported else BAD)
+    assert ("reported only" in found.message) is is_reported
+    assert found.observed["loadBalancers"][0]["elb5xxCount"] == 60
+
+
+@pytest.mark.parametrize("switch_gap", ["fail", "ignore"])
+def test_the_gap_excuses_no_answer_of_green(switch_gap):
+    """The 5xx of green's own targets in its first minute fail it, whatever is said of the load balancer's."""
+    found = verdict(
+        traffic({REQUESTS: 1000, TARGET_5XX: 11}, balancer=ELB, stage=Stage.AFTER_SWITCH, foreign={LOAD_BALANCER: 0}),
+        switchGap=switch_gap,
+    )
+
+    assert (found.phase, found.reason) == (BAD, Reason.ERRORS_ABOVE_LIMIT)
 
 
 @pytest.mark.parametrize(

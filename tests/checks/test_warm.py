@@ -13,6 +13,7 @@ from provider.model.errors import CannotTell
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Kind
 from provider.rules.latency import metrics_of, rank_of
+from provider.rules.window import Minutes
 from tests.records import BLUE_GROUP, GREEN_GROUP, NOW, WINDOW, evidence
 from tests.world.aws.moto_cloudwatch import Times
 from tests.world.cluster import objects
@@ -33,7 +34,8 @@ def measured(slow, of, *, blue=1000, p95=0.1, ranked=True):
         points[rank_of(GREEN_GROUP, LIMIT)] = {first: 100 * (of - slow) / of}
     base = evidence()
     read_at = {Kind.METRICS: NOW}
-    traffic = Traffic(base.green, base.service, WINDOW, (GREEN_GROUP,), (BLUE_GROUP,), read_at, points)
+    minutes = Minutes(WINDOW.start, WINDOW.end, WINDOW.end)
+    traffic = Traffic(base.green, base.service, WINDOW, (GREEN_GROUP,), (BLUE_GROUP,), read_at, minutes, points)
     return warm.Evidence(traffic, LIMIT if blue else 0.0)
 
 
