@@ -15,7 +15,7 @@ from provider.advice.preflight import (  # noqa: F401 - their rules register the
     pods,
     templates,
 )
-from provider.advice.preflight.findings import RISK, RULES, Finding, Report
+from provider.advice.preflight.findings import BLOCKS, RISK, RULES, Finding, Report
 from provider.advice.preflight.manifests import Manifests, Object, at
 from provider.advice.preflight.setup import Setup, setups
 from provider.advice.preflight.target_groups import is_load_balancer_known
@@ -32,29 +32,29 @@ def inspect(manifests: Manifests, ignored: Iterable[str] = ()) -> list[Report]:
 
 def not_seen(setup: Setup) -> list[str]:
     """Return a sentence for each thing that the manifests do not tell, so that nothing is found there."""
-    told = []
+    sentences = []
     if setup.workload is None:
-        told.append(f"{' '.join(setup.workload_key)} (workloadRef): its labels, ports and preStop")
+        sentences.append(f"{' '.join(setup.workload_key)} (workloadRef): its labels, ports and preStop")
     if setup.service_names and not is_load_balancer_known(setup) and not setup.manifests.is_live:
-        told.append("an Ingress, a route or a TargetGroupBinding: the load balancer")
+        sentences.append("an Ingress, a route or a TargetGroupBinding: the load balancer")
     for analysis in setup.analyses:
-        arguments = {one.name for metric in analysis.metrics for one in metric.unknown_arguments if not metric.query}
-        told += [f"the argument {name} of {analysis.place}: what it asks" for name in sorted(arguments)]
-    return list(dict.fromkeys(told))
+        unknown = [each.name for metric in analysis.metrics if not metric.query for each in metric.unknown_arguments]
+        sentences += [f"the argument {name} of {analysis.place}: what it asks" for name in sorted(unknown)]
+    return list(dict.fromkeys(sentences))
 
 
 def _report(setup: Setup, ignored: Mapping[str, str]) -> Report:
     ignored = {**_annotated(setup.rollout), **ignored}
     here = [(key, source) for key, source in setup.manifests.sources.items() if key[1] in {"", setup.namespace}]
     sources = {f"{kind}/{name}": source for (kind, _, name), source in reversed(here)}
-    found: dict[Finding, None] = {}
+    findings: dict[Finding, None] = {}
     for rule in RULES.values():
         for hit in rule.find(setup):
             source = sources.get(hit.objects[0])
             place = source.place(hit.path) if source else None
-            severity = rule.severity if hit.is_certain else RISK
-            found[Finding(rule.code, severity, hit.objects, hit.says, dotted(hit.path), place)] = None
-    every = sorted(found, key=lambda finding: finding.severity.rank)
+            severity = RISK if rule.severity is BLOCKS and not hit.is_certain else rule.severity
+            findings[Finding(rule.code, severity, hit.objects, hit.says, dotted(hit.path), place)] = None
+    every = sorted(findings, key=lambda finding: finding.severity.rank)
     dropped = {finding: reason for finding in every if (reason := _reason(finding, ignored)) is not None}
     return Report(setup, tuple(finding for finding in every if finding not in dropped), dropped)
 
@@ -69,8 +69,7 @@ def _reason(finding: Finding, ignored: Mapping[str, str]) -> str | None:
     """Return why a finding is ignored; None if it is not."""
     for key, reason in ignored.items():
         code, _, name = key.partition("@")
-        if code == finding.code and (
-            not name or any(name in {label, label.partition("/")[2]} for label in finding.objects)
-        ):
+        names = {part for label in finding.objects for part in (label, label.partition("/")[2])}
+        if code == finding.code and (not name or name in names):
             return reason
     return None

@@ -44,7 +44,7 @@ BLOCKS, RISK, ADVICE = Severity
 class Hit:
     """What a rule found: a sentence without a full stop, and the objects concerned (kind/name), the first one's field.
 
-    One that is not certain is a risk, whatever the severity of its code.
+    A hit that is not certain is a risk where its code blocks.
     """
 
     says: str
