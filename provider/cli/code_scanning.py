@@ -50,7 +50,7 @@ def sarif(reports: list[Report]) -> str:
 
 def _location(report: Report, finding: Finding) -> dict[str, Any]:
     names = [{"fullyQualifiedName": f"{report.setup.namespace}/{label}"} for label in finding.objects]
-    place = finding.place or next((one.place(()) for one in report.setup.manifests.sources.values()), None)
+    place = finding.place or next((source.place(()) for source in report.setup.manifests.sources.values()), None)
     if place is None:  # read from a cluster: there is no file
         return {"logicalLocations": names}
     region = {"startLine": place.line, "startColumn": place.column}

@@ -127,12 +127,12 @@ def _planned(
             break
         tried |= missing
         try:
-            found = sources.cluster.argo.templates(namespace, sorted(missing), deadline)
+            templates = sources.cluster.argo.templates(namespace, sorted(missing), deadline)
         except CannotTell as error:  # the deadline
             unread |= dict.fromkeys(missing, str(error))
             break
-        objects |= found.objects
-        unread |= found.unread
+        objects |= templates.objects
+        unread |= templates.unread
     return analyses_of(rollout, objects, endpoints, unread)
 
 

@@ -80,7 +80,7 @@ class AnalysisMetric:
 
     `spec` is the whole metric as Argo reads it. Limits are as Argo reads them too: a text that is not a whole number
     means 0. `count` is None for a metric that is measured without end. `query` is None if it does not ask this
-    provider, `request` is None if it is not a `web` metric. `retention` is how many measurements the AnalysisRun keeps.
+    provider, `request` is None if it is not a `web` metric.
     """
 
     name: str
@@ -99,7 +99,6 @@ class AnalysisMetric:
     consecutive_error_limit: int = 4
     consecutive_success_limit: int = 0
     is_dry_run: bool = False
-    retention: int = 10
     unknown_arguments: tuple[Argument, ...] = ()
     problems: tuple[Problem, ...] = ()
 

@@ -24,11 +24,9 @@ from provider.model.analysis import (
     TemplateKey,
 )
 from provider.rules.analysis_arguments import inserted, mapping, merged, name_in, passed_by, placeholders
-from provider.rules.analysis_metrics import items, metric_of, whole
+from provider.rules.analysis_metrics import items, metric_of
 
 _CLUSTERED, _NAMESPACED = "ClusterAnalysisTemplate", "AnalysisTemplate"
-RETENTION = 10
-"""How many measurements Argo keeps, unless it is told."""
 
 
 def places_of(rollout: Object) -> dict[str, Object]:
@@ -163,8 +161,7 @@ def _metrics(
     problems += [] if named else [Problem("it has no metric")]
     for field in ("dryRun", "measurementRetention"):
         problems += map(Problem, _wrong_rules(field, rules.get(field), names))
-    dry = {name for name, _ in _matches(rules.get("dryRun"), names)}
-    kept = {name: whole(rule.get("limit")) for name, rule in _matches(rules.get("measurementRetention"), names)}
+    dry = set(_matches(rules.get("dryRun"), names))
     metrics = []
     for template, metric in named:
         undeclared = [
@@ -181,7 +178,6 @@ def _metrics(
                 template,
                 endpoints,
                 is_dry_run=name in dry,
-                retention=kept.get(name) or RETENTION,
                 unknown=tuple(argument for argument in unknown if argument.value is None),
                 problems=undeclared,
             )
@@ -204,11 +200,11 @@ def _wrong_rules(field: str, rules: object, names: list[str]) -> Iterator[str]:
             yield f"{field} {mapping(rule).get('metricName', '')} names no metric"
 
 
-def _matches(rules: object, names: list[str]) -> Iterator[tuple[str, Object]]:
-    """Yield each metric's name with the rule that names it: an unanchored regular expression, of which `*` is none."""
+def _matches(rules: object, names: list[str]) -> Iterator[str]:
+    """Yield the name of each metric that a rule names: by an unanchored regular expression, of which `*` is none."""
     for rule in map(mapping, items(rules)):
         try:
             pattern = re.compile(str(rule.get("metricName", "")))
         except re.error:
             continue
-        yield from ((name, rule) for name in names if pattern.search(name))
+        yield from filter(pattern.search, names)

@@ -34,7 +34,6 @@ def metric_of(
     endpoints: Collection[str],
     *,
     is_dry_run: bool,
-    retention: int,
     unknown: tuple[Argument, ...],
     problems: list[Problem],
 ) -> AnalysisMetric:
@@ -61,7 +60,6 @@ def metric_of(
         consecutive_error_limit=whole(spec.get("consecutiveErrorLimit"), _ERROR_LIMIT),
         consecutive_success_limit=whole(spec.get("consecutiveSuccessLimit")),
         is_dry_run=is_dry_run,
-        retention=retention,
         unknown_arguments=unknown,
         problems=tuple(problems),
     )

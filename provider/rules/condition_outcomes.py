@@ -60,10 +60,10 @@ def _member_of(value: Any, key: Any, *, is_optional: bool) -> Any:
     if value is Unknown:
         raise Unknown
     if isinstance(value, Mapping) and isinstance(key, str):
-        found = value.get(key)
-        if found is Unknown:
+        member = value.get(key)
+        if member is Unknown:
             raise Unknown
-        return found
+        return member
     if isinstance(value, list) and isinstance(key, int) and not isinstance(key, bool):
         if not -len(value) <= key < len(value):
             raise EvaluationError(f"the list has no element {key}")

@@ -18,9 +18,8 @@ ERROR_SECONDS = 10
 class Progress:
     """How one metric of an AnalysisRun stands.
 
-    It has `passes` of `passes_needed` successful measurements, consecutive ones if `in_a_row`. `measurements_left` is
-    None for a metric without end; the others are how many more failures, Inconclusive answers and consecutive errors it
-    tolerates.
+    It has `passes` of `passes_needed` successful measurements, consecutive ones if `in_a_row`, and tolerates
+    `failures_left` more failures (None: any number) and `errors_left` more consecutive errors.
     `pauses_at` is when it ends in a pause if every answer is Inconclusive from now on.
     """
 
@@ -28,9 +27,7 @@ class Progress:
     passes: int
     passes_needed: int
     in_a_row: bool
-    measurements_left: int | None
     failures_left: int | None
-    inconclusive_left: int
     errors_left: int
     next_at: datetime | None
     pauses_at: datetime | None
@@ -72,9 +69,7 @@ def progress_of(metric: AnalysisMetric, result: MetricResult, run: AnalysisRun) 
         passes=result.consecutive_success if in_a_row else result.successful,
         passes_needed=metric.consecutive_success_limit if in_a_row else max(least, 1),
         in_a_row=in_a_row,
-        measurements_left=left,
         failures_left=None if metric.failure_limit < 0 else max(metric.failure_limit - result.failed, 0),
-        inconclusive_left=inconclusive_left,
         errors_left=max(metric.consecutive_error_limit - result.consecutive_error, 0),
         next_at=next_at,
         pauses_at=_later(next_at, metric.interval_seconds * max(min(until) - 1, 0)),

@@ -96,6 +96,10 @@ class Facts:
         text = f"kubectl argo rollouts {verb} {self.state.name} -n {self.state.namespace}{flags}"
         return Command(text, effect)
 
+    def abort(self) -> Command:
+        """Return the command that gives the new version up."""
+        return self.command("abort", "gives this version up; production stays with the stable version")
+
     def describe(self) -> Command:
         """Return the command that shows the Rollout with its pods and AnalysisRuns."""
         return self.command("get rollout", "shows the Rollout with its pods and AnalysisRuns")
@@ -213,16 +217,15 @@ def _inconclusive(facts: Facts) -> Situation | None:
     if decided and decided[1]:
         last = f". Metric {decided[0].name} said last: {sentence_of(decided[1]).rstrip('.')}"
     sentence = f"Argo paused: {which} ended Inconclusive{last}. It waits for a person."
-    abort = facts.command("abort", "gives this version up; production stays with the stable version")
     if current is None or current.place.startswith("steps["):
         # `promote` would go on to the next step without a pass (docs/operations.md).
         again = facts.command("retry rollout", "then starts the steps again, and the gate is asked")
-        return Situation("PausedInconclusive", Action.FIX, sentence, (abort, again))
+        return Situation("PausedInconclusive", Action.FIX, sentence, (facts.abort(), again))
     return Situation(
         "PausedInconclusive",
         Action.FIX,
         sentence,
-        (facts.command("promote", "ends the pause and starts a new analysis; it does not promote"), abort),
+        (facts.command("promote", "ends the pause and starts a new analysis; it does not promote"), facts.abort()),
     )
 
 
@@ -233,16 +236,15 @@ def _blue_green_pause(facts: Facts) -> Situation | None:
     passed = next((run for run in facts.current if run.phase == SUCCESSFUL and run.completed_at), None)
     when = f" The gate passed at {passed.completed_at:%H:%M:%S} UTC, and is not asked again." if passed else ""
     promote = facts.command("promote", "switches to this version; nothing is asked again")
-    abort = facts.command("abort", "gives this version up; production stays with the stable version")
     seconds = facts.state.auto_promotion_seconds
     if seconds and pause.since:
         at = pause.since + timedelta(seconds=seconds)
         sentence = f"Argo switches by itself at {at:%H:%M:%S} UTC (autoPromotionSeconds).{when}"
-        return Situation("PausedBeforePromotion", Action.WAIT, sentence, (promote, abort))
+        return Situation("PausedBeforePromotion", Action.WAIT, sentence, (promote, facts.abort()))
     sentence = (
         f"The new version is ready, and Argo waits for a person to promote it (autoPromotionEnabled: false).{when}"
     )
-    return Situation("PausedBeforePromotion", Action.FIX, sentence, (promote, abort))
+    return Situation("PausedBeforePromotion", Action.FIX, sentence, (promote, facts.abort()))
 
 
 def _canary_pause(facts: Facts) -> Situation | None:
@@ -317,7 +319,7 @@ def _deadline(facts: Facts) -> Situation | None:
         "ProgressDeadlineExceeded",
         Action.FIX,
         f"The Rollout made no progress for {facts.state.progress_deadline_seconds} s. {end} {_pods(facts)}".strip(),
-        (facts.command("abort", "gives this version up; production stays with the stable version"), facts.describe()),
+        (facts.abort(), facts.describe()),
     )
 
 
@@ -330,8 +332,7 @@ def _replicas(facts: Facts) -> Situation | None:
     seconds = facts.state.progress_deadline_seconds
     sentence = f"{_pods(facts)} {asks} {seconds} s without progress Argo {end}."
     state = "WaitingForReadinessGate" if facts.gate else "WaitingForReplicas"
-    abort = facts.command("abort", "gives this version up; production stays with the stable version")
-    return Situation(state, Action.WAIT, sentence, (abort, facts.describe()))
+    return Situation(state, Action.WAIT, sentence, (facts.abort(), facts.describe()))
 
 
 def _pods(facts: Facts) -> str:

@@ -68,7 +68,7 @@ def test_a_gate_is_resolved_with_the_arguments_of_its_rollout():
     assert found.query.endpoint == "gate"
     assert found.query.parameters == (("namespace", "shop"), ("rollout", "web"), ("podTemplateHash", "new"))
     assert (found.interval_seconds, found.initial_delay_seconds, found.count) == (90, 1800, 7)
-    assert (found.failure_limit, found.consecutive_error_limit, found.retention) == (0, 4, 10)
+    assert (found.failure_limit, found.consecutive_error_limit) == (0, 4)
 
 
 def test_templates_are_merged_as_argo_merges_them():
@@ -178,7 +178,7 @@ def test_an_analysis_run_is_read_as_it_is():
     assert (analysis.place, analysis.run) == ("steps[3]", "web-new-2-3")
     assert first.query is not None
     assert first.query.parameters == (("namespace", "shop"), ("minRequests", "3"), ("podTemplateHash", "new"))
-    assert (first.is_dry_run, first.retention, first.count) == (True, 60, 1)
+    assert (first.is_dry_run, first.count) == (True, 1)
     assert (second.is_dry_run, second.provider, second.query) == (False, "job", None)
     assert analysis.queries == (first,)
 

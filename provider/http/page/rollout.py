@@ -77,7 +77,7 @@ def context(
     seen, evidence = switches.of(state.key), explanation.evidence
     runs = record.current_runs
     names = dict.fromkeys(result.name for run in runs for result in run.results)
-    found: dict[str, Any] = {
+    page: dict[str, Any] = {
         "state": state,
         "situation": explanation.situation,
         "sentence": explanation.sentence,
@@ -96,10 +96,10 @@ def context(
         "redacted": redacted,
     }
     if evidence is not None and _is_of_this_version(evidence, state.current_hash):
-        found |= _targets(evidence, sources, shown, now)
+        page |= _targets(evidence, sources, shown, now)
     if evidence is not None and evidence.traffic is not None:
-        found["minutes"] = errors_per_minute(evidence.traffic)
-    return found
+        page["minutes"] = errors_per_minute(evidence.traffic)
+    return page
 
 
 def _place(explanation: Explanation, run: AnalysisRun) -> str:

@@ -168,6 +168,6 @@ def _refuse(status: int, error: Exception) -> Response:
     return _page("refusal.html", status, why=str(error))
 
 
-def _page(template: str, status: int = 200, **found: Any) -> Response:
-    text = render_template(template, version=__version__, width=WIDTH, height=HEIGHT, **found)
+def _page(template: str, status: int = 200, **context: Any) -> Response:
+    text = render_template(template, version=__version__, width=WIDTH, height=HEIGHT, **context)
     return Response(text, status, HEADERS, content_type=HTML)

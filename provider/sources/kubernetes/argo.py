@@ -62,12 +62,12 @@ class ArgoReader:
     def rollout(self, namespace: str, name: str, deadline: Deadline) -> tuple[RolloutState, Object]:
         """Return a Rollout's state, and the Rollout as it is. Raises RolloutNotFound and CannotTell."""
         what = f"Rollout {name}"
-        (found,) = self._read(deadline, Read(what, partial(self._server.whole, ROLLOUTS, namespace, name, deadline)))
-        if not found:
+        (objects,) = self._read(deadline, Read(what, partial(self._server.whole, ROLLOUTS, namespace, name, deadline)))
+        if not objects:
             raise RolloutNotFound(f"There is no Rollout {name} in namespace {namespace}")
         with well_formed(f"get {ROLLOUTS.rbac} {name} in namespace {namespace}"):
-            shape = msgspec.convert(found[0], shapes.RolloutState, dec_hook=shapes.bounded)
-            return shape.record(), found[0]
+            shape = msgspec.convert(objects[0], shapes.RolloutState, dec_hook=shapes.bounded)
+            return shape.record(), objects[0]
 
     def versions(self, state: RolloutState, labels: Mapping[str, str], deadline: Deadline) -> tuple[Version, ...]:
         """Return a Rollout's ReplicaSets, the newest first; `labels` are those that its selector asks for."""
@@ -89,7 +89,7 @@ class ArgoReader:
     def templates(self, namespace: str, keys: Iterable[TemplateKey], deadline: Deadline) -> Templates:
         """Read templates by name, each as far as the provider may."""
 
-        def one(key: TemplateKey) -> Any:
+        def read(key: TemplateKey) -> Any:
             api = KINDS[key[0]]
             where = namespace if api.namespaced else ""
             try:
@@ -98,17 +98,17 @@ class ArgoReader:
                 return error
 
         wanted = [key for key in keys if key[1]]
-        results = self._read(deadline, *(Read(f"{key[0]} {key[1]}", partial(one, key)) for key in wanted))
-        found = dict(zip(wanted, results, strict=True))
+        results = self._read(deadline, *(Read(f"{key[0]} {key[1]}", partial(read, key)) for key in wanted))
+        by_key = dict(zip(wanted, results, strict=True))
         return Templates(
-            {key: template for key, template in found.items() if isinstance(template, Mapping)},
-            {key: str(error) for key, error in found.items() if isinstance(error, CannotTell)},
+            {key: template for key, template in by_key.items() if isinstance(template, Mapping)},
+            {key: str(error) for key, error in by_key.items() if isinstance(error, CannotTell)},
         )
 
     def _list(self, api: Any, namespace: str, shape: type[Any], selector: str, deadline: Deadline) -> list[Any]:
         listing = partial(self._server.read_list, api, namespace, shape, deadline, selector)
-        (found,) = self._read(deadline, Read(api.rbac, listing))
-        return list(found)
+        (records,) = self._read(deadline, Read(api.rbac, listing))
+        return list(records)
 
     def _read(self, deadline: Deadline, *reads: Read) -> list[Any]:
         return self._shared.threads.read(KUBERNETES, deadline, *reads)
