@@ -37,6 +37,7 @@ from provider.sources.aws.service import Account
 from provider.sources.aws.session import client_config, open_session
 from provider.sources.bulkheads import Bulkheads
 from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.connection import connect, context_namespace
 from provider.sources.kubernetes.events import Events
 from provider.sources.kubernetes.reader import Cluster
@@ -71,8 +72,9 @@ def sources_of(chosen: Settings, metrics: Metrics) -> Sources:
     account = account_of(chosen)
     shared = Shared(Bulkheads(chosen.read_threads), chosen.freshness, metrics, flight_seconds=chosen.budget_seconds)
     connected = partial(connect, pool_size=chosen.read_threads)
+    server = ApiServer(connected, shared.other_clocks, **_timeouts(chosen), metrics=metrics)
     return Sources(
-        cluster=Cluster(connected, shared, **_timeouts(chosen), metrics=metrics),
+        cluster=Cluster(server, shared),
         load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=chosen.elbv2_calls_per_second),
         cloudwatch=CloudWatch(account, shared, metrics),
         shared=shared,
@@ -139,7 +141,7 @@ def served_app() -> Flask:
     except NotConfigured as error:
         logging.getLogger(__name__).critical("%s", error)
         sys.exit(Arbiter.APP_LOAD_ERROR)  # otherwise gunicorn retries forever
-    for name, reader in (("kubernetes", sources.cluster), ("aws", sources.load_balancers)):
+    for name, reader in (("kubernetes", sources.cluster.server), ("aws", sources.load_balancers)):
         threading.Thread(target=_warm, args=(name, reader, sources), daemon=True, name=f"warm-{name}").start()
     logging.getLogger(__name__).warning("%s", access.describe())
     switches = Switches(metrics, sources.clock, events=events_of(chosen, sources, metrics))
@@ -152,7 +154,7 @@ def served_app() -> Flask:
     return app
 
 
-def _warm(name: str, reader: Cluster | LoadBalancers, sources: Sources) -> None:
+def _warm(name: str, reader: ApiServer | LoadBalancers, sources: Sources) -> None:
     """Send a cheap request until the upstream has replied once; log each failure with its reason."""
     log = logging.getLogger(__name__)
     while not reader.answered:

@@ -25,6 +25,7 @@ from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
 from provider.sources.bulkheads import Bulkheads
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
@@ -220,7 +221,7 @@ def sources(
         client = connect(pool_size=16)
         shared = Shared(threads, freshness, metrics, flight_seconds=BUDGET_SECONDS, clock=wall_clock)
         yield Sources(
-            cluster=Cluster(lambda: client, shared, **timeouts, metrics=metrics),
+            cluster=Cluster(ApiServer(lambda: client, shared.other_clocks, **timeouts, metrics=metrics), shared),
             load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=1000),
             cloudwatch=CloudWatch(account, shared, metrics),
             shared=shared,

@@ -18,8 +18,8 @@ from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.service import Account
 from provider.sources.aws.session import client_config, open_session
 from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.connection import connect
-from provider.sources.kubernetes.reader import Cluster
 from provider.telemetry import logging_config
 from tests.faults.credentials_api import CredentialsApi
 from tests.server import Server, bare_environment
@@ -152,9 +152,9 @@ def kubernetes(sources, metrics):
     """Connect as the environment says."""
 
     def kubernetes(**more):
-        return Cluster(
+        return ApiServer(
             lambda: connect(pool_size=1, **more),
-            sources.shared,
+            sources.shared.other_clocks,
             connect_timeout_seconds=1,
             read_timeout_seconds=1,
             metrics=metrics,

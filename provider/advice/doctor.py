@@ -55,7 +55,7 @@ class Doctor:
 
     def examine(self) -> Iterator[Finding]:
         """Yield the result of each test, Kubernetes first: AWS is tested by the bindings that are there."""
-        answers = self._tried("Kubernetes: the API server answers", self._sources.cluster.ping)
+        answers = self._tried("Kubernetes: the API server answers", self._sources.cluster.server.ping)
         yield answers
         bindings: list[Binding] = []
         if answers.outcome is Outcome.OK:

@@ -112,7 +112,7 @@ def _problem(
 def _ready(service: Service) -> Response:
     """Ready after the first response (even a refusal) from both Kubernetes and AWS."""
     sources = service.sources
-    has_replied = {"kubernetes": sources.cluster.answered, "aws": sources.load_balancers.answered}
+    has_replied = {"kubernetes": sources.cluster.server.answered, "aws": sources.load_balancers.answered}
     silent = [name for name, replied in has_replied.items() if not replied]
     if not silent:
         return json_response(json.dumps({"status": "ready", **has_replied}).encode())

@@ -43,6 +43,7 @@ from provider.sources.aws.service import Account
 from provider.sources.budget import CallBudget
 from provider.sources.bulkheads import Bulkheads
 from provider.sources.deadline import Deadline
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
@@ -586,7 +587,7 @@ def scene() -> Iterator[tuple[World, StageClock, Sources, Account]]:
             world,
             wall_clock,
             Sources(
-                cluster=Cluster(lambda: client, shared, **timeouts, metrics=metrics),
+                cluster=Cluster(ApiServer(lambda: client, shared.other_clocks, **timeouts, metrics=metrics), shared),
                 load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=1000),
                 cloudwatch=CloudWatch(account, shared, metrics),
                 shared=shared,

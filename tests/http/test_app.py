@@ -413,7 +413,7 @@ def test_ready_once_both_upstreams_have_answered(client, sources, world, upstrea
     """/readyz is a 503 problem until Kubernetes and AWS have each answered once, even with a refusal."""
     upstreams(world)
     readiness = [client.get("/readyz")]
-    for reader in (sources.cluster, sources.load_balancers):
+    for reader in (sources.cluster.server, sources.load_balancers):
         try:
             reader.ping(Deadline(5))
         except CannotTell:

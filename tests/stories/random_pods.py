@@ -34,6 +34,7 @@ from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
 from provider.sources.bulkheads import Bulkheads
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.shared import Shared
@@ -359,8 +360,10 @@ def _provider(stack: ExitStack, clock: Clock, pods_fresh_seconds: float) -> Sour
     account = Account(session, connect_timeout_seconds=2, read_timeout_seconds=5, pool_size=8, roles=Roles())
     freshness = Freshness(topology=0, pods=pods_fresh_seconds, target_health=0, target_groups=0, metrics=0, failures=0)
     shared = Shared(threads, freshness, metrics, flight_seconds=8, clock=clock)
+    clocks, timeouts = shared.other_clocks, {"connect_timeout_seconds": 2, "read_timeout_seconds": 5}
+    server = ApiServer(lambda: client, clocks, **timeouts, metrics=metrics)
     return Sources(
-        cluster=Cluster(lambda: client, shared, connect_timeout_seconds=2, read_timeout_seconds=5, metrics=metrics),
+        cluster=Cluster(server, shared),
         load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=100_000),
         cloudwatch=CloudWatch(account, shared, metrics),
         shared=shared,

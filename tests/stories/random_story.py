@@ -35,6 +35,7 @@ from provider.sources.aws.load_balancers import LoadBalancers
 from provider.sources.aws.roles import Roles
 from provider.sources.aws.service import Account
 from provider.sources.clock import SteadyClock
+from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.connection import connect
 from provider.sources.kubernetes.reader import Cluster
 from provider.sources.seen_healthy import SeenHealthy
@@ -92,7 +93,7 @@ def connected(world: World, clock: Callable[[], datetime]) -> Iterator[Sources]:
         account = Account(session, **TIMEOUTS, pool_size=32, roles=Roles(), seconds=partial(_seconds, clock))
         shared = Shared(threads, Freshness(), metrics, flight_seconds=BUDGET_SECONDS, clock=clock)
         yield Sources(
-            cluster=Cluster(lambda: client, shared, **TIMEOUTS, metrics=metrics),
+            cluster=Cluster(ApiServer(lambda: client, shared.other_clocks, **TIMEOUTS, metrics=metrics), shared),
             load_balancers=LoadBalancers(account, shared, metrics, calls_per_second=ENOUGH),
             cloudwatch=CloudWatch(account, shared, metrics),
             shared=shared,

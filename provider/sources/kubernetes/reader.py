@@ -21,49 +21,22 @@ from provider.sources.deadline import Deadline
 from provider.sources.kubernetes import shapes
 from provider.sources.kubernetes.api_server import ApiServer
 from provider.sources.kubernetes.argo import ArgoReader
-from provider.sources.kubernetes.connection import Client
 from provider.sources.kubernetes.objects import Objects
 from provider.sources.kubernetes.resources import NODES, PODS, ROLLOUTS, SERVICES, Api
 from provider.sources.kubernetes.topology import TopologyReader
 from provider.sources.shared import Request, Shared
-from provider.telemetry import Metrics
 
 
 class Cluster:
     """The cluster's side of the evidence."""
 
-    def __init__(
-        self,
-        connect: Callable[[], Client],
-        shared: Shared,
-        *,
-        connect_timeout_seconds: float,
-        read_timeout_seconds: float,
-        metrics: Metrics,
-    ) -> None:
-        """Read through the client that `connect` makes, with these timeouts for each request."""
-        self._shared = shared
-        self.server = ApiServer(
-            connect,
-            shared.other_clocks,
-            connect_timeout_seconds=connect_timeout_seconds,
-            read_timeout_seconds=read_timeout_seconds,
-            metrics=metrics,
-        )
-        """What it reads from."""
-        self.argo = ArgoReader(self.server, shared)
+    def __init__(self, server: ApiServer, shared: Shared) -> None:
+        """Read from this API server."""
+        self.server, self._shared = server, shared
+        self.argo = ArgoReader(server, shared)
         """What Argo says of Rollouts, for people."""
-        self.objects = Objects(self.server, shared.threads)
-        self.topologies = TopologyReader(self.server, self.objects, shared)
-
-    @property
-    def answered(self) -> bool:
-        """Whether the API server has ever answered, even with a refusal."""
-        return self.server.answered
-
-    def ping(self, deadline: Deadline) -> None:
-        """Ask for the version, which every authenticated client may. Raises CannotTell."""
-        self.server.ping(deadline)
+        self.objects = Objects(server, shared.threads)
+        self.topologies = TopologyReader(server, self.objects, shared)
 
     def topology(self, namespace: str, name: str, deadline: Deadline, *, bypass_cache: bool = False) -> Topology:
         """Read a Rollout and everything that belongs to it: two round trips, none while the last read is fresh.

@@ -29,7 +29,7 @@ from provider.model.records import (
     Topology,
 )
 from provider.sources.deadline import Deadline
-from provider.sources.kubernetes.api_server import METADATA_ONLY
+from provider.sources.kubernetes.api_server import METADATA_ONLY, ApiServer
 from provider.sources.kubernetes.connection import MAX_BODY_BYTES, connect
 from provider.sources.kubernetes.objects import MAX_SINGLE_READS
 from provider.sources.kubernetes.reader import Cluster
@@ -80,9 +80,11 @@ def reader_of(
             monkeypatch.setenv("KUBECONFIG", str(path))
             client = connect(pool_size=16)
             stack.callback(client.rest_client.pool_manager.clear)
-            return Cluster(
-                lambda: client, sources.shared, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics
+            clocks = sources.shared.other_clocks
+            server = ApiServer(
+                lambda: client, clocks, connect_timeout_seconds=5, read_timeout_seconds=5, metrics=metrics
             )
+            return Cluster(server, sources.shared)
 
         yield serve
 
@@ -696,15 +698,15 @@ def test_the_first_call_tells_that_the_api_server_answers(world, sources):
     deadline = Deadline(10)
     world.kubernetes_faults.add("/version", drop=True)
     with pytest.raises(CannotTell, match="get the server's version"):
-        sources.cluster.ping(deadline)
-    silent = sources.cluster.answered
+        sources.cluster.server.ping(deadline)
+    silent = sources.cluster.server.answered
     world.kubernetes_faults.clear()
     world.kubernetes_faults.kubernetes_error("/version", "Forbidden", "no", 403, times=1)
 
     with pytest.raises(CannotTell, match="403"):
-        sources.cluster.ping(deadline)
-    refused = sources.cluster.answered
-    sources.cluster.ping(deadline)
+        sources.cluster.server.ping(deadline)
+    refused = sources.cluster.server.answered
+    sources.cluster.server.ping(deadline)
 
     assert (silent, refused) == (False, True)
 
