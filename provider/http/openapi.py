@@ -1,5 +1,6 @@
 """The OpenAPI description, generated from the checks, their query models, the answer and the reasons."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from provider import __version__
 from provider.advice.preflight import live as preflight
 from provider.checks.parameters import Namespace, Subject
-from provider.endpoints import Endpoint, endpoints
+from provider.endpoints import endpoints
 from provider.history import explanation, overview, recall
 from provider.http.problems import MEDIA_TYPE
 from provider.model.answer import Answer
@@ -119,6 +120,15 @@ class ProblemDocument(BaseModel):
     errors: list[ParameterProblem] = []
 
 
+_FOR_PEOPLE: tuple[tuple[Any, str, type[BaseModel]], ...] = (
+    (recall, "History", Subject),
+    (explanation, "Explanation", Subject),
+    (overview, "Rollouts", Namespace),
+    (preflight, "Preflight", preflight.Query),
+)
+"""What gives no verdict: the module of each endpoint, the schema of its answer, and its parameters."""
+
+
 @cache
 def describe() -> dict[str, Any]:
     """Return the OpenAPI 3.1 document."""
@@ -138,11 +148,14 @@ def describe() -> dict[str, Any]:
             "description": "Tells Argo Rollouts whether the AWS load balancer considers the new version healthy.\n\n"
             + "\n".join(f"- `{reason}` ({reason.phase}): {reason.meaning}" for reason in Reason),
         },
-        "paths": {f"/v1/{name}": _endpoint(name, endpoint) for name, endpoint in endpoints().items()}
-        | {f"/v1/{recall.NAME}": _read(recall.NAME, str(recall.__doc__), "History", Subject)}
-        | {f"/v1/{explanation.NAME}": _read(explanation.NAME, str(explanation.__doc__), "Explanation", Subject)}
-        | {f"/v1/{overview.NAME}": _read(overview.NAME, str(overview.__doc__), "Rollouts", Namespace)}
-        | {f"/v1/{preflight.NAME}": _read(preflight.NAME, str(preflight.__doc__), "Preflight", preflight.Query)},
+        "paths": {
+            f"/v1/{name}": _path(name, endpoint.about, endpoint.query, endpoint.methods)
+            for name, endpoint in endpoints().items()
+        }
+        | {
+            f"/v1/{module.NAME}": _read(module.NAME, str(module.__doc__), schema, query)
+            for module, schema, query in _FOR_PEOPLE
+        },
         "components": {
             "schemas": schemas["$defs"] | answer,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -151,24 +164,20 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _path(name: str, about: str, query: type[BaseModel]) -> dict[str, Any]:
+def _path(name: str, about: str, query: type[BaseModel], methods: Iterable[str]) -> dict[str, Any]:
     summary, _, description = about.strip().partition("\n\n")
     common = {"summary": summary, "description": description, "responses": _responses()}
     fields = _fields(query)
-    return {
-        "get": {"operationId": f"get-{name}", "parameters": [_parameter(*field) for field in fields], **common},
-        "post": {"operationId": f"post-{name}", "requestBody": _body(fields), **common},
+    operations = {
+        "GET": {"operationId": f"get-{name}", "parameters": [_parameter(*field) for field in fields], **common},
+        "POST": {"operationId": f"post-{name}", "requestBody": _body(fields), **common},
     }
-
-
-def _endpoint(name: str, endpoint: Endpoint) -> dict[str, Any]:
-    path = _path(name, endpoint.about, endpoint.query)
-    return {method.lower(): path[method.lower()] for method in endpoint.methods}
+    return {method.lower(): operations[method] for method in methods}
 
 
 def _read(name: str, about: str, schema: str, query: type[BaseModel]) -> dict[str, Any]:
     """Describe a path about a Rollout that gives no verdict, and so has no POST."""
-    path = _path(name, about, query)["get"]
+    path = _path(name, about, query, ("GET",))["get"]
     content = {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     ok = {"description": "What is known of the Rollout.", "content": content}
     return {"get": {**path, "responses": {**path["responses"], "200": ok}}}
@@ -203,26 +212,24 @@ def _body(fields: list[tuple[str, dict[str, Any], bool]]) -> dict[str, Any]:
     return {"required": True, "content": {JSON: {"schema": schema}}}
 
 
+_PROBLEMS = {
+    "400": "A parameter is missing, unknown, malformed or empty, or the request is not valid HTTP.",
+    "401": "The provider requires a bearer token, and the request has no valid one.",
+    "403": "The token may not query this namespace, or handover is disabled.",
+    "404": "There is no such Rollout.",
+    "408": "The request did not arrive in time.",
+    "413": "The body is too large.",
+    "500": "A defect of the provider.",
+    "502": "Kubernetes cannot be read: only of what explains Rollouts to people, never of a query.",
+    "503": "The provider is overloaded or stopping; see Retry-After.",
+}
+
+
 def _responses() -> dict[str, Any]:
-    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}}
-    return {
-        "200": {
-            "description": "The answer to every valid query about a Rollout, also if Kubernetes or AWS cannot be read.",
-            "content": {JSON: {"schema": {"$ref": "#/components/schemas/Answer"}}},
-        },
-        "400": {
-            "description": "A parameter is missing, unknown, malformed or empty, or the request is not valid HTTP.",
-            **problem,
-        },
-        "401": {"description": "The provider requires a bearer token, and the request has no valid one.", **problem},
-        "403": {"description": "The token may not query this namespace, or handover is disabled.", **problem},
-        "404": {"description": "There is no such Rollout.", **problem},
-        "408": {"description": "The request did not arrive in time.", **problem},
-        "413": {"description": "The body is too large.", **problem},
-        "500": {"description": "A defect of the provider.", **problem},
-        "502": {
-            "description": "Kubernetes cannot be read: only of what explains Rollouts to people, never of a query.",
-            **problem,
-        },
-        "503": {"description": "The provider is overloaded or stopping; see Retry-After.", **problem},
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    answer = {
+        "description": "The answer to every valid query about a Rollout, also if Kubernetes or AWS cannot be read.",
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Answer"}}},
     }
+    refusals = {status: {"description": text, "content": problem} for status, text in _PROBLEMS.items()}
+    return {"200": answer, **refusals}

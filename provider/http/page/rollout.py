@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from provider.checks import target_health
 from provider.checks.gate import NAMES, PARTS
 from provider.checks.question import Sources
 from provider.history import recall
@@ -19,7 +20,7 @@ from provider.history.last_looks import Evidence
 from provider.history.switches import Switches
 from provider.http.page import pods
 from provider.http.page.charts import errors_per_minute, numbers_over_time
-from provider.model.argo import AnalysisRun, MetricResult
+from provider.model.argo import MetricResult
 from provider.model.errors import CannotTell
 from provider.model.reasons import Action, Phase
 from provider.model.records import HASH_LABEL, GroupHealth, PodState
@@ -84,8 +85,13 @@ def context(
         "action": ACTIONS[explanation.action],
         "stage": stage_of(explanation.worst),
         "answered": ago(evidence.answered_at, now) if evidence and evidence.answered_at else "",
-        "asked": [_asked(query, address, is_token_needed=is_token_needed) for query in explanation.answers],
-        "runs": [(run, _place(explanation, run), [(result, _last(result)) for result in run.results]) for run in runs],
+        "asked": [
+            Asked(query, _curl(query, address, is_token_needed=is_token_needed), tuple(_checks(query)))
+            for query in explanation.answers
+        ],
+        "runs": [
+            (run, record.asked[run.name].place, [(result, _last(result)) for result in run.results]) for run in runs
+        ],
         "versions": record.versions,
         "lines": [
             line for name in names if (line := numbers_over_time(name, runs, (switch.switched_at for switch in seen)))
@@ -95,24 +101,17 @@ def context(
         "problems": [redacted(problem) for problem in problems_of(record)],
         "redacted": redacted,
     }
-    if evidence is not None and _is_of_this_version(evidence, state.current_hash):
-        page |= _targets(evidence, sources, shown, now)
+    health = evidence.health if evidence is not None else None
+    if evidence is not None and health is not None and health.green.rollout.current_hash == state.current_hash:
+        page |= _targets(evidence, health, sources, shown, now)
     if evidence is not None and evidence.traffic is not None:
         page["minutes"] = errors_per_minute(evidence.traffic)
     return page
 
 
-def _place(explanation: Explanation, run: AnalysisRun) -> str:
-    return explanation.record.asked[run.name].place
-
-
 def _last(result: MetricResult) -> str:
     """Return what a metric's last measurement said; other providers' may quote a credential."""
     return redacted(sentence_of(result.last)) if result.last else ""
-
-
-def _asked(answer: QueryAnswer, address: str, *, is_token_needed: bool) -> Asked:
-    return Asked(answer, _curl(answer, address, is_token_needed=is_token_needed), tuple(_checks(answer)))
 
 
 def _curl(answer: QueryAnswer, address: str, *, is_token_needed: bool) -> str:
@@ -140,18 +139,15 @@ def _paragraphs(about: str) -> list[str]:
     return [" ".join(paragraph.split()).replace("`", "") for paragraph in about.strip().split("\n\n")]
 
 
-def _is_of_this_version(evidence: Evidence, pod_hash: str) -> bool:
-    """Tell whether the last target health is that of the newest version."""
-    return evidence.health is not None and evidence.health.green.rollout.current_hash == pod_hash
-
-
 def _targets(
-    evidence: Evidence, sources: Sources, shown: Callable[[pods.Row], bool] | None, now: datetime
+    evidence: Evidence,
+    health: target_health.Evidence,
+    sources: Sources,
+    shown: Callable[[pods.Row], bool] | None,
+    now: datetime,
 ) -> dict[str, Any]:
     """Return what is shown of green's pods and target groups, and of production's groups beside them."""
-    health = evidence.health
-    assert health is not None  # noqa: S101 - the caller has looked
-    states, problem = _pod_states(evidence, sources)
+    states, problem = _pod_states(health, sources)
     targets = pods.targets_of(health)
     rows = pods.rows_of(targets, states)
     selected = [row for row in rows if shown(row)] if shown else [row for row in rows if row.state is not State.HEALTHY]
@@ -176,10 +172,8 @@ def _production(health: GroupHealth) -> pods.Group:
     return pods.group_of(health, health.binding.service, healthy, len(health.targets))
 
 
-def _pod_states(evidence: Evidence, sources: Sources) -> tuple[tuple[PodState, ...], str]:
+def _pod_states(health: target_health.Evidence, sources: Sources) -> tuple[tuple[PodState, ...], str]:
     """Read the pods that are not ready; what prevents it is a sentence."""
-    health = evidence.health
-    assert health is not None  # noqa: S101 - the caller has looked
     rollout = health.green.rollout
     selector = f"{HASH_LABEL}={rollout.current_hash}"
     deadline = Deadline(min(EXPLAIN_SECONDS, sources.budget_seconds))
