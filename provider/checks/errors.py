@@ -297,10 +297,7 @@ def _compare(
     sentence = f"{_share('green', green)}, {_share('blue', blue)} {between}"
     fewest = max(query.min_requests, FEWEST_TO_COMPARE)
     if min(green.total, blue.total) < fewest:
-        return _Finding(
-            Reason.TOO_FEW_REQUESTS,
-            f"{sentence}: a comparison needs {fewest} requests on each side",
-        )
+        return _Finding(Reason.TOO_FEW_REQUESTS, f"{sentence}: a comparison needs {fewest} requests on each side")
     chance = chance_of_as_many(green.errors, green.total, blue.errors, blue.total)
     if chance < query.significance:
         return _Finding(

@@ -5,7 +5,7 @@ reads only Argo's record again. Kubernetes is read for whole pods that are not r
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from provider.checks import target_health
 from provider.checks.gate import NAMES, PARTS
 from provider.checks.question import Sources
 from provider.history import recall
+from provider.history.argo_record import ArgoRecord
 from provider.history.explanation import Explanation, QueryAnswer, problems_of, stage_of
 from provider.history.last_looks import Evidence
 from provider.history.switches import Switches
@@ -28,6 +29,7 @@ from provider.redaction import redacted
 from provider.rules.analysis_arguments import placeholders
 from provider.rules.expected_targets import State
 from provider.rules.progress import sentence_of
+from provider.rules.switch_seen import SwitchSeen
 from provider.sources.deadline import Deadline
 
 SYMBOLS = {Phase.SUCCESSFUL: "✓", Phase.INCONCLUSIVE: "…", Phase.FAILED: "✗"}
@@ -76,8 +78,6 @@ def context(
     """
     record, state, now = explanation.record, explanation.record.state, sources.clock()
     seen, evidence = switches.of(state.key), explanation.evidence
-    runs = record.current_runs
-    names = dict.fromkeys(result.name for run in runs for result in run.results)
     page: dict[str, Any] = {
         "state": state,
         "situation": explanation.situation,
@@ -89,13 +89,8 @@ def context(
             Asked(query, _curl(query, address, is_token_needed=is_token_needed), tuple(_checks(query)))
             for query in explanation.answers
         ],
-        "runs": [
-            (run, record.asked[run.name].place, [(result, _last(result)) for result in run.results]) for run in runs
-        ],
         "versions": record.versions,
-        "lines": [
-            line for name in names if (line := numbers_over_time(name, runs, (switch.switched_at for switch in seen)))
-        ],
+        **_measured(record, seen),
         "changes": recall.changes_of(record)[: recall.MOST_CHANGES],
         "switches": [switch.observed() for switch in seen],
         "problems": [redacted(problem) for problem in problems_of(record)],
@@ -107,6 +102,18 @@ def context(
     if evidence is not None and evidence.traffic is not None:
         page["minutes"] = errors_per_minute(evidence.traffic)
     return page
+
+
+def _measured(record: ArgoRecord, seen: Iterable[SwitchSeen]) -> dict[str, Any]:
+    """Return the current AnalysisRuns with each metric's last measurement, and a line for each metric."""
+    runs, switched_at = record.current_runs, [switch.switched_at for switch in seen]
+    names = dict.fromkeys(result.name for run in runs for result in run.results)
+    return {
+        "runs": [
+            (run, record.asked[run.name].place, [(result, _last(result)) for result in run.results]) for run in runs
+        ],
+        "lines": [line for name in names if (line := numbers_over_time(name, runs, switched_at))],
+    }
 
 
 def _last(result: MetricResult) -> str:
