@@ -24,7 +24,7 @@ from tests.real.cast import Cast
 from tests.real.control_plane import Argo
 from tests.real.stage import Pace
 from tests.traffic import report
-from tests.traffic.alternatives import ALTERNATIVES
+from tests.traffic.alternatives import ALTERNATIVES, aws_cli
 from tests.traffic.containers import Containers, KubeProxy
 from tests.traffic.load import VERSION, vegeta
 from tests.traffic.measures import ARGO_KEY_ID, CLI_KEY_ID
@@ -88,6 +88,7 @@ def main(*, check: bool, quick: bool, part: str | None, only: str, rate: int | N
     if check:
         return
     if INSIDE not in os.environ:
+        aws_cli()  # the namespace has no network
         enter_namespace()
     failures = []
     for name in [part] if part else PARTS[:1] if quick else PARTS:
@@ -107,7 +108,10 @@ def play(part: str, rows: Sequence[Scenario], size: Size, at_once: int) -> list[
     directory = Path(tempfile.mkdtemp(prefix="traffic-"))
     with Containers(directory) as containers, Cast(directory, containers, deployed=DEPLOYED, audited=True) as cast:
         aws = {name: value for name, value in cast.world.environment(directory).items() if name.startswith("AWS")}
-        containers.environment = os.environ | aws | {"AWS_ACCESS_KEY_ID": CLI_KEY_ID}
+        path = f"{aws_cli()}:{os.environ['PATH']}"
+        # As EKS does, both: version 1 of the CLI knows only AWS_DEFAULT_REGION.
+        job = {"AWS_ACCESS_KEY_ID": CLI_KEY_ID, "AWS_DEFAULT_REGION": aws["AWS_REGION"], "PATH": path}
+        containers.environment = os.environ | aws | job
         numbers = itertools.count()
         for version, flags in sorted({(version, row.flags) for row in rows for version in row.versions}):
             here = [row for row in rows if version in row.versions and row.flags == flags]

@@ -28,6 +28,8 @@ class Answers:
     """What users got. Times are seconds; moments are Unix times."""
 
     requests: int
+    per_second: float
+    """Requests that were sent each second: fewer than asked for if the machine does not carry as many."""
     kinds: dict[str, int]
     """Failures by kind: a status, or what the generator says instead of one."""
     by_second: dict[int, int]
@@ -89,7 +91,10 @@ def summary(rows: list[tuple[int, int, int, str]]) -> Answers:
         if latencies
         else [0, 0, 0]
     )
-    return Answers(len(rows), dict(kinds), dict(by_second), hole / 1e9, *(nanoseconds / 1e9 for nanoseconds in at))
+    sent = [row[0] for row in rows]
+    per_second = len(rows) / max((max(sent) - min(sent)) / 1e9, 1.0)
+    times = (nanoseconds / 1e9 for nanoseconds in at)
+    return Answers(len(rows), per_second, dict(kinds), dict(by_second), hole / 1e9, *times)
 
 
 def _words(error: str) -> str:

@@ -36,6 +36,7 @@ def test_a_hole_ends_with_an_answer():
     answers = summary(rows[::-1])
 
     assert (answers.requests, answers.failed, answers.hole_seconds) == (8, 5, 5.0)
+    assert answers.per_second == 0.8
     assert answers.kinds == {"503": 3, "no route": 1, "500": 1}
     assert answers.by_second == {1: 1, 2: 1, 4: 1, 5: 1, 9: 1}
     assert (answers.median_seconds, answers.worst_seconds) == (0.01, 0.01)

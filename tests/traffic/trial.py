@@ -144,7 +144,7 @@ class Trial:
             green=scenario.green,
             argo=stage.argo.version,
             pods=self.size.pods,
-            rate=self.size.rate,
+            rate=min(self.size.rate, int(round(answers.per_second, -2))),
             interval_seconds=pace.health_check_seconds,
             promises=scenario.promises,
             answers=answers,
