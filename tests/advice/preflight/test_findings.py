@@ -601,7 +601,7 @@ def test_fields_that_argo_does_not_know(mistyped, path):
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).with_name("public").glob("*.yaml")), ids=lambda path: path.stem)
 def test_manifests_that_people_publish(path):
-    """Public manifests, their names replaced, have the findings of their first line, and none that blocks."""
+    """Manifests modelled on public ones have the findings of their first line, and none that blocks."""
     text = path.read_text(encoding="utf-8")
     [report] = inspect(parse(text))
 
