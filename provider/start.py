@@ -17,7 +17,7 @@ from gunicorn.arbiter import Arbiter
 
 from provider import settings
 from provider.checks.question import Sources
-from provider.handover import Handovers, enable
+from provider.handover import Handovers
 from provider.history.switches import Switches
 from provider.http.access import OpenAccess, TokenAccess
 from provider.http.admission import Admission
@@ -95,7 +95,9 @@ def handovers_of(chosen: Settings, sources: Sources, metrics: Metrics) -> Handov
     if chosen.handover != "enabled":
         return None
     registrations = Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics)
-    handovers = enable(sources, registrations, metrics, context_namespace(), idle_seconds=chosen.handover_undo_seconds)
+    handovers = Handovers(
+        sources, registrations, metrics, context_namespace(), idle_seconds=chosen.handover_undo_seconds
+    )
     threading.Thread(target=handovers.loop.run, args=(threading.Event(),), daemon=True, name="handovers").start()
     return handovers
 

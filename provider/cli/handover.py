@@ -3,7 +3,7 @@
 import click
 
 from provider.cli.asking import errors_shown, own_settings
-from provider.handover import enable
+from provider.handover import Handovers
 from provider.sources.aws.registrations import Registrations
 from provider.sources.aws.roles import WRITES
 from provider.sources.kubernetes.connection import context_namespace
@@ -32,7 +32,7 @@ def handover(undo: bool, namespace: str, rollout: str, provider_namespace: str) 
         chosen, metrics = own_settings(), Metrics()
         sources = sources_of(chosen, metrics)
         registrations = Registrations(account_of(chosen, WRITES), sources.shared.threads, metrics)
-        loop = enable(
+        loop = Handovers(
             sources, registrations, metrics, provider_namespace, idle_seconds=chosen.handover_undo_seconds
         ).loop
         count = loop.undo(namespace, rollout, "an operator asked for it")

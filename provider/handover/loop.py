@@ -2,22 +2,20 @@
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Event, Lock
 
 import msgspec
 
 from provider.checks.parameters import Query
 from provider.checks.question import Sources
-from provider.handover.last_switch import LastSwitches
-from provider.handover.production import read_facts, write
-from provider.handover.watch import PAUSE_SECONDS, Watch
+from provider.handover.watch import MAX_SWITCHES, PAUSE_SECONDS, LastSwitch, Watch
 from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord, Key
 from provider.model.reasons import Reason
-from provider.model.records import Verdict
-from provider.rules.handover_plan import Plan, desired
-from provider.sources.aws.registrations import Registrations
+from provider.model.records import Verdict, same_address
+from provider.rules.handover_plan import Facts, Plan, States, desired
+from provider.sources.aws.registrations import DEREGISTER, REGISTER, Registrations
 from provider.sources.deadline import Deadline
 from provider.sources.kubernetes.kubernetes_errors import Conflict
 from provider.sources.kubernetes.leases import Leadership, Records
@@ -33,27 +31,20 @@ MAX_ROUNDS = 3
 """Writes in one look, each followed by a read."""
 
 
+@dataclass(eq=False)
 class Loop:
-    """Looks after all handovers while this replica holds the lease. Thread-safe."""
+    """Looks after all handovers while this replica holds the lease, and ends idle ones. Thread-safe."""
 
-    def __init__(
-        self,
-        records: Records,
-        leadership: Leadership,
-        registrations: Registrations,
-        sources: Sources,
-        metrics: Metrics,
-        *,
-        idle_seconds: float,
-    ) -> None:
-        """End a handover that was not queried for `idle_seconds`."""
-        self._records, self._leadership, self._registrations = records, leadership, registrations
-        self._sources, self._metrics, self._idle_seconds = sources, metrics, idle_seconds
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="handover")
-        self._lock = Lock()
-        self._watches: dict[Key, Watch] = {}
-        self._busy: set[Key] = set()
-        self._switches = LastSwitches()
+    _records: Records
+    _leadership: Leadership
+    _registrations: Registrations
+    _sources: Sources
+    _metrics: Metrics
+    _idle_seconds: float
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(AT_ONCE, "handover"))
+    _lock: Lock = field(default_factory=Lock)
+    _watches: dict[Key, Watch] = field(default_factory=dict)
+    _switches: dict[tuple[str, str], LastSwitch] = field(default_factory=dict)
 
     def run(self, stopping: Event) -> None:
         """Look every second until told to stop."""
@@ -68,13 +59,21 @@ class Loop:
             records = self._records.all(deadline)
             if not self._leadership.holds(deadline):
                 records = []
-            self._forget({record.key for record in records})
+            keys = {record.key for record in records}
+            with self._lock:
+                self._watches = {key: each for key, each in self._watches.items() if key in keys or each.is_busy}
             started = [self._threads.submit(self._carefully, each) for each in records if self._begin(each)]
         except CannotTell as error:
             logging.getLogger(__name__).warning("Handovers cannot be looked after, and are tried again: %s", error)
         except Exception:  # a thread that dies would leave green in production
             logging.getLogger(__name__).exception("The loop of the handovers has a defect")
-        self._measure()
+        now = self._sources.clock()
+        with self._lock:
+            watches = list(self._watches.values())
+        self._metrics.left_behind(
+            sum(each.plan.left_behind for each in watches if each.plan and each.plan.record.ended),
+            max((each.wrong_seconds(now) for each in watches), default=0.0),
+        )
         return started
 
     def undo(self, namespace: str, rollout: str, why: str) -> int:
@@ -86,25 +85,24 @@ class Loop:
         for listed in self._records.all(self._deadline()):
             if listed.key[:2] == (namespace, rollout):
                 deadline = self._deadline()
-                end = self._records.update(listed.key, lambda now: now if now.ended else now.end(why), deadline)
-                count += self._undo(end, deadline) if end else 0
+                record = self._records.update(listed.key, lambda now: now if now.ended else now.end(why), deadline)
+                while record and (taken := self._take_out(record, deadline)):
+                    count += taken
         return count
 
-    def _undo(self, record: HandoverRecord, deadline: Deadline) -> int:
-        count = 0
-        while True:
-            facts = read_facts(record, self._sources, self._registrations, deadline)
-            plan = desired(record, facts, record.age, self._idle_seconds)
-            if plan.is_switched or not plan.left_behind:
-                return count
-            taken = sum(len(group.deregister) for group in plan.groups)
-            if not taken:
-                why = f"Service {record.service} does not exist" if facts.service is None else "they serve its users"
-                sentence = f"{plan.left_behind} targets of Rollout {record.rollout} must stay for now: {why}"
-                raise CannotTell(Reason.HANDOVER_WAITING, sentence)
-            write(plan, self._registrations, deadline)
-            count += taken
-            deadline.require(f"The undoing of {plan.left_behind} targets")
+    def _take_out(self, record: HandoverRecord, deadline: Deadline) -> int:
+        facts = self._read(record, deadline)
+        plan = desired(record, facts, record.age, self._idle_seconds)
+        if plan.is_switched or not plan.left_behind:
+            return 0
+        taken = sum(len(group.deregister) for group in plan.groups)
+        if not taken:
+            why = f"Service {record.service} does not exist" if facts.service is None else "they serve its users"
+            sentence = f"{plan.left_behind} targets of Rollout {record.rollout} must stay for now: {why}"
+            raise CannotTell(Reason.HANDOVER_WAITING, sentence)
+        self._write(plan, deadline)
+        deadline.require(f"The undoing of {plan.left_behind} targets")
+        return taken
 
     def answered(self, query: Query, verdict: Verdict) -> Verdict:
         """Add to an answer the Rollout's last switch after a handover, and what waits to be taken out."""
@@ -112,7 +110,7 @@ class Loop:
         about = (query.namespace, query.rollout)
         with self._lock:
             plans = [each.plan for key, each in self._watches.items() if key[:2] == about and each.plan]
-        if last := self._switches.of(*about):
+        if last := self._switches.get(about):
             shown["lastSwitch"] = last.observed()
         left = [plan for plan in plans if plan.record.ended and plan.left_behind]
         if left:
@@ -123,20 +121,18 @@ class Loop:
         """Tell whether a record is due now, and note that it is looked after: by one look at a time."""
         now = self._sources.clock()
         with self._lock:
-            if record.key in self._busy:
-                return False
             watch = self._watches.get(record.key)
+            if watch is not None and watch.is_busy:
+                return False
             if watch is None or watch.turn != record.turn:
                 watch = self._watches[record.key] = Watch(record.turn, record.age, now, now)
-            if watch.next_look_at > now:
-                return False
-            self._busy.add(record.key)
-            return True
+            watch.is_busy = watch.next_look_at <= now
+            return watch.is_busy
 
     def _carefully(self, record: HandoverRecord) -> None:
-        what = f"The handover of {record.rollout} ({record.pod_hash}) in namespace {record.namespace}"
+        watch, what = self._watches[record.key], f"The {record.name}"
         try:
-            self._look_after(record, self._watches[record.key])
+            self._look_after(record, watch)
         except Conflict:
             logging.getLogger(__name__).debug("%s was changed meanwhile and is read again", what)
         except CannotTell as error:
@@ -144,8 +140,7 @@ class Loop:
         except Exception:  # as in look()
             logging.getLogger(__name__).exception("%s met a defect", what)
         finally:
-            with self._lock:
-                self._busy.discard(record.key)
+            watch.is_busy = False
 
     def _look_after(self, record: HandoverRecord, watch: Watch) -> None:
         """Read, store, write, and read again. Raises CannotTell and Conflict."""
@@ -160,7 +155,7 @@ class Loop:
                 return
             watch.states, watch.written_at = None, self._sources.clock()
             try:
-                write(plan, self._registrations, deadline)
+                self._write(plan, deadline)
             except CannotTell as error:
                 refusal = (error.reason, str(error))
                 if refusal != record.refusal:
@@ -173,7 +168,7 @@ class Loop:
         with self._lock:
             wanted_per_second = sum(1 / each.pause for each in self._watches.values())
         states = None if fresh else watch.recent_states(record, now, wanted_per_second)
-        facts = read_facts(record, self._sources, self._registrations, deadline, states)
+        facts = self._read(record, deadline, states)
         watch.pass_time(self._sources.clock())
         plan = desired(record, facts, watch.age, self._idle_seconds, is_quiet=watch.is_quiet(now))
         if states is None:
@@ -182,8 +177,62 @@ class Loop:
             return self._plan(record, watch, deadline, fresh=True)
         watch.note(plan, self._sources.clock())
         if plan.is_switched and states is None:
-            self._switches.see(plan.record, facts, self._sources, self._metrics)
+            self._note_switch(plan.record, facts)
         return plan
+
+    def _read(self, record: HandoverRecord, deadline: Deadline, states: States | None = None) -> Facts:
+        """Read what decides; last what is behind the production Service, which must not be taken out.
+
+        With `states` the groups are not read. Raises CannotTell.
+        """
+        cluster = self._sources.cluster
+        rollout, pods = cluster.rollout_and_pods(*record.key, deadline)
+        if states is None:
+            states = {group.arn: self._registrations.states(group, deadline) for group in record.groups}
+        service, slices = cluster.behind(record.namespace, record.service, deadline)
+        return Facts(
+            rollout=rollout,
+            service=service,
+            behind=frozenset(same_address(address) for each in slices for address in each.addresses),
+            ready=frozenset(same_address(each.address) for one in slices for each in one.endpoints if each.ready),
+            living=frozenset(pod.uid for pod in pods if not pod.terminating),
+            states=states,
+        )
+
+    def _write(self, plan: Plan, deadline: Deadline) -> None:
+        """Register and deregister; what fails keeps nothing else from being written. Raises the first CannotTell."""
+        errors: list[CannotTell] = []
+        why = ": ".join(filter(None, (plan.record.name, plan.record.ended)))
+        for group in plan.groups:
+            for operation, targets in ((REGISTER, group.register), (DEREGISTER, group.deregister)):
+                try:
+                    self._registrations.write(operation, group.group, targets, why, deadline)
+                except CannotTell as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _note_switch(self, record: HandoverRecord, facts: Facts) -> None:
+        """Note what a look after the switch to a record's version found, and measure it once it is over."""
+        now, key = self._sources.clock(), record.key[:2]
+        with self._lock:
+            before = self._switches.get(key)
+            if before is None or before.pod_hash != record.pod_hash:
+                written_at = facts.service.selector_written_at if facts.service else None
+                at = self._sources.other_clocks.kubernetes().ours(written_at) if written_at else now
+                targets = frozenset(target.address for group in record.groups for target in group.targets)
+                before = LastSwitch(record.pod_hash, at, targets)
+                self._switches.pop(key, None)
+            elif before.is_over(now):
+                return
+            self._switches[key] = after = before.after_look(
+                [held for held in facts.states.values() if held is not None], now
+            )
+            if len(self._switches) > MAX_SWITCHES:
+                del self._switches[next(iter(self._switches))]
+        if after.is_over(now) and after.seconds is not None:
+            self._metrics.handover_seconds.observe(after.seconds)
+        self._metrics.handover_resets.inc(len(after.reset) - len(before.reset))
 
     def _store(self, record: HandoverRecord, plan: Plan, watch: Watch, deadline: Deadline) -> HandoverRecord:
         """Store what was decided, before it is carried out: a pass that was stored first wins. Raises Conflict."""
@@ -191,24 +240,9 @@ class Loop:
         if same == record and plan.record.age - record.age < AGE_SECONDS:
             return record
         if plan.record.turn != record.turn:
-            logging.getLogger(__name__).info(
-                "%s of %s is undone: %s", record.pod_hash, record.rollout, plan.record.ended
-            )
+            logging.getLogger(__name__).info("The %s is undone: %s", record.name, plan.record.ended)
             watch.turn = plan.record.turn
         return self._records.replace(plan.record, deadline)
-
-    def _forget(self, keys: set[Key]) -> None:
-        with self._lock:
-            self._watches = {key: each for key, each in self._watches.items() if key in keys or key in self._busy}
-
-    def _measure(self) -> None:
-        now = self._sources.clock()
-        with self._lock:
-            watches = list(self._watches.values())
-        self._metrics.left_behind(
-            sum(each.plan.left_behind for each in watches if each.plan and each.plan.record.ended),
-            max((each.wrong_seconds(now) for each in watches), default=0.0),
-        )
 
     def _deadline(self) -> Deadline:
         return Deadline(self._sources.budget_seconds, began_at=self._sources.clock())

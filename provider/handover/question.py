@@ -8,7 +8,7 @@ asks: while that does not pass, it is the answer, and nothing is registered.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator
@@ -17,13 +17,15 @@ from provider.checks import replicas, target_health
 from provider.checks.parameters import Parameter
 from provider.checks.question import Sources
 from provider.checks.strictness import DECIDES, LOWER
-from provider.handover.first_batch import FirstBatch, read_first_batch
+from provider.checks.traffic import read_points, window_since
 from provider.model import lengths
 from provider.model.answer import Observed
+from provider.model.errors import CannotTell
 from provider.model.handovers import HandoverRecord
 from provider.model.reasons import Phase, Reason
 from provider.model.records import Canary, Green, GreenService, GroupHealth, Kind, Topology, Verdict
 from provider.rules import handover as rules
+from provider.rules.counts import count_group
 from provider.rules.expected_targets import percent
 from provider.rules.green import find_service
 from provider.sources.deadline import Deadline
@@ -38,6 +40,9 @@ EVERYTHING = 100
 SHORTEST_WITH_BATCH_SECONDS = 300
 """CloudWatch's lag of 120 s, a full minute of metrics and the minute in which it began, and time for the rest."""
 
+LAG, LONGEST_WINDOW = timedelta(seconds=120), timedelta(hours=1)
+"""CloudWatch's lag, as for `errors`, and the longest window."""
+
 
 class Query(target_health.Query):
     """The parameters of `handover`, and the record of the handover as the query found it: None before it begins."""
@@ -48,11 +53,6 @@ class Query(target_health.Query):
     def record(self) -> HandoverRecord | None:
         """The record."""
         return self._record
-
-    @property
-    def is_proved(self) -> bool:
-        """Whether an earlier query found the first batch within the limit."""
-        return self._record is not None and self._record.is_proved
 
     def during(self, record: HandoverRecord | None) -> "Query":
         """Return the query with its record, and while the handover lasts with the parameters that began it."""
@@ -114,11 +114,15 @@ class Query(target_health.Query):
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """The production Service and its groups. `first_batch` is None unless its errors are to be judged."""
+    """The production Service, its groups, and how far green is in each.
+
+    `first_batch` is None unless its errors are to be judged.
+    """
 
     service: GreenService
     groups: tuple[GroupHealth, ...]
-    first_batch: FirstBatch | None
+    progress: tuple[rules.Progress, ...]
+    first_batch: rules.FirstBatch | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class Evidence:
     def is_batch_proved(self, query: Query) -> bool:
         """Whether the first batch was judged, and is within the limit."""
         batch = self.production.first_batch if self.production else None
-        return batch is not None and batch.is_known and not batch.is_above(query.max_error_percent)
+        return batch is not None and batch.is_known and not batch.failure(query.max_error_percent)
 
     @property
     def read_at(self) -> Mapping[Kind, datetime]:
@@ -163,34 +167,42 @@ def gather(query: Query, topology: Topology, green: Green, sources: Sources, dea
         return evidence
     groups = sources.load_balancers.health(production.bindings, deadline)
     rules.require_ip_targets(groups)
-    _require_own_groups(production, groups, topology, sources, deadline)
-    listeners = sources.load_balancers.listeners
-    known = {arn for health in checked.groups for arn in health.group.load_balancer_arns}
-    if others := {arn for health in groups for arn in health.group.load_balancer_arns} - known:
-        place = groups[0].group.place
-        rules.require_same_reach(listeners.security_groups(known | others, place, deadline), known)
-    if isinstance(topology.rollout.strategy, Canary):
-        rules.require_no_users({one.group.name: listeners.weights(one.group, deadline) for one in groups})
-    first_batch, record = None, query.record
-    if query.batch_percent < EVERYTHING and record is not None and not (record.is_proved or record.ended):
-        progress = [rules.progress(green, production, health) for health in groups]
-        if all(0 < each.registered <= each.healthy for each in progress):
-            first_batch = read_first_batch(groups, record.begun_at, production.service.name, sources, deadline)
-    return replace(evidence, production=Production(production, groups, first_batch))
-
-
-def _require_own_groups(
-    production: GreenService, groups: tuple[GroupHealth, ...], topology: Topology, sources: Sources, deadline: Deadline
-) -> None:
-    """Refuse a group that another Service of the namespace fills too, whether its binding has the ARN or the name."""
     names = {health.group.name for health in groups}
-    others = [
+    others = tuple(
         binding
         for binding in (*topology.foreign_bindings, *topology.bindings)
         if binding.service != production.service.name and binding.target_group in names
-    ]
-    described = sources.load_balancers.groups(tuple(others), deadline) if others else ()
-    rules.require_own_groups(groups, [(one, group.value.arn) for one, group in zip(others, described, strict=True)])
+    )
+    described = sources.load_balancers.groups(others, deadline) if others else ()
+    rules.require_own_groups(groups, zip(others, (group.value.arn for group in described), strict=True))
+    listeners = sources.load_balancers.listeners
+    known = {arn for health in checked.groups for arn in health.group.load_balancer_arns}
+    if unproved := {arn for health in groups for arn in health.group.load_balancer_arns} - known:
+        place = groups[0].group.place
+        rules.require_same_reach(listeners.security_groups(known | unproved, place, deadline), known)
+    if isinstance(topology.rollout.strategy, Canary):
+        rules.require_no_users({one.group.name: listeners.weights(one.group, deadline) for one in groups})
+    progress = tuple(rules.progress(green, production, health) for health in groups)
+    first_batch, record = None, query.record
+    is_serving = all(0 < each.registered <= each.healthy for each in progress)
+    if query.batch_percent < EVERYTHING and record and not (record.is_proved or record.ended) and is_serving:
+        first_batch = _first_batch(groups, record.begun_at, production.service.name, sources, deadline)
+    return replace(evidence, production=Production(production, groups, progress, first_batch))
+
+
+def _first_batch(
+    groups: tuple[GroupHealth, ...], since: datetime, service: str, sources: Sources, deadline: Deadline
+) -> rules.FirstBatch:
+    """Count the requests of the full minutes since green was first registered. Raises CannotTell."""
+    described = tuple(health.group for health in groups)
+    try:
+        window = window_since(since, LONGEST_WINDOW, LAG, service, [group.place.region for group in described], sources)
+    except CannotTell as error:
+        if error.reason is not Reason.WINDOW_NOT_OPEN:
+            raise
+        return rules.FirstBatch(waits=str(error))
+    points, _ = read_points(described, (), window, sources, deadline)
+    return rules.FirstBatch(tuple(count_group(group, points, window) for group in described))
 
 
 def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: ARG001 - the signature of every check
@@ -199,32 +211,24 @@ def judge(query: Query, evidence: Evidence, now: datetime) -> Verdict:  # noqa: 
     if production is None:
         return evidence.gate
     batch = production.first_batch
-    progress = [rules.progress(evidence.green, production.service, health) for health in production.groups]
-    least = min(progress, key=lambda each: each.percent)
-    is_ready = all(each.wanted and query.is_met(each.healthy, each.wanted) for each in progress)
+    least = min(production.progress, key=lambda each: each.percent)
+    is_ready = all(each.wanted and query.is_met(each.healthy, each.wanted) for each in production.progress)
     reason, phase, message = Reason.HANDOVER_WAITING, Phase.INCONCLUSIVE, least.sentence
     if record is not None and record.is_timed_out:
         reason, message = Reason.HANDOVER_TIMED_OUT, f"Green was taken out of production: {record.ended} ({message})"
     elif record is not None and record.refusal is not None:
         reason, message = record.refusal[0], f"{record.refusal[1]} ({message})"
-    elif batch is not None and batch.worst is not None and batch.is_above(query.max_error_percent):
-        reason, phase, worst = Reason.ERRORS_ABOVE_LIMIT, Phase.FAILED, batch.worst
-        count = f"{worst.errors} of {worst.total} requests failed in {worst.name}"
-        message = f"{count} since the first batch serves ({message})"
+    elif batch is not None and (failure := batch.failure(query.max_error_percent)):
+        reason, phase, message = Reason.ERRORS_ABOVE_LIMIT, Phase.FAILED, f"{failure} ({message})"
     elif batch is not None and not batch.is_known:
         message = f"{message}. The rest follows after a full minute of metrics. {batch.waits}".rstrip(" .")
-    elif is_ready and (query.batch_percent >= EVERYTHING or query.is_proved):
+    elif is_ready and (query.batch_percent >= EVERYTHING or (record and record.is_proved)):
         reason, phase = Reason.HANDOVER_READY, Phase.SUCCESSFUL
-    return Verdict(
-        phase,
-        reason,
-        message,
-        least.percent,
-        _observed(evidence.green, production, progress, record.age if record else 0.0),
-    )
+    observed = _observed(evidence.green, production, record.age if record else 0.0)
+    return Verdict(phase, reason, message, least.percent, observed)
 
 
-def _observed(green: Green, production: Production, progress: list[rules.Progress], seconds: float) -> Observed:
+def _observed(green: Green, production: Production, seconds: float) -> Observed:
     return {
         **green.observed(),
         "service": production.service.service.name,
@@ -238,7 +242,7 @@ def _observed(green: Green, production: Production, progress: list[rules.Progres
                 "otherHealthyCount": each.others,
                 "greenPercent": percent(each.healthy, each.healthy + each.others),
             }
-            for each in progress
+            for each in production.progress
         ],
         "handoverSeconds": round(seconds, 1),
     }

@@ -1,11 +1,17 @@
-"""What one replica knows of a record, and when it looks at it again."""
+"""What one replica knows: of a record, and when it looks at it again; and how each Rollout's last switch went.
 
-from dataclasses import dataclass
+That a target which is registered once more stays healthy is what the handover rests on, and what users of the API rely
+on; so every switch is measured, and the figures are shown. They decide nothing.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from provider.handover.production import States
-from provider.model.handovers import HandoverRecord
-from provider.rules.handover_plan import Plan
+from provider.model import answer
+from provider.model.handovers import Address, HandoverRecord
+from provider.rules.expected_targets import State
+from provider.rules.handover_plan import Plan, States
 from provider.sources.aws.registrations import READS_PER_SECOND
 
 PAUSE_SECONDS, RIGHT_SECONDS, SETTLED_SECONDS = 1.0, 2.0, 5.0
@@ -26,6 +32,12 @@ QUIET_SECONDS = 15.0
 """After a write: longer than a call with its retries may take, and shorter than the 30 s for which Amazon's CNI gives
 the address of a pod that is gone to no other (amazon-vpc-cni-k8s: IP_COOLDOWN_PERIOD)."""
 
+SHORTEST_SECONDS, LONGEST_SECONDS = 15, 120
+"""How long a switch is watched: the load balancer controller acts within seconds of it, or is not watched for ever."""
+
+MAX_SWITCHES = 200
+"""Rollouts whose last switch is remembered."""
+
 
 @dataclass(slots=True)
 class Watch:
@@ -35,6 +47,7 @@ class Watch:
     age: float
     aged_at: datetime
     next_look_at: datetime
+    is_busy: bool = False
     pause: float = PAUSE_SECONDS
     states: States | None = None
     read_at: datetime | None = None
@@ -57,7 +70,7 @@ class Watch:
 
         The more reads all records together want, the less often each is read.
         """
-        if self.states is None or self.read_at is None or self.states.keys() != {one.arn for one in record.groups}:
+        if self.states is None or self.read_at is None or self.states.keys() != {group.arn for group in record.groups}:
             return None
         pause = self.pause * max(1.0, wanted_per_second / ROUTINE_READS_PER_SECOND)
         return self.states if now < self.read_at + timedelta(seconds=pause) else None
@@ -85,3 +98,56 @@ class Watch:
         """Return for how long its groups have not held what they should, or could not be looked at."""
         seconds = (now - (self.wrong_since or self.aged_at)).total_seconds()
         return seconds if self.wrong_since or seconds > MAX_STEP_SECONDS else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LastSwitch:
+    """One switch: when, which version, its targets, and what was seen of them since.
+
+    `least` is the least number of healthy targets in a production group at any look, None before the first; `reset`
+    are green targets that had to start again; `healthy_at` is since when all of them are healthy, None if they are not.
+    """
+
+    pod_hash: str
+    switched_at: datetime
+    handed_over: frozenset[Address]
+    least: int | None = None
+    reset: frozenset[Address] = frozenset()
+    healthy_at: datetime | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from the switch until all of green was healthy; None while it is not."""
+        return None if self.healthy_at is None else max((self.healthy_at - self.switched_at).total_seconds(), 0.0)
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether there is nothing more to watch."""
+        lasted = (now - self.switched_at).total_seconds()
+        return lasted > (LONGEST_SECONDS if self.healthy_at is None else SHORTEST_SECONDS)
+
+    def observed(self) -> answer.LastSwitch:
+        """Return what every answer shows of it."""
+        shown: answer.LastSwitch = {
+            "podTemplateHash": self.pod_hash,
+            "switchedAt": self.switched_at.isoformat(timespec="seconds"),
+            "resetCount": len(self.reset),
+        }
+        if self.seconds is not None:
+            shown["secondsUntilHealthy"] = round(self.seconds, 1)
+        if self.least is not None:
+            shown["leastHealthyCount"] = self.least
+        return shown
+
+    def after_look(self, groups: Collection[Mapping[Address, str]], at: datetime) -> "LastSwitch":
+        """Return what is known after a look at the states of the production groups' targets."""
+        healthy = [{address for address, state in states.items() if state == State.HEALTHY} for states in groups]
+        counts = [len(addresses) for addresses in healthy] + ([] if self.least is None else [self.least])
+        again = {
+            address
+            for states in groups
+            for address in self.handed_over
+            if states.get(address, State.MISSING) in (State.INITIAL, State.MISSING)
+        }
+        is_whole = bool(healthy) and all(self.handed_over <= addresses for addresses in healthy)
+        healthy_at = (self.healthy_at or at) if is_whole else None
+        return replace(self, least=min(counts, default=None), reset=self.reset | again, healthy_at=healthy_at)

@@ -75,6 +75,11 @@ class HandoverRecord(msgspec.Struct, frozen=True, rename="camel"):
         """Which handover it is."""
         return self.namespace, self.rollout, self.pod_hash
 
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        return f"handover of {self.rollout} ({self.pod_hash}) in namespace {self.namespace}"
+
     def end(self, why: str, *, is_timed_out: bool = False) -> "HandoverRecord":
         """Return the record of a handover whose version is not wanted in production any more."""
         return msgspec.structs.replace(self, ended=why, is_timed_out=is_timed_out, turn=self.turn + 1)

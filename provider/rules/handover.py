@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from provider.model.errors import CannotTell
-from provider.model.handovers import RecordedTarget
+from provider.model.handovers import RecordedGroup, RecordedTarget
 from provider.model.reasons import Reason
 from provider.model.records import (
     Binding,
@@ -26,6 +26,7 @@ from provider.model.records import (
     Topology,
     same_address,
 )
+from provider.rules.counts import GroupCounts
 from provider.rules.expected_targets import State, addresses_of, expected_targets, keys_by_pod, percent
 from provider.rules.green import bindings_of, require_service, service_port
 
@@ -185,24 +186,45 @@ def progress(green: Green, production: GreenService, health: GroupHealth) -> Pro
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FirstBatch:
+    """The requests of the production groups in the full minutes since a first batch of green serves beside blue.
+
+    They are of both versions, so they can stop a handover and never prove that green is good. Without `counts` there is
+    no full minute yet; `waits` says why.
+    """
+
+    counts: tuple[GroupCounts, ...] = ()
+    waits: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether at least one full minute is complete in every group."""
+        return bool(self.counts) and not any(count.silent_minutes for count in self.counts)
+
+    def failure(self, max_error_percent: float) -> str:
+        """Say which group failed the most requests, empty if that is within the limit."""
+        worst = max(self.counts, key=lambda count: count.errors / count.total if count.total else 0.0, default=None)
+        if worst is None or worst.errors * 100 <= max_error_percent * worst.total:
+            return ""
+        return f"{worst.errors} of {worst.total} requests failed in {worst.name} since the first batch serves"
+
+
 GONE = ("draining", "unused")
 """States of what is no target any more, or never was: to be registered again."""
 
 
-def targets_of(green: Green, production: GreenService, binding: Binding) -> frozenset[RecordedTarget]:
-    """Return every living green pod as a target of a production group."""
-    own = (pod.uid for pod in green.pods)
-    by_pod = keys_by_pod(production, binding)
-    return frozenset(RecordedTarget(*key, uid) for uid in own for key in by_pod.get(uid, ()))
+def recorded_group(
+    green: Green, production: GreenService, health: GroupHealth, recorded: Iterable[RecordedGroup], percent: float
+) -> RecordedGroup:
+    """Return what may be registered in a group: every living green pod, below 100 percent only a first batch.
 
-
-def batch(
-    targets: Collection[RecordedTarget], known: Collection[str], wanted: int, percent: float
-) -> frozenset[RecordedTarget]:
-    """Return those of a first batch: at most `percent` of the wanted pods, rounded up; recorded ones first.
-
-    `known` are the uids of the recorded pods.
+    That is at most `percent` of the wanted pods, rounded up; those in `recorded`, the groups so far, come first.
     """
-    uids = sorted({target.pod_uid for target in targets}, key=lambda uid: (uid not in known, uid))
-    chosen = set(uids[: -int(-wanted * percent // 100)])
-    return frozenset(target for target in targets if target.pod_uid in chosen)
+    group, by_pod = health.group, keys_by_pod(production, health.binding)
+    known = {target.pod_uid for before in recorded if before.arn == group.arn for target in before.targets}
+    uids = sorted((pod.uid for pod in green.pods if pod.uid in by_pod), key=lambda uid: (uid not in known, uid))
+    if percent < 100:  # else also those beyond the wanted number
+        uids = uids[: -int(-green.replica_set.replicas * percent // 100)]
+    targets = frozenset(RecordedTarget(*key, uid) for uid in uids for key in by_pod[uid])
+    return RecordedGroup(group.arn, group.name, group.place, targets)

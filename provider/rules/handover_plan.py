@@ -28,6 +28,9 @@ The load balancer controller compares with a cache of targets of 5 minutes: unti
 registered, or leave out what was taken out, without reading it again (LBC 3.5.0).
 """
 
+States = Mapping[str, Mapping[Address, str] | None]
+"""By the ARN of a group the state of each target; None for a group that does not exist."""
+
 UNSUCCESSFUL = (FAILED, ERROR, INCONCLUSIVE)
 """Phases of an AnalysisRun after which Argo does not switch."""
 
@@ -38,7 +41,7 @@ class Facts:
 
     `rollout` and `service` are None where they do not exist. `behind` are the addresses in the EndpointSlices of the
     production Service, `ready` those of its ready endpoints, `living` the uids of the hash's pods that are not
-    terminating. `states` has for each group (by ARN) the state of every target, None if the group does not exist.
+    terminating.
     """
 
     rollout: Rollout | None
@@ -46,7 +49,7 @@ class Facts:
     behind: frozenset[str]
     ready: frozenset[str]
     living: frozenset[str]
-    states: Mapping[str, Mapping[Address, str] | None]
+    states: States
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +61,16 @@ class GroupPlan:
     deregister: frozenset[Address]
     waiting: frozenset[Address]
 
-    @property
-    def is_right(self) -> bool:
-        """Whether the group holds what it should."""
-        return not (self.register or self.deregister or self.waiting)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to store, what to write, and whether the record has come to its end (`is_over`)."""
+    """What to store, and what to write; nothing is left to do if `is_right`, and the record ends if `is_over`."""
 
     record: HandoverRecord
     groups: tuple[GroupPlan, ...]
     is_switched: bool
+    is_right: bool
     is_over: bool
-
-    @property
-    def is_right(self) -> bool:
-        """Whether every group holds what it should."""
-        return all(group.is_right for group in self.groups)
 
     @property
     def has_writes(self) -> bool:
@@ -105,14 +99,14 @@ def desired(record: HandoverRecord, facts: Facts, age: float, idle_seconds: floa
         for group in record.groups
         if (states := facts.states[group.arn]) is not None
     )
-    is_right = all(group.is_right for group in plans)
+    is_right = not any(group.register or group.deregister or group.waiting for group in plans)
     settled = None
     if (is_switched or record.ended) and is_right:
         settled = age if record.settled is None else record.settled
     is_over = settled is not None and age - max(settled, record.queried) >= WATCH_SECONDS
     refusal = None if is_right else record.refusal
     record = msgspec.structs.replace(record, settled=settled, refusal=refusal)
-    return Plan(record, plans, is_switched, is_over)
+    return Plan(record, plans, is_switched, is_right, is_over)
 
 
 def why_ended(record: HandoverRecord, rollout: Rollout | None, age: float, idle_seconds: float) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Flask
 
 from provider.checks.question import Sources
-from provider.handover import Handovers, enable
+from provider.handover import Handovers
 from provider.sources.aws.registrations import Registrations
 from provider.sources.bulkheads import Bulkheads
 from provider.sources.seen_healthy import SeenHealthy
@@ -63,7 +63,7 @@ class Replica:
         """Begin with nothing remembered, as after a restart."""
         self.registrations = self.writer(self.account, self.sources.shared.threads, self.metrics)
         self.sources = replace(self.sources, seen_healthy=SeenHealthy())
-        self.handovers: Handovers = enable(
+        self.handovers: Handovers = Handovers(
             self.sources, self.registrations, self.metrics, "platform", idle_seconds=UNDO_SECONDS
         )
         self.app: Flask = create_app(self.sources, self.metrics, handovers=self.handovers)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from provider.handover.last_switch import LONGEST_SECONDS, SHORTEST_SECONDS, LastSwitch, after_look
+from provider.handover.watch import LONGEST_SECONDS, SHORTEST_SECONDS, LastSwitch
 from tests.records import GREEN, NOW, address, target
 
 MINE = frozenset({(address(0), 8080), (address(1), 8080)})
@@ -16,9 +16,7 @@ def looked(*looks):
     for seconds, states, blue in looks:
         targets = [target(number, state) for number, state in enumerate(states) if state]
         targets += [target(100 + number) for number in range(blue)]
-        found = after_look(
-            found, [{(one.id, one.port): one.state for one in targets}], NOW + timedelta(seconds=seconds)
-        )
+        found = found.after_look([{(one.id, one.port): one.state for one in targets}], NOW + timedelta(seconds=seconds))
     return found
 
 

@@ -25,7 +25,7 @@ from provider.checks.question import parse
 from provider.cli.check import NEEDS_A_PERSON
 from provider.cli.check import check as command_line
 from provider.cli.warm_up import warm_up
-from provider.handover import enable
+from provider.handover import Handovers
 from provider.model.records import Freshness
 from provider.sources.aws.registrations import Registrations
 from tests.app import create_app
@@ -434,7 +434,7 @@ def test_every_template_asks_a_real_question(name, handover_check):
 @pytest.fixture
 def handovers(sources, account, metrics):
     registrations = Registrations(account, sources.shared.threads, metrics)
-    return enable(sources, registrations, metrics, "platform", idle_seconds=60)
+    return Handovers(sources, registrations, metrics, "platform", idle_seconds=60)
 
 
 @pytest.fixture

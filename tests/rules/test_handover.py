@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
 from provider.model.errors import CannotTell
-from provider.model.handovers import RecordedTarget
 from provider.model.reasons import Reason
 from provider.model.records import BlueGreen, Canary, Green, ServicePort
 from provider.rules import handover as rules
@@ -172,15 +172,16 @@ def test_progress_counts_every_wanted_pod_once(states, blue):
 @given(st.integers(1, 300), st.floats(1, 100), st.integers(0, 300))
 def test_a_batch_is_never_more_than_its_percentage(wanted, percent, known):
     """A batch is the percentage, rounded up, of the wanted pods, and keeps those that were recorded before."""
-    targets = {RecordedTarget(address(number), 8080, f"{number:03}") for number in range(wanted)}
-    most = -int(-wanted * percent // 100)
-    recorded = {f"{wanted - 1 - number:03}" for number in range(min(known, most, wanted))}
+    green, production = green_of(wanted)
+    health, most = group(of=PRODUCTION), -int(-wanted * percent // 100)
+    every = rules.recorded_group(green, production, health, (), 100)
+    recorded = frozenset(sorted(every.targets, key=lambda target: target.pod_uid)[-min(known, most) :] if known else ())
 
-    first = rules.batch(targets, recorded, wanted, percent)
+    first = rules.recorded_group(green, production, health, (replace_struct(every, targets=recorded),), percent)
 
-    assert first <= targets
-    assert len(first) == most
-    assert recorded <= {target.pod_uid for target in first}
+    assert len(every.targets) == wanted
+    assert recorded <= first.targets <= every.targets
+    assert len(first.targets) == most
 
 
 def test_green_without_an_address_waits():

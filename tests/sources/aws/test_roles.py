@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from provider.checks import QUESTIONS
-from provider.handover import enable
+from provider.handover import Handovers
 from provider.model.errors import CannotTell
 from provider.model.reasons import Reason
 from provider.model.records import Binding, Freshness, Place
@@ -162,7 +162,7 @@ def test_a_canary_in_another_account_is_handed_over_and_taken_back(
     """Handover reads with one session of the role and writes with another; neither policy lacks an action."""
     writing = replace(account, roles=Roles(frozenset({ROLE}), aws_models, WRITES))
     registrations = Registrations(writing, sources.shared.threads, metrics)
-    loop = (handovers := enable(sources, registrations, metrics, "platform", idle_seconds=60)).loop
+    loop = (handovers := Handovers(sources, registrations, metrics, "platform", idle_seconds=60)).loop
     client = create_app(sources, metrics, handovers=handovers).test_client()
 
     body = {"namespace": "shop", "rollout": "web", "podTemplateHash": GREEN}
