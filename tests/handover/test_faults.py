@@ -387,6 +387,8 @@ def test_the_plan_keeps_the_law(states, behind, ready, living, selected, age, pa
     assert not healthy & alive or not healthy <= group.deregister
     if not selected:
         assert not group.deregister & alive
+    if plan.is_switched:
+        assert {ip for ip, _ in group.register} <= ready & behind
     assert (own - alive) & {key for key, state in held.items() if state not in ("draining", "unused")} <= (
         group.deregister | group.waiting
     )
