@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provider.handover import question
 from provider.model.handovers import HandoverRecord, RecordedGroup, RecordedTarget
 from provider.model.records import Place, RunStatus
 from provider.rules.handover_plan import HOLD_SECONDS, WATCH_SECONDS, Facts, desired, why_ended
 from provider.sources.aws.registrations import DEREGISTER
+from provider.sources.deadline import Deadline
+from tests.app import create_app
 from tests.handover.stage import UNDO_SECONDS, Replica
 from tests.records import BLUE, GREEN, NOW, rollout, service
 from tests.world.story.examples import NAMESPACE
@@ -220,6 +223,25 @@ def test_a_pass_does_not_hold_for_ever(registered, replica, play):
 
     assert not registered.addresses(web.green) & present(registered)
     assert "did not switch within 300 s" in record(registered)["ended"]
+
+
+def test_a_handover_that_ends_during_a_query_is_no_pass(registered, replica, play):
+    """A record that ended after the query read it stays ended, and the answer waits though every target is healthy."""
+    web, handovers = registered.web, replica.handovers
+    play(12)
+
+    def end_and_judge(*arguments):
+        key = (NAMESPACE, "web", web.green.pod_hash)
+        handovers._records.update(key, lambda now: now.end("undone by a person"), Deadline(60))
+        return question.judge(*arguments)
+
+    handovers.check = replace(handovers.check, judge=end_and_judge)
+    replica.app = create_app(replica.sources, replica.metrics, handovers=handovers)
+    answer = replica.ask("web", web.green.pod_hash)
+
+    assert answer["phase"] == "Inconclusive"
+    assert "changed meanwhile" in answer["message"]
+    assert (record(registered)["ended"], record(registered).get("passed")) == ("undone by a person", None)
 
 
 def test_another_caller_changes_no_limit(registered, replica, play):
