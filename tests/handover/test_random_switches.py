@@ -6,7 +6,7 @@ import pytest
 
 from tests.handover.random_switches import tell
 
-SEEDS = range(12 if os.environ.get("LONG_TESTS") else 2)
+SEEDS = range(12 if os.environ.get("LONG_TESTS") else 1)
 """More of them: python -m tests.handover.random_switches --queries 30000."""
 
 
