@@ -16,10 +16,10 @@ help: ## list the targets
 run: $(VENV)/installed-run ## serve the provider against an embedded cluster and AWS (PORT=8080)
 	@$(BIN)/python -m tests.world --port $(PORT)
 
-# Three processes, since tests of faults mostly wait. Each has a moto of its own; the tests of a file share its world.
-PYTEST := $(BIN)/pytest --numprocesses 3 --dist loadfile
+# Four processes, since many tests wait. Each has a moto of its own; the tests of a file share its world.
+PYTEST := $(BIN)/pytest --numprocesses 4 --dist loadfile
 
-test: $(VENV)/installed ## run the tests (under 3 minutes)
+test: $(VENV)/installed ## run the tests (about two and a half minutes)
 	$(PYTEST)
 
 test-all: $(VENV)/installed ## run every test, the long ones and all repetitions too, as CI does

@@ -27,6 +27,7 @@ def opinions(way, environment):
         return [child.ask(subject)["opinion"] for subject in SUBJECTS]
 
 
+@pytest.mark.long
 def test_both_ways_agree_on_the_prepared_bytes():
     """Ours and the straightforward way give the same verdict and the same counts from the benchmark's stand-ins."""
     with BenchWorld(SUBJECTS, AT_ONCE) as world:
@@ -34,6 +35,7 @@ def test_both_ways_agree_on_the_prepared_bytes():
         assert opinions("straightforward", world.environment) == EXPECTED
 
 
+@pytest.mark.long
 def test_the_prepared_bytes_agree_with_the_demo(world, tmp_path):
     """The demo's cluster and AWS lead to the same verdicts for the same objects as the prepared bytes do."""
     for subject in SUBJECTS:

@@ -127,6 +127,7 @@ def test_what_comes_to_nothing_is_undone(registered, replica, play, event, secon
     assert written(replica.metrics, "DeregisterTargets") == 4
 
 
+@pytest.mark.long
 def test_a_handover_that_takes_too_long_is_undone(stage, replica, play):
     """After maxHandoverSeconds green is out of production again, the answer says so, and it does not begin again."""
     stage.web._ask = lambda _name, _hash: None

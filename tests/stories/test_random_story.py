@@ -50,6 +50,7 @@ def test_no_random_story_is_answered_untruly(tried):
     tried("questions of random stories", int(questions[1]))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(PATIENCE_SECONDS + 10)
 def test_an_untrue_answer_ends_the_story_with_a_replay_line():
     """A provider that always passes is caught, and the last line tells how to see it again."""

@@ -149,6 +149,7 @@ def ended(run: dict[str, Any]) -> tuple[str, dict[str, str]]:
     return status["phase"], {result["name"]: result["phase"] for result in status["metricResults"]}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_the_five_small_rollouts(tell):
     """One is promoted, two are aborted with the measurement that did it, one waits for a person, one has no gap."""

@@ -264,6 +264,7 @@ def test_a_killed_worker_is_replaced(scene, world, narrow):
         wait_until(lambda: phase(ask(server)) == (200, "Inconclusive"))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("scene")
 def test_a_killed_server_starts_again(world, tmp_path):
     """After SIGKILL of all processes under load a new server on the same port answers correctly."""

@@ -268,7 +268,7 @@ def test_an_api_that_is_not_served_is_not_asked_each_time(ask, world, wall_clock
     assert [asked(ask()[1]), asked(ask()[1])] == [1, 1]
 
 
-QUESTIONS = 600 if LONG else 60
+QUESTIONS = 600 if LONG else 120
 
 
 @pytest.mark.timeout(300)
